@@ -1,0 +1,29 @@
+//! Tidegate: progressive delivery for Kubernetes.
+//!
+//! A `Rollout` kept in Git says which version of a service should be live. The controller steps the weighted
+//! targets of the routes in front of it, judges every step by error and latency metrics, and puts all traffic
+//! back on the stable version as soon as the evidence says so.
+//!
+//! The modules form an arrow, and `tests/layers.rs` refuses an import against it:
+//!
+//! ```text
+//! api ← analysis ← engine ← routes | metrics | workloads | notify ← controller ← bin
+//!                           dataplane ← sandbox ← demo ← bin
+//! ```
+//!
+//! Start reading at [`engine`]: it is pure, and every decision the product can take is taken there.
+
+pub mod analysis;
+pub mod api;
+pub mod clock;
+pub mod config;
+pub mod controller;
+pub mod dataplane;
+pub mod demo;
+pub mod engine;
+pub mod metrics;
+pub mod notify;
+pub mod routes;
+pub mod sandbox;
+pub mod telemetry;
+pub mod workloads;
