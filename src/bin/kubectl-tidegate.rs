@@ -1,1 +1,3 @@
-fn main(){}
+//! The kubectl plugin.
+
+fn main() {}

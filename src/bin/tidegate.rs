@@ -1,1 +1,3 @@
-fn main(){}
+//! The `tidegate` program: parses, calls, maps the outcome to an exit code.
+
+fn main() {}
