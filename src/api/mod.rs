@@ -1,1 +1,32 @@
-//! api.
+//! The API `tidegate.dev/v1alpha1`: what people write, what the controller tells, and the marks it leaves on
+//! routes. It knows nobody else in the crate.
+
+mod analysis;
+mod requests;
+mod rollout;
+mod stamp;
+mod status;
+pub mod units;
+
+pub use analysis::{
+    Analysis, ErrorRate, Latency, LevelSpec, Mode, OnInconclusive, PlainMetric, Preset, Series,
+};
+pub use requests::{
+    ABORT_ANNOTATION, Abort, LastRequest, REQUEST_ANNOTATION, Request, RequestAction, RequestError,
+    RequestOutcome,
+};
+pub use rollout::{
+    Approval, Canary, CanaryStep, EvidenceRule, OnDeadline, RollbackWindow, Rollout, RolloutSpec, RouteGroup,
+    RouteKind, RouteRef, Strategy, TargetRef, WorkloadKind, WorkloadRef, WorkloadVersion,
+};
+pub use stamp::{STAMP_PREFIX, Stamp, stamp_annotation};
+pub use status::{
+    Arm, EndReason, Ended, EntryWeight, Evidence, HistoryEntry, MetricEvidence, MetricStatus, Past, Pause,
+    PauseReason, Phase, PlannedStep, RawEntry, RolloutStatus, RouteStatus, RouteWeights, Run, Step, Target,
+};
+
+/// The API group of our kinds.
+pub const GROUP: &str = "tidegate.dev";
+
+/// The finalizer that a Rollout carries while a run is active: deleting it then first puts traffic on stable.
+pub const FINALIZER: &str = "tidegate.dev/routes-on-stable";

@@ -1,0 +1,257 @@
+//! The `Rollout`: which version of a service should be live, and how traffic gets there.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Analysis,
+    status::RolloutStatus,
+    units::{Duration, Weight},
+};
+
+/// Says which version of a service should be live; the controller takes traffic there by weighted steps, judges
+/// every step, and puts all traffic back on stable when the evidence says so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "tidegate.dev",
+    version = "v1alpha1",
+    kind = "Rollout",
+    namespaced,
+    status = "RolloutStatus",
+    derive = "PartialEq",
+    shortname = "tgr",
+    category = "tidegate",
+    doc = "Rollout says which version of a service should be live; the controller takes traffic there by weighted steps and back when the evidence says so.",
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.name"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Step", type_ = "string", json_path = ".status.step.label"),
+    printcolumn(name = "Weight", type_ = "integer", json_path = ".status.step.weight"),
+    printcolumn(name = "Stable", type_ = "string", json_path = ".status.stable.name", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must be at most 63 characters")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.routes.all(a, self.routes.exists_one(b, a.kind == b.kind && a.name == b.name))")
+        .message("routes must not name the same route twice"),
+    validation = Rule::new("!has(self.progressDeadline) || self.strategy.canary.steps.all(s, duration(self.progressDeadline) > (has(s.maxHold) ? duration(s.maxHold) : has(s.hold) ? duration(s.hold) + duration(s.hold) + duration(s.hold) : duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold)))")
+        .message("progressDeadline must be longer than every step's maxHold (which is 3 x hold where it is not given)")
+)]
+pub struct RolloutSpec {
+    /// The routes that split the traffic, all moved together.
+    #[schemars(length(min = 1, max = 16))]
+    pub routes: Vec<RouteRef>,
+    /// The version that should be live. Changing it starts a run.
+    pub target: TargetRef,
+    /// The version that was live before. Only read on first sight of the Rollout, where the routes don't tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<TargetRef>,
+    /// How traffic gets to the target.
+    pub strategy: Strategy,
+    /// Going back to what was stable so recently, with the same pod template, is one step to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_window: Option<RollbackWindow>,
+    /// By what a step is judged. Absent: by its hold alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<Analysis>,
+    /// The longest time without a step forward; default: the longest maxHold + 15m. Not counted while paused,
+    /// suspended, awaiting approval, or while stable or the metrics are down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_deadline: Option<Duration>,
+    /// What to do when progressDeadline is over.
+    #[serde(default)]
+    pub on_deadline: OnDeadline,
+    /// Hands off: nothing is written to any route, all is still told.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// A route in the Rollout's own namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteRef {
+    /// The API group.
+    pub group: RouteGroup,
+    /// The kind.
+    pub kind: RouteKind,
+    /// The object's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Whether a step waits until the route's status shows the weight in effect; default: Required for the App
+    /// Mesh kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceRule>,
+}
+
+impl RouteRef {
+    /// Whether both name the same object.
+    pub fn same(&self, other: &Self) -> bool {
+        self.group == other.group && self.kind == other.kind && self.name == other.name
+    }
+
+    /// The rule that holds for it.
+    pub fn evidence_rule(&self) -> EvidenceRule {
+        self.evidence.unwrap_or(match self.kind {
+            RouteKind::GatewayRoute => EvidenceRule::Required,
+        })
+    }
+}
+
+impl std::fmt::Display for RouteRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            RouteKind::GatewayRoute => write!(f, "GatewayRoute {}", self.name),
+        }
+    }
+}
+
+/// The API groups of the routes that can be stepped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RouteGroup {
+    /// AWS App Mesh.
+    #[serde(rename = "appmesh.k8s.aws")]
+    AppMesh,
+}
+
+/// The kinds of route that can be stepped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RouteKind {
+    /// App Mesh's gateway route, in the dialect with weights.
+    GatewayRoute,
+}
+
+/// Whether a step waits for the route's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EvidenceRule {
+    /// The step's clock starts only once the status shows the weight in effect.
+    Required,
+    /// The same where a status is reported; else the clock starts with the write.
+    WhenReported,
+}
+
+/// A version of the service as the routes name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetRef {
+    /// The name in the routes' entries: a VirtualService for a GatewayRoute.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The port, where entries are told apart by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// The workload behind it: its readiness guards every raise, its pod template tells revisions apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_ref: Option<WorkloadRef>,
+}
+
+/// A workload in the Rollout's own namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadRef {
+    /// The API version.
+    pub api_version: WorkloadVersion,
+    /// The kind.
+    pub kind: WorkloadKind,
+    /// The object's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// The API versions of workloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadVersion {
+    /// Kubernetes' own.
+    #[serde(rename = "apps/v1")]
+    AppsV1,
+}
+
+/// The kinds of workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadKind {
+    /// A Deployment.
+    Deployment,
+}
+
+/// How traffic gets to the target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Strategy {
+    /// By growing weights.
+    pub canary: Canary,
+}
+
+/// By growing weights, each held and judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.steps.map(s, s.weight).isSorted() && self.steps.all(a, self.steps.exists_one(b, a.weight == b.weight))")
+        .message("the weights of steps must increase"),
+    validation = Rule::new("self.steps.all(s, !has(s.maxHold) || duration(has(s.hold) ? s.hold : self.hold) <= duration(s.maxHold))")
+        .message("a step's hold must not be longer than its maxHold")
+)]
+pub struct Canary {
+    /// The default hold of a step: the time that it is watched at least, once its weight is in effect.
+    #[serde(default = "default_hold")]
+    pub hold: Duration,
+    /// The steps; one to 100 with the default hold follows by itself where none is given.
+    #[schemars(length(min = 1, max = 20))]
+    pub steps: Vec<CanaryStep>,
+}
+
+fn default_hold() -> Duration {
+    Duration::of(std::time::Duration::from_secs(300))
+}
+
+/// A stage of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStep {
+    /// The canary's share in percent.
+    #[schemars(range(min = 1, max = 100))]
+    pub weight: Weight,
+    /// How long it is watched at least; default: the strategy's hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Duration>,
+    /// How long it may wait for proof; default: 3 × hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_hold: Option<Duration>,
+    /// Whether a person must agree before the next step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+}
+
+/// Whether a person must agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Approval {
+    /// The step ends only with a `promote`.
+    Required,
+}
+
+/// How far back a return is instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackWindow {
+    /// How many former stable versions count.
+    #[serde(default = "default_versions")]
+    #[schemars(range(min = 1, max = 10))]
+    pub versions: i32,
+    /// For how long after they were replaced.
+    pub within: Duration,
+}
+
+fn default_versions() -> i32 {
+    1
+}
+
+/// What to do when progressDeadline is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnDeadline {
+    /// Go back to stable.
+    #[default]
+    Rollback,
+    /// Wait for a person.
+    Pause,
+}
