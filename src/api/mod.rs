@@ -1,1 +1,3 @@
 //! api.
+
+pub mod gateway_route_crd;
