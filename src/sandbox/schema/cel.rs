@@ -33,7 +33,9 @@ pub enum RuleError {
     #[error("not a rule")]
     Shape(#[source] serde_json::Error),
     /// A reason outside Kubernetes' list.
-    #[error("reason {0} must be FieldValueInvalid, FieldValueForbidden, FieldValueRequired or FieldValueDuplicate")]
+    #[error(
+        "reason {0} must be FieldValueInvalid, FieldValueForbidden, FieldValueRequired or FieldValueDuplicate"
+    )]
     Reason(String),
 }
 
@@ -66,14 +68,28 @@ pub(super) fn compile(entry: &Value, functions: &Context<'_>) -> Result<(Rule, O
         Some(other) => return Err(RuleError::Reason(other.to_owned())),
     };
     let program = program(&text.rule, functions);
-    let message = text.message_expression.as_deref().map(|expression| self::program(expression, functions));
+    let message = text
+        .message_expression
+        .as_deref()
+        .map(|expression| self::program(expression, functions));
     let warning = match (&program, &message) {
         (Err(why), _) => Some(format!("rule `{}` cannot be evaluated: {why}", text.rule)),
         (Ok(_), Some(Err(why))) => Some(format!("messageExpression cannot be evaluated: {why}")),
         (Ok(_), None | Some(Ok(_))) => None,
     };
-    let transition = program.as_ref().is_ok_and(|program| program.references().has_variable("oldSelf"));
-    Ok((Rule { text, program, message: message.and_then(Result::ok), reason, transition }, warning))
+    let transition = program
+        .as_ref()
+        .is_ok_and(|program| program.references().has_variable("oldSelf"));
+    Ok((
+        Rule {
+            text,
+            program,
+            message: message.and_then(Result::ok),
+            reason,
+            transition,
+        },
+        warning,
+    ))
 }
 
 /// The libraries whose functions are called by a qualified name.
@@ -83,7 +99,11 @@ fn program(expression: &str, functions: &Context<'_>) -> Result<Program, String>
     let program = Program::compile(expression).map_err(|error| error.to_string().replace('\n', " "))?;
     for name in program.references().functions() {
         let is_operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
-        if !is_operator && !LIBRARIES.iter().any(|library| has_function(&format!("{library}{name}"), functions)) {
+        if !is_operator
+            && !LIBRARIES
+                .iter()
+                .any(|library| has_function(&format!("{library}{name}"), functions))
+        {
             return Err(format!("function or macro {name} is not supported"));
         }
     }
@@ -92,14 +112,22 @@ fn program(expression: &str, functions: &Context<'_>) -> Result<Program, String>
 
 /// A context does not list its functions; calling one without arguments tells whether it is there.
 fn has_function(name: &str, functions: &Context<'_>) -> bool {
-    Program::compile(&format!("{name}()"))
-        .is_ok_and(|call| !matches!(call.execute(functions), Err(ExecutionError::UndeclaredReference(_))))
+    Program::compile(&format!("{name}()")).is_ok_and(|call| {
+        !matches!(
+            call.execute(functions),
+            Err(ExecutionError::UndeclaredReference(_))
+        )
+    })
 }
 
 /// Adds an error for every rule at or below `node` that `new` breaks.
 pub(super) fn check(node: &Node, new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     if node.has_rules() {
-        Checker { functions: context(), errors }.walk(node, new, old, "");
+        Checker {
+            functions: context(),
+            errors,
+        }
+        .walk(node, new, old, "");
     }
 }
 
@@ -127,7 +155,9 @@ impl Checker<'_> {
                 }
             }
             Value::Array(items) => {
-                let Some(schema) = node.items.as_deref() else { return };
+                let Some(schema) = node.items.as_deref() else {
+                    return;
+                };
                 for (i, item) in items.iter().enumerate() {
                     self.walk(schema, item, old_item(node, old, item), &index(path, i));
                 }
@@ -170,7 +200,11 @@ impl Rule {
         match result {
             Ok(CelValue::Bool(true)) => None,
             Ok(CelValue::Bool(false)) => Some(self.error(value, path, &self.message(scope))),
-            Ok(_) => Some(self.error(value, path, &format!("rule `{}` must evaluate to a bool", self.text.rule))),
+            Ok(_) => Some(self.error(
+                value,
+                path,
+                &format!("rule `{}` must evaluate to a bool", self.text.rule),
+            )),
             Err(error) => {
                 let detail = format!("rule `{}` could not be evaluated: {error}", self.text.rule);
                 Some(self.error(value, path, &detail))
@@ -206,6 +240,10 @@ impl Rule {
             "FieldValueDuplicate" => format!("Duplicate value: {shown}: {detail}"),
             _ => return FieldError::invalid(path, &shown, detail),
         };
-        FieldError { path, reason: self.reason, message }
+        FieldError {
+            path,
+            reason: self.reason,
+            message,
+        }
     }
 }

@@ -65,8 +65,19 @@ pub enum SchemaError {
 
 /// Compiles a root schema, and lists the rules that cannot be evaluated.
 pub(super) fn compile(schema: &Value) -> Result<(Node, Vec<String>), SchemaError> {
-    let mut compiler = Compiler { warnings: Vec::new(), functions: cel::context() };
-    let mut root = compiler.node(schema, "", Place { rooted: true, junctor: false, correlatable: true })?;
+    let mut compiler = Compiler {
+        warnings: Vec::new(),
+        functions: cel::context(),
+    };
+    let mut root = compiler.node(
+        schema,
+        "",
+        Place {
+            rooted: true,
+            junctor: false,
+            correlatable: true,
+        },
+    )?;
     root.resource = true;
     Ok((root, compiler.warnings))
 }
@@ -101,7 +112,9 @@ const NOT_IN_JUNCTORS: [&str; 9] = [
 
 impl Compiler {
     fn node(&mut self, schema: &Value, path: &str, place: Place) -> Result<Node, SchemaError> {
-        let Some(object) = schema.as_object() else { return Err(malformed(path, "an object")) };
+        let Some(object) = schema.as_object() else {
+            return Err(malformed(path, "an object"));
+        };
         let keywords = Keywords { object, path };
         let mut node = Node {
             kind: keywords.kind()?,
@@ -127,9 +140,11 @@ impl Compiler {
         node.additional = match object.get("additionalProperties") {
             None | Some(Value::Bool(false)) => Additional::None,
             Some(Value::Bool(true)) => Additional::Any,
-            Some(values) => {
-                Additional::Schema(Box::new(self.node(values, &child(path, "additionalProperties"), below)?))
-            }
+            Some(values) => Additional::Schema(Box::new(self.node(
+                values,
+                &child(path, "additionalProperties"),
+                below,
+            )?)),
         };
         node.checks = self.checks(&keywords, place)?;
         self.rules(&mut node, &keywords, place)?;
@@ -137,20 +152,40 @@ impl Compiler {
         Ok(node)
     }
 
-    fn properties(&mut self, keywords: &Keywords, place: Place) -> Result<BTreeMap<String, Node>, SchemaError> {
+    fn properties(
+        &mut self,
+        keywords: &Keywords,
+        place: Place,
+    ) -> Result<BTreeMap<String, Node>, SchemaError> {
         let mut properties = BTreeMap::new();
-        let Some(declared) = keywords.object.get("properties") else { return Ok(properties) };
+        let Some(declared) = keywords.object.get("properties") else {
+            return Ok(properties);
+        };
         let path = child(keywords.path, "properties");
-        for (name, schema) in declared.as_object().ok_or_else(|| malformed(&path, "an object"))? {
-            properties.insert(name.clone(), self.node(schema, &format!("{path}[{name}]"), place)?);
+        for (name, schema) in declared
+            .as_object()
+            .ok_or_else(|| malformed(&path, "an object"))?
+        {
+            properties.insert(
+                name.clone(),
+                self.node(schema, &format!("{path}[{name}]"), place)?,
+            );
         }
         Ok(properties)
     }
 
     fn checks(&mut self, keywords: &Keywords, place: Place) -> Result<Checks, SchemaError> {
-        let junctor = Place { rooted: false, junctor: true, ..place };
+        let junctor = Place {
+            rooted: false,
+            junctor: true,
+            ..place
+        };
         let not = match keywords.object.get("not") {
-            Some(schema) => Some(Box::new(self.node(schema, &child(keywords.path, "not"), junctor)?)),
+            Some(schema) => Some(Box::new(self.node(
+                schema,
+                &child(keywords.path, "not"),
+                junctor,
+            )?)),
             None => None,
         };
         Ok(Checks {
@@ -178,20 +213,26 @@ impl Compiler {
     fn branches(&mut self, keywords: &Keywords, name: &str, place: Place) -> Result<Vec<Node>, SchemaError> {
         let path = child(keywords.path, name);
         let schemas = keywords.list(name)?.iter().enumerate();
-        schemas.map(|(i, schema)| self.node(schema, &format!("{path}[{i}]"), place)).collect()
+        schemas
+            .map(|(i, schema)| self.node(schema, &format!("{path}[{i}]"), place))
+            .collect()
     }
 
     fn rules(&mut self, node: &mut Node, keywords: &Keywords, place: Place) -> Result<(), SchemaError> {
         let path = child(keywords.path, "x-kubernetes-validations");
         for (i, rule) in keywords.list("x-kubernetes-validations")?.iter().enumerate() {
             let path = format!("{path}[{i}]");
-            let (rule, warning) = cel::compile(rule, &self.functions)
-                .map_err(|source| SchemaError::Rule { path: path.clone(), source })?;
+            let (rule, warning) =
+                cel::compile(rule, &self.functions).map_err(|source| SchemaError::Rule {
+                    path: path.clone(),
+                    source,
+                })?;
             if rule.transition && !place.correlatable {
                 let rule = "oldSelf cannot be found below a list that is not of type map";
                 return Err(SchemaError::Forbidden { path, rule });
             }
-            self.warnings.extend(warning.map(|warning| format!("{path}: {warning}")));
+            self.warnings
+                .extend(warning.map(|warning| format!("{path}: {warning}")));
             node.rules.push(rule);
         }
         let below = match &node.additional {
@@ -207,18 +248,26 @@ impl Compiler {
 }
 
 fn check_default(node: &Node, path: &str) -> Result<(), SchemaError> {
-    let Some(mut default) = node.default.clone() else { return Ok(()) };
+    let Some(mut default) = node.default.clone() else {
+        return Ok(());
+    };
     defaults::apply(node, &mut default);
     let mut errors = Vec::new();
     validate(node, &default, "", &mut errors);
     match errors.into_iter().next() {
-        Some(error) => Err(SchemaError::Default { path: child(path, "default"), message: error.message }),
+        Some(error) => Err(SchemaError::Default {
+            path: child(path, "default"),
+            message: error.message,
+        }),
         None => Ok(()),
     }
 }
 
 fn malformed(path: &str, expected: &'static str) -> SchemaError {
-    SchemaError::Malformed { path: path.to_owned(), expected }
+    SchemaError::Malformed {
+        path: path.to_owned(),
+        expected,
+    }
 }
 
 /// The keywords of one schema node, read by shape.
@@ -234,12 +283,18 @@ impl<'a> Keywords<'a> {
         expected: &'static str,
         read: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<Option<T>, SchemaError> {
-        let Some(value) = self.object.get(name) else { return Ok(None) };
-        read(value).map(Some).ok_or_else(|| malformed(&child(self.path, name), expected))
+        let Some(value) = self.object.get(name) else {
+            return Ok(None);
+        };
+        read(value)
+            .map(Some)
+            .ok_or_else(|| malformed(&child(self.path, name), expected))
     }
 
     fn flag(&self, name: &str) -> Result<bool, SchemaError> {
-        Ok(self.read(name, "true or false", Value::as_bool)?.unwrap_or_default())
+        Ok(self
+            .read(name, "true or false", Value::as_bool)?
+            .unwrap_or_default())
     }
 
     fn text(&self, name: &str) -> Result<Option<&'a str>, SchemaError> {
@@ -255,12 +310,19 @@ impl<'a> Keywords<'a> {
     }
 
     fn list(&self, name: &str) -> Result<&'a [Value], SchemaError> {
-        Ok(self.read(name, "a list", Value::as_array)?.map_or(&[], Vec::as_slice))
+        Ok(self
+            .read(name, "a list", Value::as_array)?
+            .map_or(&[], Vec::as_slice))
     }
 
     fn texts(&self, name: &str) -> Result<Vec<String>, SchemaError> {
-        let texts = self.list(name)?.iter().map(|text| text.as_str().map(str::to_owned));
-        texts.collect::<Option<_>>().ok_or_else(|| malformed(&child(self.path, name), "a list of strings"))
+        let texts = self
+            .list(name)?
+            .iter()
+            .map(|text| text.as_str().map(str::to_owned));
+        texts
+            .collect::<Option<_>>()
+            .ok_or_else(|| malformed(&child(self.path, name), "a list of strings"))
     }
 
     fn kind(&self) -> Result<Option<Kind>, SchemaError> {
@@ -269,15 +331,22 @@ impl<'a> Keywords<'a> {
 
     fn bound(&self, name: &str, exclusive: &str) -> Result<Option<Bound>, SchemaError> {
         let exclusive = self.flag(exclusive)?;
-        Ok(self.number(name)?.map(|value| Bound { value: value.clone(), exclusive }))
+        Ok(self.number(name)?.map(|value| Bound {
+            value: value.clone(),
+            exclusive,
+        }))
     }
 
     fn pattern(&self) -> Result<Option<Pattern>, SchemaError> {
-        let Some(source) = self.text("pattern")? else { return Ok(None) };
-        pattern::compile(source).map(Some).map_err(|source| SchemaError::Pattern {
-            path: child(self.path, "pattern"),
-            source: Box::new(source),
-        })
+        let Some(source) = self.text("pattern")? else {
+            return Ok(None);
+        };
+        pattern::compile(source)
+            .map(Some)
+            .map_err(|source| SchemaError::Pattern {
+                path: child(self.path, "pattern"),
+                source: Box::new(source),
+            })
     }
 
     fn list_type(&self) -> Result<ListType, SchemaError> {
@@ -286,24 +355,40 @@ impl<'a> Keywords<'a> {
             Some("set") => ListType::Set,
             Some("map") => ListType::Map(self.texts("x-kubernetes-list-map-keys")?),
             Some(_) => {
-                return Err(malformed(&child(self.path, "x-kubernetes-list-type"), "atomic, set or map"));
+                return Err(malformed(
+                    &child(self.path, "x-kubernetes-list-type"),
+                    "atomic, set or map",
+                ));
             }
         })
     }
 
     fn refuse_unstructural(&self, node: &Node, place: Place) -> Result<(), SchemaError> {
-        let forbid = |rule| Err(SchemaError::Forbidden { path: self.path.to_owned(), rule });
+        let forbid = |rule| {
+            Err(SchemaError::Forbidden {
+                path: self.path.to_owned(),
+                rule,
+            })
+        };
         if place.junctor {
-            return match NOT_IN_JUNCTORS.iter().find(|name| self.object.contains_key(**name)) {
+            return match NOT_IN_JUNCTORS
+                .iter()
+                .find(|name| self.object.contains_key(**name))
+            {
                 Some(_) => forbid("allOf, anyOf, oneOf and not may hold value validations only"),
-                None if node.kind.is_some_and(|kind| !matches!(kind, Kind::Integer | Kind::String)) => {
+                None if node
+                    .kind
+                    .is_some_and(|kind| !matches!(kind, Kind::Integer | Kind::String)) =>
+                {
                     forbid("type must stand outside allOf, anyOf, oneOf and not")
                 }
                 None => Ok(()),
             };
         }
         if node.kind.is_none() && !node.int_or_string && !node.preserve_unknown {
-            return Err(SchemaError::MissingType { path: self.path.to_owned() });
+            return Err(SchemaError::MissingType {
+                path: self.path.to_owned(),
+            });
         }
         if place.rooted && node.kind != Some(Kind::Object) {
             return forbid("the root must be of type object");
@@ -324,7 +409,9 @@ impl<'a> Keywords<'a> {
             return forbid("an embedded resource needs properties or x-kubernetes-preserve-unknown-fields");
         }
         if node.int_or_string && (node.preserve_unknown || node.kind.is_some()) {
-            return forbid("x-kubernetes-int-or-string excludes a type and x-kubernetes-preserve-unknown-fields");
+            return forbid(
+                "x-kubernetes-int-or-string excludes a type and x-kubernetes-preserve-unknown-fields",
+            );
         }
         if node.kind == Some(Kind::Array) && !self.object.contains_key("items") {
             return forbid("an array needs items");

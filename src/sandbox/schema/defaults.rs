@@ -32,7 +32,9 @@ pub(super) fn apply(node: &Node, value: &mut Value) {
             }
         }
         Value::Array(items) => {
-            let Some(schema) = node.items.as_deref() else { return };
+            let Some(schema) = node.items.as_deref() else {
+                return;
+            };
             for item in items {
                 if let Some(default) = &schema.default
                     && schema.refuses_null(item)

@@ -1,1 +1,571 @@
+use std::fs;
+use std::path::Path;
 
+use serde_json::{Value, json};
+
+use super::{FieldError, Schema};
+
+/// The schema of an object whose `spec` is `spec`.
+fn with_spec(spec: Value) -> Value {
+    json!({"type": "object", "properties": {"spec": spec}})
+}
+
+fn compile(schema: &Value) -> Schema {
+    let (schema, warnings) = Schema::compile(schema).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    schema
+}
+
+fn causes(errors: &[FieldError]) -> Vec<(&str, &str)> {
+    errors
+        .iter()
+        .map(|error| (error.path.as_str(), error.reason))
+        .collect()
+}
+
+#[test]
+fn schemas_that_are_not_structural_are_refused() {
+    let cases = [
+        (json!(true), "must be an object"),
+        (json!({"type": "string"}), "root must be of type object"),
+        (with_spec(json!({})), "properties[spec].type must not be empty"),
+        (with_spec(json!({"type": "strnig"})), "must be one OpenAPI type"),
+        (with_spec(json!({"type": "array"})), "an array needs items"),
+        (
+            with_spec(json!({"type": "string", "minLength": -1})),
+            "whole number",
+        ),
+        (
+            with_spec(json!({"type": "string", "pattern": "("})),
+            "cannot compile the pattern",
+        ),
+        (
+            with_spec(json!({"type": "string", "default": 3})),
+            "default at properties[spec].default is refused",
+        ),
+        (
+            with_spec(json!({"type": "object", "properties": {}, "additionalProperties": true})),
+            "exclude each other",
+        ),
+        (
+            with_spec(json!({"type": "object", "anyOf": [{"properties": {"a": {"type": "object"}}}]})),
+            "type must stand outside",
+        ),
+        (
+            with_spec(json!({"type": "object", "allOf": [{"nullable": true}]})),
+            "value validations only",
+        ),
+        (
+            with_spec(json!({"type": "array", "items": {"type": "object"}, "x-kubernetes-list-type": "map"})),
+            "needs x-kubernetes-list-map-keys",
+        ),
+        (
+            with_spec(json!({"type": "array", "items":
+                {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}})),
+            "oldSelf cannot be found",
+        ),
+        (
+            with_spec(json!({"type": "string", "x-kubernetes-validations": [{"mesage": "x"}]})),
+            "cannot read the rule",
+        ),
+    ];
+    for (schema, expected) in cases {
+        let error = Schema::compile(&schema).unwrap_err().to_string();
+        assert!(error.contains(expected), "{schema}: {error}");
+    }
+}
+
+#[test]
+fn values_are_refused_with_their_path_and_reason() {
+    const INVALID: &str = "FieldValueInvalid";
+    let cases = [
+        (
+            json!({"type": "string"}),
+            json!(3),
+            "spec",
+            "FieldValueTypeInvalid",
+        ),
+        (
+            json!({"type": "string"}),
+            json!(null),
+            "spec",
+            "FieldValueTypeInvalid",
+        ),
+        (
+            json!({"type": "integer"}),
+            json!(1.5),
+            "spec",
+            "FieldValueTypeInvalid",
+        ),
+        (
+            json!({"type": "integer", "format": "int32"}),
+            json!(3_000_000_000_i64),
+            "spec",
+            "FieldValueTypeInvalid",
+        ),
+        (
+            json!({"type": "string", "enum": ["a"]}),
+            json!("b"),
+            "spec",
+            "FieldValueNotSupported",
+        ),
+        (
+            json!({"type": "integer", "minimum": 1}),
+            json!(0),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "integer", "minimum": 1, "exclusiveMinimum": true}),
+            json!(1),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "integer", "maximum": 1}),
+            json!(2),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "number", "maximum": 1, "exclusiveMaximum": true}),
+            json!(1.0),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "integer", "multipleOf": 3}),
+            json!(4),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "string", "minLength": 2}),
+            json!("é"),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "string", "maxLength": 1}),
+            json!("éé"),
+            "spec",
+            "FieldValueTooLong",
+        ),
+        (
+            json!({"type": "string", "pattern": "^a"}),
+            json!("ba"),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "string", "format": "date-time"}),
+            json!("soon"),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "array", "minItems": 1, "items": {"type": "string"}}),
+            json!([]),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "array", "maxItems": 1, "items": {"type": "string"}}),
+            json!(["a", "b"]),
+            "spec",
+            "FieldValueTooMany",
+        ),
+        (
+            json!({"type": "array", "uniqueItems": true, "items": {"type": "integer"}}),
+            json!([1, 1]),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "array", "items": {"type": "string"}}),
+            json!(["a", 1]),
+            "spec[1]",
+            "FieldValueTypeInvalid",
+        ),
+        (
+            json!({"type": "object", "minProperties": 1}),
+            json!({}),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "object", "maxProperties": 0, "additionalProperties": {"type": "string"}}),
+            json!({"a": "b"}),
+            "spec",
+            "FieldValueTooMany",
+        ),
+        (
+            json!({"type": "object", "required": ["a"]}),
+            json!({}),
+            "spec.a",
+            "FieldValueRequired",
+        ),
+        (
+            json!({"type": "object", "additionalProperties": {"type": "integer"}}),
+            json!({"a": "b"}),
+            "spec.a",
+            "FieldValueTypeInvalid",
+        ),
+        (
+            json!({"x-kubernetes-int-or-string": true}),
+            json!(true),
+            "spec",
+            "FieldValueTypeInvalid",
+        ),
+        (
+            json!({"type": "object", "x-kubernetes-embedded-resource": true,
+                "x-kubernetes-preserve-unknown-fields": true}),
+            json!({"kind": "Pod"}),
+            "spec.apiVersion",
+            "FieldValueRequired",
+        ),
+        (
+            json!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}),
+            json!(["a", "b", "a"]),
+            "spec[2]",
+            "FieldValueDuplicate",
+        ),
+        (
+            json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+                "items": {"type": "object", "properties": {"name": {"type": "string"}}}}),
+            json!([{"name": "a"}, {"name": "a"}]),
+            "spec[1]",
+            "FieldValueDuplicate",
+        ),
+        (
+            json!({"type": "string", "not": {"enum": ["a"]}}),
+            json!("a"),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "string", "allOf": [{"minLength": 2}]}),
+            json!("a"),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "string", "anyOf": [{"minLength": 2}, {"enum": ["x"]}]}),
+            json!("a"),
+            "spec",
+            INVALID,
+        ),
+        (
+            json!({"type": "string", "oneOf": [{"minLength": 1}, {"enum": ["x"]}]}),
+            json!("x"),
+            "spec",
+            INVALID,
+        ),
+    ];
+    for (spec, value, path, reason) in cases {
+        let errors = compile(&with_spec(spec.clone())).validate(&json!({"spec": value}), None);
+        assert_eq!(
+            causes(&errors).first(),
+            Some(&(path, reason)),
+            "{spec} on {value}: {errors:?}"
+        );
+    }
+}
+
+#[test]
+fn values_that_hold_are_accepted() {
+    let cases = [
+        (json!({"type": "integer"}), json!(1.0)),
+        (
+            json!({"type": "string", "nullable": true, "enum": ["a"]}),
+            json!(null),
+        ),
+        (
+            json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}),
+            json!("50%"),
+        ),
+        (
+            json!({"x-kubernetes-preserve-unknown-fields": true}),
+            json!([1, {"a": null}]),
+        ),
+        (json!({"type": "string", "format": "made-up"}), json!("anything")),
+        (
+            json!({"type": "string", "oneOf": [{"enum": ["a"]}, {"enum": ["b"]}]}),
+            json!("b"),
+        ),
+    ];
+    for (spec, value) in cases {
+        let errors = compile(&with_spec(spec.clone())).validate(&json!({"spec": value}), None);
+        assert_eq!(errors, [], "{spec} on {value}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_pruned_and_told() {
+    let schema = compile(&with_spec(json!({"type": "object", "properties": {
+        "routes": {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}},
+        "any": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+            "properties": {"known": {"type": "object"}}},
+        "map": {"type": "object", "additionalProperties": {"type": "object"}},
+        "template": {"type": "object", "x-kubernetes-embedded-resource": true, "properties": {}},
+    }})));
+    let mut object = json!({
+        "apiVersion": "a/v1", "kind": "A", "metadata": {"name": "a", "labels": {"x": "y"}}, "status": {},
+        "spec": {
+            "foo": 1,
+            "routes": [{"name": "a", "bar": {}}],
+            "any": {"free": {"a": 1}, "known": {"b": 1}},
+            "map": {"k": {"c": 1}},
+            "template": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {}},
+        },
+    });
+    let mut pruned = schema.prune(&mut object);
+    pruned.sort();
+    assert_eq!(
+        pruned,
+        [
+            "spec.any.known.b",
+            "spec.foo",
+            "spec.map.k.c",
+            "spec.routes[0].bar",
+            "spec.template.spec",
+            "status"
+        ]
+    );
+    assert_eq!(
+        object,
+        json!({
+            "apiVersion": "a/v1", "kind": "A", "metadata": {"name": "a", "labels": {"x": "y"}},
+            "spec": {
+                "routes": [{"name": "a"}],
+                "any": {"free": {"a": 1}, "known": {}},
+                "map": {"k": {}},
+                "template": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}},
+            },
+        })
+    );
+    assert_eq!(schema.prune(&mut object), Vec::<String>::new());
+}
+
+#[test]
+fn defaults_fill_what_is_absent_or_a_forbidden_null() {
+    let schema = compile(&with_spec(json!({"type": "object", "properties": {
+        "weight": {"type": "integer", "default": 1},
+        "gone": {"type": "string"},
+        "kept": {"type": "string", "nullable": true, "default": "x"},
+        "nested": {"type": "object", "default": {}, "properties": {"a": {"type": "string", "default": "b"}}},
+        "list": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer", "default": 2}}}},
+        "map": {"type": "object", "additionalProperties": {"type": "integer", "default": 3}},
+    }})));
+    let mut object = json!({"spec": {"weight": null, "gone": null, "kept": null, "list": [{}, {"n": 5}], "map": {"k": null}}});
+    schema.apply_defaults(&mut object);
+    assert_eq!(
+        object,
+        json!({"spec": {"weight": 1, "kept": null, "nested": {"a": "b"}, "list": [{"n": 2}, {"n": 5}],
+            "map": {"k": 3}}})
+    );
+}
+
+#[test]
+fn rules_are_checked_where_they_stand() {
+    let name_rule = json!({"type": "object",
+        "x-kubernetes-validations": [{"rule": "self.metadata.name.size() <= 3", "message": "must be short"}],
+        "properties": {"metadata": {"type": "object"}}});
+    let errors = compile(&name_rule).validate(&json!({"metadata": {"name": "long"}}), None);
+    assert_eq!(causes(&errors), [("", "FieldValueInvalid")]);
+    assert_eq!(errors[0].message, "Invalid value: \"object\": must be short");
+
+    let cases = [
+        // What the rule says, and the fields it reads under their escaped names.
+        (
+            json!([{"rule": "self.a_b == 1 && self.c__dash__d == 2 && self.__namespace__ == 'n'"}]),
+            None,
+        ),
+        (
+            json!([{"rule": "self.at > timestamp('2020-01-01T00:00:00Z') && self.took < duration('1h')"}]),
+            None,
+        ),
+        (
+            json!([{"rule": "has(self.hidden)"}]),
+            Some(("spec", "FieldValueInvalid")),
+        ),
+        (
+            json!([{"rule": "self.a_b > 1", "fieldPath": ".a_b", "reason": "FieldValueForbidden"}]),
+            Some(("spec.a_b", "FieldValueForbidden")),
+        ),
+        (
+            json!([{"rule": "self.absent == 1"}]),
+            Some(("spec", "FieldValueInvalid")),
+        ),
+        (json!([{"rule": "self.a_b"}]), Some(("spec", "FieldValueInvalid"))),
+        (
+            json!([{"rule": "self.parts.all(p, p.size() == 1)"}]),
+            Some(("spec", "FieldValueInvalid")),
+        ),
+    ];
+    for (rules, expected) in cases {
+        let schema = compile(&with_spec(
+            json!({"type": "object", "x-kubernetes-validations": rules, "properties": {
+                "a_b": {"type": "integer"}, "c-d": {"type": "integer"}, "namespace": {"type": "string"},
+                "at": {"type": "string", "format": "date-time"}, "took": {"type": "string", "format": "duration"},
+                "hidden": {"x-kubernetes-preserve-unknown-fields": true}, "absent": {"type": "integer"},
+                "parts": {"type": "array", "items": {"type": "string"}},
+            }}),
+        ));
+        let object = json!({"spec": {"a_b": 1, "c-d": 2, "namespace": "n", "at": "2024-01-01T00:00:00Z",
+            "took": "30m", "hidden": 1, "parts": ["a", "bb"]}});
+        let errors = schema.validate(&object, None);
+        assert_eq!(causes(&errors).first().copied(), expected, "{rules}: {errors:?}");
+    }
+}
+
+#[test]
+fn messages_come_from_the_expression_then_the_text_then_the_rule() {
+    let cases = [
+        (
+            json!({"messageExpression": "'got ' + string(self)", "message": "plain"}),
+            "got 3",
+        ),
+        (json!({"messageExpression": "''", "message": "plain"}), "plain"),
+        (json!({}), "failed rule: self > 3"),
+    ];
+    for (mut rule, expected) in cases {
+        rule["rule"] = json!("self > 3");
+        let schema = compile(&with_spec(
+            json!({"type": "integer", "x-kubernetes-validations": [rule]}),
+        ));
+        let errors = schema.validate(&json!({"spec": 3}), None);
+        assert_eq!(
+            errors[0].message,
+            format!("Invalid value: \"integer\": {expected}")
+        );
+    }
+}
+
+#[test]
+fn transition_rules_run_on_updates_of_what_can_be_paired() {
+    let schema = compile(&with_spec(json!({"type": "object", "properties": {
+        "name": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]},
+        "count": {"type": "integer", "x-kubernetes-validations":
+            [{"rule": "!oldSelf.hasValue() || self >= oldSelf.value()", "optionalOldSelf": true}]},
+        "items": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"],
+            "items": {"type": "object", "properties": {"id": {"type": "string"},
+                "fixed": {"type": "integer", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}}}},
+    }})));
+    let old = json!({"spec": {"name": "a", "count": 2, "items": [{"id": "x", "fixed": 1}, {"id": "y", "fixed": 2}]}});
+    assert_eq!(schema.validate(&old, None), []);
+    assert_eq!(schema.validate(&old, Some(&old)), []);
+
+    let reordered = json!({"spec": {"items": [{"id": "y", "fixed": 2}, {"id": "z", "fixed": 9}]}});
+    assert_eq!(schema.validate(&reordered, Some(&old)), []);
+
+    let changed = json!({"spec": {"name": "b", "count": 1, "items": [{"id": "y", "fixed": 3}]}});
+    let errors = schema.validate(&changed, Some(&old));
+    let mut paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["spec.count", "spec.items[0].fixed", "spec.name"]);
+}
+
+#[test]
+fn a_rule_that_cannot_be_evaluated_warns_and_then_refuses() {
+    for rule in [
+        "self.sortBy(x, x)",
+        "self ==",
+        "cel.bind(x, self, x == 1)",
+        "nosuch(self)",
+    ] {
+        let schema = with_spec(json!({"type": "integer", "x-kubernetes-validations": [{"rule": rule}]}));
+        let (schema, warnings) = Schema::compile(&schema).unwrap();
+        assert!(
+            warnings[0].starts_with("properties[spec].x-kubernetes-validations[0]: rule"),
+            "{warnings:?}"
+        );
+        let errors = schema.validate(&json!({"spec": 1}), None);
+        assert_eq!(causes(&errors), [("spec", "FieldValueInvalid")], "{rule}");
+        assert_eq!(schema.validate(&json!({}), None), [], "a rule of an absent field");
+    }
+}
+
+#[test]
+fn rules_wait_for_a_well_formed_object() {
+    let schema = compile(&with_spec(json!({"type": "object", "required": ["a"],
+        "x-kubernetes-validations": [{"rule": "self.a > 1"}], "properties": {"a": {"type": "integer"}}})));
+    let errors = schema.validate(&json!({"spec": {}}), None);
+    assert_eq!(
+        causes(&errors),
+        [("spec.a", "FieldValueRequired"), ("<nil>", "FieldValueInvalid")]
+    );
+}
+
+#[test]
+fn a_schema_is_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Schema>();
+}
+
+/// Every version of the CRDs in `folder` with its schema.
+fn crd_schemas(folder: &str) -> Vec<(String, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(folder);
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut schemas = Vec::new();
+    for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "yaml")) {
+        let crd: Value = serde_saphyr::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        for version in crd["spec"]["versions"].as_array().unwrap() {
+            let name = format!("{} {}", crd["metadata"]["name"], version["name"]);
+            schemas.push((name, version["schema"]["openAPIV3Schema"].clone()));
+        }
+    }
+    schemas
+}
+
+#[test]
+fn the_crds_of_app_mesh_and_gateway_api_compile_without_warnings() {
+    for (folder, count) in [("appmesh/crds", 6), ("gateway-api/crds", 7)] {
+        let schemas = crd_schemas(folder);
+        assert_eq!(schemas.len(), count, "{folder}");
+        for (name, schema) in schemas {
+            let (_, warnings) = Schema::compile(&schema).unwrap();
+            assert_eq!(warnings, Vec::<String>::new(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_http_route_is_defaulted_and_judged_by_its_rules() {
+    let schemas = crd_schemas("gateway-api/crds");
+    let (_, schema) = schemas
+        .iter()
+        .find(|(name, _)| name.contains("httproutes") && name.contains("\"v1\""))
+        .unwrap();
+    let schema = compile(schema);
+    let mut route = json!({"metadata": {"name": "r"}, "spec": {"parentRefs": [{"name": "gw"}], "rules": [{
+        "matches": [{"path": {"type": "PathPrefix", "value": "/a"}}],
+        "backendRefs": [{"name": "v1", "port": 80, "weight": 90}, {"name": "v2", "port": 80}]}]}});
+    assert_eq!(schema.prune(&mut route), Vec::<String>::new());
+    schema.apply_defaults(&mut route);
+    assert_eq!(route["spec"]["rules"][0]["backendRefs"][1]["weight"], 1);
+    assert_eq!(schema.validate(&route, None), []);
+
+    let mut bad = route.clone();
+    bad["spec"]["rules"][0]["matches"][0]["path"]["value"] = json!("/a//b");
+    let errors = schema.validate(&bad, None);
+    assert_eq!(
+        causes(&errors),
+        [("spec.rules[0].matches[0].path", "FieldValueInvalid")],
+        "{errors:?}"
+    );
+
+    let mut portless = route;
+    portless["spec"]["rules"][0]["backendRefs"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("port");
+    let errors = schema.validate(&portless, None);
+    assert_eq!(
+        causes(&errors),
+        [("spec.rules[0].backendRefs[0]", "FieldValueInvalid")],
+        "{errors:?}"
+    );
+}
