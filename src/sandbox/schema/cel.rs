@@ -172,18 +172,13 @@ impl Checker<'_> {
         let old = old.map(|old| to_cel(node, old, &self.functions));
         for rule in &node.rules {
             let mut scope = scope.new_inner_scope();
-            match (&old, rule.text.optional_old_self) {
-                (Some(old), true) => {
-                    let old = OptionalValue::of(old.clone());
-                    scope.add_variable_from_value("oldSelf", CelValue::Opaque(Arc::new(old)));
-                }
-                (None, true) => {
-                    let none = OptionalValue::none();
-                    scope.add_variable_from_value("oldSelf", CelValue::Opaque(Arc::new(none)));
-                }
-                (Some(old), false) => scope.add_variable_from_value("oldSelf", old.clone()),
-                (None, false) if rule.transition => continue,
-                (None, false) => {}
+            if rule.text.optional_old_self {
+                let optional = old.clone().map_or_else(OptionalValue::none, OptionalValue::of);
+                scope.add_variable_from_value("oldSelf", CelValue::Opaque(Arc::new(optional)));
+            } else if let Some(old) = &old {
+                scope.add_variable_from_value("oldSelf", old.clone());
+            } else if rule.transition {
+                continue;
             }
             self.errors.extend(rule.run(&scope, new, path));
         }

@@ -9,12 +9,15 @@ mod compile;
 mod defaults;
 mod fields;
 mod formats;
+mod keywords;
 mod lists;
 mod node;
 mod pattern;
 mod prune;
 mod validate;
 
+#[cfg(test)]
+mod rule_tests;
 #[cfg(test)]
 mod tests;
 

@@ -149,3 +149,13 @@ impl Kind {
         }
     }
 }
+
+impl ListType {
+    /// Whether items are told apart by keys.
+    pub fn is_map(&self) -> bool {
+        match self {
+            Self::Map(_) => true,
+            Self::Atomic | Self::Set => false,
+        }
+    }
+}

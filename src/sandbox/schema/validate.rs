@@ -92,20 +92,18 @@ fn check_number(checks: &Checks, number: &Number, path: &str, errors: &mut Vec<F
     };
     if let Some(Bound { value, exclusive }) = &checks.minimum {
         match compare(number, value) {
-            Some(Ordering::Less) | None if !exclusive => refuse(format!("greater than or equal to {value}")),
-            Some(Ordering::Less | Ordering::Equal) | None if *exclusive => {
-                refuse(format!("greater than {value}"))
-            }
-            _ => {}
+            Some(Ordering::Greater) => {}
+            Some(Ordering::Equal) if !exclusive => {}
+            _ if *exclusive => refuse(format!("greater than {value}")),
+            _ => refuse(format!("greater than or equal to {value}")),
         }
     }
     if let Some(Bound { value, exclusive }) = &checks.maximum {
         match compare(number, value) {
-            Some(Ordering::Greater) | None if !exclusive => refuse(format!("less than or equal to {value}")),
-            Some(Ordering::Greater | Ordering::Equal) | None if *exclusive => {
-                refuse(format!("less than {value}"))
-            }
-            _ => {}
+            Some(Ordering::Less) => {}
+            Some(Ordering::Equal) if !exclusive => {}
+            _ if *exclusive => refuse(format!("less than {value}")),
+            _ => refuse(format!("less than or equal to {value}")),
         }
     }
     if let Some(divisor) = checks.multiple_of
