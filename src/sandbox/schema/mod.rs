@@ -20,6 +20,8 @@ mod validate;
 mod rule_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod value_tests;
 
 use serde_json::Value;
 
