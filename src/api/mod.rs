@@ -2,6 +2,7 @@
 //! routes. It knows nobody else in the crate.
 
 mod analysis;
+pub mod gateway_route_crd;
 mod requests;
 mod rollout;
 mod stamp;
