@@ -1,0 +1,280 @@
+//! Which requests a route takes, with Envoy's meaning of each test.
+
+use http::{HeaderMap, Method};
+use regex::Regex;
+
+/// What matching looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestParts<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// `Host` or `:authority`; a port in it is ignored.
+    pub host: &'a str,
+    /// The path without the query.
+    pub path: &'a str,
+    /// The query without `?`; empty where there is none.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The listener's port as routes name it.
+    pub port: u16,
+}
+
+/// All tests must hold; an absent one always does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// The method.
+    pub method: Option<Method>,
+    /// The host.
+    pub hostname: Option<HostMatch>,
+    /// The path, or gRPC's service and method.
+    pub path: PathMatch,
+    /// Header (gRPC: metadata) tests.
+    pub headers: Vec<HeaderMatch>,
+    /// Query parameter tests.
+    pub query: Vec<QueryMatch>,
+    /// The listener's port.
+    pub port: Option<u16>,
+}
+
+/// A test of the host, without regard to case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostMatch {
+    /// The whole host.
+    Exact(String),
+    /// Its end, with at least one character before it.
+    Suffix(String),
+}
+
+/// A test of the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathMatch {
+    /// Any path.
+    Any,
+    /// A plain string prefix: `/app` takes `/application` too, as in Envoy.
+    Prefix(String),
+    /// The whole path.
+    Exact(String),
+    /// A pattern for the whole path.
+    Regex(Pattern),
+    /// A gRPC call, by service and method where given.
+    Grpc {
+        /// The full service name, `package.Service`.
+        service: Option<String>,
+        /// The method's name.
+        method: Option<String>,
+    },
+}
+
+/// A regular expression that must match the whole value.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    source: String,
+    regex: Regex,
+}
+
+/// A test of one header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderMatch {
+    /// The header's name.
+    pub name: String,
+    /// Turns the test round. A header that is absent fails every test but the inverted [`HeaderTest::Present`].
+    pub invert: bool,
+    /// The test.
+    pub test: HeaderTest,
+}
+
+/// A test of a header's value; several values are joined by commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderTest {
+    /// The header is there.
+    Present,
+    /// The whole value.
+    Exact(String),
+    /// Its start.
+    Prefix(String),
+    /// Its end.
+    Suffix(String),
+    /// A pattern for the whole value.
+    Regex(Pattern),
+    /// A whole number from `start` on and below `end`.
+    Range {
+        /// The smallest value taken.
+        start: i64,
+        /// The smallest value above those taken.
+        end: i64,
+    },
+}
+
+/// A test of a query parameter, compared as it stands on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryMatch {
+    /// The parameter's name.
+    pub name: String,
+    /// Its whole first value; absent: any.
+    pub exact: Option<String>,
+}
+
+impl Pattern {
+    /// Compiles a pattern; the error names what is wrong with it.
+    pub fn new(source: &str) -> Result<Self, regex::Error> {
+        // Both groups: anchors must bind the whole alternation, and `source` alone must be valid.
+        Regex::new(source)?;
+        let regex = Regex::new(&format!("^(?:{source})$"))?;
+        Ok(Self {
+            source: source.to_owned(),
+            regex,
+        })
+    }
+
+    /// The pattern as written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        self.regex.is_match(value)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Match {
+    /// Whether a request passes every test.
+    pub fn matches(&self, request: &RequestParts<'_>) -> bool {
+        self.method.as_ref().is_none_or(|method| method == request.method)
+            && self.port.is_none_or(|port| port == request.port)
+            && self.path.matches(request)
+            && self
+                .hostname
+                .as_ref()
+                .is_none_or(|host| host.matches(request.host))
+            && self.headers.iter().all(|header| header.matches(request.headers))
+            && self.query.iter().all(|query| query.matches(request.query))
+    }
+
+    /// Greater means more specific: host, then path, then the number of other tests.
+    pub(super) fn specificity(&self) -> impl Ord + use<> {
+        let host = match &self.hostname {
+            None => (0, 0),
+            Some(HostMatch::Suffix(suffix)) => (1, suffix.len()),
+            Some(HostMatch::Exact(host)) => (2, host.len()),
+        };
+        let path = match &self.path {
+            PathMatch::Any | PathMatch::Grpc { service: None, .. } => (0, 0),
+            PathMatch::Prefix(prefix) => (1, prefix.len()),
+            PathMatch::Grpc {
+                service: Some(service),
+                method: None,
+            } => (1, service.len() + 2),
+            PathMatch::Regex(pattern) => (2, pattern.source.len()),
+            PathMatch::Grpc {
+                service: Some(service),
+                method: Some(method),
+            } => (3, service.len() + method.len() + 2),
+            PathMatch::Exact(path) => (3, path.len()),
+        };
+        let others = self.headers.len()
+            + self.query.len()
+            + usize::from(self.method.is_some())
+            + usize::from(self.port.is_some());
+        (host, path, others)
+    }
+}
+
+impl HostMatch {
+    fn matches(&self, host: &str) -> bool {
+        let host = without_port(host);
+        match self {
+            Self::Exact(want) => want.eq_ignore_ascii_case(host),
+            Self::Suffix(want) => host
+                .len()
+                .checked_sub(want.len())
+                .filter(|before| *before > 0)
+                .and_then(|before| host.get(before..))
+                .is_some_and(|end| want.eq_ignore_ascii_case(end)),
+        }
+    }
+}
+
+impl PathMatch {
+    fn matches(&self, request: &RequestParts<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Prefix(prefix) => request.path.starts_with(prefix),
+            Self::Exact(path) => request.path == path,
+            Self::Regex(pattern) => pattern.matches(request.path),
+            Self::Grpc { service, method } => {
+                let called = request
+                    .path
+                    .strip_prefix('/')
+                    .and_then(|path| path.split_once('/'));
+                is_grpc(request.headers)
+                    && called.is_some_and(|(called_service, called_method)| {
+                        service.as_ref().is_none_or(|want| want == called_service)
+                            && method.as_ref().is_none_or(|want| want == called_method)
+                    })
+            }
+        }
+    }
+}
+
+impl HeaderMatch {
+    fn matches(&self, headers: &HeaderMap) -> bool {
+        let values: Vec<&str> = headers
+            .get_all(&self.name)
+            .iter()
+            .map(|value| value.to_str().unwrap_or_default())
+            .collect();
+        if values.is_empty() {
+            return self.invert && self.test == HeaderTest::Present;
+        }
+        self.test.matches(&values.join(",")) != self.invert
+    }
+}
+
+impl HeaderTest {
+    fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Present => true,
+            Self::Exact(want) => value == want,
+            Self::Prefix(want) => value.starts_with(want),
+            Self::Suffix(want) => value.ends_with(want),
+            Self::Regex(pattern) => pattern.matches(value),
+            Self::Range { start, end } => value
+                .parse::<i64>()
+                .is_ok_and(|number| (*start..*end).contains(&number)),
+        }
+    }
+}
+
+impl QueryMatch {
+    fn matches(&self, query: &str) -> bool {
+        let first = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .find(|(name, _)| *name == self.name);
+        first.is_some_and(|(_, value)| self.exact.as_ref().is_none_or(|want| want == value))
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("application/grpc"))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    }
+}

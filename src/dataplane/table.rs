@@ -1,0 +1,179 @@
+//! The table itself: ordered routes, and the weighted choice among a route's destinations.
+
+use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
+
+use super::{
+    matching::{Match, RequestParts},
+    rewrite::Rewrite,
+};
+
+/// Routes in the order in which a gateway tries them; the first that matches is taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// Ordered by priority (lower first), then the more specific match, then namespace and name.
+    pub routes: Vec<Route>,
+}
+
+/// One `GatewayRoute`, ready to be obeyed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// `metadata.name` of the object.
+    pub name: String,
+    /// `metadata.namespace` of the object.
+    pub namespace: String,
+    /// 0–1000; the lower number is tried first.
+    pub priority: u16,
+    /// What its destinations speak.
+    pub protocol: Protocol,
+    /// Which requests it takes.
+    pub matcher: Match,
+    /// Where they go, in the object's order; weights are relative and may all be zero.
+    pub destinations: Vec<Destination>,
+    /// How path and host change on the way.
+    pub rewrite: Rewrite,
+    /// How long a request may take.
+    pub timeout: Timeout,
+    /// When a failed attempt is made again; absent: never.
+    pub retry: Option<Retry>,
+}
+
+/// One weighted entry of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The virtual service as the object names it, such as `color-app-v1.default`.
+    pub target: String,
+    /// The namespace the virtual service is looked up in.
+    pub namespace: String,
+    /// The port, where the entry names one.
+    pub port: Option<u16>,
+    /// Its share is this over the sum of the route's weights.
+    pub weight: u32,
+}
+
+/// What the destinations of a route speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2 without TLS.
+    Http2,
+    /// gRPC, over HTTP/2 without TLS.
+    Grpc,
+}
+
+/// Limits of one request. `None` means no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout {
+    /// From the request to the end of the response, retries included; 15 s by default.
+    pub per_request: Option<Duration>,
+    /// Between two pieces of the response; 300 s by default.
+    pub idle: Option<Duration>,
+}
+
+/// When a failed attempt is made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts after the first.
+    pub max: u32,
+    /// Limit of each attempt; absent: only the request's limit.
+    pub per_try_timeout: Option<Duration>,
+    /// The failures that count.
+    pub on: BTreeSet<RetryOn>,
+}
+
+/// A failure that may be retried, in App Mesh's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RetryOn {
+    /// `server-error`: 500–599, a reset or no answer.
+    ServerError,
+    /// `gateway-error`: 502, 503, 504 or a reset.
+    GatewayError,
+    /// `client-error`: 409.
+    ClientError,
+    /// `stream-error`: the destination refused the stream.
+    StreamError,
+    /// `connection-error`: no connection could be made.
+    ConnectionError,
+    /// gRPC status 1.
+    Cancelled,
+    /// gRPC status 4.
+    DeadlineExceeded,
+    /// gRPC status 13.
+    Internal,
+    /// gRPC status 8.
+    ResourceExhausted,
+    /// gRPC status 14.
+    Unavailable,
+}
+
+impl Table {
+    /// Puts routes into the order in which they are tried; the order given does not matter.
+    pub fn new(mut routes: Vec<Route>) -> Self {
+        routes.sort_by(|a, b| a.rank().cmp(&b.rank()));
+        Self { routes }
+    }
+
+    /// The route that takes a request.
+    pub fn route(&self, request: &RequestParts<'_>) -> Option<&Route> {
+        self.routes.iter().find(|route| route.matcher.matches(request))
+    }
+}
+
+impl Route {
+    /// The destination for a roll, which should be uniform over all of `u64`; none where all weights are zero.
+    pub fn pick(&self, roll: u64) -> Option<&Destination> {
+        let total: u64 = self
+            .destinations
+            .iter()
+            .map(|entry| u64::from(entry.weight))
+            .sum();
+        let mut rest = roll.checked_rem(total)?;
+        self.destinations.iter().find(|entry| {
+            let weight = u64::from(entry.weight);
+            let hit = rest < weight;
+            rest = rest.saturating_sub(weight);
+            hit
+        })
+    }
+
+    fn rank(&self) -> impl Ord {
+        let specificity = Reverse(self.matcher.specificity());
+        (
+            self.priority,
+            specificity,
+            self.namespace.clone(),
+            self.name.clone(),
+        )
+    }
+}
+
+impl Destination {
+    /// The virtual service's full name, `<name>.<namespace>`, App Mesh's default. A name that has a dot is taken as full.
+    pub fn service(&self) -> String {
+        if self.target.contains('.') {
+            self.target.clone()
+        } else {
+            format!("{}.{}", self.target, self.namespace)
+        }
+    }
+}
+
+impl Protocol {
+    /// App Mesh's word for it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+impl Default for Timeout {
+    fn default() -> Self {
+        Self {
+            per_request: Some(Duration::from_secs(15)),
+            idle: Some(Duration::from_secs(300)),
+        }
+    }
+}
