@@ -13,7 +13,7 @@ use super::{
     Analysis, Approval, LastRequest, OnDeadline, RouteRef, WorkloadRef,
     units::{Duration, Weight},
 };
-use crate::analysis::{Sequence, ThresholdState, Verdict};
+use crate::analysis::{Sequence, StableWatch, ThresholdState, Verdict};
 
 /// What the controller knows, intends and tells.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -237,6 +237,9 @@ pub struct Step {
     /// A `promote` ended this step's hold.
     #[serde(default)]
     pub promoted: bool,
+    /// A `resume` after drift: a share that somebody lowered is raised to this step's again.
+    #[serde(default)]
+    pub restoring: bool,
 }
 
 /// Why a run waits.
@@ -366,9 +369,6 @@ pub struct Evidence {
     /// By metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, MetricEvidence>,
-    /// Canary requests since the step's looks began.
-    #[serde(default)]
-    pub step_requests: f64,
     /// How long each step will take to prove, in a sentence, told once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preflight: Option<String>,
@@ -378,12 +378,9 @@ pub struct Evidence {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricEvidence {
-    /// The sequential test against stable; at 100 % against stable's past.
+    /// The sequential test: against stable, at 100 % against stable's past, or against `max`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Sequence>,
-    /// The sequential test against `max`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<Sequence>,
     /// The state of a plain threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<ThresholdState>,
@@ -400,6 +397,12 @@ pub struct MetricEvidence {
     /// What stable had in the hour before the switch to 100, fixed with the intent of that step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Arm>,
+    /// Watches stable for being sick itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_watch: Option<StableWatch>,
+    /// The share above which stable counts as sick.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_limit: Option<f64>,
 }
 
 /// Stable's counts in one bin.

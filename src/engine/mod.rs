@@ -1,2 +1,88 @@
-//! engine.
+//! The engine: every decision that the product can take, as one pure function.
+//!
+//! [`decide`] gets the spec, the status, what was observed, what this process remembers, and the time. It returns
+//! a status to store before, effects, and a status to store after. It does no I/O, reads no clock and draws no
+//! lots, so that a decision can be tabled, simulated and replayed. Waiting is a decision like any other.
+//!
+//! What always holds (`tests/engine_properties.rs` drives random worlds against it):
+//!
+//! 1. The weights of stable and canary in one write always sum to 100.
+//! 2. The canary's share rises only to the weight of the next planned step, and only after the intent is stored.
+//! 3. In a run it never rises again after the run's abort mark, wherever that mark was set.
+//! 4. A hold is never shortened and no step is taken without evidence, but by an accepted `promote` or
+//!    `promote-full`, or by `onInconclusive: Advance`.
+//! 5. Doubt holds or lowers. It never raises.
+//! 6. When nothing has changed, nothing is written.
+//!
+//! The order in which things take precedence reads top to bottom in `run::step_through`: deletion > abort >
+//! `suspend` > Fail > target changed > promote-full > promote > pause > advance.
+//!
+//! | file | decides |
+//! |---|---|
+//! | `start` | what is stable at first sight; whether and how a run starts |
+//! | `claim` | whose the routes are: epoch, stamps, marks |
+//! | `run` | the order in which a run's rules apply |
+//! | `drift` | what to do about weights that somebody else changed |
+//! | `requests` | what people ask, accepted or refused |
+//! | `judge` | what the metrics say |
+//! | `steps` | when a weight rises, and when the run is through |
+//! | `ending` | how a run ends: everything back on stable, marked |
+//! | `rest` | what happens between runs |
+//! | `deletion` | what happens when the Rollout goes |
+//! | `conditions` | how all of it is told |
+//! | `record` | when status is worth a write |
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod claim;
+mod conditions;
+pub mod decision;
+mod deletion;
+mod drift;
+mod ending;
+mod judge;
 pub mod look;
+pub mod observed;
+mod plan;
+mod record;
+mod requests;
+mod rest;
+mod run;
+mod start;
+mod steps;
+mod turn;
+
+use jiff::Timestamp;
+
+use self::{
+    decision::Decision,
+    observed::{Memory, Observed},
+    turn::Turn,
+};
+use crate::api::{RolloutSpec, RolloutStatus};
+
+/// Decides what to do about one Rollout now.
+///
+/// `status` is the present status, which may be ahead of the stored one (`seen.stored`) by evidence that was not
+/// worth a write yet. `memory` is what this process remembers; a process that has just started passes the
+/// default.
+pub fn decide(
+    spec: &RolloutSpec,
+    status: &RolloutStatus,
+    seen: &Observed,
+    memory: &Memory,
+    now: Timestamp,
+) -> Decision {
+    let mut turn = Turn::new(spec, status, seen, memory, now);
+    turn.note_weights();
+    if turn.seen.subject.deleting {
+        turn.delete();
+    } else {
+        match turn.status.run.as_ref().map(|run| run.ended.as_ref()) {
+            Some(None) => turn.step_through(),
+            Some(Some(ended)) if !ended.settled => turn.settle(),
+            Some(Some(_)) | None => turn.rest(),
+        }
+    }
+    turn.finish()
+}

@@ -1,0 +1,185 @@
+//! Whose the routes are.
+//!
+//! A process that starts a run or takes an active one over raises the epoch by a conditional status write and then
+//! stamps every route in the fixed order, weights untouched. Nothing is raised before all are stamped; lowering
+//! waits for none of it.
+
+use super::{
+    decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
+    observed::{RouteSeen, RouteView},
+    turn::Turn,
+};
+use crate::api::Phase;
+use std::sync::Arc;
+
+/// How a process stands to the epoch.
+pub(super) enum Claim {
+    /// It holds it, and every route is stamped with it.
+    Complete,
+    /// It is on the way there.
+    Underway,
+    /// Another process holds it: hands off.
+    Deposed,
+    /// A route carries an epoch that no status ever had: nothing is raised.
+    Forged,
+}
+
+impl Turn<'_> {
+    /// Whether an abort mark for the present run stands on any route.
+    pub fn marked(&self) -> bool {
+        let number = self.run().map_or(0, |run| run.number);
+        let stamps = self
+            .seen
+            .routes
+            .iter()
+            .filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
+        stamps
+            .into_iter()
+            .any(|stamp| stamp.run == number && stamp.aborted)
+    }
+
+    /// The greatest run number in status or any stamp of ours.
+    pub fn greatest_run(&self) -> i64 {
+        let stamps = self
+            .seen
+            .routes
+            .iter()
+            .filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
+        let noted = self.run().map_or(0, |run| run.number);
+        stamps.map(|stamp| stamp.run).fold(noted, i64::max)
+    }
+
+    /// Sees to it that this process holds the epoch and every route says so.
+    pub fn claim(&mut self) -> Claim {
+        let stamped = self
+            .seen
+            .routes
+            .iter()
+            .filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
+        let greatest = stamped.map(|stamp| stamp.epoch).max().unwrap_or(0);
+        if greatest > self.status.epoch {
+            if !self.seen.fresh {
+                // The cache may be behind the one who stamped: ask the API server before judging.
+                self.effects.push(Effect::Reread);
+                return Claim::Underway;
+            }
+            let sentence = format!(
+                "a route's stamp has epoch {greatest}, above the Rollout's own {}: it was not written by Tidegate; \
+                 remove the annotation to go on",
+                self.status.epoch
+            );
+            self.told.out_of_sync = Some(("ForgedStamp", sentence.clone()));
+            self.say(Phase::Paused, "ForgedStamp", sentence);
+            return Claim::Forged;
+        }
+        match self.memory.held {
+            Some(held) if held < self.status.epoch => return Claim::Deposed,
+            Some(_) => {}
+            None => {
+                self.raise_epoch();
+                return Claim::Underway;
+            }
+        }
+        let unstamped = self.unstamped();
+        if unstamped.is_empty() {
+            return Claim::Complete;
+        }
+        if unstamped.iter().any(|(_, view)| self.lost_stamp(view)) {
+            // Somebody took our stamp away while we held the run: a new epoch, so that nothing that was sent
+            // before can still land.
+            self.raise_epoch();
+            return Claim::Underway;
+        }
+        let claims: Vec<_> = unstamped
+            .into_iter()
+            .map(|(seen, view)| self.claim_write(seen, view))
+            .collect();
+        self.effects.extend(claims.into_iter().map(Effect::Write));
+        Claim::Underway
+    }
+
+    fn raise_epoch(&mut self) {
+        self.status.epoch += 1;
+        self.memory.held = Some(self.status.epoch);
+        self.memory.looked = false;
+        self.memory.arms = None;
+        self.intent = true;
+        let claims: Vec<_> = self
+            .unstamped()
+            .into_iter()
+            .map(|(seen, view)| self.claim_write(seen, view))
+            .collect();
+        self.effects.extend(claims.into_iter().map(Effect::Write));
+    }
+
+    fn unstamped(&self) -> Vec<(&RouteSeen, &Arc<RouteView>)> {
+        let number = self.run().map_or(0, |run| run.number);
+        let ours = |view: &RouteView| {
+            let stamp = view.stamp_of(&self.seen.subject);
+            stamp.is_some_and(|stamp| stamp.epoch == self.status.epoch && stamp.run == number)
+        };
+        let present = self
+            .run_routes()
+            .into_iter()
+            .filter_map(|seen| Some((seen, seen.view()?)));
+        present.filter(|(_, view)| !ours(view)).collect()
+    }
+
+    /// Whether a stamp was on this route under the present epoch and is gone: other than a claim that has not
+    /// reached the route yet, the step has begun since.
+    fn lost_stamp(&self, view: &RouteView) -> bool {
+        let begun = self
+            .status
+            .step
+            .as_ref()
+            .is_some_and(|step| step.stored_at.is_some());
+        begun && view.stamp_of(&self.seen.subject).is_none()
+    }
+
+    /// The claim of one route. It leaves `step` as the route's own stamp has it, so that a crash between intent
+    /// and route is not taken for drift; without a stamp it is the planned step whose weights the route shows.
+    fn claim_write(&self, seen: &RouteSeen, view: &Arc<RouteView>) -> RouteWrite {
+        let mut write = self.write(seen, view, Purpose::Claim, Fence::Unchanged);
+        let Some((_, canary)) = self.arms() else {
+            return write;
+        };
+        let number = self.run().map_or(0, |run| run.number);
+        let stamp = view
+            .stamp_of(&self.seen.subject)
+            .filter(|stamp| stamp.run == number);
+        let mut added = self.added(seen, view);
+        added.retain(|name| view.entries.iter().any(|entry| entry.name == *name));
+        if view.entry(&canary.name, canary.port).is_none()
+            && let Some(entry) = self.new_canary_entry(seen, 0)
+        {
+            added.push(entry.name.clone());
+            write.add.push(entry);
+        }
+        let step = stamp.map_or_else(|| self.step_shown(view), |stamp| stamp.step);
+        write.stamp = self.set_stamp(self.stamp(step, false, added));
+        write
+    }
+
+    /// The canary's entry as a copy of stable's as it was found.
+    pub fn new_canary_entry(&self, seen: &RouteSeen, weight: i64) -> Option<NewEntry> {
+        let (_, canary) = self.arms()?;
+        let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route))?;
+        let like = noted.stable_entry.clone();
+        Some(NewEntry {
+            like,
+            name: canary.name,
+            port: canary.port,
+            weight,
+        })
+    }
+
+    /// The planned step whose weights a route shows, not above the intended one; 0 if none.
+    fn step_shown(&self, view: &RouteView) -> i32 {
+        let Some((_, canary)) = self.arms() else { return 0 };
+        let share = view.weight(&canary);
+        (1..=self.step_index())
+            .rev()
+            .find(|index| self.planned(*index) == share)
+            .unwrap_or(0)
+    }
+}

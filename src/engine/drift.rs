@@ -1,0 +1,301 @@
+//! Weights that somebody else changed: people, GitOps tools.
+//!
+//! In a run a share that was raised goes back to ours at once, the third time with a pause; a share that was
+//! lowered is left, and the run pauses. A raised share may only ever go down here, and a lowered one is never
+//! raised without a person.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    decision::{Effect, Fence, Purpose, RouteWrite},
+    observed::{RouteSeen, RouteState, RouteView},
+    turn::{CORRECTION_PAUSE, Turn, since},
+};
+use crate::api::{PauseReason, Target};
+
+/// How often a raised share is put back in a run before it pauses.
+const CORRECTIONS: i32 = 3;
+
+impl Turn<'_> {
+    /// Looks at every route of the run for changes that are not ours.
+    pub fn judge_drift(&mut self) {
+        let Some((stable, canary)) = self.arms() else {
+            return;
+        };
+        let mut gone = None;
+        for seen in self.run_routes() {
+            match &seen.state {
+                RouteState::Missing => {
+                    gone = Some(format!(
+                        "{} does not exist any more; put it back, or abort",
+                        seen.route
+                    ));
+                }
+                RouteState::Unusable { message, .. } => gone = Some(message.clone()),
+                RouteState::Unreadable(why) => {
+                    let sentence = format!("{} can't be read: {why}", seen.route);
+                    self.told.out_of_sync = Some(("Unreadable", sentence));
+                    self.wake_in(Duration::from_secs(5));
+                }
+                RouteState::Present(view) => self.judge_route(seen, view, &stable, &canary),
+            }
+        }
+        match gone {
+            Some(sentence) => {
+                self.told.out_of_sync = Some(("RouteGone", sentence.clone()));
+                self.pause(PauseReason::RouteGone, sentence);
+            }
+            None => self.lift(PauseReason::RouteGone),
+        }
+    }
+
+    fn judge_route(&mut self, seen: &RouteSeen, view: &Arc<RouteView>, stable: &Target, canary: &Target) {
+        let Some(entry) = view.entry(&stable.name, stable.port) else {
+            return self.stable_entry_gone(seen);
+        };
+        let (share, rest, total) = (view.weight(canary), entry.weight, view.total());
+        if let Some(stranger) = view.stranger(stable, canary) {
+            let sentence = format!(
+                "{}: {} got weight {} from {}; take it out, then resume. {}",
+                seen.route,
+                stranger.name,
+                stranger.weight,
+                writer(view),
+                remedy(view)
+            );
+            self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+            self.pause(PauseReason::Drifted, sentence);
+        }
+        let step = view.stamp_of(&self.seen.subject).map_or(0, |stamp| stamp.step);
+        let ours = self.planned(step.min(self.step_index()));
+        let intended = self.planned(self.step_index());
+        let whole = |share: i64| total > 0 && rest + share == total;
+        let in_place = |wanted: i64| {
+            share == wanted && whole(share) && (rest + share == 100 || (wanted == 0 && rest > 0))
+        };
+        let waiting = step + 1 >= self.step_index() || self.run().is_some_and(|run| run.promote_full);
+        if in_place(ours) && (waiting || ours == intended) || in_place(intended) {
+            return;
+        }
+        // The canary's part of the whole, against ours: cross-multiplied, no rounding.
+        if share * 100 > ours * total.max(1) && share > 0 {
+            self.put_back(seen, view, stable, canary, ours, step);
+        } else if !self.restoring() {
+            let sentence = format!(
+                "{}: {} lowered the canary from {ours} to {share}; it is left so until resume. {}",
+                seen.route,
+                writer(view),
+                remedy(view)
+            );
+            self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+            self.pause(PauseReason::Drifted, sentence);
+        }
+    }
+
+    fn stable_entry_gone(&mut self, seen: &RouteSeen) {
+        let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route));
+        let entry = noted.map(|r| r.stable_entry.0.to_string()).unwrap_or_default();
+        let sentence = format!(
+            "{}: stable's entry was taken out; put it back: {entry}",
+            seen.route
+        );
+        if self.told.out_of_sync.is_none() {
+            self.told.out_of_sync = Some(("StableEntryGone", sentence.clone()));
+        }
+        self.pause(PauseReason::Drifted, sentence);
+    }
+
+    /// Takes a raised share back to ours.
+    fn put_back(
+        &mut self,
+        seen: &RouteSeen,
+        view: &Arc<RouteView>,
+        stable: &Target,
+        canary: &Target,
+        ours: i64,
+        step: i32,
+    ) {
+        let share = view.weight(canary);
+        let sentence = format!(
+            "{}: {} raised the canary to {share}, which goes back to {ours}. {}",
+            seen.route,
+            writer(view),
+            remedy(view)
+        );
+        self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+        let now = self.now;
+        let paused = self.paused() == Some(PauseReason::Drifted);
+        let Some(run) = self.run_mut() else { return };
+        let waited = run.corrected_at.map(|at| since(at, now));
+        if paused && waited.is_some_and(|waited| waited < CORRECTION_PAUSE) {
+            let rest = CORRECTION_PAUSE.saturating_sub(waited.unwrap_or_default());
+            return self.wake_in(rest);
+        }
+        run.corrections += 1;
+        run.corrected_at = Some(now);
+        let insisting = run.corrections >= CORRECTIONS;
+        let write = self.correction(seen, view, stable, canary, ours, step);
+        self.effects.push(Effect::Write(write));
+        self.tell(true, "Drifted", sentence.clone());
+        if insisting {
+            self.pause(PauseReason::Drifted, sentence);
+        }
+    }
+
+    fn correction(
+        &self,
+        seen: &RouteSeen,
+        view: &Arc<RouteView>,
+        stable: &Target,
+        canary: &Target,
+        ours: i64,
+        step: i32,
+    ) -> RouteWrite {
+        let mut write = self.write(seen, view, Purpose::Correct, Fence::Unchanged);
+        let entries = [(canary, ours), (stable, 100 - ours)];
+        let at = |target: &Target| view.index(&target.name, target.port);
+        write.weights = entries
+            .iter()
+            .filter_map(|(t, weight)| Some((at(t)?, *weight)))
+            .collect();
+        write.stamp = self.set_stamp(self.stamp(step, false, self.added(seen, view)));
+        write
+    }
+
+    /// A person resumed a drifted run: lowered shares are to be raised to ours again.
+    pub fn restoring(&self) -> bool {
+        self.status.step.as_ref().is_some_and(|step| step.restoring)
+    }
+
+    /// Restores stable 100 outside a run, where the rules allow it. Returns the sentence that tells of it.
+    pub fn restore_stable(&mut self, stable: &Target) -> Option<String> {
+        let off = |seen: &&RouteSeen| seen.view().is_some_and(|view| !view.all_on(stable));
+        let named = |seen: &&RouteSeen| self.spec.routes.iter().any(|r| r.same(&seen.route));
+        let drifted: Vec<&RouteSeen> = self.seen.routes.iter().filter(named).filter(off).collect();
+        let first = drifted
+            .first()
+            .and_then(|seen| Some((seen.route.clone(), seen.view()?)))?;
+        let (route, view) = first;
+        let day = Duration::from_secs(24 * 3600);
+        let now = self.now;
+        self.status.restored.retain(|at| since(*at, now) < day);
+        let allowed = self.may_restore(stable, view);
+        let what = format!(
+            "{route}: {} changed the weights, and {} has not all",
+            writer(view),
+            stable.name
+        );
+        let what_then = match &allowed {
+            Ok(()) => "stable 100 is put back".to_owned(),
+            Err(why) => format!("they are left, for {why}"),
+        };
+        let sentence = format!("{what}; {what_then}. {}", remedy(view));
+        if allowed.is_ok() {
+            for seen in &drifted {
+                if let Some(view) = seen.view() {
+                    let write = self.restoration(seen, view, stable);
+                    self.effects.push(Effect::Write(write));
+                }
+            }
+            if self.status.restored.len() < 3 {
+                self.status.restored.push(now);
+            }
+            self.tell(true, "Drifted", sentence.clone());
+        }
+        Some(sentence)
+    }
+
+    fn may_restore(&self, stable: &Target, view: &RouteView) -> Result<(), String> {
+        use super::turn::Readiness;
+        match self.readiness(stable) {
+            Readiness::NoReadyPod(why) | Readiness::Absent(why) => return Err(why),
+            Readiness::Ready | Readiness::Unknown => {}
+        }
+        if self.status.restored.len() < 3 {
+            return Ok(());
+        }
+        let dead = |entry: &&super::observed::EntrySeen| {
+            let target = Target {
+                name: entry.name.clone(),
+                port: entry.port,
+                workload_ref: None,
+                hash: None,
+            };
+            !entry.is(&stable.name, stable.port)
+                && matches!(self.readiness(&target), Readiness::NoReadyPod(_))
+        };
+        let holders: Vec<_> = view.entries.iter().filter(|entry| entry.weight > 0).collect();
+        if !holders.is_empty() && holders.iter().all(dead) {
+            return Ok(());
+        }
+        Err("that was done three times in 24 hours; resume to have it done once more".into())
+    }
+
+    fn restoration(&self, seen: &RouteSeen, view: &Arc<RouteView>, stable: &Target) -> RouteWrite {
+        let mut write = self.write(seen, view, Purpose::Correct, Fence::Unchanged);
+        for (index, entry) in view.entries.iter().enumerate() {
+            let weight = if entry.is(&stable.name, stable.port) {
+                100
+            } else {
+                0
+            };
+            if entry.weight != weight {
+                write.weights.push((index, weight));
+            }
+        }
+        // Nothing may be left without any weight: where stable's entry is gone only a person can help.
+        if view.entry(&stable.name, stable.port).is_none() {
+            write.weights.clear();
+        }
+        write
+    }
+}
+
+/// Who wrote the weights, for a sentence.
+pub(super) fn writer(view: &RouteView) -> String {
+    view.writer.clone().unwrap_or_else(|| "somebody".to_owned())
+}
+
+/// What keeps that writer from doing it again.
+pub(super) fn remedy(view: &RouteView) -> String {
+    let list = &view.list;
+    match view.writer.as_deref() {
+        Some("kustomize-controller") => {
+            format!("Let Flux ignore it: spec.ignore of the Kustomization with the path {list}")
+        }
+        Some(manager) if manager.starts_with("argocd") => format!(
+            "Let Argo CD ignore it: ignoreDifferences with {} and RespectIgnoreDifferences=true",
+            jq_path(list)
+        ),
+        Some(manager) if manager.starts_with("helm") => {
+            format!("Keep {list} out of the chart's changes while a run is active")
+        }
+        Some(_) | None => "For work by hand set spec.suspend: true".to_owned(),
+    }
+}
+
+/// A JSON pointer as the jq path that Argo CD's ignore rules take.
+fn jq_path(pointer: &str) -> String {
+    let segment = |s: &str| {
+        if s.parse::<usize>().is_ok() {
+            "[]".to_owned()
+        } else {
+            format!(".{s}")
+        }
+    };
+    pointer.split('/').skip(1).map(segment).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::jq_path;
+
+    #[test]
+    fn pointers_as_jq_paths() {
+        assert_eq!(
+            jq_path("/spec/routeSpec/httpRoute/action/targets"),
+            ".spec.routeSpec.httpRoute.action.targets"
+        );
+        assert_eq!(jq_path("/spec/rules/0/backendRefs"), ".spec.rules[].backendRefs");
+    }
+}

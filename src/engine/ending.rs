@@ -1,0 +1,203 @@
+//! How a run ends: all routes and status at once, none waiting for another, each retried until stored: stable
+//! 100, canary 0, marked. Promotion is the other end: there the weights already are what they should be.
+
+use std::sync::Arc;
+
+use super::{
+    decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
+    observed::{RouteSeen, RouteState, RouteView},
+    turn::{Readiness, Turn},
+};
+use crate::api::{EndReason, Ended, HistoryEntry, Phase, Target};
+
+/// How many finished runs are kept.
+const HISTORY: usize = 10;
+
+impl Turn<'_> {
+    /// Ends the run with everything back on stable.
+    pub fn end(&mut self, reason: EndReason, message: String) {
+        let sentence = self.end_sentence(reason, &message);
+        self.close(reason, sentence.clone(), false);
+        self.tell(reason.fails_target(), reason.word(), sentence);
+        self.lower();
+    }
+
+    /// Ends the run with the canary as the new stable.
+    pub fn promote(&mut self) {
+        let Some((stable, canary)) = self.arms() else {
+            return;
+        };
+        let sentence = format!(
+            "{} is live: it took 100% and passed; {} was stable before",
+            canary.name, stable.name
+        );
+        self.close(EndReason::Promoted, sentence.clone(), true);
+        self.tell(false, EndReason::Promoted.word(), sentence);
+        self.status.stable = Some(canary);
+        self.status.restored.clear();
+        self.rest();
+    }
+
+    fn end_sentence(&self, reason: EndReason, message: &str) -> String {
+        let share = self.planned(self.step_index());
+        match reason {
+            EndReason::Failed | EndReason::Inconclusive | EndReason::Deadline => {
+                format!("Rolled back at {share}%: {message}")
+            }
+            EndReason::Aborted
+            | EndReason::Marked
+            | EndReason::TargetChanged
+            | EndReason::TargetReturned
+            | EndReason::RevisionChanged
+            | EndReason::RouteReplaced
+            | EndReason::Deleted
+            | EndReason::Promoted => format!("Run ended at {share}%: {message}"),
+        }
+    }
+
+    fn close(&mut self, reason: EndReason, message: String, settled: bool) {
+        let at = self.now;
+        let arms = self.arms();
+        let Some(run) = self.run_mut() else { return };
+        run.pause = None;
+        run.ended = Some(Ended {
+            reason,
+            message: message.clone(),
+            at,
+            settled,
+        });
+        let number = run.number;
+        if let Some((stable, target)) = arms {
+            let entry = HistoryEntry {
+                run: number,
+                target,
+                stable,
+                outcome: reason,
+                message,
+                at,
+            };
+            self.status.history.insert(0, entry);
+            self.status.history.truncate(HISTORY);
+        }
+    }
+
+    /// Goes on with the lowering of an ended run until it is stored on every route.
+    pub fn settle(&mut self) {
+        if self.deposed() {
+            return self.say_unchanged();
+        }
+        self.refuse_requests();
+        if self.lower() {
+            if let Some(ended) = self.run_mut().and_then(|run| run.ended.as_mut()) {
+                ended.settled = true;
+            }
+            self.rest();
+        }
+    }
+
+    /// Lowers every route that is not yet. Returns whether nothing was left to lower.
+    fn lower(&mut self) -> bool {
+        let Some(ended) = self.run().and_then(|run| run.ended.clone()) else {
+            return true;
+        };
+        let Some((stable, canary)) = self.arms() else {
+            return true;
+        };
+        let mut done = true;
+        let mut writes = Vec::new();
+        for seen in self.run_routes() {
+            match &seen.state {
+                RouteState::Present(view) if !self.lowered(view, &stable, &canary) => {
+                    done = false;
+                    writes.push(self.lowering(seen, view, &stable, &canary));
+                }
+                RouteState::Unreadable(_) => done = false,
+                RouteState::Present(_) | RouteState::Missing | RouteState::Unusable { .. } => {}
+            }
+        }
+        self.say(Phase::RollingBack, ended.reason.word(), ended.message.clone());
+        if writes.is_empty() {
+            if !done {
+                self.wake_in(std::time::Duration::from_secs(5));
+            }
+            return done;
+        }
+        match self.readiness(&stable) {
+            Readiness::NoReadyPod(why) => {
+                let sentence = format!("{}; not moved back yet, for {why}", ended.message);
+                if self.status.message.as_deref() != Some(&sentence) {
+                    self.tell(true, "StableNotReady", sentence.clone());
+                }
+                self.say(Phase::RollingBack, "StableNotReady", sentence);
+                return false;
+            }
+            Readiness::Absent(why) => {
+                let sentence = format!("traffic goes back to {} although {why}", stable.name);
+                self.told
+                    .besides
+                    .push(("WorkloadUnknown", "StableUnreadable", sentence));
+            }
+            Readiness::Ready | Readiness::Unknown => {}
+        }
+        self.effects.extend(writes.into_iter().map(Effect::Write));
+        false
+    }
+
+    /// Whether a route carries the mark of this run, gives the canary nothing and stable something.
+    fn lowered(&self, view: &RouteView, stable: &Target, canary: &Target) -> bool {
+        let number = self.run().map_or(0, |run| run.number);
+        let stamp = view.stamp_of(&self.seen.subject);
+        let marked = stamp.is_some_and(|stamp| stamp.run == number && stamp.aborted);
+        marked && view.weight(canary) == 0 && view.weight(stable) > 0
+    }
+
+    /// Stable 100, canary 0, marked. It does not test resourceVersion where our stamp can be tested instead: an
+    /// unrelated write must not delay it.
+    fn lowering(
+        &self,
+        seen: &RouteSeen,
+        view: &Arc<RouteView>,
+        stable: &Target,
+        canary: &Target,
+    ) -> RouteWrite {
+        let mut write = self.back_on_stable(seen, view, stable, canary, Purpose::Lower);
+        let step = view
+            .stamp_of(&self.seen.subject)
+            .map_or(self.step_index(), |stamp| stamp.step);
+        write.stamp = self.set_stamp(self.stamp(step, true, self.added(seen, view)));
+        write
+    }
+
+    /// Stable 100 and canary 0 on one route, stable's entry put back where somebody took it out.
+    pub fn back_on_stable(
+        &self,
+        seen: &RouteSeen,
+        view: &Arc<RouteView>,
+        stable: &Target,
+        canary: &Target,
+        purpose: Purpose,
+    ) -> RouteWrite {
+        let ours = view.stamp_of(&self.seen.subject).is_some();
+        let fence = if ours && purpose.lowers() {
+            Fence::Stamp
+        } else {
+            Fence::Unchanged
+        };
+        let mut write = self.write(seen, view, purpose, fence);
+        if let Some(index) = view.index(&canary.name, canary.port) {
+            write.weights.push((index, 0));
+        }
+        if let Some(index) = view.index(&stable.name, stable.port) {
+            write.weights.push((index, 100));
+        } else if let Some(noted) = self.status.routes.iter().find(|r| r.route.same(&seen.route)) {
+            let like = noted.stable_entry.clone();
+            write.add.push(NewEntry {
+                like,
+                name: stable.name.clone(),
+                port: stable.port,
+                weight: 100,
+            });
+        }
+        write
+    }
+}

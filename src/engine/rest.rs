@@ -1,0 +1,215 @@
+//! Between runs: healthy or failed, drift put right, entries of retired versions taken out, and the next run
+//! started when the spec wants another target.
+
+use super::{
+    decision::{Effect, Fence, Purpose},
+    observed::{RouteSeen, RouteState},
+    plan,
+    turn::{CORRECTION_PAUSE, Turn, since},
+};
+use crate::api::{Phase, RequestAction, Target};
+
+impl Turn<'_> {
+    /// What there is to do while no run is active.
+    pub fn rest(&mut self) {
+        if let Some(sentence) = plan::refuse(self.spec) {
+            return self.say(Phase::Invalid, "InvalidSpec", sentence);
+        }
+        let failed = self.target_failed();
+        let asked = self.take_request_at_rest(failed);
+        if self.spec.suspend {
+            let sentence = "spec.suspend is true: nothing is written to any route";
+            return self.say(Phase::Suspended, "Suspended", sentence);
+        }
+        if self.seen.subject.finalizer {
+            self.effects.push(Effect::Release);
+        }
+        let Some(stable) = self.status.stable.clone() else {
+            return self.adopt();
+        };
+        if asked == Some(RequestAction::Resume) {
+            self.status.restored.clear();
+        }
+        self.release_left_routes();
+        self.retire_entries(&stable);
+        let wanted = self.wanted();
+        if wanted.same_entry(&stable) {
+            self.healthy(&stable, &wanted);
+        } else if failed && asked != Some(RequestAction::Retry) {
+            self.stay_failed(&stable);
+        } else {
+            self.start(None);
+        }
+    }
+
+    /// Whether the last run failed for the very target that the spec names.
+    fn target_failed(&self) -> bool {
+        let ended = self.run().and_then(|run| run.ended.as_ref());
+        let failed = ended.is_some_and(|ended| ended.reason.fails_target());
+        failed
+            && self
+                .status
+                .canary
+                .as_ref()
+                .is_some_and(|canary| canary.same_entry(&self.wanted()))
+    }
+
+    fn healthy(&mut self, stable: &Target, wanted: &Target) {
+        if let Some(stable) = &mut self.status.stable {
+            stable.workload_ref.clone_from(&wanted.workload_ref);
+            if stable.hash.is_none() {
+                stable.hash.clone_from(&wanted.hash);
+            }
+        }
+        if let (Some(then), Some(now)) = (&stable.hash, &wanted.hash)
+            && then != now
+        {
+            let sentence = format!(
+                "the pod template of {} changed while it is stable; the new one was never judged",
+                stable.name
+            );
+            self.tell_once("Unjudged", &sentence);
+            self.told.besides.push(("Unjudged", "RevisionChanged", sentence));
+        }
+        if let Some((reason, sentence)) = self.routes_refused() {
+            return self.say(Phase::Invalid, reason, sentence);
+        }
+        if let Some(sentence) = self.restore_stable(stable) {
+            self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+            return self.say(Phase::Healthy, "Drifted", sentence);
+        }
+        self.say(Phase::Healthy, "Healthy", format!("{} is live", stable.name));
+    }
+
+    /// Tells a Warning only when its condition is not told already.
+    fn tell_once(&mut self, condition: &'static str, sentence: &str) {
+        let told = self
+            .seen
+            .stored
+            .conditions
+            .iter()
+            .any(|c| c.type_ == condition && c.status == "True");
+        if !told {
+            self.tell(true, condition, sentence);
+        }
+    }
+
+    fn stay_failed(&mut self, stable: &Target) {
+        let ended = self.run().and_then(|run| run.ended.clone());
+        let message = ended
+            .as_ref()
+            .map(|ended| ended.message.clone())
+            .unwrap_or_default();
+        let reason = ended.map_or("RolledBack", |ended| ended.reason.word());
+        let Some(canary) = self.status.canary.clone() else {
+            return;
+        };
+        let mut drifted = None;
+        let mut writes = Vec::new();
+        for seen in self.spec_routes() {
+            let Some(view) = seen.view() else { continue };
+            if view.weight(&canary) > 0 {
+                let sentence = format!(
+                    "{}: {} gave the failed {} weight {}, which goes back to 0. {}",
+                    seen.route,
+                    super::drift::writer(view),
+                    canary.name,
+                    view.weight(&canary),
+                    super::drift::remedy(view)
+                );
+                drifted = Some(sentence);
+                writes.push(self.back_on_stable(seen, view, stable, &canary, Purpose::Correct));
+            }
+        }
+        if let Some(sentence) = drifted {
+            self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+            let waited = self.memory.corrected_at.map(|at| since(at, self.now));
+            if let Some(waited) = waited.filter(|waited| *waited < CORRECTION_PAUSE) {
+                self.wake_in(CORRECTION_PAUSE.saturating_sub(waited));
+            } else {
+                self.memory.corrected_at = Some(self.now);
+                self.effects.extend(writes.into_iter().map(Effect::Write));
+                self.tell(true, "Drifted", sentence);
+            }
+        }
+        self.say(Phase::Failed, reason, message);
+    }
+
+    /// Routes that the spec no longer names are put on stable, and our stamp goes.
+    pub fn release_left_routes(&mut self) {
+        let Some((stable, canary)) = self.arms() else {
+            return;
+        };
+        let mut kept = self.status.routes.clone();
+        let left = |r: &crate::api::RouteStatus| !self.spec.routes.iter().any(|spec| spec.same(&r.route));
+        let gone: Vec<_> = kept.iter().filter(|r| left(r)).map(|r| r.route.clone()).collect();
+        for route in gone {
+            let Some(seen) = self.seen.routes.iter().find(|seen| seen.route.same(&route)) else {
+                continue;
+            };
+            match &seen.state {
+                RouteState::Present(view) if view.stamp_of(&self.seen.subject).is_some() => {
+                    let write = self.release(seen, view, &stable, &canary);
+                    self.effects.push(Effect::Write(write));
+                }
+                RouteState::Unreadable(_) => {}
+                RouteState::Present(_) | RouteState::Missing | RouteState::Unusable { .. } => {
+                    kept.retain(|r| !r.route.same(&route));
+                }
+            }
+        }
+        self.status.routes = kept;
+    }
+
+    /// Stable 100 and our stamp gone.
+    pub fn release(
+        &self,
+        seen: &RouteSeen,
+        view: &std::sync::Arc<super::observed::RouteView>,
+        stable: &Target,
+        canary: &Target,
+    ) -> super::decision::RouteWrite {
+        let mut write = if view.weight(canary) > 0 || view.weight(stable) == 0 {
+            self.back_on_stable(seen, view, stable, canary, Purpose::Release)
+        } else {
+            self.write(seen, view, Purpose::Release, Fence::Stamp)
+        };
+        write.stamp = super::decision::StampChange::Remove(self.seen.subject.name.clone());
+        write
+    }
+
+    /// Takes out entries that we added for versions that are retired. An entry that a user wrote never goes.
+    fn retire_entries(&mut self, stable: &Target) {
+        let wanted = self.wanted();
+        let failed = self.target_failed();
+        let mut writes = Vec::new();
+        let mut ends = Vec::new();
+        for seen in self.spec_routes() {
+            let Some(view) = seen.view() else { continue };
+            let Some(stamp) = view.stamp_of(&self.seen.subject) else {
+                continue;
+            };
+            let retired = stamp.added.iter().find(|name| {
+                let live = **name == stable.name || (**name == wanted.name && !failed);
+                let end = self.window_end(name);
+                ends.extend(end);
+                !live && end.is_none()
+            });
+            let Some(name) = retired else { continue };
+            let mut stamp = stamp.clone();
+            stamp.added.retain(|kept| kept != name);
+            let mut write = self.write(seen, view, Purpose::Retire, Fence::Unchanged);
+            match view.entries.iter().position(|entry| entry.name == *name) {
+                Some(index) if view.entries[index].weight == 0 => write.remove = Some(index),
+                Some(_) => continue,
+                None => {}
+            }
+            write.stamp = self.set_stamp(stamp);
+            writes.push(Effect::Write(write));
+        }
+        self.effects.extend(writes);
+        for end in ends {
+            self.wake_at(end);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The beginnings: what is stable at first sight of a Rollout, and whether and how a run starts.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::core::Duration as Elapsed;
+
+use super::{
+    decision::Effect,
+    observed::{EntrySeen, RouteSeen, RouteState, RouteView},
+    plan,
+    turn::{Turn, since},
+};
+use crate::api::{
+    EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RawEntry, RouteStatus, Run, Step, Target,
+    TargetRef, units::Weight,
+};
+
+/// What adoption found on the routes.
+struct Found {
+    stable: Target,
+    /// The canary's share, where it has one already.
+    share: Option<Weight>,
+}
+
+impl Turn<'_> {
+    /// Why the routes don't allow a run, with the reason's word: missing, of a wrong shape, somebody else's.
+    pub fn routes_refused(&self) -> Option<(&'static str, String)> {
+        for seen in self.spec_routes() {
+            match &seen.state {
+                RouteState::Missing => {
+                    return Some((
+                        "RouteNotFound",
+                        format!("{} does not exist in this namespace", seen.route),
+                    ));
+                }
+                RouteState::Unusable { reason, message } => {
+                    return Some((reason, format!("{}: {message}", seen.route)));
+                }
+                RouteState::Unreadable(why) => {
+                    return Some(("RouteUnreadable", format!("{} can't be read: {why}", seen.route)));
+                }
+                RouteState::Present(view) => {
+                    if let Some(owner) = self.foreign_owner(view) {
+                        let sentence = format!(
+                            "{} is stepped by the Rollout {owner}; a route has one Rollout, so take it out of one of them",
+                            seen.route
+                        );
+                        return Some(("RouteOwned", sentence));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn foreign_owner(&self, view: &RouteView) -> Option<String> {
+        let others = view.stamps.keys().filter(|name| **name != self.seen.subject.name);
+        let living = |name: &&String| {
+            view.stamp(name)
+                .is_some_and(|stamp| self.seen.others.get(*name) == Some(&stamp.uid))
+        };
+        others.into_iter().find(living).cloned()
+    }
+
+    /// The routes of the spec, in the fixed order.
+    pub fn spec_routes(&self) -> Vec<&RouteSeen> {
+        let named = |seen: &&RouteSeen| self.spec.routes.iter().any(|r| r.same(&seen.route));
+        self.seen.routes.iter().filter(named).collect()
+    }
+
+    fn views(&self) -> Vec<(&RouteSeen, &Arc<RouteView>)> {
+        self.spec_routes()
+            .into_iter()
+            .filter_map(|seen| Some((seen, seen.view()?)))
+            .collect()
+    }
+
+    /// First sight: finds out what is stable, and starts or rests.
+    pub fn adopt(&mut self) {
+        if let Some((reason, sentence)) = self.routes_refused() {
+            return self.say(Phase::Invalid, reason, sentence);
+        }
+        match self.find_stable() {
+            Err(sentence) => self.say(Phase::Invalid, "Ambiguous", sentence),
+            Ok(Found { stable, share: None }) => {
+                self.advise_gitops();
+                self.status.stable = Some(stable);
+                self.rest();
+            }
+            Ok(Found {
+                stable,
+                share: Some(share),
+            }) => {
+                self.advise_gitops();
+                self.status.stable = Some(stable);
+                self.start(Some(share));
+            }
+        }
+    }
+
+    /// Routes whose weights a GitOps tool owns get the advice before anything happens.
+    fn advise_gitops(&mut self) {
+        let tools = ["kustomize-controller", "argocd", "helm"];
+        let owned = |view: &RouteView| {
+            view.writer
+                .as_ref()
+                .is_some_and(|w| tools.iter().any(|t| w.starts_with(t)))
+        };
+        let advice: Vec<String> = self
+            .views()
+            .into_iter()
+            .filter(|(_, view)| owned(view))
+            .map(|(seen, view)| {
+                format!(
+                    "{}: {} owns the weights. {}",
+                    seen.route,
+                    super::drift::writer(view),
+                    super::drift::remedy(view)
+                )
+            })
+            .collect();
+        for sentence in advice {
+            self.tell(false, "GitOps", sentence);
+        }
+    }
+
+    fn find_stable(&self) -> Result<Found, String> {
+        let mut found: Option<Found> = None;
+        for (seen, view) in self.views() {
+            let one = self.find_on(seen, view)?;
+            match &found {
+                Some(first) if !first.stable.same_entry(&one.stable) => {
+                    return Err(format!(
+                        "{} has all its weight on {}, another route on {}; they must agree",
+                        seen.route, one.stable.name, first.stable.name
+                    ));
+                }
+                Some(first) if first.share != one.share => {
+                    return Err(format!(
+                        "{} shows another canary share than the first route; they must agree",
+                        seen.route
+                    ));
+                }
+                Some(_) => {}
+                None => found = Some(one),
+            }
+        }
+        found.ok_or_else(|| "no route could be read".to_owned())
+    }
+
+    fn find_on(&self, seen: &RouteSeen, view: &RouteView) -> Result<Found, String> {
+        let weighted: Vec<&EntrySeen> = view.entries.iter().filter(|entry| entry.weight > 0).collect();
+        match weighted.as_slice() {
+            [] => Err(format!(
+                "{} gives no target any weight; give stable 100",
+                seen.route
+            )),
+            [one] => Ok(Found {
+                stable: self.target_of(one, view),
+                share: None,
+            }),
+            several => {
+                let Some(stable) = &self.spec.stable else {
+                    let names: Vec<_> = several
+                        .iter()
+                        .map(|e| format!("{} {}", e.name, e.weight))
+                        .collect();
+                    return Err(format!(
+                        "{} splits traffic ({}); give spec.stable to tell which of them is stable",
+                        seen.route,
+                        names.join(", ")
+                    ));
+                };
+                self.find_share(seen, view, &self.of_ref(stable), several)
+            }
+        }
+    }
+
+    fn find_share(
+        &self,
+        seen: &RouteSeen,
+        view: &RouteView,
+        stable: &Target,
+        several: &[&EntrySeen],
+    ) -> Result<Found, String> {
+        let canary = self.wanted();
+        if view.entry(&stable.name, stable.port).is_none() {
+            return Err(format!(
+                "{} does not list spec.stable {}",
+                seen.route, stable.name
+            ));
+        }
+        let stranger = several
+            .iter()
+            .find(|e| !e.is(&stable.name, stable.port) && !e.is(&canary.name, canary.port));
+        if let Some(stranger) = stranger {
+            return Err(format!(
+                "{} gives {} weight {}, which is neither stable nor target; take it out first",
+                seen.route, stranger.name, stranger.weight
+            ));
+        }
+        let (share, total) = (view.weight(&canary) * 100, view.total());
+        let percent = i32::try_from(share / total.max(1))
+            .ok()
+            .filter(|_| share % total.max(1) == 0);
+        let weight = percent.and_then(|percent| Weight::try_from(percent).ok());
+        let weight =
+            weight.ok_or_else(|| format!("{}: the canary's share is no whole percentage", seen.route))?;
+        Ok(Found {
+            stable: stable.clone(),
+            share: Some(weight),
+        })
+    }
+
+    fn of_ref(&self, target: &TargetRef) -> Target {
+        let mut of = Target {
+            name: target.name.clone(),
+            port: target.port,
+            workload_ref: target.workload_ref.clone(),
+            hash: None,
+        };
+        of.hash = self.hash_of(&of);
+        of
+    }
+
+    /// The target of an entry, with what the spec knows of it.
+    fn target_of(&self, entry: &EntrySeen, view: &RouteView) -> Target {
+        let known = [Some(&self.spec.target), self.spec.stable.as_ref()];
+        let of_entry = |t: &&TargetRef| entry.is(&t.name, t.port);
+        if let Some(target) = known.into_iter().flatten().find(of_entry) {
+            return self.of_ref(target);
+        }
+        let twins = view
+            .entries
+            .iter()
+            .filter(|other| other.name == entry.name)
+            .count()
+            > 1;
+        let port = if twins { entry.port } else { None };
+        self.of_ref(&TargetRef {
+            name: entry.name.clone(),
+            port,
+            workload_ref: None,
+        })
+    }
+
+    /// Starts a run, if everything allows it; else says why not. `found` is the share that adoption found.
+    pub fn start(&mut self, found: Option<Weight>) {
+        if let Some((reason, sentence)) = self.routes_refused() {
+            return self.say(Phase::Invalid, reason, sentence);
+        }
+        if !self.seen.unknown_providers.is_empty() {
+            let names = self.seen.unknown_providers.join(", ");
+            let sentence = format!(
+                "spec.analysis names the provider {names}, which the controller's configuration does not have"
+            );
+            return self.say(Phase::Invalid, "UnknownProvider", sentence);
+        }
+        let Some(stable) = self.status.stable.clone() else {
+            return;
+        };
+        let mut routes = Vec::new();
+        for (seen, view) in self.views() {
+            let Some(entry) = view.entry(&stable.name, stable.port) else {
+                let names: Vec<_> = view.entries.iter().map(|entry| entry.name.as_str()).collect();
+                let sentence = format!(
+                    "{} does not list {}, which is stable (it lists {}); add its entry with weight 100",
+                    seen.route,
+                    stable.name,
+                    names.join(", ")
+                );
+                return self.say(Phase::Invalid, "StableNotListed", sentence);
+            };
+            let entry = RawEntry(entry.raw.clone());
+            routes.push(RouteStatus {
+                route: seen.route.clone(),
+                uid: view.uid.clone(),
+                stable_entry: entry,
+                added: vec![],
+            });
+        }
+        if found.is_none()
+            && let Some(sentence) = self.restore_stable(&stable)
+        {
+            let sentence = format!("the run waits until every route shows stable 100. {sentence}");
+            self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+            return self.say(Phase::Invalid, "Drifted", sentence);
+        }
+        self.begin(found, routes);
+    }
+
+    fn begin(&mut self, found: Option<Weight>, routes: Vec<RouteStatus>) {
+        let canary = self.wanted();
+        let strategy = &self.spec.strategy.canary;
+        let instant_return = found.is_none() && self.within_window(&canary);
+        let steps = if instant_return {
+            plan::instant(strategy)
+        } else {
+            plan::plan(strategy, found)
+        };
+        let number = self.greatest_run() + 1;
+        let of = i32::try_from(steps.len()).unwrap_or(i32::MAX);
+        let sentence = run_sentence(number, &canary, &steps, instant_return);
+        self.status.run = Some(Run {
+            number,
+            started_at: self.now,
+            progress_deadline: plan::deadline(self.spec, &steps),
+            plan: steps,
+            analysis: self.spec.analysis.clone(),
+            on_deadline: self.spec.on_deadline,
+            instant_return,
+            without_progress: Elapsed::from(Duration::ZERO),
+            pause: None,
+            ended: None,
+            promote_full: false,
+            evidence: Evidence::default(),
+            corrections: 0,
+            corrected_at: None,
+            requests: vec![],
+        });
+        self.status.canary = Some(canary);
+        self.status.step = Some(Step::begin(0, of, Weight::ZERO));
+        self.status.routes = routes;
+        self.status.analysis.clear();
+        self.memory.held = None;
+        self.tell(false, "RunStarted", sentence.clone());
+        self.say(Phase::Progressing, "Claiming", sentence);
+        if !self.seen.subject.finalizer {
+            self.effects.push(Effect::Hold);
+        }
+        self.claim();
+    }
+
+    /// Whether the target was stable so recently, in this very revision, that going back is one step.
+    fn within_window(&self, target: &Target) -> bool {
+        let Some(window) = &self.spec.rollback_window else {
+            return false;
+        };
+        let versions = usize::try_from(window.versions).unwrap_or(0);
+        let replaced = |entry: &&HistoryEntry| {
+            entry.outcome == EndReason::Promoted && since(entry.at, self.now) <= window.within.span()
+        };
+        let mut recent = self.status.history.iter().filter(replaced).take(versions);
+        recent.any(|entry| {
+            entry.stable.same_entry(target) && target.hash.is_some() && entry.stable.hash == target.hash
+        })
+    }
+
+    /// Until when a former stable may come back at once; `None` when it no longer may.
+    pub fn window_end(&self, name: &str) -> Option<jiff::Timestamp> {
+        let window = self.spec.rollback_window.as_ref()?;
+        let versions = usize::try_from(window.versions).unwrap_or(0);
+        let promoted = self
+            .status
+            .history
+            .iter()
+            .filter(|entry| entry.outcome == EndReason::Promoted);
+        let entry = promoted.take(versions).find(|entry| entry.stable.name == name)?;
+        let end = super::turn::later(entry.at, window.within.span());
+        (end > self.now).then_some(end)
+    }
+}
+
+fn run_sentence(number: i64, canary: &Target, steps: &[PlannedStep], instant: bool) -> String {
+    let weights: Vec<_> = steps.iter().map(|step| step.weight.to_string()).collect();
+    let way = if instant {
+        "at once, for it was stable so recently"
+    } else {
+        "by steps"
+    };
+    format!(
+        "Run {number}: {} goes to {} {way}",
+        canary.name,
+        weights.join(", ")
+    )
+}

@@ -1,0 +1,536 @@
+//! The step cursor: when a weight rises, and when the run is through. It moves forward one planned step at a
+//! time (or to the last one by an accepted `promote-full`), and never back.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::core::Duration as Elapsed;
+
+use super::{
+    decision::{Effect, Fence, Purpose, RouteWrite},
+    judge::Opinions,
+    observed::{InEffect, RouteSeen, RouteView},
+    run::ends_by_itself,
+    turn::{Turn, later, since},
+};
+use crate::{
+    analysis::{self, Proof, StepDecision, StepFacts},
+    api::{
+        Approval, EndReason, EvidenceRule, OnDeadline, OnInconclusive, PauseReason, Phase, PlannedStep, Step,
+        Target,
+        units::{Weight, spell},
+    },
+};
+
+/// How long a stored weight may wait for its evidence before that is told.
+const EVIDENCE_PATIENCE: Duration = Duration::from_secs(60);
+/// A step in progress is looked at this often at least; a longer gap counts as unobserved.
+const OBSERVE_EVERY: Duration = Duration::from_secs(30);
+
+impl Turn<'_> {
+    /// Takes the run one look further.
+    pub fn proceed(&mut self) {
+        let opinions = self.opinions();
+        self.count_towards_deadline(&opinions);
+        if self.deadline_over() {
+            return;
+        }
+        if self.run().is_some_and(|run| run.promote_full) && self.step_index() < self.last_index() {
+            return self.advance_to(self.last_index());
+        }
+        if self.step_index() == 0 {
+            return if self.held_back() {
+                self.say_waiting()
+            } else {
+                self.advance_to(1)
+            };
+        }
+        if !self.in_place() {
+            return self.raise_where_needed();
+        }
+        if !self.in_effect() {
+            return;
+        }
+        self.ask_for_evidence();
+        self.observe_step(&opinions);
+        self.judge_step(&opinions);
+    }
+
+    fn last_index(&self) -> i32 {
+        i32::try_from(self.run().map_or(0, |run| run.plan.len())).unwrap_or(i32::MAX)
+    }
+
+    /// Counts the time without a step forward, where it counts.
+    fn count_towards_deadline(&mut self, opinions: &Opinions) {
+        let passed = self.passed;
+        let exempt = opinions.stable_sick || opinions.error() || self.paused().is_some();
+        let now = self.now;
+        let Some(run) = self.run_mut() else { return };
+        let so_far = Duration::from(run.without_progress);
+        let total = if exempt { so_far } else { so_far + passed };
+        run.without_progress = Elapsed::from(total);
+        let left = run.progress_deadline.span().saturating_sub(total);
+        if !exempt {
+            self.wake_at(later(now, left));
+        }
+    }
+
+    fn deadline_over(&mut self) -> bool {
+        let Some(run) = self.run() else { return false };
+        let over = Duration::from(run.without_progress) >= run.progress_deadline.span();
+        if !over || run.pause.is_some() {
+            return false;
+        }
+        let why = self.status.message.clone().unwrap_or_default();
+        let sentence = format!("no step forward for {}; last: {why}", run.progress_deadline);
+        match run.on_deadline {
+            OnDeadline::Rollback => {
+                self.end(EndReason::Deadline, sentence);
+                true
+            }
+            OnDeadline::Pause => {
+                self.pause(PauseReason::Deadline, sentence);
+                false
+            }
+        }
+    }
+
+    /// Whether anything holds a raise, and why.
+    fn held_back(&mut self) -> bool {
+        let phase = if self.paused().is_some() {
+            Phase::Paused
+        } else {
+            Phase::Progressing
+        };
+        if !self.seen.subject.finalizer {
+            self.effects.push(Effect::Hold);
+            self.say(
+                phase,
+                "Claiming",
+                "taking the Rollout under guard before anything is raised",
+            );
+            return true;
+        }
+        if let Some(pause) = self.run().and_then(|run| run.pause.clone()) {
+            self.say(Phase::Paused, pause.reason.word(), pause.message);
+            return true;
+        }
+        if let Some(why) = self.canary_unready() {
+            let next = self.planned((self.step_index() + 1).min(self.last_index()));
+            self.say(
+                phase,
+                "CanaryNotReady",
+                format!("waiting to go to {next}%: {why}"),
+            );
+            return true;
+        }
+        if !self.all_present() {
+            self.say(phase, "RouteUnreadable", "waiting until every route can be read");
+            return true;
+        }
+        false
+    }
+
+    fn say_waiting(&mut self) {
+        if self.told.phase.is_none() {
+            self.say(Phase::Progressing, "Waiting", "waiting to start");
+        }
+    }
+
+    /// Whether every route shows the intended step, stamp and weights.
+    fn in_place(&self) -> bool {
+        let Some((stable, canary)) = self.arms() else {
+            return false;
+        };
+        let index = self.step_index();
+        let share = self.planned(index);
+        self.run_routes().iter().all(|seen| {
+            seen.view()
+                .is_some_and(|view| self.shows(view, &stable, &canary, share))
+        })
+    }
+
+    fn shows(&self, view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
+        let stamped = view
+            .stamp_of(&self.seen.subject)
+            .is_some_and(|stamp| stamp.step == self.step_index());
+        stamped && view.weight(canary) == share && view.weight(stable) == 100 - share
+    }
+
+    /// Moves the intent to a step and raises the routes to it.
+    fn advance_to(&mut self, index: i32) {
+        let Some(of) = self
+            .run()
+            .map(|run| i32::try_from(run.plan.len()).unwrap_or(i32::MAX))
+        else {
+            return;
+        };
+        if index > 0 && self.held_back() {
+            return;
+        }
+        let share = self.planned(index);
+        if share == 100 {
+            self.fix_baseline();
+        }
+        let weight = Weight::try_from(i32::try_from(share).unwrap_or(0)).unwrap_or_default();
+        self.status.step = Some(Step::begin(index, of, weight));
+        self.memory.arms = None;
+        self.memory.looked = false;
+        self.memory.due.clear();
+        self.memory.waiting_for_evidence = None;
+        let passed = self.proofs();
+        self.status.analysis.clear();
+        if let Some(run) = self.run_mut() {
+            run.without_progress = Elapsed::from(Duration::ZERO);
+        }
+        self.intent = true;
+        let sentence = format!("Step {index}/{of}: {share}% to the canary.{passed}");
+        self.tell(false, "Step", sentence);
+        self.raise_where_needed();
+    }
+
+    /// What the metrics said of the step that is left behind, for its Event.
+    fn proofs(&self) -> String {
+        self.status
+            .analysis
+            .iter()
+            .map(|metric| format!(" {}", metric.sentence))
+            .collect()
+    }
+
+    /// Raises every route that does not show the intended step yet.
+    fn raise_where_needed(&mut self) {
+        if self.held_back() {
+            return;
+        }
+        let Some((stable, canary)) = self.arms() else {
+            return;
+        };
+        let share = self.planned(self.step_index());
+        let mut writes = Vec::new();
+        for seen in self.run_routes() {
+            if let Some(view) = seen.view()
+                && !self.shows(view, &stable, &canary, share)
+                && !self
+                    .effects
+                    .iter()
+                    .any(|e| matches!(e, Effect::Write(w) if w.route.same(&seen.route)))
+            {
+                writes.push(Effect::Write(self.raise(seen, view, &stable, &canary, share)));
+            }
+        }
+        self.effects.extend(writes);
+        self.say(
+            Phase::Progressing,
+            "Raising",
+            format!("giving the canary {share}%"),
+        );
+    }
+
+    fn raise(
+        &self,
+        seen: &RouteSeen,
+        view: &Arc<RouteView>,
+        stable: &Target,
+        canary: &Target,
+        share: i64,
+    ) -> RouteWrite {
+        let mut write = self.write(seen, view, Purpose::Raise, Fence::Unchanged);
+        let mut added = self.added(seen, view);
+        if let Some(index) = view.index(&stable.name, stable.port) {
+            write.weights.push((index, 100 - share));
+        }
+        if let Some(index) = view.index(&canary.name, canary.port) {
+            write.weights.push((index, share));
+        } else if let Some(entry) = self.new_canary_entry(seen, share) {
+            if !added.contains(&entry.name) {
+                added.push(entry.name.clone());
+            }
+            write.add.push(entry);
+        }
+        write.stamp = self.set_stamp(self.stamp(self.step_index(), false, added));
+        write
+    }
+
+    /// Sees whether the stored weight is in effect; the hold starts there.
+    fn in_effect(&mut self) -> bool {
+        let now = self.now;
+        let share = self.planned(self.step_index());
+        if let Some(step) = self.step_mut() {
+            step.restoring = false;
+            step.stored_at.get_or_insert(now);
+        }
+        self.note_added();
+        let missing = self
+            .run_routes()
+            .into_iter()
+            .find_map(|seen| Some((seen, missing_evidence(seen)?)));
+        let Some((seen, why)) = missing else {
+            self.memory.waiting_for_evidence = None;
+            if let Some(step) = self.step_mut() {
+                step.since.get_or_insert(now);
+            }
+            return true;
+        };
+        // A later write to the route asks for evidence anew, but a hold that has begun goes on.
+        if self.status.step.as_ref().is_some_and(|step| step.since.is_some()) {
+            return true;
+        }
+        self.ask_for_evidence();
+        let waiting = *self.memory.waiting_for_evidence.get_or_insert(now);
+        let sentence = format!(
+            "{share}% is written to {} but not known to be in effect: {why}",
+            seen.route
+        );
+        if since(waiting, now) >= EVIDENCE_PATIENCE {
+            self.told.out_of_sync = Some(("NotProgrammed", sentence.clone()));
+        } else {
+            self.wake_at(later(waiting, EVIDENCE_PATIENCE));
+        }
+        self.say(Phase::Progressing, "NotProgrammed", sentence);
+        false
+    }
+
+    /// Keeps the content of the entries that we added, for the record.
+    fn note_added(&mut self) {
+        let mut added = Vec::new();
+        for seen in self.run_routes() {
+            let Some(view) = seen.view() else { continue };
+            let names = self.added(seen, view);
+            let entries = view.entries.iter().filter(|entry| names.contains(&entry.name));
+            let raw: Vec<_> = entries
+                .map(|e| crate::api::RawEntry(without_weight(&e.raw)))
+                .collect();
+            added.push((seen.route.clone(), raw));
+        }
+        for (route, raw) in added {
+            if let Some(noted) = self.status.routes.iter_mut().find(|r| r.route.same(&route)) {
+                noted.added = raw;
+            }
+        }
+    }
+
+    /// Counts the time under observation.
+    fn observe_step(&mut self, opinions: &Opinions) {
+        let observed = self.passed.min(OBSERVE_EVERY * 2);
+        self.wake_in(OBSERVE_EVERY);
+        let Some(settled) = self.settled_at() else { return };
+        let now = self.now;
+        let Some(step) = self.step_mut() else { return };
+        let from = step.since.map_or(settled, |at| at.max(settled));
+        if now < from {
+            return self.wake_at(from);
+        }
+        if opinions.error() {
+            return;
+        }
+        let counted = observed.min(since(from, now));
+        step.elapsed = Elapsed::from(Duration::from(step.elapsed) + counted);
+    }
+
+    fn planned_step(&self) -> Option<PlannedStep> {
+        let index = usize::try_from(self.step_index()).ok()?.checked_sub(1)?;
+        self.run()?.plan.get(index).cloned()
+    }
+
+    /// Decides what the step's evidence and clock allow.
+    fn judge_step(&mut self, opinions: &Opinions) {
+        let (Some(planned), Some(step)) = (self.planned_step(), self.status.step.clone()) else {
+            return;
+        };
+        let elapsed = Duration::from(step.elapsed);
+        if !opinions.error() {
+            self.lift(PauseReason::MetricError);
+        }
+        let promoted = step.promoted || self.run().is_some_and(|run| run.promote_full);
+        if promoted && self.paused().is_none() {
+            return self.go_on(&planned, true);
+        }
+        self.wake_in(
+            planned
+                .hold
+                .span()
+                .saturating_sub(elapsed)
+                .max(Duration::from_millis(1)),
+        );
+        match self.step_decision(opinions, &planned, elapsed) {
+            StepDecision::Advance => {
+                self.lift(PauseReason::Inconclusive);
+                self.go_on(&planned, false);
+            }
+            StepDecision::Rollback => {
+                let sentence = format!("nothing was proved in {}{}", planned.max_hold, self.proofs());
+                self.end(EndReason::Inconclusive, sentence);
+            }
+            StepDecision::Pause => {
+                let (reason, sentence) = self.inconclusive(opinions, &planned);
+                self.pause(reason, sentence);
+                self.say_step(opinions, &planned, elapsed);
+            }
+            StepDecision::Hold | StepDecision::Wait | StepDecision::Extend => {
+                if self.errors_for(planned.max_hold.span()) {
+                    let (reason, sentence) = self.inconclusive(opinions, &planned);
+                    self.pause(reason, sentence);
+                }
+                self.say_step(opinions, &planned, elapsed);
+            }
+        }
+    }
+
+    fn step_decision(&self, opinions: &Opinions, planned: &PlannedStep, elapsed: Duration) -> StepDecision {
+        let analysis = self.run().and_then(|run| run.analysis.as_ref());
+        let enforced = opinions.enforced();
+        let instant = self.run().is_some_and(|run| run.instant_return);
+        let over = elapsed >= planned.hold.span();
+        if instant || !opinions.expected {
+            return if over {
+                StepDecision::Advance
+            } else {
+                StepDecision::Wait
+            };
+        }
+        if enforced.is_empty() {
+            // Metrics are configured, but none applies to this step: never a pass.
+            return if over {
+                StepDecision::Pause
+            } else {
+                StepDecision::Wait
+            };
+        }
+        let relaxed = analysis.is_some_and(|analysis| planned.weight < analysis.prove_from);
+        let on_inconclusive = match analysis
+            .map(|analysis| analysis.on_inconclusive)
+            .unwrap_or_default()
+        {
+            OnInconclusive::Pause => analysis::OnInconclusive::Pause,
+            OnInconclusive::Advance => analysis::OnInconclusive::Advance,
+            OnInconclusive::Rollback => analysis::OnInconclusive::Rollback,
+        };
+        let canary_requests = opinions.canary_requests;
+        let decision = analysis::decide_step(&StepFacts {
+            metrics: &enforced,
+            elapsed,
+            duration: planned.hold.span(),
+            max_duration: planned.max_hold.span(),
+            baseline_unhealthy: opinions.stable_sick,
+            on_inconclusive,
+            proof: if relaxed {
+                Proof::Relaxed { canary_requests }
+            } else {
+                Proof::Required
+            },
+        });
+        // A process that has just taken over has its predecessor's proof, but has not looked itself yet.
+        if decision == StepDecision::Advance && !self.memory.looked {
+            StepDecision::Wait
+        } else {
+            decision
+        }
+    }
+
+    /// Whether an enforced metric has given nothing for this long.
+    fn errors_for(&self, span: Duration) -> bool {
+        let error = |m: &&crate::api::MetricStatus| m.verdict == analysis::Verdict::Error;
+        self.opinions().error()
+            && self
+                .status
+                .analysis
+                .iter()
+                .filter(error)
+                .any(|m| since(m.since, self.now) >= span)
+    }
+
+    fn inconclusive(&self, opinions: &Opinions, planned: &PlannedStep) -> (PauseReason, String) {
+        if opinions.error() {
+            return (
+                PauseReason::MetricError,
+                format!("the metrics are down:{}", self.proofs()),
+            );
+        }
+        if opinions.list.iter().all(|o| !o.enforced) {
+            let sentence = "no metric applies at 100%: stable had too little traffic in the hour before \
+                            (give max, a plain metric, or promote)";
+            return (PauseReason::Inconclusive, sentence.to_owned());
+        }
+        (
+            PauseReason::Inconclusive,
+            format!("nothing is proved in {}:{}", planned.max_hold, self.proofs()),
+        )
+    }
+
+    /// The step is over: the next one, approval, or promotion.
+    fn go_on(&mut self, planned: &PlannedStep, promoted: bool) {
+        if self.held_back() {
+            return;
+        }
+        if planned.approval == Some(Approval::Required) && !promoted {
+            let sentence = format!("{} is through; promote to go on, or abort", planned.weight);
+            self.pause(PauseReason::Approval, sentence.clone());
+            return self.say(Phase::Paused, PauseReason::Approval.word(), sentence);
+        }
+        if self.step_index() >= self.last_index() {
+            return self.promote();
+        }
+        self.advance_to(self.step_index() + 1);
+    }
+
+    /// Says where the step stands.
+    fn say_step(&mut self, opinions: &Opinions, planned: &PlannedStep, elapsed: Duration) {
+        if let Some(pause) = self.run().and_then(|run| run.pause.clone()) {
+            if ends_by_itself(pause.reason) {
+                self.wake_in(OBSERVE_EVERY);
+            }
+            return self.say(Phase::Paused, pause.reason.word(), pause.message);
+        }
+        let share = planned.weight;
+        if opinions.stable_sick {
+            let sentence = format!("Holding at {share}: stable itself is sick.{}", self.proofs());
+            return self.say(Phase::Progressing, "StableSick", sentence);
+        }
+        let (hold, max) = (planned.hold.span(), planned.max_hold.span());
+        let clock = if elapsed < hold {
+            format!("held for {} of {}", spell(elapsed), spell(hold))
+        } else {
+            format!("hold is over, waiting for proof up to {}", spell(max))
+        };
+        let message = format!("At {share}, {clock}.{}", self.proofs());
+        self.say(Phase::Progressing, "Holding", message);
+    }
+}
+
+impl Step {
+    /// A step that is intended and nothing more yet.
+    pub(super) fn begin(index: i32, of: i32, weight: Weight) -> Self {
+        Self {
+            index,
+            of,
+            label: format!("{index}/{of}"),
+            weight,
+            stored_at: None,
+            since: None,
+            elapsed: Elapsed::from(Duration::ZERO),
+            promoted: false,
+            restoring: false,
+        }
+    }
+}
+
+/// Why a route's weight is not known to be in effect, if it is not.
+fn missing_evidence(seen: &RouteSeen) -> Option<String> {
+    let view = seen.view()?;
+    match (&view.in_effect, seen.route.evidence_rule()) {
+        (InEffect::Yes, _) | (InEffect::Unreported, EvidenceRule::WhenReported) => None,
+        (InEffect::No(why), _) => Some(why.clone()),
+        (InEffect::Unreported, EvidenceRule::Required) => Some(
+            "its status reports nothing; is a data plane running? (evidence: WhenReported does without)"
+                .to_owned(),
+        ),
+    }
+}
+
+fn without_weight(raw: &serde_json::Value) -> serde_json::Value {
+    let mut raw = raw.clone();
+    if let Some(fields) = raw.as_object_mut() {
+        fields.remove("weight");
+    }
+    raw
+}

@@ -1,0 +1,343 @@
+//! One decision in the making: what is known, and what has been decided so far.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    decision::{Decision, Effect, Fence, Note, Purpose, RouteWrite, StampChange},
+    observed::{Memory, Observed, RouteSeen, RouteView, WorkloadSeen, workload_names},
+};
+use crate::api::{EntryWeight, Phase, RolloutSpec, RolloutStatus, RouteWeights, Run, Stamp, Step, Target};
+
+/// How long a corrected share is left alone before it is corrected again, where people or tools insist.
+pub(super) const CORRECTION_PAUSE: Duration = Duration::from_secs(60);
+
+/// One decision in the making.
+pub(super) struct Turn<'a> {
+    pub spec: &'a RolloutSpec,
+    pub seen: &'a Observed,
+    pub now: Timestamp,
+    /// The time since the last decision of this process; zero for its first.
+    pub passed: Duration,
+    pub status: RolloutStatus,
+    pub memory: Memory,
+    pub effects: Vec<Effect>,
+    /// The status must be stored before the effects run.
+    pub intent: bool,
+    pub wake: Option<Timestamp>,
+    /// What is told: phase, reason word and sentence.
+    pub told: Told,
+}
+
+/// What this decision tells people.
+#[derive(Default)]
+pub(super) struct Told {
+    pub phase: Option<Phase>,
+    pub reason: &'static str,
+    pub message: String,
+    /// Routes and status disagree: reason and sentence.
+    pub out_of_sync: Option<(&'static str, String)>,
+    /// Facts told by conditions of their own while they hold: type, reason, sentence.
+    pub besides: Vec<(&'static str, &'static str, String)>,
+}
+
+/// Whether a target may be given traffic, by its workload.
+pub(super) enum Readiness {
+    /// It has ready pods, or no workload is known.
+    Ready,
+    /// It has none.
+    NoReadyPod(String),
+    /// Its workload is named but absent or unreadable.
+    Absent(String),
+    /// No workload is known.
+    Unknown,
+}
+
+impl<'a> Turn<'a> {
+    pub fn new(
+        spec: &'a RolloutSpec,
+        status: &RolloutStatus,
+        seen: &'a Observed,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Self {
+        let passed = memory.decided_at.map_or(Duration::ZERO, |then| since(then, now));
+        let mut memory = memory.clone();
+        memory.decided_at = Some(now);
+        let told = Told::default();
+        let status = status.clone();
+        Self {
+            spec,
+            seen,
+            now,
+            passed,
+            status,
+            memory,
+            effects: vec![],
+            intent: false,
+            wake: None,
+            told,
+        }
+    }
+
+    /// Closes the decision.
+    pub fn finish(mut self) -> Decision {
+        self.tell_conditions();
+        let due = super::record::store_due(&self.seen.stored, &self.status, &self.memory, self.now);
+        if let super::record::Due::At(at) = due {
+            self.wake_at(at);
+        }
+        // A lowering waits for nothing, so its record is written beside it, never before it.
+        let before = self.intent.then(|| self.status.clone());
+        let store = before.is_none() && due == super::record::Due::Now;
+        if before.is_some() || store {
+            self.memory.stored_at = Some(self.now);
+        }
+        Decision {
+            before,
+            effects: self.effects,
+            after: self.status,
+            store,
+            memory: self.memory,
+            wake: self.wake,
+        }
+    }
+
+    /// Notes the weights as they stand on the routes.
+    pub fn note_weights(&mut self) {
+        let entries = |view: &RouteView| {
+            let weight = |e: &super::observed::EntrySeen| EntryWeight {
+                name: e.name.clone(),
+                port: e.port,
+                weight: e.weight,
+            };
+            view.entries.iter().map(weight).collect()
+        };
+        let seen = self.seen.routes.iter();
+        self.status.weights = seen
+            .filter_map(|r| {
+                r.view().map(|view| RouteWeights {
+                    route: r.route.to_string(),
+                    entries: entries(view),
+                })
+            })
+            .collect();
+    }
+
+    /// Decide again at this time at the latest.
+    pub fn wake_at(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// Decide again after this time at the latest.
+    pub fn wake_in(&mut self, span: Duration) {
+        self.wake_at(later(self.now, span));
+    }
+
+    /// Says where the Rollout stands.
+    pub fn say(&mut self, phase: Phase, reason: &'static str, message: impl Into<String>) {
+        self.told.phase = Some(phase);
+        self.told.reason = reason;
+        self.told.message = message.into();
+    }
+
+    /// Emits an Event.
+    pub fn tell(&mut self, warning: bool, reason: &'static str, message: impl Into<String>) {
+        let step = self
+            .status
+            .step
+            .as_ref()
+            .map(|step| step.index)
+            .filter(|index| *index > 0);
+        self.effects.push(Effect::Tell(Note {
+            warning,
+            reason,
+            message: message.into(),
+            step,
+        }));
+    }
+
+    /// The target of the spec, with the workload and revision known now.
+    pub fn wanted(&self) -> Target {
+        let target = &self.spec.target;
+        Target {
+            name: target.name.clone(),
+            port: target.port,
+            workload_ref: target.workload_ref.clone(),
+            hash: self.hash(&target.name, target.workload_ref.as_ref()),
+        }
+    }
+
+    /// The workload behind a target.
+    pub fn workload(&self, target: &Target) -> Option<&WorkloadSeen> {
+        let names = workload_names(
+            &target.name,
+            &self.seen.subject.namespace,
+            target.workload_ref.as_ref(),
+        );
+        let found = names.iter().filter_map(|name| self.seen.workloads.get(name));
+        // A guessed name that finds nothing is no workload; a named one is a missing workload.
+        let present =
+            |w: &&WorkloadSeen| target.workload_ref.is_some() || !matches!(w, WorkloadSeen::Missing);
+        found.into_iter().find(present)
+    }
+
+    fn hash(&self, name: &str, workload: Option<&crate::api::WorkloadRef>) -> Option<String> {
+        let target = Target {
+            name: name.to_owned(),
+            port: None,
+            workload_ref: workload.cloned(),
+            hash: None,
+        };
+        match self.workload(&target) {
+            Some(WorkloadSeen::Present { hash, .. }) => Some(hash.clone()),
+            Some(WorkloadSeen::Missing | WorkloadSeen::Unreadable(_)) | None => None,
+        }
+    }
+
+    /// The revision of a target as it runs now.
+    pub fn hash_of(&self, target: &Target) -> Option<String> {
+        self.hash(&target.name, target.workload_ref.as_ref())
+    }
+
+    /// Whether a target may be given traffic.
+    pub fn readiness(&self, target: &Target) -> Readiness {
+        let named = || {
+            target
+                .workload_ref
+                .as_ref()
+                .map_or(target.name.as_str(), |w| w.name.as_str())
+        };
+        match self.workload(target) {
+            Some(WorkloadSeen::Present { ready, .. }) if *ready > 0 => Readiness::Ready,
+            Some(WorkloadSeen::Present { .. }) => {
+                Readiness::NoReadyPod(format!("{} has no ready pod", target.name))
+            }
+            Some(WorkloadSeen::Missing) => Readiness::Absent(format!(
+                "the Deployment {} of {} does not exist",
+                named(),
+                target.name
+            )),
+            Some(WorkloadSeen::Unreadable(why)) => Readiness::Absent(format!(
+                "the Deployment {} of {} can't be read: {why}",
+                named(),
+                target.name
+            )),
+            None => Readiness::Unknown,
+        }
+    }
+
+    /// The routes of the present or last run that the spec still names, in the fixed order.
+    pub fn run_routes(&self) -> Vec<&'a RouteSeen> {
+        let named = |seen: &&RouteSeen| {
+            self.status.routes.iter().any(|r| r.route.same(&seen.route))
+                && self.spec.routes.iter().any(|r| r.same(&seen.route))
+        };
+        self.seen.routes.iter().filter(named).collect()
+    }
+
+    /// Both arms of the present or last run.
+    pub fn arms(&self) -> Option<(Target, Target)> {
+        Some((self.status.stable.clone()?, self.status.canary.clone()?))
+    }
+
+    pub fn run(&self) -> Option<&Run> {
+        self.status.run.as_ref()
+    }
+
+    pub fn run_mut(&mut self) -> Option<&mut Run> {
+        self.status.run.as_mut()
+    }
+
+    pub fn step_mut(&mut self) -> Option<&mut Step> {
+        self.status.step.as_mut()
+    }
+
+    /// The index of the intended step; 0 before the first.
+    pub fn step_index(&self) -> i32 {
+        self.status.step.as_ref().map_or(0, |step| step.index)
+    }
+
+    /// The planned canary share of a step.
+    pub fn planned(&self, index: i32) -> i64 {
+        let plan = self.run().map(|run| run.plan.as_slice()).unwrap_or_default();
+        let step = usize::try_from(index)
+            .ok()
+            .and_then(|i| i.checked_sub(1))
+            .and_then(|i| plan.get(i));
+        step.map_or(0, |step| i64::from(step.weight.percent()))
+    }
+
+    /// A stamp of ours for the present run.
+    pub fn stamp(&self, step: i32, aborted: bool, added: Vec<String>) -> Stamp {
+        let run = self.run().map_or(0, |run| run.number);
+        let uid = self.seen.subject.uid.clone();
+        Stamp {
+            uid,
+            epoch: self.status.epoch,
+            run,
+            step,
+            aborted,
+            added,
+        }
+    }
+
+    /// The names of the entries that we added to a route, by its stamp or by status.
+    pub fn added(&self, seen: &RouteSeen, view: &RouteView) -> Vec<String> {
+        if let Some(stamp) = view.stamp_of(&self.seen.subject) {
+            return stamp.added;
+        }
+        let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route));
+        let noted = noted.map(|r| {
+            r.added
+                .iter()
+                .filter_map(|e| entry_name(view.name_field, &e.0))
+                .collect()
+        });
+        noted.unwrap_or_default()
+    }
+
+    /// A write that changes weights of entries listed, and nothing listed otherwise.
+    pub fn write(
+        &self,
+        seen: &RouteSeen,
+        view: &Arc<RouteView>,
+        purpose: Purpose,
+        fence: Fence,
+    ) -> RouteWrite {
+        RouteWrite {
+            route: seen.route.clone(),
+            purpose,
+            view: Arc::clone(view),
+            weights: vec![],
+            add: vec![],
+            remove: None,
+            stamp: StampChange::Keep(self.seen.subject.name.clone()),
+            fence,
+        }
+    }
+
+    /// `StampChange::Set` for this Rollout.
+    pub fn set_stamp(&self, stamp: Stamp) -> StampChange {
+        StampChange::Set(self.seen.subject.name.clone(), stamp)
+    }
+}
+
+/// The target's name in a raw entry.
+pub(super) fn entry_name(name_field: &str, raw: &serde_json::Value) -> Option<String> {
+    raw.pointer(name_field)
+        .and_then(|name| name.as_str())
+        .map(str::to_owned)
+}
+
+/// The time from `then` to `now`, never negative.
+pub(super) fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or(Duration::ZERO)
+}
+
+/// `at` plus `span`.
+pub(super) fn later(at: Timestamp, span: Duration) -> Timestamp {
+    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+    at.saturating_add(span).unwrap_or(Timestamp::MAX)
+}
