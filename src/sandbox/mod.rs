@@ -7,3 +7,5 @@ pub mod backends;
 pub mod gateway;
 pub mod load;
 pub mod schema;
+pub mod serve;
+pub mod stats;

@@ -72,7 +72,7 @@ fn a_bad_object_is_left_out_alone_with_its_reason() {
                 prefix.clone(),
                 &json!({"targets": [{"virtualServiceRef": {"name": "a"}, "weight": -1}]}),
             ),
-            "weight",
+            "-1",
         ),
         (
             with(
