@@ -62,17 +62,17 @@ impl Backend {
         let address = listener.local_addr()?;
         let header = HeaderValue::from_str(version)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let (faults, seen) = watch::channel(Faults::default());
+        let (faults, watched) = watch::channel(Faults::default());
         let text = serde_json::json!({"color": colour, "version": version}).to_string();
         let rng = Mutex::new(fastrand::Rng::with_seed(seed));
         let app = Arc::new(App {
             version: header,
             text,
             rng,
-            faults: seen.clone(),
+            faults: watched.clone(),
         });
         let stop = CancellationToken::new();
-        tokio::spawn(run(listener, address, app, seen, stop.clone()));
+        tokio::spawn(run(listener, address, app, watched, stop.clone()));
         Ok(Self {
             address,
             faults,

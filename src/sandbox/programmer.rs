@@ -28,6 +28,8 @@ use crate::{
 pub const PROGRAMMED: &str = "Programmed";
 /// How long a failed status write waits.
 const RETRY: Duration = Duration::from_secs(1);
+/// Limit of one status write: a server that hangs must not keep a new table from the gateways for longer.
+const WRITE_LIMIT: Duration = Duration::from_secs(5);
 
 type Key = (String, String);
 
@@ -77,7 +79,10 @@ impl Programmer {
                 () = tokio::time::sleep(RETRY), if unsaid => None,
             };
             match event {
-                Some(Ok(Event::Init)) => fresh.clear(),
+                Some(Ok(Event::Init)) => {
+                    fresh.clear();
+                    continue;
+                }
                 Some(Ok(Event::InitApply(route))) => {
                     fresh.insert(key(&route), route);
                     continue;
@@ -89,7 +94,10 @@ impl Programmer {
                 Some(Ok(Event::Delete(route))) => {
                     routes.remove(&key(&route));
                 }
-                Some(Err(error)) => tracing::warn!(%error, "cannot watch GatewayRoutes"),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "cannot watch GatewayRoutes");
+                    continue;
+                }
                 None => {}
             }
             let compiled = self.program(&routes);
@@ -152,10 +160,18 @@ impl Programmer {
                 continue;
             };
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.0, &resource());
-            match api
-                .patch_status(&key.1, &PatchParams::default(), &Patch::Merge(patch))
-                .await
-            {
+            let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+            let write = api.patch_status(&key.1, &params, &patch);
+            let Ok(written) = tokio::time::timeout(WRITE_LIMIT, write).await else {
+                tracing::warn!(
+                    namespace = key.0,
+                    route = key.1,
+                    "writing a route's status took too long"
+                );
+                whole = false;
+                continue;
+            };
+            match written {
                 // Our own write comes back by the watch; until then this copy keeps us from writing it twice.
                 Ok(written) => drop(routes.insert(key, written)),
                 // Changed or gone meanwhile: the watch brings what is true now.

@@ -1,4 +1,5 @@
 //! Objects in, table out, through the public surface.
+#![expect(clippy::needless_pass_by_value, reason = "the cases are JSON literals")]
 
 use std::time::Duration;
 

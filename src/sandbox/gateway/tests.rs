@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -90,8 +91,6 @@ impl World {
     }
 }
 
-use http::HeaderMap;
-
 #[tokio::test]
 async fn a_cluster_without_endpoint_answers_503_with_nothing_sent() {
     let world = world().await;
@@ -170,7 +169,7 @@ async fn a_slow_answer_times_out() {
     let world = world().await;
     let backend = world.backend("v1").await;
     backend.set_faults(Faults {
-        latency: Latency::Fixed(Duration::from_secs(60)),
+        latency: Latency::Fixed(Duration::from_mins(1)),
         ..Faults::default()
     });
     world.gateway.table().publish(table(
