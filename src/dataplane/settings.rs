@@ -98,7 +98,7 @@ pub(super) fn absolute(field: &'static str, path: String) -> Result<String, Reas
 
 pub(super) fn timeout(block: Option<&Timeouts>) -> Timeout {
     let default = Timeout::default();
-    let limit = |given: Option<Span>, default| given.map_or(default, |span| duration(span));
+    let limit = |given: Option<Span>, default| given.map_or(default, duration);
     Timeout {
         per_request: limit(block.and_then(|block| block.per_request), default.per_request),
         idle: limit(block.and_then(|block| block.idle), default.idle),

@@ -173,7 +173,7 @@ impl Default for Timeout {
     fn default() -> Self {
         Self {
             per_request: Some(Duration::from_secs(15)),
-            idle: Some(Duration::from_secs(300)),
+            idle: Some(Duration::from_mins(5)),
         }
     }
 }
