@@ -28,7 +28,8 @@ pub(super) struct BuiltinSchema {
 
 impl Collector {
     pub fn new() -> Self {
-        let settings = SchemaSettings::draft07().with(|settings| settings.definitions_path = DEFINITIONS.into());
+        let settings =
+            SchemaSettings::draft07().with(|settings| settings.definitions_path = DEFINITIONS.into());
         Self(settings.into_generator())
     }
 
@@ -66,7 +67,13 @@ impl BuiltinSchema {
         Ok(unknown)
     }
 
-    fn walk(&self, value: &mut Value, schema: &Value, path: &str, unknown: &mut Vec<String>) -> Result<(), String> {
+    fn walk(
+        &self,
+        value: &mut Value,
+        schema: &Value,
+        path: &str,
+        unknown: &mut Vec<String>,
+    ) -> Result<(), String> {
         let schema = self.resolve(schema);
         let kind = schema["type"].as_str().unwrap_or_default();
         let fits = match kind {
@@ -83,10 +90,9 @@ impl BuiltinSchema {
         }
         match value {
             Value::Object(fields) => self.walk_fields(fields, schema, path, unknown),
-            Value::Array(items) => items
-                .iter_mut()
-                .enumerate()
-                .try_for_each(|(index, item)| self.walk(item, &schema["items"], &format!("{path}[{index}]"), unknown)),
+            Value::Array(items) => items.iter_mut().enumerate().try_for_each(|(index, item)| {
+                self.walk(item, &schema["items"], &format!("{path}[{index}]"), unknown)
+            }),
             _ => Ok(()),
         }
     }
@@ -101,7 +107,9 @@ impl BuiltinSchema {
         fields.retain(|_, value| !value.is_null());
         let Some(properties) = schema["properties"].as_object() else {
             let each = &schema["additionalProperties"];
-            return fields.iter_mut().try_for_each(|(name, value)| self.walk(value, each, &below(path, name), unknown));
+            return fields
+                .iter_mut()
+                .try_for_each(|(name, value)| self.walk(value, each, &below(path, name), unknown));
         };
         // Unknown metadata is reported for every kind alike, by `object::prune_metadata`.
         let in_metadata = path == "metadata";
@@ -113,6 +121,10 @@ impl BuiltinSchema {
             known
         });
         for (name, value) in fields.iter_mut() {
+            // Compiling it says more than walking it; k8s-openapi also types its free-form values as objects.
+            if name == "openAPIV3Schema" {
+                continue;
+            }
             if let Some(property) = properties.get(name) {
                 self.walk(value, property, &below(path, name), unknown)?;
             }
@@ -121,7 +133,9 @@ impl BuiltinSchema {
     }
 
     fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
-        let reference = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str());
+        let reference = schema["$ref"]
+            .as_str()
+            .or_else(|| schema["allOf"][0]["$ref"].as_str());
         reference
             .and_then(|reference| reference.rsplit('/').next())
             .and_then(|name| self.definitions.0.get(name))
@@ -130,5 +144,9 @@ impl BuiltinSchema {
 }
 
 fn below(path: &str, field: &str) -> String {
-    if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
+    if path.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{path}.{field}")
+    }
 }

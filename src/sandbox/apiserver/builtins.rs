@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Event as CoreEvent, Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Event as CoreEvent, Namespace, Pod, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1::Event as NewEvent;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -30,7 +32,10 @@ const EVENT_FIELDS: [(&str, &str); 18] = [
     ("involvedObject.name", "/involvedObject/name"),
     ("involvedObject.uid", "/involvedObject/uid"),
     ("involvedObject.apiVersion", "/involvedObject/apiVersion"),
-    ("involvedObject.resourceVersion", "/involvedObject/resourceVersion"),
+    (
+        "involvedObject.resourceVersion",
+        "/involvedObject/resourceVersion",
+    ),
     ("involvedObject.fieldPath", "/involvedObject/fieldPath"),
     ("regarding.kind", "/involvedObject/kind"),
     ("regarding.namespace", "/involvedObject/namespace"),
@@ -61,7 +66,12 @@ struct Row {
 }
 
 /// A namespaced kind without status, to be adjusted by struct update.
-fn row<T: JsonSchema>(schemas: &mut Collector, group: &'static str, kind: &'static str, plural: &'static str) -> Row {
+fn row<T: JsonSchema>(
+    schemas: &mut Collector,
+    group: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+) -> Row {
     Row {
         group,
         kind,
@@ -114,10 +124,16 @@ fn core_rows(schemas: &mut Collector) -> Vec<Row> {
             has_status: true,
             counts_generation: true,
             columns: columns::pod(),
-            selectable: &[("status.phase", "/status/phase"), ("spec.nodeName", "/spec/nodeName")],
+            selectable: &[
+                ("status.phase", "/status/phase"),
+                ("spec.nodeName", "/spec/nodeName"),
+            ],
             ..row::<Pod>(schemas, "", "Pod", "pods")
         },
-        Row { short_names: &["sa"], ..row::<ServiceAccount>(schemas, "", "ServiceAccount", "serviceaccounts") },
+        Row {
+            short_names: &["sa"],
+            ..row::<ServiceAccount>(schemas, "", "ServiceAccount", "serviceaccounts")
+        },
         Row {
             short_names: &["ep"],
             columns: columns::endpoints(),
@@ -160,7 +176,10 @@ fn other_rows(schemas: &mut Collector) -> Vec<Row> {
             columns: columns::replica_set(),
             ..row::<ReplicaSet>(schemas, "apps", "ReplicaSet", "replicasets")
         },
-        Row { columns: columns::lease(), ..row::<Lease>(schemas, "coordination.k8s.io", "Lease", "leases") },
+        Row {
+            columns: columns::lease(),
+            ..row::<Lease>(schemas, "coordination.k8s.io", "Lease", "leases")
+        },
         Row {
             short_names: &["crd", "crds"],
             categories: &["api-extensions"],
@@ -201,7 +220,15 @@ fn resource(row: Row, definitions: &Arc<Definitions>) -> Resource {
         }),
         counts_generation: row.counts_generation,
         columns: row.columns,
-        selectable: row.selectable.iter().map(|(label, at)| ((*label).to_owned(), (*at).to_owned())).collect(),
-        model: if is_new_event { Model::NewEvent(schema) } else { Model::BuiltIn(schema) },
+        selectable: row
+            .selectable
+            .iter()
+            .map(|(label, at)| ((*label).to_owned(), (*at).to_owned()))
+            .collect(),
+        model: if is_new_event {
+            Model::NewEvent(schema)
+        } else {
+            Model::BuiltIn(schema)
+        },
     }
 }

@@ -79,7 +79,9 @@ async fn answer(server: Arc<Inner>, request: Request<Incoming>) -> Result<Respon
         Some(Effect::Conflict) => Some(refusal(&Failure::injected(409))),
         Some(Effect::Expired) if record.verb == "watch" => Some(expired_watch()),
         Some(Effect::Expired) => Some(refusal(&Failure::injected(410))),
-        Some(Effect::TooManyRequests { retry_after }) => Some(refusal(&Failure::too_many_requests(*retry_after))),
+        Some(Effect::TooManyRequests { retry_after }) => {
+            Some(refusal(&Failure::too_many_requests(*retry_after)))
+        }
         Some(Effect::Status(code)) => Some(refusal(&Failure::injected(*code))),
         Some(Effect::Latency(delay)) => {
             tokio::time::sleep(*delay).await;
@@ -90,7 +92,11 @@ async fn answer(server: Arc<Inner>, request: Request<Incoming>) -> Result<Respon
     };
     let response = injected.unwrap_or_else(|| carry_out(&server, &request, record));
     server.audit.answered(number, response.status().as_u16());
-    if effect == Some(Effect::LoseReply) { Err(ReplyLost) } else { Ok(response) }
+    if effect == Some(Effect::LoseReply) {
+        Err(ReplyLost)
+    } else {
+        Ok(response)
+    }
 }
 
 fn carry_out(server: &Arc<Inner>, request: &ApiRequest, record: RequestRecord) -> Response<Body> {
@@ -98,7 +104,8 @@ fn carry_out(server: &Arc<Inner>, request: &ApiRequest, record: RequestRecord) -
     match reply {
         Ok(Reply::Json { code, body, warnings }) => with_warnings(json_response(code, &body), &warnings),
         Ok(Reply::Discovery { body, version }) => {
-            let type_ = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+            let type_ =
+                format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
             respond(200, &type_, body.to_string().into())
         }
         Ok(Reply::Text(text)) => respond(200, "text/plain", text.into()),
@@ -135,7 +142,10 @@ fn respond(code: u16, content_type: &str, body: Body) -> Response<Body> {
     if let Ok(value) = HeaderValue::from_str(content_type) {
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
     response
 }
 

@@ -14,13 +14,22 @@ type Groups<'r> = BTreeMap<&'r str, BTreeMap<&'r str, Vec<&'r Arc<Resource>>>>;
 /// Reviews that are answered but not stored: group, plural, kind.
 pub(super) const REVIEWS: [(&str, &str, &str); 2] = [
     ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
-    ("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    (
+        "authorization.k8s.io",
+        "selfsubjectaccessreviews",
+        "SelfSubjectAccessReview",
+    ),
 ];
 
 fn groups(registry: &Registry) -> Groups<'_> {
     let mut groups = Groups::new();
     for resource in registry.all() {
-        groups.entry(&resource.group).or_default().entry(&resource.version).or_default().push(resource);
+        groups
+            .entry(&resource.group)
+            .or_default()
+            .entry(&resource.version)
+            .or_default()
+            .push(resource);
     }
     for (group, _, _) in REVIEWS {
         groups.entry(group).or_default().entry("v1").or_default();
@@ -37,8 +46,16 @@ pub(super) fn aggregated(registry: &Registry, core: bool, version: &str) -> Valu
             let versions: Vec<Value> = versions
                 .into_iter()
                 .map(|(version, resources)| {
-                    let mut listed: Vec<Value> = resources.into_iter().map(|resource| aggregated_resource(resource)).collect();
-                    listed.extend(REVIEWS.iter().filter(|review| review.0 == group).map(aggregated_review));
+                    let mut listed: Vec<Value> = resources
+                        .into_iter()
+                        .map(|resource| aggregated_resource(resource))
+                        .collect();
+                    listed.extend(
+                        REVIEWS
+                            .iter()
+                            .filter(|review| review.0 == group)
+                            .map(aggregated_review),
+                    );
                     json!({"version": version, "freshness": "Current", "resources": listed})
                 })
                 .collect();
@@ -52,7 +69,8 @@ pub(super) fn aggregated(registry: &Registry, core: bool, version: &str) -> Valu
 }
 
 fn aggregated_resource(resource: &Resource) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let kind =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let own = kind(&resource.group, &resource.version, &resource.kind);
     let mut subresources = Vec::new();
     if resource.has_status {
@@ -86,8 +104,11 @@ pub(super) fn core_versions() -> Value {
 
 /// `/apis` in the older form.
 pub(super) fn group_list(registry: &Registry) -> Value {
-    let groups: Vec<Value> =
-        groups(registry).iter().filter(|(group, _)| !group.is_empty()).map(|(group, versions)| one_group(group, versions)).collect();
+    let groups: Vec<Value> = groups(registry)
+        .iter()
+        .filter(|(group, _)| !group.is_empty())
+        .map(|(group, versions)| one_group(group, versions))
+        .collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
@@ -100,8 +121,10 @@ pub(super) fn group(registry: &Registry, group: &str) -> Option<Value> {
 }
 
 fn one_group(group: &str, versions: &BTreeMap<&str, Vec<&Arc<Resource>>>) -> Value {
-    let versions: Vec<Value> =
-        versions.keys().map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version})).collect();
+    let versions: Vec<Value> = versions
+        .keys()
+        .map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
+        .collect();
     json!({"name": group, "versions": versions, "preferredVersion": versions.first()})
 }
 
@@ -109,12 +132,21 @@ fn one_group(group: &str, versions: &BTreeMap<&str, Vec<&Arc<Resource>>>) -> Val
 pub(super) fn resource_list(registry: &Registry, group: &str, version: &str) -> Option<Value> {
     let groups = groups(registry);
     let resources = groups.get(group)?.get(version)?;
-    let mut listed: Vec<Value> = resources.iter().flat_map(|resource| legacy_entries(resource)).collect();
+    let mut listed: Vec<Value> = resources
+        .iter()
+        .flat_map(|resource| legacy_entries(resource))
+        .collect();
     listed.extend(REVIEWS.iter().filter(|review| review.0 == group).map(|(_, plural, kind)| {
         json!({"name": plural, "singularName": kind.to_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"]})
     }));
-    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}))
+    let group_version = if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    };
+    Some(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}),
+    )
 }
 
 fn legacy_entries(resource: &Resource) -> Vec<Value> {

@@ -70,7 +70,15 @@ pub struct Fault {
 impl Fault {
     /// A rule for the next request of any kind.
     pub fn once(effect: Effect) -> Self {
-        Self { verb: None, resource: None, name: None, subresource: None, user_agent: None, times: 1, effect }
+        Self {
+            verb: None,
+            resource: None,
+            name: None,
+            subresource: None,
+            user_agent: None,
+            times: 1,
+            effect,
+        }
     }
 
     /// Only requests with this verb.
@@ -116,12 +124,16 @@ impl Fault {
     }
 
     fn matches(&self, request: &RequestRecord) -> bool {
-        let equal = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+        let equal =
+            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         equal(&self.verb, &request.verb)
             && equal(&self.resource, &request.resource)
             && equal(&self.name, &request.name)
             && equal(&self.subresource, &request.subresource)
-            && self.user_agent.as_deref().is_none_or(|part| request.user_agent.contains(part))
+            && self
+                .user_agent
+                .as_deref()
+                .is_none_or(|part| request.user_agent.contains(part))
     }
 }
 
@@ -134,12 +146,18 @@ pub struct Faults {
 
 impl Faults {
     pub(super) fn new() -> Self {
-        Self { rules: Mutex::new(Vec::new()), added: watch::channel(()).0 }
+        Self {
+            rules: Mutex::new(Vec::new()),
+            added: watch::channel(()).0,
+        }
     }
 
     /// Adds a rule, behind those already there.
     pub fn add(&self, fault: Fault) {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+        self.rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(fault);
         self.added.send_replace(());
     }
 

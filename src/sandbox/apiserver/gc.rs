@@ -17,7 +17,9 @@ pub(super) fn is_container(key: &Key) -> bool {
 
 /// Marks an object as being deleted, and removes it unless something holds it.
 pub(super) fn begin_delete(state: &mut State, key: &Key, now: Timestamp) {
-    let Some(current) = state.store.get(key).cloned() else { return };
+    let Some(current) = state.store.get(key).cloned() else {
+        return;
+    };
     let held = object::finalizers(&current).next().is_some();
     if !held && !is_container(key) {
         remove(state, key);
@@ -45,11 +47,18 @@ pub(super) fn begin_delete(state: &mut State, key: &Key, now: Timestamp) {
 
 /// Removes an object and what depended on it alone.
 pub(super) fn remove(state: &mut State, key: &Key) {
-    let Some(gone) = state.store.remove(key) else { return };
+    let Some(gone) = state.store.remove(key) else {
+        return;
+    };
     let uid = object::uid(&gone).to_owned();
-    let is_dependant = |value: &Value| object::owner_references(value).any(|owner| owner["uid"] == uid.as_str());
-    let dependants: Vec<Key> =
-        state.store.everything().filter(|(_, value)| is_dependant(value)).map(|(key, _)| key.clone()).collect();
+    let is_dependant =
+        |value: &Value| object::owner_references(value).any(|owner| owner["uid"] == uid.as_str());
+    let dependants: Vec<Key> = state
+        .store
+        .everything()
+        .filter(|(_, value)| is_dependant(value))
+        .map(|(key, _)| key.clone())
+        .collect();
     for dependant in dependants {
         release(state, &dependant, &uid);
     }
@@ -58,10 +67,17 @@ pub(super) fn remove(state: &mut State, key: &Key) {
 
 /// Deletes a dependant of an owner that is gone, or takes the reference away where others still own it.
 fn release(state: &mut State, key: &Key, gone: &str) {
-    let Some(current) = state.store.get(key).cloned() else { return };
+    let Some(current) = state.store.get(key).cloned() else {
+        return;
+    };
     let others: Vec<Value> = object::owner_references(&current)
         .filter(|owner| owner["uid"] != gone)
-        .filter(|owner| state.store.everything().any(|(_, value)| owner["uid"] == object::uid(value)))
+        .filter(|owner| {
+            state
+                .store
+                .everything()
+                .any(|(_, value)| owner["uid"] == object::uid(value))
+        })
         .cloned()
         .collect();
     if others.is_empty() {
@@ -91,12 +107,21 @@ pub(super) fn sweep(state: &mut State) {
 
 fn contents(state: &State, container: &Key) -> Vec<Key> {
     let instances = match container.storage.as_str() {
-        DEFINITIONS => state.store.get(container).map(|definition| crds::storage(definition)),
+        DEFINITIONS => state
+            .store
+            .get(container)
+            .map(|definition| crds::storage(definition)),
         _ => None,
     };
     let inside = |key: &Key| match &instances {
         Some(storage) => key.storage == *storage,
         None => key.namespace == container.name,
     };
-    state.store.everything().map(|(key, _)| key).filter(|key| inside(key)).cloned().collect()
+    state
+        .store
+        .everything()
+        .map(|(key, _)| key)
+        .filter(|key| inside(key))
+        .cloned()
+        .collect()
 }

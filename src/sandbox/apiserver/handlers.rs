@@ -25,9 +25,16 @@ const SERVED_SUBRESOURCES: &str = "the embedded API server serves only the subre
 /// An answer, before it is bytes.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Json { code: u16, body: Value, warnings: Vec<String> },
+    Json {
+        code: u16,
+        body: Value,
+        warnings: Vec<String>,
+    },
     /// Aggregated discovery, which has a content type of its own.
-    Discovery { body: Value, version: &'static str },
+    Discovery {
+        body: Value,
+        version: &'static str,
+    },
     Text(&'static str),
     Watch(Box<Wanted>),
 }
@@ -35,14 +42,22 @@ pub(super) enum Reply {
 /// Carries out a request.
 pub(super) fn handle(state: &mut State, request: &ApiRequest) -> Result<Reply, Failure> {
     let path = match &request.target {
-        Target::Document(path) if request.method == Method::GET => return documents::get(state, request, path),
+        Target::Document(path) if request.method == Method::GET => {
+            return documents::get(state, request, path);
+        }
         Target::Document(_) => return Err(Failure::no_such_path()),
         Target::Resource(path) => path,
     };
-    if let Some((group, _, kind)) = REVIEWS.iter().find(|review| review.0 == path.group && review.1 == path.plural) {
+    if let Some((group, _, kind)) = REVIEWS
+        .iter()
+        .find(|review| review.0 == path.group && review.1 == path.plural)
+    {
         return review(request, group, kind);
     }
-    let resource = state.registry.find(&path.group, &path.version, &path.plural).ok_or_else(Failure::no_such_path)?;
+    let resource = state
+        .registry
+        .find(&path.group, &path.version, &path.plural)
+        .ok_or_else(Failure::no_such_path)?;
     if path.namespace.is_some() && !resource.namespaced {
         return Err(Failure::no_such_path());
     }
@@ -90,7 +105,10 @@ fn on_object(
             let patch = Patch::parse(resource, &request.content_type, &request.body)?;
             let current = existing(state, resource, path, name)?;
             let patched = patch.apply(&resource.present(&current))?;
-            let writing = Writing { is_patch: true, ..writing(state, resource, path, request, part)? };
+            let writing = Writing {
+                is_patch: true,
+                ..writing(state, resource, path, request, part)?
+            };
             let written = write::update(state, &writing, name, &patched)?;
             written_reply(state, resource, request, 200, &written)
         }
@@ -148,7 +166,10 @@ fn delete(
     let mut writing = writing(state, resource, path, request, Part::Main)?;
     writing.dry_run |= options["dryRun"][0] == "All";
     let demand = |field: &str| options["preconditions"][field].as_str().map(str::to_owned);
-    let demands = Preconditions { uid: demand("uid"), resource_version: demand("resourceVersion") };
+    let demands = Preconditions {
+        uid: demand("uid"),
+        resource_version: demand("resourceVersion"),
+    };
     match write::delete(state, &writing, name, &demands)? {
         Deleted::Waiting(held) => Ok(plain(200, resource.present(&held))),
         Deleted::Gone(gone) => Ok(plain(
@@ -180,7 +201,10 @@ fn delete_collection(
     let mut writing = writing(state, resource, path, request, Part::Main)?;
     writing.dry_run |= options["dryRun"][0] == "All";
     for (key, _) in &selected {
-        let one = Writing { namespace: &key.namespace, ..writing.clone() };
+        let one = Writing {
+            namespace: &key.namespace,
+            ..writing.clone()
+        };
         match write::delete(state, &one, &key.name, &Preconditions::default()) {
             // One may have gone with another that owned it.
             Err(failure) if failure.code == 404 => {}
@@ -191,12 +215,21 @@ fn delete_collection(
     }
     let metadata = json!({"resourceVersion": state.store.revision().to_string()});
     let items = selected.iter().map(|(_, stored)| &**stored);
-    Ok(plain(200, View::Object.list(resource, items, metadata, state.clock.now())))
+    Ok(plain(
+        200,
+        View::Object.list(resource, items, metadata, state.clock.now()),
+    ))
 }
 
 fn delete_options(request: &ApiRequest) -> Result<Value, Failure> {
-    let options = if request.body.is_empty() { json!({}) } else { json_body(request)? };
-    let policy = options["propagationPolicy"].as_str().or(request.parameters.propagation_policy.as_deref());
+    let options = if request.body.is_empty() {
+        json!({})
+    } else {
+        json_body(request)?
+    };
+    let policy = options["propagationPolicy"]
+        .as_str()
+        .or(request.parameters.propagation_policy.as_deref());
     match policy {
         None | Some("" | "Background") if options["orphanDependents"] != true => Ok(options),
         _ => Err(Failure::not_implemented(
@@ -232,7 +265,11 @@ fn existing(
         namespace: path.namespace.clone().unwrap_or_default(),
         name: name.to_owned(),
     };
-    state.store.get(&key).cloned().ok_or_else(|| Failure::not_found(resource, name))
+    state
+        .store
+        .get(&key)
+        .cloned()
+        .ok_or_else(|| Failure::not_found(resource, name))
 }
 
 fn writing<'a>(
@@ -296,9 +333,17 @@ fn written_reply(
 ) -> Result<Reply, Failure> {
     let view = View::parse(&request.accept, request.parameters.include_object.as_deref())?;
     let body = view.object(resource, &written.object, state.clock.now());
-    Ok(Reply::Json { code, body, warnings: written.warnings.clone() })
+    Ok(Reply::Json {
+        code,
+        body,
+        warnings: written.warnings.clone(),
+    })
 }
 
 fn plain(code: u16, body: Value) -> Reply {
-    Reply::Json { code, body, warnings: Vec::new() }
+    Reply::Json {
+        code,
+        body,
+        warnings: Vec::new(),
+    }
 }

@@ -132,10 +132,16 @@ impl ApiServer {
     /// Starts to serve. Returns once connections are accepted and the given definitions are established.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let clock = Clock::start();
-        let mut state = State { store: store::Store::new(), registry: registry::Registry::new(), clock };
+        let mut state = State {
+            store: store::Store::new(),
+            registry: registry::Registry::new(),
+            clock,
+        };
         if let Some(path) = &options.data {
-            persistence::load(path, &mut state.store)
-                .map_err(|source| StartError::Load { path: path.clone(), source })?;
+            persistence::load(path, &mut state.store).map_err(|source| StartError::Load {
+                path: path.clone(),
+                source,
+            })?;
             state.registry.refresh(&state.store, builtins::DEFINITIONS);
         }
         establish_namespaces(&mut state);
@@ -160,7 +166,11 @@ impl ApiServer {
         if let Some(path) = options.data {
             tasks.push(tokio::spawn(persistence::run(inner.clone(), path)));
         }
-        Ok(Self { inner, address, tasks })
+        Ok(Self {
+            inner,
+            address,
+            tasks,
+        })
     }
 
     /// Address of the server, such as `http://127.0.0.1:40123`.
@@ -180,7 +190,10 @@ impl ApiServer {
 
     /// A client for it, in the namespace `default`, that does not retry by itself.
     pub fn client(&self) -> Result<kube::Client, kube::Error> {
-        let url = self.url().parse().map_err(|error| kube::Error::HttpError(http::Error::from(error)))?;
+        let url = self
+            .url()
+            .parse()
+            .map_err(|error| kube::Error::HttpError(http::Error::from(error)))?;
         let mut config = kube::Config::new(url);
         config.default_retry = false;
         kube::Client::try_from(config)
@@ -230,7 +243,9 @@ impl Drop for ApiServer {
 
 /// The namespaces that every cluster has.
 fn establish_namespaces(state: &mut State) {
-    let Some(resource) = state.registry.by_storage(builtins::NAMESPACES) else { return };
+    let Some(resource) = state.registry.by_storage(builtins::NAMESPACES) else {
+        return;
+    };
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
         let writing = write::Writing::internal(&resource, "", state.clock.now());
         // After a restart they are there already.
@@ -244,7 +259,9 @@ fn establish_namespaces(state: &mut State) {
 
 fn establish(state: &mut State, definition: &Value) -> Result<(), StartError> {
     let name = object::name(definition).to_owned();
-    let Some(resource) = state.registry.by_storage(builtins::DEFINITIONS) else { return Ok(()) };
+    let Some(resource) = state.registry.by_storage(builtins::DEFINITIONS) else {
+        return Ok(());
+    };
     let writing = write::Writing::internal(&resource, "", state.clock.now());
     let known = state.store.get(&writing.key(&name)).is_some();
     let written = if known {

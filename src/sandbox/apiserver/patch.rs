@@ -15,14 +15,21 @@ pub(super) enum Patch {
 impl Patch {
     /// Reads a patch body by its content type.
     pub fn parse(resource: &Resource, content_type: &str, body: &[u8]) -> Result<Self, Failure> {
-        let undecodable = |error: serde_json::Error| Failure::bad_request(format!("error decoding patch: {error}"));
+        let undecodable =
+            |error: serde_json::Error| Failure::bad_request(format!("error decoding patch: {error}"));
         match content_type {
-            "application/json-patch+json" => serde_json::from_slice(body).map(Self::Json).map_err(undecodable),
-            "application/merge-patch+json" => object_patch(serde_json::from_slice(body).map_err(undecodable)?),
-            "application/strategic-merge-patch+json" if resource.is_custom() => Err(Failure::unsupported_media_type(
-                "the body of the request was in an unknown format - accepted media types include: \
+            "application/json-patch+json" => {
+                serde_json::from_slice(body).map(Self::Json).map_err(undecodable)
+            }
+            "application/merge-patch+json" => {
+                object_patch(serde_json::from_slice(body).map_err(undecodable)?)
+            }
+            "application/strategic-merge-patch+json" if resource.is_custom() => {
+                Err(Failure::unsupported_media_type(
+                    "the body of the request was in an unknown format - accepted media types include: \
                  application/json-patch+json, application/merge-patch+json",
-            )),
+                ))
+            }
             "application/strategic-merge-patch+json" => {
                 let patch = serde_json::from_slice(body).map_err(undecodable)?;
                 if needs_list_keys(&patch) {
@@ -33,11 +40,15 @@ impl Patch {
                 }
                 object_patch(patch)
             }
-            "application/apply-patch+yaml" | "application/apply-patch+cbor" => Err(Failure::unsupported_media_type(
-                "the embedded API server does not serve server-side apply; use client-side apply, a merge patch \
+            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
+                Err(Failure::unsupported_media_type(
+                    "the embedded API server does not serve server-side apply; use client-side apply, a merge patch \
                  or a JSON patch, or a real control plane",
-            )),
-            other => Err(Failure::unsupported_media_type(format!("unknown patch content type {other:?}"))),
+                ))
+            }
+            other => Err(Failure::unsupported_media_type(format!(
+                "unknown patch content type {other:?}"
+            ))),
         }
     }
 
@@ -58,7 +69,9 @@ fn object_patch(patch: Value) -> Result<Patch, Failure> {
     if patch.is_object() {
         Ok(Patch::Merge(patch))
     } else {
-        Err(Failure::bad_request("error decoding patch: it must be a JSON object"))
+        Err(Failure::bad_request(
+            "error decoding patch: it must be a JSON object",
+        ))
     }
 }
 
@@ -66,7 +79,9 @@ fn object_patch(patch: Value) -> Result<Patch, Failure> {
 fn needs_list_keys(patch: &Value) -> bool {
     match patch {
         Value::Array(_) => true,
-        Value::Object(fields) => fields.iter().any(|(field, value)| field.starts_with('$') || needs_list_keys(value)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(field, value)| field.starts_with('$') || needs_list_keys(value)),
         _ => false,
     }
 }

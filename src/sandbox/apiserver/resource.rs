@@ -131,7 +131,16 @@ impl Resource {
 
     /// Verbs as discovery lists them.
     pub fn verbs(&self) -> Value {
-        json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"])
+        json!([
+            "create",
+            "delete",
+            "deletecollection",
+            "get",
+            "list",
+            "patch",
+            "update",
+            "watch"
+        ])
     }
 
     /// Removes what the type does not know; returns the paths removed, or the first value of a wrong type.

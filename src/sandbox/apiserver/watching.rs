@@ -77,7 +77,9 @@ impl Stream {
         let mut pending = VecDeque::new();
         let position = wanted.from.unwrap_or_else(|| state.store.revision());
         if wanted.from.is_none() {
-            let existing = state.store.list(&wanted.resource.storage, wanted.selection.namespace.as_deref());
+            let existing = state
+                .store
+                .list(&wanted.resource.storage, wanted.selection.namespace.as_deref());
             let now = state.clock.now();
             for (_, stored) in existing.filter(|(_, stored)| wanted.selection.matches(stored)) {
                 let shown = wanted.view.object(&wanted.resource, stored, now);
@@ -108,7 +110,9 @@ impl Stream {
                 return None;
             }
             match self.server.faults.for_watch(&self.request) {
-                Some(Effect::DropWatch) => return Some(Err(io::Error::other("the watch was dropped by a fault"))),
+                Some(Effect::DropWatch) => {
+                    return Some(Err(io::Error::other("the watch was dropped by a fault")));
+                }
                 Some(_) => self.frozen = true,
                 None => {}
             }
@@ -141,7 +145,8 @@ impl Stream {
             Ok(changes) => changes,
             Err(compacted) => {
                 let expired = Failure::expired(self.position, compacted.oldest);
-                self.pending.push_back(json!({"type": "ERROR", "object": expired.status()}));
+                self.pending
+                    .push_back(json!({"type": "ERROR", "object": expired.status()}));
                 self.ended = true;
                 return;
             }
@@ -164,7 +169,8 @@ impl Stream {
     fn bookmark(&mut self) {
         if self.wanted.bookmarks && !self.frozen && self.position > self.bookmarked {
             let object = self.wanted.view.bookmark(&self.wanted.resource, self.position);
-            self.pending.push_back(json!({"type": "BOOKMARK", "object": object}));
+            self.pending
+                .push_back(json!({"type": "BOOKMARK", "object": object}));
             self.bookmarked = self.position;
         }
     }

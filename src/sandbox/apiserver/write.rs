@@ -107,7 +107,10 @@ impl<'a> Writing<'a> {
         let mut sent = sent.clone();
         self.check_identity(&sent)?;
         let unknown = self.resource.prune(&mut sent).map_err(Failure::bad_request)?;
-        let reports: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+        let reports: Vec<String> = unknown
+            .iter()
+            .map(|path| format!("unknown field {path:?}"))
+            .collect();
         let warnings = match self.validation {
             FieldValidation::Strict if !reports.is_empty() => return Err(self.strict_refusal(&reports)),
             FieldValidation::Warn => reports,
@@ -128,7 +131,9 @@ impl<'a> Writing<'a> {
             return Failure::invalid_patch(&message);
         }
         let Resource { kind, version, .. } = self.resource;
-        Failure::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {message}"))
+        Failure::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: {message}"
+        ))
     }
 
     fn check_identity(&self, sent: &Value) -> Result<(), Failure> {
@@ -159,7 +164,11 @@ impl<'a> Writing<'a> {
         if self.resource.storage == builtins::DEFINITIONS {
             errors.extend(crds::check(new));
         }
-        if errors.is_empty() { Ok(()) } else { Err(Failure::invalid(self.resource, object::name(new), &errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::invalid(self.resource, object::name(new), &errors))
+        }
     }
 }
 
@@ -179,7 +188,9 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
         return Err(Failure::already_exists(resource, &name));
     }
     if !object::resource_version(&new).is_empty() {
-        return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
+        return Err(Failure::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
     }
     if writing.part == Part::Main
         && resource.has_status
@@ -187,11 +198,21 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
     {
         fields.remove("status");
     }
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "generation", "selfLink"] {
+    for field in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "managedFields",
+        "generation",
+        "selfLink",
+    ] {
         object::set_metadata(&mut new, field, Value::Null);
     }
     object::set_metadata(&mut new, "uid", ids::uid().into());
-    object::set_metadata(&mut new, "creationTimestamp", managed_fields::seconds(writing.now).into());
+    object::set_metadata(
+        &mut new,
+        "creationTimestamp",
+        managed_fields::seconds(writing.now).into(),
+    );
     if resource.namespaced {
         object::set_metadata(&mut new, "namespace", writing.namespace.into());
     }
@@ -202,7 +223,10 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
     managed_fields::record(None, &mut new, &writing.writer(), writing.now);
     initialise(resource, &mut new, writing.now);
     if writing.dry_run {
-        return Ok(Written { object: Arc::new(new), warnings });
+        return Ok(Written {
+            object: Arc::new(new),
+            warnings,
+        });
     }
     let object = state.store.put(key, new);
     warnings.extend(state.registry.refresh(&state.store, &resource.storage));
@@ -210,10 +234,19 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
 }
 
 /// Replaces an object by what a client sent, which may name the version it read.
-pub(super) fn update(state: &mut State, writing: &Writing<'_>, name: &str, sent: &Value) -> Result<Written, Failure> {
+pub(super) fn update(
+    state: &mut State,
+    writing: &Writing<'_>,
+    name: &str,
+    sent: &Value,
+) -> Result<Written, Failure> {
     let resource = writing.resource;
     let key = writing.key(name);
-    let current = state.store.get(&key).cloned().ok_or_else(|| Failure::not_found(resource, name))?;
+    let current = state
+        .store
+        .get(&key)
+        .cloned()
+        .ok_or_else(|| Failure::not_found(resource, name))?;
     let (mut new, warnings) = writing.admit(sent)?;
     check_preconditions_of_update(resource, name, &current, &new)?;
     match writing.part {
@@ -225,7 +258,14 @@ pub(super) fn update(state: &mut State, writing: &Writing<'_>, name: &str, sent:
         }
         Part::Main | Part::Whole => {}
     }
-    let kept = ["uid", "creationTimestamp", "namespace", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"];
+    let kept = [
+        "uid",
+        "creationTimestamp",
+        "namespace",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ];
     for field in kept.into_iter().chain(["resourceVersion", "generateName"]) {
         object::keep_metadata(&mut new, &current, field);
     }
@@ -246,11 +286,17 @@ pub(super) fn update(state: &mut State, writing: &Writing<'_>, name: &str, sent:
         object::set_metadata(&mut new, "generation", generation.into());
     }
     if object::without_bookkeeping(&new) == object::without_bookkeeping(&current) {
-        return Ok(Written { object: current, warnings });
+        return Ok(Written {
+            object: current,
+            warnings,
+        });
     }
     managed_fields::record(Some(&current), &mut new, &writing.writer(), writing.now);
     if writing.dry_run {
-        return Ok(Written { object: Arc::new(new), warnings });
+        return Ok(Written {
+            object: Arc::new(new),
+            warnings,
+        });
     }
     Ok(store_update(state, resource, key, new, warnings))
 }
@@ -285,8 +331,13 @@ pub(super) fn delete(
 ) -> Result<Deleted, Failure> {
     let resource = writing.resource;
     let key = writing.key(name);
-    let current = state.store.get(&key).cloned().ok_or_else(|| Failure::not_found(resource, name))?;
-    let violated = |demand: &Option<String>, found: &str| demand.as_deref().is_some_and(|wanted| wanted != found);
+    let current = state
+        .store
+        .get(&key)
+        .cloned()
+        .ok_or_else(|| Failure::not_found(resource, name))?;
+    let violated =
+        |demand: &Option<String>, found: &str| demand.as_deref().is_some_and(|wanted| wanted != found);
     if violated(&demands.uid, object::uid(&current)) {
         let why = "Precondition failed: UID in precondition differs from the UID in object meta";
         return Err(Failure::conflict(resource, name, why));
@@ -356,7 +407,10 @@ fn check_name(resource: &Resource, name: &str) -> Result<(), Failure> {
             && label.bytes().last().is_some_and(inner)
     };
     let (reason, message) = if name.is_empty() {
-        ("FieldValueRequired", "Required value: name or generateName is required".to_owned())
+        (
+            "FieldValueRequired",
+            "Required value: name or generateName is required".to_owned(),
+        )
     } else if name.len() > 253 || !name.split('.').all(fits) {
         let rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
                     and must start and end with an alphanumeric character";
@@ -364,7 +418,15 @@ fn check_name(resource: &Resource, name: &str) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    Err(Failure::invalid(resource, name, &[FieldError { path: "metadata.name".to_owned(), reason, message }]))
+    Err(Failure::invalid(
+        resource,
+        name,
+        &[FieldError {
+            path: "metadata.name".to_owned(),
+            reason,
+            message,
+        }],
+    ))
 }
 
 fn check_namespace(state: &State, writing: &Writing<'_>, name: &str) -> Result<(), Failure> {
@@ -378,9 +440,11 @@ fn check_namespace(state: &State, writing: &Writing<'_>, name: &str) -> Result<(
         name: writing.namespace.to_owned(),
     };
     match (state.store.get(&key), namespaces) {
-        (Some(namespace), _) if object::is_terminating(namespace) => {
-            Err(Failure::namespace_terminating(writing.resource, name, writing.namespace))
-        }
+        (Some(namespace), _) if object::is_terminating(namespace) => Err(Failure::namespace_terminating(
+            writing.resource,
+            name,
+            writing.namespace,
+        )),
         (Some(_), _) | (None, None) => Ok(()),
         (None, Some(namespaces)) => Err(Failure::not_found(&namespaces, writing.namespace)),
     }
@@ -391,8 +455,9 @@ fn initialise(resource: &Resource, new: &mut Value, now: Timestamp) {
     match resource.storage.as_str() {
         NAMESPACES => {
             let name = object::name(new).to_owned();
-            if let Some(labels) =
-                new.pointer_mut("/metadata").and_then(|metadata| object::child(metadata, "labels"))
+            if let Some(labels) = new
+                .pointer_mut("/metadata")
+                .and_then(|metadata| object::child(metadata, "labels"))
             {
                 labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
             }

@@ -25,7 +25,11 @@ pub struct FieldError {
 impl Schema {
     /// Compiles a schema; also tells what it cannot evaluate.
     pub fn compile(open_api_v3_schema: &Value) -> Result<(Self, Vec<String>), SchemaError> {
-        if open_api_v3_schema.is_object() { Ok((Self, Vec::new())) } else { Err(SchemaError) }
+        if open_api_v3_schema.is_object() {
+            Ok((Self, Vec::new()))
+        } else {
+            Err(SchemaError)
+        }
     }
 
     /// Removes unknown fields and returns their paths.
