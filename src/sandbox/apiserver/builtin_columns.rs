@@ -1,0 +1,245 @@
+//! What `kubectl get` shows of built-in kinds, after the name.
+
+use serde_json::{Value, json};
+
+use super::object::{number, text};
+use super::resource::{Cell, Column};
+
+fn path(name: &str, type_: &str, path: &str) -> Column {
+    let cell = Cell::Path(path.to_owned());
+    Column {
+        name: name.to_owned(),
+        type_: type_.to_owned(),
+        description: String::new(),
+        priority: 0,
+        cell,
+    }
+}
+
+fn computed(name: &str, cell: fn(&Value) -> Value) -> Column {
+    Column {
+        cell: Cell::Computed(cell),
+        ..path(name, "string", "")
+    }
+}
+
+fn wide(column: Column) -> Column {
+    Column {
+        priority: 1,
+        ..column
+    }
+}
+
+/// The age column, which every kind ends with.
+pub(super) fn age() -> Column {
+    path("Age", "date", ".metadata.creationTimestamp")
+}
+
+pub(super) fn age_only() -> Vec<Column> {
+    vec![age()]
+}
+
+pub(super) fn namespace() -> Vec<Column> {
+    vec![path("Status", "string", ".status.phase"), age()]
+}
+
+pub(super) fn config_map() -> Vec<Column> {
+    let data = computed("Data", |object| {
+        let count = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
+        json!(count("data") + count("binaryData"))
+    });
+    vec![
+        Column {
+            type_: "integer".to_owned(),
+            ..data
+        },
+        age(),
+    ]
+}
+
+pub(super) fn service() -> Vec<Column> {
+    vec![
+        path("Type", "string", ".spec.type"),
+        computed("Cluster-IP", |object| or_none(text(object, "/spec/clusterIP"))),
+        computed("External-IP", |object| {
+            or_none(text(object, "/spec/externalName"))
+        }),
+        computed("Port(s)", |object| {
+            join(&object["spec"]["ports"], |port| {
+                let protocol = port["protocol"].as_str().unwrap_or("TCP");
+                format!("{}/{protocol}", port["port"])
+            })
+        }),
+        age(),
+        wide(computed("Selector", |object| labels(&object["spec"]["selector"]))),
+    ]
+}
+
+pub(super) fn pod() -> Vec<Column> {
+    vec![
+        computed("Ready", |object| {
+            let states = object["status"]["containerStatuses"].as_array();
+            let ready = states
+                .into_iter()
+                .flatten()
+                .filter(|state| state["ready"] == true)
+                .count();
+            json!(format!(
+                "{ready}/{}",
+                object["spec"]["containers"].as_array().map_or(0, Vec::len)
+            ))
+        }),
+        computed("Status", |object| {
+            let phase = if super::object::is_terminating(object) {
+                "Terminating"
+            } else {
+                text(object, "/status/phase")
+            };
+            json!(if phase.is_empty() { "Unknown" } else { phase })
+        }),
+        computed("Restarts", |object| {
+            let states = object["status"]["containerStatuses"].as_array();
+            json!(
+                states
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|state| state["restartCount"].as_i64())
+                    .sum::<i64>()
+            )
+        }),
+        age(),
+    ]
+}
+
+pub(super) fn endpoints() -> Vec<Column> {
+    let addresses = computed("Endpoints", |object| {
+        let subsets = object["subsets"].as_array().into_iter().flatten();
+        let ips: Vec<&str> = subsets
+            .flat_map(|subset| subset["addresses"].as_array().into_iter().flatten())
+            .filter_map(|address| address["ip"].as_str())
+            .collect();
+        or_none(&ips.join(","))
+    });
+    vec![addresses, age()]
+}
+
+pub(super) fn endpoint_slice() -> Vec<Column> {
+    vec![
+        path("AddressType", "string", ".addressType"),
+        computed("Ports", |object| {
+            join(&object["ports"], |port| port["port"].to_string())
+        }),
+        computed("Endpoints", |object| {
+            join(&object["endpoints"], |endpoint| {
+                text(endpoint, "/addresses/0").to_owned()
+            })
+        }),
+        age(),
+    ]
+}
+
+pub(super) fn event() -> Vec<Column> {
+    vec![
+        Column {
+            type_: "date".to_owned(),
+            ..computed("Last Seen", |object| {
+                let times = [
+                    "/series/lastObservedTime",
+                    "/lastTimestamp",
+                    "/eventTime",
+                    "/metadata/creationTimestamp",
+                ];
+                json!(
+                    times
+                        .iter()
+                        .map(|at| text(object, at))
+                        .find(|time| !time.is_empty())
+                )
+            })
+        },
+        path("Type", "string", ".type"),
+        path("Reason", "string", ".reason"),
+        computed("Object", |object| {
+            let kind = text(object, "/involvedObject/kind").to_lowercase();
+            json!(format!("{kind}/{}", text(object, "/involvedObject/name")))
+        }),
+        path("Message", "string", ".message"),
+    ]
+}
+
+pub(super) fn deployment() -> Vec<Column> {
+    vec![
+        computed("Ready", |object| {
+            let ready = number(object, "/status/readyReplicas").unwrap_or_default();
+            json!(format!(
+                "{ready}/{}",
+                number(object, "/spec/replicas").unwrap_or_default()
+            ))
+        }),
+        computed("Up-to-date", |object| {
+            json!(number(object, "/status/updatedReplicas").unwrap_or_default())
+        }),
+        computed("Available", |object| {
+            json!(number(object, "/status/availableReplicas").unwrap_or_default())
+        }),
+        age(),
+        wide(computed("Containers", |object| containers(object, "name"))),
+        wide(computed("Images", |object| containers(object, "image"))),
+        wide(computed("Selector", |object| {
+            labels(&object["spec"]["selector"]["matchLabels"])
+        })),
+    ]
+}
+
+pub(super) fn replica_set() -> Vec<Column> {
+    vec![
+        computed("Desired", |object| {
+            json!(number(object, "/spec/replicas").unwrap_or_default())
+        }),
+        computed("Current", |object| {
+            json!(number(object, "/status/replicas").unwrap_or_default())
+        }),
+        computed("Ready", |object| {
+            json!(number(object, "/status/readyReplicas").unwrap_or_default())
+        }),
+        age(),
+        wide(computed("Containers", |object| containers(object, "name"))),
+        wide(computed("Images", |object| containers(object, "image"))),
+        wide(computed("Selector", |object| {
+            labels(&object["spec"]["selector"]["matchLabels"])
+        })),
+    ]
+}
+
+pub(super) fn lease() -> Vec<Column> {
+    vec![path("Holder", "string", ".spec.holderIdentity"), age()]
+}
+
+pub(super) fn definition() -> Vec<Column> {
+    vec![computed("Created At", |object| {
+        json!(text(object, "/metadata/creationTimestamp"))
+    })]
+}
+
+fn or_none(text: &str) -> Value {
+    json!(if text.is_empty() { "<none>" } else { text })
+}
+
+fn join(list: &Value, show: impl Fn(&Value) -> String) -> Value {
+    let shown: Vec<String> = list.as_array().into_iter().flatten().map(show).collect();
+    or_none(&shown.join(","))
+}
+
+fn labels(map: &Value) -> Value {
+    let pairs = map.as_object().into_iter().flatten();
+    let shown: Vec<String> = pairs
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    or_none(&shown.join(","))
+}
+
+fn containers(object: &Value, field: &str) -> Value {
+    join(&object["spec"]["template"]["spec"]["containers"], |container| {
+        container[field].as_str().unwrap_or_default().to_owned()
+    })
+}

@@ -1,0 +1,234 @@
+//! The loop that makes Deployments ready, with the ReplicaSets that carry their pod template hashes.
+//!
+//! It does what users of Deployments see of the real controllers: a ReplicaSet per pod template, labelled
+//! `pod-template-hash`, and a status that reaches the wanted replicas at once. There are no pods.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::builtins::{DEPLOYMENTS, REPLICA_SETS};
+use super::managed_fields::seconds;
+use super::object::{self, number};
+use super::resource::Resource;
+use super::store::Key;
+use super::write::{self, Writing};
+use super::{Inner, State, ids};
+
+/// Annotation on a Deployment: at most that many of its replicas become ready.
+pub const READY_ANNOTATION: &str = "sandbox.tidegate.dev/ready";
+
+/// Annotation of Deployments and ReplicaSets: the revision of the pod template, counted from 1.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+const HASH: &str = "pod-template-hash";
+
+/// The hash of a pod template, as in the label `pod-template-hash` of its ReplicaSet.
+pub fn pod_template_hash(template: &Value) -> String {
+    let mut template = template.clone();
+    if let Some(labels) = template
+        .pointer_mut("/metadata/labels")
+        .and_then(Value::as_object_mut)
+    {
+        labels.remove(HASH);
+    }
+    // FNV-1a over the canonical text: stable between runs, as the standard hashers need not be.
+    let digest = template.to_string().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    ids::safe_letters(u64::from(digest))
+}
+
+/// Follows all writes until the server stops.
+pub(super) async fn run(server: Arc<Inner>) {
+    let mut changed = server.state().store.subscribe();
+    loop {
+        reconcile_all(&mut server.state());
+        tokio::select! {
+            () = server.stop.cancelled() => return,
+            _ = changed.changed() => {}
+        }
+    }
+}
+
+fn reconcile_all(state: &mut State) {
+    let (Some(deployments), Some(sets)) = (
+        state.registry.by_storage(DEPLOYMENTS),
+        state.registry.by_storage(REPLICA_SETS),
+    ) else {
+        return;
+    };
+    let all: Vec<Arc<Value>> = state
+        .store
+        .list(DEPLOYMENTS, None)
+        .map(|(_, value)| value.clone())
+        .collect();
+    for deployment in all
+        .iter()
+        .filter(|deployment| !object::is_terminating(deployment))
+    {
+        let revision = roll_replica_sets(state, &sets, deployment);
+        let mut wanted = (**deployment).clone();
+        annotate_revision(&mut wanted, revision);
+        wanted["status"] = status(deployment, &seconds(state.clock.now()));
+        put(state, &deployments, &wanted);
+    }
+}
+
+/// Makes the ReplicaSet of the present template and scales the others down; returns its revision.
+fn roll_replica_sets(state: &mut State, sets: &Resource, deployment: &Value) -> i64 {
+    let hash = pod_template_hash(&deployment["spec"]["template"]);
+    let own =
+        |value: &Value| object::owner_references(value).any(|owner| owner["uid"] == object::uid(deployment));
+    let known: Vec<Arc<Value>> = state
+        .store
+        .list(REPLICA_SETS, Some(object::namespace(deployment)))
+        .map(|(_, value)| value.clone())
+        .filter(|value| own(value))
+        .collect();
+    let is_present = |set: &Value| set["metadata"]["labels"][HASH] == hash.as_str();
+    let newest = known.iter().map(|set| revision_of(set)).max().unwrap_or_default();
+    let revision = match known.iter().find(|set| is_present(set)) {
+        Some(set) if revision_of(set) == newest => newest,
+        _ => newest + 1,
+    };
+    for old in known.iter().filter(|set| !is_present(set)) {
+        let mut scaled = (**old).clone();
+        scaled["spec"]["replicas"] = 0.into();
+        scaled["status"] = json!({"replicas": 0, "observedGeneration": old["metadata"]["generation"]});
+        put(state, sets, &scaled);
+    }
+    let existing = known.iter().find(|set| is_present(set));
+    let mut set = existing.map_or_else(|| new_replica_set(deployment, &hash), |set| (**set).clone());
+    annotate_revision(&mut set, revision);
+    let Replicas { wanted, ready } = replicas(deployment);
+    set["spec"]["replicas"] = wanted.into();
+    let generation = number(&set, "/metadata/generation").unwrap_or(1);
+    set["status"] = json!({
+        "replicas": wanted, "fullyLabeledReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready,
+        "observedGeneration": generation,
+    });
+    put(state, sets, &set);
+    revision
+}
+
+fn new_replica_set(deployment: &Value, hash: &str) -> Value {
+    let mut template = deployment["spec"]["template"].clone();
+    let mut selector = deployment["spec"]["selector"].clone();
+    let labels = template
+        .pointer_mut("/metadata")
+        .and_then(|metadata| object::child(metadata, "labels"));
+    if let Some(labels) = labels {
+        labels.insert(HASH.to_owned(), hash.into());
+    }
+    if let Some(labels) = object::child(&mut selector, "matchLabels") {
+        labels.insert(HASH.to_owned(), hash.into());
+    }
+    let name = object::name(deployment);
+    json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {
+            "name": format!("{name}-{hash}"), "namespace": object::namespace(deployment),
+            "labels": template["metadata"]["labels"],
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": object::uid(deployment),
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": {"selector": selector, "template": template},
+    })
+}
+
+fn annotate_revision(value: &mut Value, revision: i64) {
+    if let Some(annotations) = value
+        .pointer_mut("/metadata")
+        .and_then(|metadata| object::child(metadata, "annotations"))
+    {
+        annotations.insert(REVISION.to_owned(), revision.to_string().into());
+    }
+}
+
+fn revision_of(set: &Value) -> i64 {
+    set["metadata"]["annotations"][REVISION]
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
+}
+
+struct Replicas {
+    wanted: i64,
+    ready: i64,
+}
+
+fn replicas(deployment: &Value) -> Replicas {
+    let wanted = number(deployment, "/spec/replicas").unwrap_or(1).max(0);
+    let limit = deployment["metadata"]["annotations"][READY_ANNOTATION]
+        .as_str()
+        .and_then(|text| text.parse().ok());
+    Replicas {
+        wanted,
+        ready: limit.unwrap_or(wanted).clamp(0, wanted),
+    }
+}
+
+fn status(deployment: &Value, now: &str) -> Value {
+    let Replicas { wanted, ready } = replicas(deployment);
+    let available = ready == wanted;
+    let condition = |type_: &str, holds: bool, reason: &str, message: &str| {
+        let status = if holds { "True" } else { "False" };
+        let conditions = deployment["status"]["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let before = conditions
+            .into_iter()
+            .find(|condition| condition["type"] == type_);
+        let time = |field: &str, same: bool| match before {
+            Some(before) if same => before[field].clone(),
+            _ => json!(now),
+        };
+        let same = before.is_some_and(|before| before["status"] == status);
+        json!({
+            "type": type_, "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": time("lastTransitionTime", same),
+            "lastUpdateTime": time("lastUpdateTime", same),
+        })
+    };
+    let (reason, message) = if available {
+        ("MinimumReplicasAvailable", "Deployment has minimum availability.")
+    } else {
+        (
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+        )
+    };
+    let (rolled, told) = if available {
+        (
+            "NewReplicaSetAvailable",
+            "ReplicaSet has successfully progressed.",
+        )
+    } else {
+        ("ReplicaSetUpdated", "ReplicaSet is progressing.")
+    };
+    json!({
+        "observedGeneration": deployment["metadata"]["generation"], "replicas": wanted, "updatedReplicas": wanted,
+        "readyReplicas": ready, "availableReplicas": ready, "unavailableReplicas": wanted - ready,
+        "conditions": [condition("Available", available, reason, message), condition("Progressing", true, rolled, told)],
+    })
+}
+
+fn put(state: &mut State, resource: &Resource, wanted: &Value) {
+    let writing = Writing::internal(resource, object::namespace(wanted), state.clock.now());
+    let name = object::name(wanted);
+    let key = Key {
+        storage: resource.storage.clone(),
+        namespace: object::namespace(wanted).to_owned(),
+        name: name.to_owned(),
+    };
+    let written = match state.store.get(&key) {
+        Some(_) => write::update(state, &writing, name, wanted),
+        None => write::create(state, &writing, wanted),
+    };
+    if let Err(failure) = written {
+        tracing::warn!(%name, kind = %resource.kind, status = %failure.status(), "cannot store a controlled object");
+    }
+}

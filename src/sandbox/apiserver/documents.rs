@@ -1,0 +1,71 @@
+//! Paths that are not resources: discovery, OpenAPI, version, health.
+
+use serde_json::{Value, json};
+
+use super::State;
+use super::failure::Failure;
+use super::handlers::Reply;
+use super::request::ApiRequest;
+use super::{discovery, openapi};
+
+/// Answers a `GET` of such a path.
+pub(super) fn get(state: &State, request: &ApiRequest, path: &[String]) -> Result<Reply, Failure> {
+    let registry = &state.registry;
+    let segments: Vec<&str> = path.iter().map(String::as_str).collect();
+    let document: Option<Value> = match segments.as_slice() {
+        ["healthz" | "livez" | "readyz", ..] => return Ok(Reply::Text("ok")),
+        ["version"] => Some(version()),
+        ["api" | "apis"] => return Ok(root(state, request, segments == ["api"])),
+        ["api", version] => discovery::resource_list(registry, "", version),
+        ["apis", group] => discovery::group(registry, group),
+        ["apis", group, version] => discovery::resource_list(registry, group, version),
+        ["openapi", "v3"] => Some(openapi::index(registry, state.store.revision())),
+        ["openapi", "v3", "api", version] => openapi::document(registry, "", version),
+        ["openapi", "v3", "apis", group, version] => openapi::document(registry, group, version),
+        _ => None,
+    };
+    let body = document.ok_or_else(Failure::no_such_path)?;
+    Ok(Reply::Json {
+        code: 200,
+        body,
+        warnings: Vec::new(),
+    })
+}
+
+/// `/api` or `/apis`, aggregated where the client prefers that.
+fn root(state: &State, request: &ApiRequest, core: bool) -> Reply {
+    let preferred = request.accept.split(',').find_map(|offer| {
+        let aggregated = offer.contains("g=apidiscovery.k8s.io");
+        match (aggregated, offer.contains("v=v2beta1"), offer.contains("v=v2")) {
+            (true, true, _) => Some("v2beta1"),
+            (true, false, true) => Some("v2"),
+            _ => None,
+        }
+    });
+    match preferred {
+        Some(version) => Reply::Discovery {
+            body: discovery::aggregated(&state.registry, core, version),
+            version,
+        },
+        None => {
+            let body = if core {
+                discovery::core_versions()
+            } else {
+                discovery::group_list(&state.registry)
+            };
+            Reply::Json {
+                code: 200,
+                body,
+                warnings: Vec::new(),
+            }
+        }
+    }
+}
+
+/// The Kubernetes version whose ways this server follows.
+fn version() -> Value {
+    json!({
+        "major": "1", "minor": "33", "gitVersion": "v1.33.0+tidegate", "gitCommit": "", "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc", "platform": "loopback",
+    })
+}

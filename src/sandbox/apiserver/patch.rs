@@ -1,0 +1,87 @@
+//! The patch types: JSON Patch, merge patch, and strategic merge patch as far as it only touches maps.
+
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::resource::Resource;
+
+/// A parsed patch.
+#[derive(Debug)]
+pub(super) enum Patch {
+    Json(json_patch::Patch),
+    Merge(Value),
+}
+
+impl Patch {
+    /// Reads a patch body by its content type.
+    pub fn parse(resource: &Resource, content_type: &str, body: &[u8]) -> Result<Self, Failure> {
+        let undecodable =
+            |error: serde_json::Error| Failure::bad_request(format!("error decoding patch: {error}"));
+        match content_type {
+            "application/json-patch+json" => {
+                serde_json::from_slice(body).map(Self::Json).map_err(undecodable)
+            }
+            "application/merge-patch+json" => {
+                object_patch(serde_json::from_slice(body).map_err(undecodable)?)
+            }
+            "application/strategic-merge-patch+json" if resource.is_custom() => {
+                Err(Failure::unsupported_media_type(
+                    "the body of the request was in an unknown format - accepted media types include: \
+                 application/json-patch+json, application/merge-patch+json",
+                ))
+            }
+            "application/strategic-merge-patch+json" => {
+                let patch = serde_json::from_slice(body).map_err(undecodable)?;
+                if needs_list_keys(&patch) {
+                    return Err(Failure::unsupported_media_type(
+                        "the embedded API server serves strategic merge patches of maps and plain values only, \
+                         not of lists or with directives; send a merge patch or a JSON patch",
+                    ));
+                }
+                object_patch(patch)
+            }
+            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
+                Err(Failure::unsupported_media_type(
+                    "the embedded API server does not serve server-side apply; use client-side apply, a merge patch \
+                 or a JSON patch, or a real control plane",
+                ))
+            }
+            other => Err(Failure::unsupported_media_type(format!(
+                "unknown patch content type {other:?}"
+            ))),
+        }
+    }
+
+    /// The object with the patch applied.
+    pub fn apply(&self, current: &Value) -> Result<Value, Failure> {
+        let mut patched = current.clone();
+        match self {
+            Self::Json(patch) => {
+                json_patch::patch(&mut patched, patch).map_err(|_| Failure::patch_does_not_apply())?;
+            }
+            Self::Merge(patch) => json_patch::merge(&mut patched, patch),
+        }
+        Ok(patched)
+    }
+}
+
+fn object_patch(patch: Value) -> Result<Patch, Failure> {
+    if patch.is_object() {
+        Ok(Patch::Merge(patch))
+    } else {
+        Err(Failure::bad_request(
+            "error decoding patch: it must be a JSON object",
+        ))
+    }
+}
+
+/// Lists merge by keys that only the Go types know, and directives change how.
+fn needs_list_keys(patch: &Value) -> bool {
+    match patch {
+        Value::Array(_) => true,
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(field, value)| field.starts_with('$') || needs_list_keys(value)),
+        _ => false,
+    }
+}
