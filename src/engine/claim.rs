@@ -58,11 +58,12 @@ impl Turn<'_> {
             .filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
         let greatest = stamped.map(|stamp| stamp.epoch).max().unwrap_or(0);
         if greatest > self.status.epoch {
-            if !self.seen.fresh {
+            if !self.seen.fresh && self.memory.forged != Some(greatest) {
                 // The cache may be behind the one who stamped: ask the API server before judging.
                 self.effects.push(Effect::Reread);
                 return Claim::Underway;
             }
+            self.memory.forged = Some(greatest);
             let sentence = format!(
                 "a route's stamp has epoch {greatest}, above the Rollout's own {}: it was not written by Tidegate; \
                  remove the annotation to go on",

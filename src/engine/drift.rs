@@ -67,14 +67,18 @@ impl Turn<'_> {
             self.pause(PauseReason::Drifted, sentence);
         }
         let step = view.stamp_of(&self.seen.subject).map_or(0, |stamp| stamp.step);
-        let ours = self.planned(step.min(self.step_index()));
         let intended = self.planned(self.step_index());
+        // Until the step has begun, a route may still show what it had before.
+        let ours = if self.begun() {
+            intended
+        } else {
+            self.planned(step.min(self.step_index()))
+        };
         let whole = |share: i64| total > 0 && rest + share == total;
         let in_place = |wanted: i64| {
             share == wanted && whole(share) && (rest + share == 100 || (wanted == 0 && rest > 0))
         };
-        let waiting = step + 1 >= self.step_index() || self.run().is_some_and(|run| run.promote_full);
-        if in_place(ours) && (waiting || ours == intended) || in_place(intended) {
+        if in_place(ours) || in_place(intended) {
             return;
         }
         // The canary's part of the whole, against ours: cross-multiplied, no rounding.
@@ -160,6 +164,11 @@ impl Turn<'_> {
             .collect();
         write.stamp = self.set_stamp(self.stamp(step, false, self.added(seen, view)));
         write
+    }
+
+    /// The step's weight was seen in effect: from then on every route must show it.
+    pub fn begun(&self) -> bool {
+        self.status.step.as_ref().is_some_and(|step| step.since.is_some())
     }
 
     /// A person resumed a drifted run: lowered shares are to be raised to ours again.

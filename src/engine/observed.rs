@@ -174,6 +174,8 @@ pub struct Memory {
     pub waiting_for_evidence: Option<Timestamp>,
     /// When a share given to a failed or paused canary was last taken back.
     pub corrected_at: Option<Timestamp>,
+    /// The epoch of a stamp that the API server itself knows nothing of: forged.
+    pub forged: Option<i64>,
     /// Since when a deletion waits for a ready stable pod.
     pub deletion_held_at: Option<Timestamp>,
 }

@@ -419,12 +419,20 @@ impl Turn<'_> {
                 Proof::Required
             },
         });
-        // A process that has just taken over has its predecessor's proof, but has not looked itself yet.
-        if decision == StepDecision::Advance && !self.memory.looked {
+        // A process that has just taken over has its predecessor's proof, but has not looked itself yet; and what
+        // is being asked for right now is waited for.
+        let unseen = !self.memory.looked || self.seen.looking || self.asked();
+        if decision == StepDecision::Advance && unseen {
             StepDecision::Wait
         } else {
             decision
         }
+    }
+
+    fn asked(&self) -> bool {
+        self.effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Look { .. }))
     }
 
     /// Whether an enforced metric has given nothing for this long.

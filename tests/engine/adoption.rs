@@ -1,0 +1,148 @@
+//! First sight of a Rollout: what is stable, and what is refused.
+
+use tidegate::{
+    api::{Phase, Stamp},
+    engine::observed::RouteState,
+};
+
+use crate::world::{SPEC, World, entry, route, spec};
+
+fn refused(change: impl FnOnce(&mut World)) -> (String, String) {
+    let mut world = World::new(SPEC);
+    change(&mut world);
+    world.settle();
+    assert_eq!(world.phase(), Phase::Invalid, "{}", world.message());
+    assert!(world.writes.is_empty(), "nothing is written");
+    let (status, reason) = world.condition("Stalled").unwrap();
+    assert_eq!(status, "True");
+    (reason.to_owned(), world.message().to_owned())
+}
+
+#[test]
+fn refusals_name_the_reason_and_the_remedy() {
+    type Change = Box<dyn FnOnce(&mut World)>;
+    let cases: Vec<(&str, &str, Change)> = vec![
+        (
+            "RouteNotFound",
+            "does not exist",
+            Box::new(|w| drop(w.routes.remove("color"))),
+        ),
+        (
+            "NoWeights",
+            "paste",
+            Box::new(|w| {
+                let state = RouteState::Unusable {
+                    reason: "NoWeights",
+                    message: "paste this list".into(),
+                };
+                w.routes.insert("color".into(), state);
+            }),
+        ),
+        (
+            "Ambiguous",
+            "spec.stable",
+            Box::new(|w| w.somebody_sets("color", "kubectl", &[90, 10])),
+        ),
+        (
+            "Ambiguous",
+            "no target any weight",
+            Box::new(|w| w.somebody_sets("color", "kubectl", &[0, 0])),
+        ),
+        (
+            "Ambiguous",
+            "which is neither stable nor target",
+            Box::new(|w| {
+                w.routes.insert(
+                    "color".into(),
+                    route(vec![entry("v1", 80), entry("v2", 10), entry("v3", 10)]),
+                );
+                w.spec.stable = Some(spec(&SPEC.replace("v2", "v1")).target);
+            }),
+        ),
+        (
+            "Ambiguous",
+            "does not list spec.stable",
+            Box::new(|w| {
+                w.routes
+                    .insert("color".into(), route(vec![entry("v3", 80), entry("v2", 20)]));
+                w.spec.stable = Some(spec(&SPEC.replace("v2", "v1")).target);
+            }),
+        ),
+        (
+            "UnknownProvider",
+            "does not have",
+            Box::new(|w| w.unknown_providers = vec!["nowhere".into()]),
+        ),
+        (
+            "RouteOwned",
+            "stepped by the Rollout other",
+            Box::new(|w| {
+                w.others.insert("other".into(), "other-uid".into());
+                let stamp = Stamp {
+                    uid: "other-uid".into(),
+                    epoch: 1,
+                    run: 1,
+                    step: 1,
+                    aborted: false,
+                    added: vec![],
+                };
+                w.edit("color", |view| {
+                    drop(view.stamps.insert("other".into(), stamp.spelled()))
+                });
+            }),
+        ),
+    ];
+    for (reason, part, change) in cases {
+        let (got, message) = refused(change);
+        assert_eq!(got, reason, "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_stamp_of_a_rollout_that_is_gone_binds_nobody() {
+    let mut world = World::new(SPEC);
+    let stamp = Stamp {
+        uid: "gone".into(),
+        epoch: 9,
+        run: 9,
+        step: 1,
+        aborted: false,
+        added: vec![],
+    };
+    world.edit("color", |view| {
+        drop(view.stamps.insert("other".into(), stamp.spelled()))
+    });
+    world.run_until("10", |world| world.share("v2") == 10);
+}
+
+#[test]
+fn what_already_has_all_the_weight_is_healthy_without_a_write() {
+    let mut world = World::new(&SPEC.replace("v2", "v1"));
+    world.settle();
+    assert_eq!(world.phase(), Phase::Healthy);
+    assert!(world.writes.is_empty());
+}
+
+#[test]
+fn a_share_found_is_where_the_plan_begins() {
+    let mut world = World::new(SPEC);
+    world.somebody_sets("color", "kubectl", &[70, 30]);
+    world.spec.stable = Some(spec(&SPEC.replace("v2", "v1")).target);
+    world.settle();
+    let plan: Vec<_> = world
+        .working
+        .run
+        .as_ref()
+        .unwrap()
+        .plan
+        .iter()
+        .map(|s| s.weight.percent())
+        .collect();
+    assert_eq!(plan, [30, 50, 100]);
+    assert_eq!(world.share("v2"), 30);
+    world.run_until("healthy", |world| {
+        assert!(world.share("v2") >= 30, "never below what was found");
+        world.phase() == Phase::Healthy
+    });
+}

@@ -1,0 +1,206 @@
+//! Somebody else changes the weights.
+
+use std::time::Duration;
+
+use tidegate::{
+    api::{PauseReason, Phase},
+    engine::{
+        decision::Purpose,
+        observed::{RouteState, WorkloadSeen},
+    },
+};
+
+use crate::{
+    requests::ask,
+    world::{SPEC, World, entry},
+};
+
+fn paused(world: &World) -> Option<PauseReason> {
+    world
+        .working
+        .run
+        .as_ref()?
+        .pause
+        .as_ref()
+        .map(|pause| pause.reason)
+}
+
+fn at_ten() -> World {
+    let mut world = World::new(SPEC);
+    world.run_until("10", |world| {
+        world.share("v2") == 10 && world.working.step.as_ref().unwrap().since.is_some()
+    });
+    world
+}
+
+#[test]
+fn a_raised_share_goes_back_at_once_and_the_third_time_pauses() {
+    let mut world = at_ten();
+    for time in 1..=3 {
+        world.somebody_sets("color", "argocd-controller", &[20, 80]);
+        world.settle();
+        assert_eq!((world.share("v1"), world.share("v2")), (90, 10), "time {time}");
+        assert_eq!(
+            paused(&world),
+            (time == 3).then_some(PauseReason::Drifted),
+            "time {time}"
+        );
+    }
+    assert!(
+        world
+            .notes
+            .iter()
+            .any(|n| n.message.contains("argocd-controller") && n.message.contains("ignoreDifferences"))
+    );
+    // Paused, it is still lowered, at most once a minute.
+    world.somebody_sets("color", "argocd-controller", &[20, 80]);
+    world.settle();
+    assert_eq!(world.share("v2"), 80);
+    world.run_for(Duration::from_secs(65));
+    assert_eq!(world.share("v2"), 10);
+}
+
+#[test]
+fn a_lowered_share_is_left_until_resume() {
+    let mut world = at_ten();
+    world.somebody_sets("color", "kustomize-controller", &[100, 0]);
+    world.run_for(Duration::from_secs(120));
+    assert_eq!(world.share("v2"), 0);
+    assert_eq!(paused(&world), Some(PauseReason::Drifted));
+    assert!(
+        world
+            .message()
+            .contains("kustomize-controller lowered the canary"),
+        "{}",
+        world.message()
+    );
+    ask(&mut world, "promote");
+    assert_eq!(world.share("v2"), 0, "promote is refused while drifted");
+    ask(&mut world, "resume");
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+#[test]
+fn a_stamp_taken_away_is_claimed_again_under_a_new_epoch() {
+    let mut world = at_ten();
+    let epoch = world.working.epoch;
+    world.somebody_sets("color", "kubectl-replace", &[100, 0]);
+    world.edit("color", |view| view.stamps.clear());
+    world.settle();
+    assert!(world.working.epoch > epoch);
+    assert!(!world.view("color").stamps.is_empty());
+    assert_eq!(paused(&world), Some(PauseReason::Drifted), "{}", world.message());
+}
+
+#[test]
+fn a_forged_stamp_can_only_hold_or_lower() {
+    let mut world = at_ten();
+    world.edit("color", |view| {
+        let text = view.stamps.get_mut("color").unwrap();
+        *text = text.replace(r#""epoch":1"#, r#""epoch":99"#);
+    });
+    world.run_for(Duration::from_secs(300));
+    assert_eq!(world.share("v2"), 10, "no step while it stands");
+    assert!(world.message().contains("epoch 99"), "{}", world.message());
+    world.subject.abort = Some(format!(
+        r#"{{"run":1,"by":"ann","at":"{}","reason":"now"}}"#,
+        world.now
+    ));
+    world.settle();
+    assert_eq!(world.share("v2"), 0);
+}
+
+#[test]
+fn a_third_target_pauses_and_a_bad_canary_still_goes_back() {
+    let mut world = at_ten();
+    world.edit("color", |view| view.entries.push(entry("v3", 10)));
+    world.settle();
+    assert_eq!(paused(&world), Some(PauseReason::Drifted));
+    world.traffic.failing.insert("v2".into(), 0.3);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    assert_eq!(
+        (world.share("v1"), world.share("v2"), world.share("v3")),
+        (100, 0, 10)
+    );
+}
+
+#[test]
+fn stables_entry_taken_out_holds_and_is_put_back_by_a_rollback() {
+    let mut world = at_ten();
+    world.edit("color", |view| view.entries.retain(|entry| entry.name != "v1"));
+    world.run_for(Duration::from_secs(180));
+    assert_eq!(world.share("v2"), 10);
+    assert!(world.message().contains("put it back"), "{}", world.message());
+    world.subject.abort = Some(format!(r#"{{"run":1,"by":"ann","at":"{}"}}"#, world.now));
+    world.settle();
+    assert_eq!((world.share("v1"), world.share("v2")), (100, 0));
+}
+
+#[test]
+fn a_route_that_is_gone_pauses_until_it_is_back() {
+    let mut world = at_ten();
+    let route = world.routes.remove("color").unwrap();
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(paused(&world), Some(PauseReason::RouteGone));
+    world.routes.insert("color".into(), route.clone());
+    world.settle();
+    assert_eq!(paused(&world), None);
+    let RouteState::Present(view) = route else {
+        panic!()
+    };
+    let mut other = (*view).clone();
+    other.uid = "made again".into();
+    other.stamps.clear();
+    other.entries = vec![entry("v1", 100), entry("v2", 0)];
+    world
+        .routes
+        .insert("color".into(), RouteState::Present(other.into()));
+    world.run_until("a new run", |world| {
+        world.working.run.as_ref().unwrap().number == 2
+    });
+}
+
+#[test]
+fn at_rest_stable_is_restored_three_times_a_day() {
+    let mut world = World::new(SPEC);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    for time in 1..=3 {
+        world.somebody_sets("color", "kubectl", &[100, 0]);
+        world.settle();
+        assert_eq!(world.share("v2"), 100, "time {time}");
+    }
+    world.somebody_sets("color", "kubectl", &[100, 0]);
+    world.run_for(Duration::from_secs(120));
+    assert_eq!(world.share("v2"), 0, "left, the fourth time");
+    assert_eq!(world.condition("Ready"), Some(("False", "Drifted")));
+    world.workloads.insert(
+        "v1".into(),
+        WorkloadSeen::Present {
+            ready: 0,
+            hash: "h1".into(),
+        },
+    );
+    world.settle();
+    assert_eq!(
+        world.share("v2"),
+        100,
+        "unless what has the weight has no ready pod"
+    );
+}
+
+#[test]
+fn a_failed_canary_gets_nothing_again() {
+    let mut world = World::new(SPEC);
+    world.traffic.failing.insert("v2".into(), 0.3);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    world.somebody_sets("color", "kubectl", &[50, 50]);
+    world.settle();
+    assert_eq!((world.share("v1"), world.share("v2")), (100, 0));
+    assert_eq!(world.writes.last().map(|w| w.0), Some(Purpose::Correct));
+    world.somebody_sets("color", "kubectl", &[50, 50]);
+    world.settle();
+    assert_eq!(world.share("v2"), 50, "at most once a minute");
+    world.run_for(Duration::from_secs(65));
+    assert_eq!(world.share("v2"), 0);
+}

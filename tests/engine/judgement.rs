@@ -1,0 +1,177 @@
+//! What the metrics allow.
+
+use std::time::Duration;
+
+use tidegate::{
+    api::{EndReason, PauseReason, Phase},
+    engine::look::ReadError,
+};
+
+use crate::world::{SPEC, World};
+
+fn paused(world: &World) -> Option<PauseReason> {
+    world
+        .working
+        .run
+        .as_ref()?
+        .pause
+        .as_ref()
+        .map(|pause| pause.reason)
+}
+
+#[test]
+fn a_metrics_outage_holds_pauses_and_goes_on_by_itself() {
+    let mut world = World::new(SPEC);
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.traffic.down = true;
+    world.run_for(Duration::from_secs(600));
+    assert_eq!(world.share("v2"), 10, "never advanced, never blamed");
+    assert_eq!(paused(&world), Some(PauseReason::MetricError));
+    assert!(
+        world.message().contains("can't be reached"),
+        "{}",
+        world.message()
+    );
+    world.traffic.down = false;
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+#[test]
+fn without_traffic_nothing_passes() {
+    let mut world = World::new(SPEC);
+    world.traffic.per_second = 0.0;
+    world.run_for(Duration::from_secs(600));
+    assert_eq!(world.share("v2"), 10);
+    assert_eq!(paused(&world), Some(PauseReason::Inconclusive));
+    world.traffic.per_second = 200.0;
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+#[test]
+fn inconclusive_may_advance_or_roll_back_where_the_user_says_so() {
+    let at_end = |rule: &str| {
+        let mut world = World::new(&format!("{SPEC}  onInconclusive: {rule}\n"));
+        world.traffic.per_second = 0.0;
+        world.run_for(Duration::from_secs(240));
+        world
+    };
+    assert_eq!(at_end("Advance").share("v2"), 50);
+    let world = at_end("Rollback");
+    assert_eq!(world.working.history[0].outcome, EndReason::Inconclusive);
+}
+
+#[test]
+fn observe_tells_and_never_acts() {
+    let mut world = World::new(&format!("{SPEC}  mode: Observe\n"));
+    world.traffic.failing.insert("v2".into(), 0.5);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    assert_eq!(world.share("v2"), 100);
+}
+
+#[test]
+fn both_arms_sick_hold_and_blame_nobody() {
+    let mut world = World::new(SPEC);
+    world.run_for(Duration::from_secs(60));
+    world.traffic.failing.insert("v1".into(), 0.2);
+    world.traffic.failing.insert("v2".into(), 0.2);
+    world.run_for(Duration::from_secs(20));
+    let share = world.share("v2");
+    world.run_for(Duration::from_secs(600));
+    assert_eq!(world.share("v2"), share);
+    assert!(world.working.run.as_ref().unwrap().ended.is_none());
+    assert!(world.message().contains("stable itself"), "{}", world.message());
+    world.traffic.failing.clear();
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+#[test]
+fn a_fault_that_shows_only_at_100_is_caught_there() {
+    let mut world = World::new(SPEC);
+    world.run_until("100", |world| world.share("v2") == 100);
+    world.traffic.failing.insert("v2".into(), 0.1);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    assert_eq!(world.share("v1"), 100);
+    assert!(world.message().contains("100%"), "{}", world.message());
+}
+
+const PLAIN: &str = r#"
+routes: [{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}]
+target: {name: v2}
+strategy: {canary: {hold: 1m, steps: [{weight: 10}]}}
+analysis:
+  interval: 10s
+  settle: 10s
+  metrics: [{name: queue, query: q, max: "500", failures: 3}]
+"#;
+
+#[test]
+fn plain_thresholds() {
+    let mut world = World::new(PLAIN);
+    world.numbers.insert("queue".into(), Ok(10.0));
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+
+    let mut world = World::new(PLAIN);
+    world.numbers.insert("queue".into(), Ok(900.0));
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    assert!(world.message().contains("queue"), "{}", world.message());
+}
+
+#[test]
+fn no_number_is_no_pass() {
+    for error in [
+        ReadError::Empty {
+            query: "queue".into(),
+        },
+        ReadError::NotFinite {
+            query: "queue".into(),
+        },
+        ReadError::ManySeries {
+            query: "queue".into(),
+            count: 3,
+        },
+        ReadError::BadQuery {
+            query: "queue".into(),
+        },
+        ReadError::TooLarge,
+        ReadError::Redirect,
+        ReadError::Timeout("5s".into()),
+        ReadError::Malformed,
+        ReadError::Status(500),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.numbers.insert("queue".into(), Err(error.clone()));
+        world.run_for(Duration::from_secs(600));
+        assert_eq!(world.share("v2"), 10, "{error}");
+        assert_eq!(paused(&world), Some(PauseReason::MetricError), "{error}");
+        assert!(
+            world.message().contains(&error.to_string()),
+            "{}",
+            world.message()
+        );
+    }
+}
+
+#[test]
+fn without_analysis_holds_alone_decide() {
+    let yaml: String = PLAIN.split("analysis:").next().unwrap().to_owned();
+    let mut world = World::new(&yaml);
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.run_for(Duration::from_secs(50));
+    assert_eq!(world.share("v2"), 10);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+#[test]
+fn after_a_restart_a_fresh_look_comes_before_an_advance() {
+    let mut world = World::new(SPEC);
+    world.run_until("held", |world| {
+        world.share("v2") == 10
+            && std::time::Duration::from(world.working.step.as_ref().unwrap().elapsed).as_secs() >= 50
+    });
+    let share = world.share("v2");
+    world.restart();
+    world.pass(Duration::from_secs(3600));
+    world.settle();
+    assert_eq!(world.share("v2"), share, "downtime does not count as watched");
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}

@@ -1,0 +1,11 @@
+//! The engine through its one public function, in a small world that keeps the invariants under watch.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod adoption;
+mod drift;
+mod judgement;
+mod properties;
+mod requests;
+mod runs;
+mod world;

@@ -1,0 +1,108 @@
+//! Random worlds: people, tools, crashes and metrics at random; the world checks the invariants after every
+//! decision, and once everybody is quiet a good canary must be live and a bad one must be off.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tidegate::{api::Phase, engine::observed::WorkloadSeen};
+
+use crate::{
+    requests::ask,
+    world::{SPEC, World},
+};
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Pass(u64),
+    Weights(i64),
+    TakeStamp,
+    Unrelated,
+    Crash(usize),
+    MetricsDown(bool),
+    Ask(&'static str),
+    CanaryReady(bool),
+    Abort,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        6 => (1u64..90).prop_map(Happening::Pass),
+        2 => (0i64..=100).prop_map(Happening::Weights),
+        1 => Just(Happening::TakeStamp),
+        2 => Just(Happening::Unrelated),
+        3 => (0usize..4).prop_map(Happening::Crash),
+        1 => any::<bool>().prop_map(Happening::MetricsDown),
+        2 => prop_oneof![Just("promote"), Just("pause"), Just("resume"), Just("promote-full"), Just("retry")].prop_map(Happening::Ask),
+        1 => any::<bool>().prop_map(Happening::CanaryReady),
+        1 => Just(Happening::Abort),
+    ]
+}
+
+fn apply(world: &mut World, happening: &Happening) {
+    match happening {
+        Happening::Pass(seconds) => world.pass(Duration::from_secs(*seconds)),
+        Happening::Weights(share) => world.somebody_sets("color", "kubectl", &[100 - share, *share]),
+        Happening::TakeStamp => world.edit("color", |view| view.stamps.clear()),
+        Happening::Unrelated => world.edit("color", |_| {}),
+        Happening::Crash(after) => world.crash_after = Some(*after),
+        Happening::MetricsDown(down) => world.traffic.down = *down,
+        Happening::Ask(action) => ask(world, action),
+        Happening::CanaryReady(ready) => {
+            let ready = i32::from(*ready) * 2;
+            world.workloads.insert(
+                "v2".into(),
+                WorkloadSeen::Present {
+                    ready,
+                    hash: "h2".into(),
+                },
+            );
+        }
+        Happening::Abort => {
+            let run = world.working.run.as_ref().map_or(0, |run| run.number);
+            world.subject.abort = Some(format!(r#"{{"run":{run},"by":"ann","at":"{}"}}"#, world.now));
+        }
+    }
+    world.settle();
+    if world.crashed {
+        world.restart();
+        world.settle();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_invariants_hold_and_the_end_is_right(
+        bad in any::<bool>(),
+        happenings in proptest::collection::vec(happening(), 1..40),
+    ) {
+        let mut world = World::new(SPEC);
+        if bad {
+            world.traffic.failing.insert("v2".into(), 0.2);
+        }
+        world.settle();
+        for happening in &happenings {
+            apply(&mut world, happening);
+        }
+        world.traffic.down = false;
+        world.crash_after = None;
+        world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "h2".into() });
+        // Everybody is quiet; whoever is asked to resumes.
+        for _ in 0..8 {
+            world.run_for(Duration::from_secs(120));
+            if world.phase() == Phase::Paused || world.condition("RoutesInSync").is_some_and(|c| c.0 == "False") {
+                ask(&mut world, "resume");
+            }
+        }
+        world.run_for(Duration::from_secs(900));
+        let quiet = (world.writes.len(), world.status_writes);
+        world.run_for(Duration::from_secs(600));
+        prop_assert_eq!((world.writes.len(), world.status_writes), quiet, "at rest nothing is written: {} {:?}", world.message(), world.phase());
+        match world.phase() {
+            Phase::Healthy => prop_assert_eq!(world.share(&world.working.stable.as_ref().unwrap().name), 100),
+            Phase::Failed => prop_assert_eq!((world.share("v1"), world.share("v2")), (100, 0)),
+            other => prop_assert!(false, "{:?}: {}", other, world.message()),
+        }
+    }
+}

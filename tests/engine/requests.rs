@@ -1,0 +1,158 @@
+//! What people ask by the annotations.
+
+use std::time::Duration;
+
+use tidegate::api::{PauseReason, Phase, RequestOutcome};
+
+use crate::world::{SPEC, World};
+
+/// Asks for the run and step as they are now.
+pub fn ask(world: &mut World, action: &str) {
+    let run = world.working.run.as_ref().map_or(0, |run| run.number);
+    let step = world.working.step.as_ref().map_or(0, |step| step.index);
+    ask_for(world, action, run, step);
+}
+
+fn ask_for(world: &mut World, action: &str, run: i64, step: i32) {
+    let (at, id) = (world.now, format!("{action}-{}-{run}-{step}", world.now));
+    let text =
+        format!(r#"{{"action":"{action}","run":{run},"step":{step},"by":"ann","at":"{at}","id":"{id}"}}"#);
+    world.subject.request = Some(text);
+    world.settle();
+}
+
+fn answer(world: &World) -> (RequestOutcome, &str) {
+    let last = world.working.last_request.as_ref().unwrap();
+    (last.outcome, last.message.as_str())
+}
+
+fn at_ten() -> World {
+    let mut world = World::new(SPEC);
+    world.run_until("10", |world| world.share("v2") == 10);
+    world
+}
+
+#[test]
+fn promote_ends_the_hold_once() {
+    let mut world = at_ten();
+    ask(&mut world, "promote");
+    assert_eq!(world.share("v2"), 50);
+    assert_eq!(answer(&world).0, RequestOutcome::Accepted);
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(world.share("v2"), 50, "the same request is not taken twice");
+}
+
+#[test]
+fn promote_full_goes_to_100_and_finishes() {
+    let mut world = at_ten();
+    ask(&mut world, "promote-full");
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.phase(), Phase::Healthy);
+    assert_eq!(world.share("v2"), 100);
+}
+
+#[test]
+fn requests_that_saw_something_else_are_refused() {
+    let mut world = at_ten();
+    for (action, run, step, why) in [
+        ("promote", 7, 1, "names run 7"),
+        ("promote", 1, 2, "names step 2"),
+        ("retry", 1, 1, "a run is active"),
+        ("resume", 1, 1, "not paused"),
+        ("abort", 1, 1, "annotation of its own"),
+    ] {
+        ask_for(&mut world, action, run, step);
+        let (outcome, message) = answer(&world);
+        assert_eq!(outcome, RequestOutcome::Refused, "{action}");
+        assert!(message.contains(why), "{message}");
+        assert_eq!(world.share("v2"), 10);
+    }
+}
+
+#[test]
+fn unreadable_annotations_are_answered_and_do_no_harm() {
+    let mut world = at_ten();
+    for text in [
+        "promote",
+        r#"{"action":"dance","run":1,"step":1,"by":"a","at":"2026-01-01T00:00:00Z","id":"x"}"#,
+    ] {
+        world.subject.request = Some(text.into());
+        world.settle();
+        let (outcome, message) = answer(&world);
+        assert_eq!(outcome, RequestOutcome::Refused);
+        assert!(message.contains("tidegate.dev/request"), "{message}");
+    }
+    world.subject.abort = Some("{}".into());
+    world.settle();
+    assert!(answer(&world).1.contains("tidegate.dev/abort"));
+    assert_eq!(world.share("v2"), 10);
+    world.subject.abort = Some(r#"{"run":7,"by":"ann","at":"2026-01-01T00:00:00Z"}"#.into());
+    world.settle();
+    assert!(answer(&world).1.contains("names run 7"));
+    assert_eq!(world.share("v2"), 10);
+}
+
+#[test]
+fn pause_and_resume() {
+    let mut world = at_ten();
+    ask(&mut world, "pause");
+    world.run_for(Duration::from_secs(600));
+    assert_eq!(world.share("v2"), 10);
+    assert_eq!(world.phase(), Phase::Paused);
+    assert_eq!(world.condition("Paused"), Some(("True", "Requested")));
+    ask(&mut world, "resume");
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+#[test]
+fn a_paused_run_still_rolls_back() {
+    let mut world = at_ten();
+    ask(&mut world, "pause");
+    world.traffic.failing.insert("v2".into(), 0.2);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+}
+
+#[test]
+fn approval_waits_for_promote() {
+    let mut world = World::new(&SPEC.replace("{weight: 10}", "{weight: 10, approval: Required}"));
+    world.run_until("approval", |world| {
+        let pause = world.working.run.as_ref().and_then(|run| run.pause.as_ref());
+        pause.is_some_and(|pause| pause.reason == PauseReason::Approval)
+    });
+    world.run_for(Duration::from_secs(3600));
+    assert_eq!(world.share("v2"), 10);
+    ask(&mut world, "promote");
+    assert_eq!(world.share("v2"), 50);
+}
+
+#[test]
+fn retry_of_a_failed_target_is_a_new_run_from_zero() {
+    let mut world = World::new(SPEC);
+    world.traffic.failing.insert("v2".into(), 0.2);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    world.traffic.failing.clear();
+    ask(&mut world, "retry");
+    assert_eq!(world.working.run.as_ref().unwrap().number, 2);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+#[test]
+fn abort_beats_everything_but_deletion() {
+    let mut world = at_ten();
+    world.spec.suspend = true;
+    world.subject.abort =
+        Some(r#"{"run":1,"by":"ann","at":"2026-01-01T00:00:00Z","reason":"checkout is slow"}"#.into());
+    let run = 1;
+    let step = 1;
+    let text = format!(
+        r#"{{"action":"promote-full","run":{run},"step":{step},"by":"bob","at":"2026-01-01T00:00:00Z","id":"1"}}"#
+    );
+    world.subject.request = Some(text);
+    world.settle();
+    assert_eq!((world.share("v1"), world.share("v2")), (100, 0));
+    assert!(
+        world.working.history[0]
+            .message
+            .contains("aborted by ann: checkout is slow")
+    );
+}
