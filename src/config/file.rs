@@ -176,16 +176,24 @@ fn key_of(path: Option<String>) -> String {
 fn explain(error: &serde_saphyr::Error) -> String {
     match error.without_snippet() {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            format!("there is no key {field:?} here; the keys are {}", expected.join(", "))
+            format!(
+                "there is no key {field:?} here; the keys are {}",
+                expected.join(", ")
+            )
         }
-        serde_saphyr::Error::SerdeMissingField { field, .. } => format!("the key {field:?} is missing; add it"),
+        serde_saphyr::Error::SerdeMissingField { field, .. } => {
+            format!("the key {field:?} is missing; add it")
+        }
         serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or("a key");
             format!("{key:?} is given twice; remove one")
         }
         serde_saphyr::Error::SerdeUnknownVariant {
             variant, expected, ..
-        } => format!("{variant:?} is not known; it must be one of {}", expected.join(", ")),
+        } => format!(
+            "{variant:?} is not known; it must be one of {}",
+            expected.join(", ")
+        ),
         serde_saphyr::Error::Message { msg, .. } => msg.clone(),
         other => other.render_with_options(plain()),
     }

@@ -57,30 +57,32 @@ fn the_default_provider_follows_by_itself() {
     let one = "{prometheus: {url: 'http://p'}}";
     let cases = [
         (format!("providers: {{only: {one}}}"), Some("only")),
-        (format!("providers: {{default: {one}, other: {one}}}"), Some("default")),
+        (
+            format!("providers: {{default: {one}, other: {one}}}"),
+            Some("default"),
+        ),
         (format!("providers: {{a: {one}, b: {one}}}"), None),
     ];
     for (text, default) in cases {
-        assert_eq!(Config::parse(&text, "f").unwrap().providers.default.as_deref(), default, "{text}");
+        assert_eq!(
+            Config::parse(&text, "f").unwrap().providers.default.as_deref(),
+            default,
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn what_is_wrong_is_told_with_line_and_key() {
     for (text, want) in REFUSED {
-        println!("GOT {}", refusal(text)); let _ = want;
+        println!("GOT {}", refusal(text));
+        let _ = want;
     }
 }
 
 const REFUSED: &[(&str, &str)] = &[
-    (
-        "provider: {}\n",
-        "",
-    ),
-    (
-        "listen: a\nlisten: b\n",
-        "",
-    ),
+    ("provider: {}\n", ""),
+    ("listen: a\nlisten: b\n", ""),
     (
         "providers:\n  default:\n    prometheus:\n      url: http://p\n      scrapInterval: 15s\n",
         "",
@@ -89,22 +91,13 @@ const REFUSED: &[(&str, &str)] = &[
         "providers:\n  default:\n    prometheus: {url: http://p, timeout: fast}\n",
         "",
     ),
-    (
-        "providers:\n  default:\n    prometheus: {timeout: 5s}\n",
-        "",
-    ),
-    (
-        "providers:\n  default: {}\n",
-        "",
-    ),
+    ("providers:\n  default:\n    prometheus: {timeout: 5s}\n", ""),
+    ("providers:\n  default: {}\n", ""),
     (
         "providers:\n  default:\n    prometheus: {url: http://p}\n    envoy: {urls: [http://e]}\n",
         "",
     ),
-    (
-        "providers:\n  My_Prom:\n    prometheus: {url: http://p}\n",
-        "",
-    ),
+    ("providers:\n  My_Prom:\n    prometheus: {url: http://p}\n", ""),
     (
         "providers:\n  default:\n    prometheus:\n      url: http://me:secret@p\n",
         "",
@@ -125,10 +118,7 @@ const REFUSED: &[(&str, &str)] = &[
         "providers:\n  default:\n    prometheus:\n      url: [http://p]\n",
         "",
     ),
-    (
-        "providers:\n  gw:\n    envoy:\n      urls: []\n",
-        "",
-    ),
+    ("providers:\n  gw:\n    envoy:\n      urls: []\n", ""),
     (
         "providers:\n  gw:\n    envoy:\n      urls:\n        - http://e\n        - http://e\n",
         "",
@@ -153,43 +143,23 @@ const REFUSED: &[(&str, &str)] = &[
         "providers:\n  p:\n    prometheus:\n      url: https://p\n      auth:\n        bearer: {token: abc}\n",
         "",
     ),
-    (
-        "defaults:\n  provider: other\n",
-        "",
-    ),
-    (
-        "namespaces:\n  - shop\n  - Shop!\n",
-        "",
-    ),
-    (
-        "listen: localhost\n",
-        "",
-    ),
-    (
-        "log:\n  format: xml\n",
-        "",
-    ),
-    (
-        "log:\n  level: '=='\n",
-        "",
-    ),
-    (
-        "namespaces: shop\n",
-        "",
-    ),
-    (
-        "providers: [\n",
-        "",
-    ),
-    (
-        "- a\n",
-        "",
-    ),
+    ("defaults:\n  provider: other\n", ""),
+    ("namespaces:\n  - shop\n  - Shop!\n", ""),
+    ("listen: localhost\n", ""),
+    ("log:\n  format: xml\n", ""),
+    ("log:\n  level: '=='\n", ""),
+    ("namespaces: shop\n", ""),
+    ("providers: [\n", ""),
+    ("- a\n", ""),
 ];
 
 #[test]
 fn no_refusal_repeats_a_password() {
-    for url in ["http://me:hunter2@p", "ftp://me:hunter2@p", "http://me:hunter2@:x"] {
+    for url in [
+        "http://me:hunter2@p",
+        "ftp://me:hunter2@p",
+        "http://me:hunter2@:x",
+    ] {
         let text = format!("providers:\n  p:\n    prometheus:\n      url: '{url}'\n");
         assert!(!refusal(&text).contains("hunter2"), "{url}");
     }
@@ -198,5 +168,8 @@ fn no_refusal_repeats_a_password() {
 #[test]
 fn a_missing_file_is_named() {
     let error = Config::load(Path::new("/nowhere/tidegate.yaml")).unwrap_err();
-    assert_eq!(error.to_string(), "cannot read the configuration /nowhere/tidegate.yaml");
+    assert_eq!(
+        error.to_string(),
+        "cannot read the configuration /nowhere/tidegate.yaml"
+    );
 }
