@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A weight change shows at once in what Envoy counts; this is for requests still under way.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(super) const SETTLE: Duration = Duration::from_secs(2);
 
 /// All gateways of one provider.
 #[derive(Debug)]
@@ -48,10 +48,6 @@ impl Envoy {
             scrape_interval: config.scrape_interval,
             last: Mutex::new(None),
         })
-    }
-
-    pub(super) const fn settle(&self) -> Duration {
-        SETTLE
     }
 
     pub(super) const fn timeout(&self) -> Duration {

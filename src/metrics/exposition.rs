@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn lines_as_they_come() {
-        let cases: [(&str, Option<(&str, &[(&str, &str)], f64)>); 14] = [
+        type Want = (&'static str, &'static [(&'static str, &'static str)], f64);
+        let cases: [(&str, Option<Want>); 14] = [
             ("up 1", Some(("up", &[], 1.0))),
             ("a:b{} 2.5", Some(("a:b", &[], 2.5))),
             (
@@ -133,7 +134,7 @@ mod tests {
             ("x 1 2 3", None),
             (r#"x{a="1" 3"#, None),
             (r#"x{a="1",a="2"} 3"#, None),
-            (r#"x{a=1} 3"#, None),
+            ("x{a=1} 3", None),
             ("<html>", None),
         ];
         for (line, want) in cases {

@@ -77,7 +77,7 @@ impl Providers {
     pub fn settle(&self, provider: Option<&str>) -> Option<Duration> {
         self.find(provider).ok().map(|provider| match provider {
             Provider::Prometheus(prometheus) => prometheus.settle(),
-            Provider::Envoy(envoy) => envoy.settle(),
+            Provider::Envoy(_) => envoy::SETTLE,
         })
     }
 

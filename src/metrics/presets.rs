@@ -345,7 +345,8 @@ mod tests {
 
     #[test]
     fn clusters_follow_the_target() {
-        let cases: [(&str, &[(&str, &str)], &str); 6] = [
+        type Given = &'static [(&'static str, &'static str)];
+        let cases: [(&str, Given, &str); 6] = [
             ("v2", &[], "cds_egress_m_v2_shop_http_8080"),
             ("v2.web", &[], "cds_egress_m_v2_web_http_8080"),
             ("v2.web.svc.cluster.local", &[], "cds_egress_m_v2_web_http_8080"),

@@ -25,7 +25,7 @@ use reply::Data;
 pub(super) use series::{Buckets, canonical};
 
 /// The distance of two snapshots of the past.
-const PAST_STEP: Duration = Duration::from_secs(300);
+const PAST_STEP: Duration = Duration::from_mins(5);
 
 /// One Prometheus.
 #[derive(Debug)]
@@ -171,12 +171,13 @@ impl Prometheus {
     ) -> Result<BTreeMap<Timestamp, Counters>, ReadError> {
         let rows = |role: &'static str, query: Option<&String>| {
             let query = query.cloned();
-            async move {
+            // Boxed: a look asks up to nine of these at once.
+            Box::pin(async move {
                 match query {
                     Some(query) => self.rows(role, &query, when).await,
                     None => Ok(Rows::new()),
                 }
-            }
+            })
         };
         let (errors, total, latency) = futures::try_join!(
             rows("errors", queries.errors.as_ref()),

@@ -103,7 +103,7 @@ async fn the_past_of_stable_without_its_gaps() {
     .await;
     let mut request = look_at_arms();
     if let Some(arms) = &mut request.arms {
-        arms.past = Some(Duration::from_secs(3600));
+        arms.past = Some(Duration::from_hours(1));
     }
     let arms = reading(&fake).look(&request, now()).await.arms.unwrap().unwrap();
     let past: Vec<(i64, f64, Option<f64>)> = arms
@@ -322,12 +322,12 @@ async fn basic_credentials_are_presented() {
 async fn what_is_configured_is_known() {
     let fake = serve(|_| Reply::Hang).await;
     let slow = PrometheusConfig {
-        scrape_interval: Duration::from_secs(60),
+        scrape_interval: Duration::from_mins(1),
         ..config(&fake, Duration::from_secs(5))
     };
     let providers = providers(ProviderConfig::Prometheus(slow));
     assert!(providers.has(None) && providers.has(Some("default")) && !providers.has(Some("other")));
-    assert_eq!(providers.settle(None), Some(Duration::from_secs(120)));
+    assert_eq!(providers.settle(None), Some(Duration::from_mins(2)));
     assert_eq!(reading(&fake).settle(None), Some(Duration::from_secs(30)));
     assert_eq!(providers.settle(Some("other")), None);
     let mut request = look_at_number("q");

@@ -49,7 +49,7 @@ async fn a_real_prometheus_answers() {
         let look = providers.look(&look_at_number(query), clock.now()).await;
         look.numbers["queue"].clone()
     };
-    let ready = tokio::time::timeout(Duration::from_secs(60), async {
+    let ready = tokio::time::timeout(Duration::from_mins(1), async {
         while number("vector(2)").await.map(|sample| sample.value) != Ok(2.0) {
             tokio::task::yield_now().await;
         }
