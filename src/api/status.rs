@@ -237,6 +237,9 @@ pub struct Step {
     /// A `promote` ended this step's hold.
     #[serde(default)]
     pub promoted: bool,
+    /// A `resume` after drift: a share that somebody lowered is raised to this step's again.
+    #[serde(default)]
+    pub restoring: bool,
 }
 
 /// Why a run waits.

@@ -1,0 +1,179 @@
+//! What a decision says: a status to store before, effects, a status to store after. Effects are values that
+//! carry their own preconditions; others carry them out.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    look::LookRequest,
+    observed::{Memory, RouteView},
+};
+use crate::api::{RawEntry, RolloutStatus, RouteRef, Stamp};
+
+/// What is to be done now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// To be stored before any raising effect runs. If that fails, only lowering effects run.
+    pub before: Option<RolloutStatus>,
+    /// In the order in which they run; lowering ones run at once and beside everything else.
+    pub effects: Vec<Effect>,
+    /// The status as it is now, stored or not.
+    pub after: RolloutStatus,
+    /// Whether `after` is worth a write now.
+    pub store: bool,
+    /// What this process is to remember.
+    pub memory: Memory,
+    /// When to decide again, if nothing happens before.
+    pub wake: Option<Timestamp>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Change a route.
+    Write(RouteWrite),
+    /// Ask the metric providers; the answer comes with a later observation.
+    Look {
+        /// The run that asks.
+        run: i64,
+        /// The step that asks.
+        step: i32,
+        /// What.
+        request: LookRequest,
+    },
+    /// Tell people, as an Event on the Rollout.
+    Tell(Note),
+    /// Put our finalizer on the Rollout.
+    Hold,
+    /// Take our finalizer off the Rollout.
+    Release,
+    /// Read the Rollout from the API server and decide again.
+    Reread,
+}
+
+impl Effect {
+    /// Whether it may run although the status before it could not be stored.
+    pub fn lowers(&self) -> bool {
+        match self {
+            Self::Write(write) => write.purpose.lowers(),
+            Self::Look { .. } | Self::Tell(_) | Self::Hold | Self::Release | Self::Reread => false,
+        }
+    }
+}
+
+/// A change of one route: weights of listed entries, entries that we add or added, our stamp. Nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteWrite {
+    /// The route.
+    pub route: RouteRef,
+    /// What for.
+    pub purpose: Purpose,
+    /// The route as it was when this was decided; the preconditions come from it.
+    pub view: Arc<RouteView>,
+    /// New weights of listed entries, by place.
+    pub weights: Vec<(usize, i64)>,
+    /// Entries to append.
+    pub add: Vec<NewEntry>,
+    /// The place of an entry to take out; it must have weight 0.
+    pub remove: Option<usize>,
+    /// What becomes of our stamp.
+    pub stamp: StampChange,
+    /// What must not have changed meanwhile.
+    pub fence: Fence,
+}
+
+/// What a route is changed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Make it ours: stamp it, weights untouched, and list the canary at weight 0.
+    Claim,
+    /// Give the canary the step's weight.
+    Raise,
+    /// End the run: stable 100, canary 0, marked.
+    Lower,
+    /// Take a share back that somebody else gave.
+    Correct,
+    /// Take out an entry that we added.
+    Retire,
+    /// Let go of it: stable 100, stamp gone.
+    Release,
+}
+
+impl Purpose {
+    /// Whether it can only take share from a canary, and so waits for nothing.
+    pub const fn lowers(self) -> bool {
+        match self {
+            Self::Lower | Self::Release => true,
+            Self::Claim | Self::Raise | Self::Correct | Self::Retire => false,
+        }
+    }
+
+    /// What is done, for error sentences and logs.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Raise => "raise",
+            Self::Lower => "lower",
+            Self::Correct => "correct",
+            Self::Retire => "retire an entry of",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// An entry to append: a copy of another with name, port and weight replaced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEntry {
+    /// The entry to copy.
+    pub like: RawEntry,
+    /// The target's name.
+    pub name: String,
+    /// The target's port; `None` keeps the copied one.
+    pub port: Option<i32>,
+    /// The weight.
+    pub weight: i64,
+}
+
+/// What becomes of our stamp.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StampChange {
+    /// It stays as it is.
+    Keep(String),
+    /// It is written.
+    Set(String, Stamp),
+    /// It goes.
+    Remove(String),
+}
+
+impl StampChange {
+    /// The Rollout whose stamp it is.
+    pub fn rollout(&self) -> &str {
+        match self {
+            Self::Keep(rollout) | Self::Set(rollout, _) | Self::Remove(rollout) => rollout,
+        }
+    }
+}
+
+/// What a write tests besides the names of the entries it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fence {
+    /// That the object is the very one seen: resourceVersion, weights and our stamp.
+    Unchanged,
+    /// That our stamp is the one seen. Somebody else's write in between does not delay a lowering. Where there
+    /// is no stamp the write falls back on `Unchanged`, for absence can't be tested.
+    Stamp,
+}
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Needs somebody's eye.
+    pub warning: bool,
+    /// In a word.
+    pub reason: &'static str,
+    /// In a sentence.
+    pub message: String,
+    /// The step it is about, where it is about one; keeps each step's Event apart.
+    pub step: Option<i32>,
+}
