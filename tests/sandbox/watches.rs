@@ -118,7 +118,7 @@ async fn kubes_watcher_recovers_from_everything() {
     let faults: [&dyn Fn(); 4] = [
         &|| {},
         &|| {
-            server
+            server;
                 .faults()
                 .add(Fault::once(Effect::DropWatch).resource("widgets"))
         },

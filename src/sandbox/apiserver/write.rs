@@ -298,13 +298,13 @@ pub(super) fn update(
             warnings,
         });
     }
-    Ok(store_update(state, resource, key, new, warnings))
+    Ok(store_update(state, resource, &key, new, warnings))
 }
 
 fn store_update(
     state: &mut State,
     resource: &Resource,
-    key: Key,
+    key: &Key,
     mut new: Value,
     mut warnings: Vec<String>,
 ) -> Written {
@@ -313,8 +313,8 @@ fn store_update(
     }
     let released = object::is_terminating(&new) && object::finalizers(&new).next().is_none();
     let object = state.store.put(key.clone(), new);
-    if released && !gc::is_container(&key) {
-        gc::remove(state, &key);
+    if released && !gc::is_container(key) {
+        gc::remove(state, key);
     } else if released {
         gc::sweep(state);
     }
