@@ -118,9 +118,9 @@ async fn kubes_watcher_recovers_from_everything() {
     let faults: [&dyn Fn(); 4] = [
         &|| {},
         &|| {
-            server;
+            server
                 .faults()
-                .add(Fault::once(Effect::DropWatch).resource("widgets"))
+                .add(Fault::once(Effect::DropWatch).resource("widgets"));
         },
         &|| {
             server.faults().add(Fault::once(Effect::Expired).verb("watch"));
