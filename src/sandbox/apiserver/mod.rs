@@ -33,6 +33,7 @@ mod persistence;
 mod registry;
 mod request;
 mod resource;
+mod rules;
 mod scale;
 mod selectors;
 mod store;
