@@ -120,7 +120,7 @@ async fn kubes_watcher_recovers_from_everything() {
         &|| {
             server
                 .faults()
-                .add(Fault::once(Effect::DropWatch).resource("widgets"))
+                .add(Fault::once(Effect::DropWatch).resource("widgets"));
         },
         &|| {
             server.faults().add(Fault::once(Effect::Expired).verb("watch"));

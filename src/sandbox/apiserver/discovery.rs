@@ -21,6 +21,18 @@ pub(super) const REVIEWS: [(&str, &str, &str); 2] = [
     ),
 ];
 
+/// What every resource can do.
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
+
 fn groups(registry: &Registry) -> Groups<'_> {
     let mut groups = Groups::new();
     for resource in registry.all() {
@@ -85,7 +97,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
     json!({
         "resource": resource.plural, "responseKind": own,
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": resource.singular, "verbs": resource.verbs(),
+        "singularResource": resource.singular, "verbs": VERBS,
         "shortNames": resource.short_names, "categories": resource.categories, "subresources": subresources,
     })
 }
@@ -152,7 +164,7 @@ pub(super) fn resource_list(registry: &Registry, group: &str, version: &str) -> 
 fn legacy_entries(resource: &Resource) -> Vec<Value> {
     let mut entries = vec![json!({
         "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
-        "kind": resource.kind, "verbs": resource.verbs(), "shortNames": resource.short_names,
+        "kind": resource.kind, "verbs": VERBS, "shortNames": resource.short_names,
         "categories": resource.categories,
     })];
     let verbs = ["get", "patch", "update"];

@@ -42,23 +42,21 @@ fn root(state: &State, request: &ApiRequest, core: bool) -> Reply {
             _ => None,
         }
     });
-    match preferred {
-        Some(version) => Reply::Discovery {
+    if let Some(version) = preferred {
+        return Reply::Discovery {
             body: discovery::aggregated(&state.registry, core, version),
             version,
-        },
-        None => {
-            let body = if core {
-                discovery::core_versions()
-            } else {
-                discovery::group_list(&state.registry)
-            };
-            Reply::Json {
-                code: 200,
-                body,
-                warnings: Vec::new(),
-            }
-        }
+        };
+    }
+    let body = if core {
+        discovery::core_versions()
+    } else {
+        discovery::group_list(&state.registry)
+    };
+    Reply::Json {
+        code: 200,
+        body,
+        warnings: Vec::new(),
     }
 }
 

@@ -102,9 +102,9 @@ fn on_object(
             written_reply(state, resource, request, 200, &written)
         }
         "PATCH" => {
-            let patch = Patch::parse(resource, &request.content_type, &request.body)?;
+            let changes = Patch::parse(resource, &request.content_type, &request.body)?;
             let current = existing(state, resource, path, name)?;
-            let patched = patch.apply(&resource.present(&current))?;
+            let patched = changes.apply(&resource.present(&current))?;
             let writing = Writing {
                 is_patch: true,
                 ..writing(state, resource, path, request, part)?
@@ -217,7 +217,7 @@ fn delete_collection(
     let items = selected.iter().map(|(_, stored)| &**stored);
     Ok(plain(
         200,
-        View::Object.list(resource, items, metadata, state.clock.now()),
+        View::Object.list(resource, items, &metadata, state.clock.now()),
     ))
 }
 

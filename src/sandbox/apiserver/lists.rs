@@ -17,7 +17,7 @@ use super::watching::Wanted;
 use crate::sandbox::schema::FieldError;
 
 /// How long a watch lasts where the client names no time.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+const WATCH_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// The objects that a list or a deletion of a collection is about.
 pub(super) fn selection(
@@ -82,7 +82,7 @@ pub(super) fn list(
         }
     }
     let items = selected.iter().map(|(_, stored)| &**stored);
-    let body = view.list(resource, items, metadata, state.clock.now());
+    let body = view.list(resource, items, &metadata, state.clock.now());
     Ok(Reply::Json {
         code: 200,
         body,

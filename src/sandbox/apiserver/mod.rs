@@ -33,6 +33,7 @@ mod persistence;
 mod registry;
 mod request;
 mod resource;
+mod rules;
 mod scale;
 mod selectors;
 mod store;
@@ -262,7 +263,11 @@ fn establish(state: &mut State, definition: &Value) -> Result<(), StartError> {
     let Some(resource) = state.registry.by_storage(builtins::DEFINITIONS) else {
         return Ok(());
     };
-    let writing = write::Writing::internal(&resource, "", state.clock.now());
+    // As a client would write it, so that an update keeps the status that serving depends on.
+    let writing = write::Writing {
+        part: write::Part::Main,
+        ..write::Writing::internal(&resource, "", state.clock.now())
+    };
     let known = state.store.get(&writing.key(&name)).is_some();
     let written = if known {
         write::update(state, &writing, &name, definition)

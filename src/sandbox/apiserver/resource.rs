@@ -1,6 +1,6 @@
 //! What the server knows about one served resource (a group, version and plural).
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::builtin_schema::BuiltinSchema;
 use super::event_shape;
@@ -127,20 +127,6 @@ impl Resource {
             }
         }
         state
-    }
-
-    /// Verbs as discovery lists them.
-    pub fn verbs(&self) -> Value {
-        json!([
-            "create",
-            "delete",
-            "deletecollection",
-            "get",
-            "list",
-            "patch",
-            "update",
-            "watch"
-        ])
     }
 
     /// Removes what the type does not know; returns the paths removed, or the first value of a wrong type.

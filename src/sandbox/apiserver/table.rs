@@ -12,7 +12,7 @@ use super::view::{Include, metadata_only};
 pub(super) fn render<'v>(
     resource: &Resource,
     objects: impl Iterator<Item = &'v Value>,
-    metadata: Value,
+    metadata: &Value,
     include: Include,
     now: Timestamp,
 ) -> Value {

@@ -61,7 +61,7 @@ impl View {
             Self::Metadata => metadata_only(stored),
             Self::Table(include) => {
                 let version = json!({"resourceVersion": stored["metadata"]["resourceVersion"]});
-                table::render(resource, std::iter::once(stored), version, include, now)
+                table::render(resource, std::iter::once(stored), &version, include, now)
             }
         }
     }
@@ -71,7 +71,7 @@ impl View {
         self,
         resource: &Resource,
         items: impl Iterator<Item = &'v Value>,
-        metadata: Value,
+        metadata: &Value,
         now: Timestamp,
     ) -> Value {
         match self {

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::builtins::{self, NAMESPACES};
+use super::builtins;
 use super::failure::Failure;
 use super::managed_fields::{self, Writer};
 use super::object;
 use super::resource::{Model, Resource};
 use super::store::Key;
-use super::{State, crds, gc, ids};
+use super::{State, crds, gc, ids, rules};
 use crate::sandbox::schema::FieldError;
 
 /// What unknown fields lead to.
@@ -120,7 +120,7 @@ impl<'a> Writing<'a> {
         sent["kind"] = self.resource.kind.as_str().into();
         match &self.resource.model {
             Model::Custom { schema, .. } => schema.apply_defaults(&mut sent),
-            Model::BuiltIn(_) | Model::NewEvent(_) => default_built_in(self.resource, &mut sent),
+            Model::BuiltIn(_) | Model::NewEvent(_) => rules::default_built_in(self.resource, &mut sent),
         }
         Ok((self.resource.accept(&sent), warnings))
     }
@@ -181,8 +181,8 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
         object::set_metadata(&mut new, "name", format!("{prefix}{}", ids::name_suffix()).into());
     }
     let name = object::name(&new).to_owned();
-    check_name(resource, &name)?;
-    check_namespace(state, writing, &name)?;
+    rules::check_name(resource, &name)?;
+    rules::check_namespace(state, writing, &name)?;
     let key = writing.key(&name);
     if state.store.get(&key).is_some() {
         return Err(Failure::already_exists(resource, &name));
@@ -221,7 +221,7 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
     }
     writing.validate(&new, None)?;
     managed_fields::record(None, &mut new, &writing.writer(), writing.now);
-    initialise(resource, &mut new, writing.now);
+    rules::initialise(resource, &mut new, writing.now);
     if writing.dry_run {
         return Ok(Written {
             object: Arc::new(new),
@@ -248,12 +248,12 @@ pub(super) fn update(
         .cloned()
         .ok_or_else(|| Failure::not_found(resource, name))?;
     let (mut new, warnings) = writing.admit(sent)?;
-    check_preconditions_of_update(resource, name, &current, &new)?;
+    rules::check_preconditions_of_update(resource, name, &current, &new)?;
     match writing.part {
-        Part::Main if resource.has_status => keep_field(&mut new, &current, "status"),
+        Part::Main if resource.has_status => rules::keep_field(&mut new, &current, "status"),
         Part::Status => {
             let mut whole = (*current).clone();
-            keep_field(&mut whole, &new, "status");
+            rules::keep_field(&mut whole, &new, "status");
             new = whole;
         }
         Part::Main | Part::Whole => {}
@@ -298,13 +298,13 @@ pub(super) fn update(
             warnings,
         });
     }
-    Ok(store_update(state, resource, key, new, warnings))
+    Ok(store_update(state, resource, &key, new, warnings))
 }
 
 fn store_update(
     state: &mut State,
     resource: &Resource,
-    key: Key,
+    key: &Key,
     mut new: Value,
     mut warnings: Vec<String>,
 ) -> Written {
@@ -313,8 +313,8 @@ fn store_update(
     }
     let released = object::is_terminating(&new) && object::finalizers(&new).next().is_none();
     let object = state.store.put(key.clone(), new);
-    if released && !gc::is_container(&key) {
-        gc::remove(state, &key);
+    if released && !gc::is_container(key) {
+        gc::remove(state, key);
     } else if released {
         gc::sweep(state);
     }
@@ -354,128 +354,4 @@ pub(super) fn delete(
         Some(held) => Deleted::Waiting(held.clone()),
         None => Deleted::Gone(current),
     })
-}
-
-fn check_preconditions_of_update(
-    resource: &Resource,
-    name: &str,
-    current: &Value,
-    new: &Value,
-) -> Result<(), Failure> {
-    if object::name(new) != name {
-        return Err(Failure::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            object::name(new)
-        )));
-    }
-    let uid = object::uid(new);
-    if !uid.is_empty() && uid != object::uid(current) {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            object::uid(current)
-        );
-        return Err(Failure::conflict(resource, name, &why));
-    }
-    let version = object::resource_version(new);
-    if version.is_empty() && resource.is_custom() {
-        let error = FieldError {
-            path: "metadata.resourceVersion".to_owned(),
-            reason: "FieldValueInvalid",
-            message: "Invalid value: 0: must be specified for an update".to_owned(),
-        };
-        return Err(Failure::invalid(resource, name, &[error]));
-    }
-    if !version.is_empty() && version != object::resource_version(current) {
-        return Err(Failure::stale(resource, name));
-    }
-    Ok(())
-}
-
-fn keep_field(new: &mut Value, from: &Value, field: &str) {
-    let Some(fields) = new.as_object_mut() else { return };
-    match from.get(field) {
-        Some(value) => fields.insert(field.to_owned(), value.clone()),
-        None => fields.remove(field),
-    };
-}
-
-fn check_name(resource: &Resource, name: &str) -> Result<(), Failure> {
-    let fits = |label: &str| {
-        let inner = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-        label.bytes().all(|letter| inner(letter) || letter == b'-')
-            && label.bytes().next().is_some_and(inner)
-            && label.bytes().last().is_some_and(inner)
-    };
-    let (reason, message) = if name.is_empty() {
-        (
-            "FieldValueRequired",
-            "Required value: name or generateName is required".to_owned(),
-        )
-    } else if name.len() > 253 || !name.split('.').all(fits) {
-        let rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
-                    and must start and end with an alphanumeric character";
-        ("FieldValueInvalid", format!("Invalid value: {name:?}: {rule}"))
-    } else {
-        return Ok(());
-    };
-    Err(Failure::invalid(
-        resource,
-        name,
-        &[FieldError {
-            path: "metadata.name".to_owned(),
-            reason,
-            message,
-        }],
-    ))
-}
-
-fn check_namespace(state: &State, writing: &Writing<'_>, name: &str) -> Result<(), Failure> {
-    if !writing.resource.namespaced {
-        return Ok(());
-    }
-    let namespaces = state.registry.by_storage(NAMESPACES);
-    let key = Key {
-        storage: NAMESPACES.to_owned(),
-        namespace: String::new(),
-        name: writing.namespace.to_owned(),
-    };
-    match (state.store.get(&key), namespaces) {
-        (Some(namespace), _) if object::is_terminating(namespace) => Err(Failure::namespace_terminating(
-            writing.resource,
-            name,
-            writing.namespace,
-        )),
-        (Some(_), _) | (None, None) => Ok(()),
-        (None, Some(namespaces)) => Err(Failure::not_found(&namespaces, writing.namespace)),
-    }
-}
-
-/// What the server itself writes into new objects of some kinds.
-fn initialise(resource: &Resource, new: &mut Value, now: Timestamp) {
-    match resource.storage.as_str() {
-        NAMESPACES => {
-            let name = object::name(new).to_owned();
-            if let Some(labels) = new
-                .pointer_mut("/metadata")
-                .and_then(|metadata| object::child(metadata, "labels"))
-            {
-                labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
-            }
-            new["status"] = json!({"phase": "Active"});
-        }
-        builtins::DEFINITIONS => crds::establish(new, Some(now)),
-        _ => {}
-    }
-}
-
-/// The few defaults of built-in kinds that readers rely on.
-fn default_built_in(resource: &Resource, sent: &mut Value) {
-    let (field, default) = match resource.storage.as_str() {
-        builtins::DEPLOYMENTS | builtins::REPLICA_SETS => ("replicas", json!(1)),
-        "/services" => ("type", json!("ClusterIP")),
-        _ => return,
-    };
-    if let Some(spec) = object::child(sent, "spec") {
-        spec.entry(field).or_insert(default);
-    }
 }
