@@ -158,6 +158,10 @@ mod tests {
                 prop_assert!(gain(*pair[0]) < gain(*pair[1]));
             }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
 
         /// Fair at the level: summed over all Poisson outcomes, the fortune is expected to be exactly 1.
         #[test]
