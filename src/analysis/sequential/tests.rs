@@ -62,12 +62,8 @@ fn evidence_goes_on_bit_for_bit_after_storage() {
     let mut random = fastrand::Rng::with_seed(3);
     let (mut kept, mut stored) = (Sequence::new(), Sequence::new());
     for look in 0..40 {
-        let counts = batch(
-            errors(&mut random, 50, 0.02),
-            50.0,
-            random.f64(),
-            f64::from(look % 3) * 7.7,
-        );
+        let stable = f64::from(look % 3) * 7.7;
+        let counts = batch(errors(&mut random, 50, 0.02), 50.0, random.f64() * stable, stable);
         kept.update(&config, look / 10, counts);
         let text = serde_json::to_string(&stored).expect("plain data");
         stored = serde_json::from_str(&text).expect("as written");
@@ -84,7 +80,7 @@ fn a_canary_at_the_tolerated_level_is_hardly_ever_rolled_back() {
         ..SequenceConfig::default()
     };
     let mut random = fastrand::Rng::with_seed(7);
-    let runs = 300;
+    let runs = 1000;
     let stable = 0.02;
     let canary = config.tolerate.at(stable);
     let wrong = (0..runs)
