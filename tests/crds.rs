@@ -28,10 +28,11 @@ fn refusals(schema: &Schema, pointer: &str, value: Value) -> String {
     assert_eq!(schema.prune(&mut object), Vec::<String>::new(), "{pointer}");
     schema.apply_defaults(&mut object);
     let errors = schema.validate(&object, None);
-    errors
+    let told: Vec<String> = errors
         .iter()
-        .map(|e| format!("{}: {}\n", e.path, e.message))
-        .collect()
+        .map(|e| format!("{}: {}", e.path, e.message))
+        .collect();
+    told.join("\n")
 }
 
 #[test]

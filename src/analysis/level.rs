@@ -101,6 +101,7 @@ pub(super) fn log_mean<const N: usize>(bets: [f64; N]) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "infinities are exact")]
 mod tests {
     use proptest::prelude::*;
 
