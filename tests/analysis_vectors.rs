@@ -1,5 +1,11 @@
 //! The statistics against vectors from an independent reference implementation.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may end the test"
+)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;

@@ -166,9 +166,9 @@ mod tests {
     fn relaxed(metrics: &[Judged], canary_requests: f64) -> StepDecision {
         decide_step(&StepFacts {
             metrics,
-            elapsed: Duration::from_secs(300),
-            duration: Duration::from_secs(300),
-            max_duration: Duration::from_secs(900),
+            elapsed: Duration::from_mins(5),
+            duration: Duration::from_mins(5),
+            max_duration: Duration::from_mins(15),
             baseline_unhealthy: false,
             on_inconclusive: OnInconclusive::Advance,
             proof: Proof::Relaxed { canary_requests },

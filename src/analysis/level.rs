@@ -101,6 +101,7 @@ pub(super) fn log_mean<const N: usize>(bets: [f64; N]) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "infinities are exact")]
 mod tests {
     use proptest::prelude::*;
 
@@ -158,6 +159,10 @@ mod tests {
                 prop_assert!(gain(*pair[0]) < gain(*pair[1]));
             }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
 
         /// Fair at the level: summed over all Poisson outcomes, the fortune is expected to be exactly 1.
         #[test]

@@ -70,15 +70,10 @@ impl Odds {
     }
 }
 
-/// Rolled back because the canary is worse than stable in the same minutes.
-pub fn rolled_back(
-    weight: i32,
-    fault: Fault<'_>,
-    canary: Arm,
-    stable: Arm,
-    bounds: RatioBounds,
-    evidence: Odds,
-) -> String {
+/// A Fail because the canary is worse than stable in the same minutes.
+///
+/// It starts with "canary": whoever ends the run for it says at which weight, "Rolled back at 10%: ".
+pub fn failed(fault: Fault<'_>, canary: Arm, stable: Arm, bounds: RatioBounds, evidence: Odds) -> String {
     let stable_counts = match fault {
         Fault::Failed => format!("stable {}", of(stable)),
         Fault::SlowerThan(_) => format!("stable in {}", of(stable)),
@@ -96,7 +91,7 @@ pub fn rolled_back(
     };
     let canary = fault.done("canary", canary);
     format!(
-        "Rolled back at {weight}%: {canary}, {stable_counts} in the same minutes{ratio}. {}",
+        "{canary}, {stable_counts} in the same minutes{ratio}. {}",
         evidence.told()
     )
 }
@@ -110,9 +105,10 @@ pub enum LevelOrigin {
     Max,
 }
 
-/// Rolled back because the canary is above a level that does not compare it with stable: at 100 %, or a `max`.
-pub fn rolled_back_above(
-    weight: i32,
+/// A Fail because the canary is above a level that does not compare it with stable: at 100 %, or a `max`.
+///
+/// Like [`failed`], without the weight in front.
+pub fn failed_above(
     fault: Fault<'_>,
     canary: Arm,
     tolerated: f64,
@@ -125,7 +121,7 @@ pub fn rolled_back_above(
     };
     let canary = fault.done("canary", canary);
     format!(
-        "Rolled back at {weight}%: {canary}, surely over the {} {origin}. {}",
+        "{canary}, surely over the {} {origin}. {}",
         percent(tolerated),
         evidence.told()
     )
@@ -195,7 +191,7 @@ pub fn stable_sick(weight: i32, stable: f64, before: f64, canary: Option<f64>) -
 }
 
 /// A plain metric, `bad` looks in a row outside its bounds; 0 when its latest `value` is within. `None` before the
-/// first look.
+/// first look. A Fail is told without the weight in front, like [`failed`].
 pub fn threshold(weight: i32, name: &str, value: Option<f64>, bounds: &Bounds, bad: i32) -> String {
     let Some(value) = value else {
         return format!("Waiting at {weight}%: {name} has no value yet.");
@@ -215,7 +211,7 @@ pub fn threshold(weight: i32, name: &str, value: Option<f64>, bounds: &Bounds, b
         } else {
             String::new()
         };
-        format!("Rolled back at {weight}%: {name} is {shown}, {broken}{row}.")
+        format!("{name} is {shown}, {broken}{row}.")
     } else {
         format!("Waiting at {weight}%: {name} is {shown}, {broken}; {bad} bad of {failures} looks in a row.")
     }

@@ -24,11 +24,11 @@ use super::{
 pub struct Sequence {
     /// ln fortune of each bet on harm; −∞ until capital came.
     #[serde(with = "exact::list")]
-    #[schemars(with = "[exact::Decimal; 6]")]
+    #[schemars(with = "Vec<exact::Decimal>", length(min = 6, max = 6))]
     harm: [f64; HARM_GRID.len()],
     /// ln fortune of each bet on safety in this step; −∞ for the bet on no error at all once there was one.
     #[serde(with = "exact::list")]
-    #[schemars(with = "[exact::Decimal; 4]")]
+    #[schemars(with = "Vec<exact::Decimal>", length(min = 4, max = 4))]
     safe: [f64; SAFE_GRID.len()],
     /// Counts that wait until both arms had traffic.
     carry: Batch,
@@ -218,3 +218,6 @@ pub(super) fn fewest_until(threshold: f64, evidence: impl Fn(i64) -> f64) -> Opt
     }
     Some(enough)
 }
+
+#[cfg(test)]
+mod tests;

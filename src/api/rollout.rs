@@ -202,7 +202,7 @@ pub struct Canary {
 }
 
 fn default_hold() -> Duration {
-    Duration::of(std::time::Duration::from_secs(300))
+    Duration::of(std::time::Duration::from_mins(5))
 }
 
 /// A stage of a run.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::analysis::level::Level;
+use super::super::level::Level;
 
 /// `value` with at most `decimals` decimals, no trailing zeros, thousands grouped.
 pub fn number(value: f64, decimals: usize) -> String {

@@ -1,0 +1,128 @@
+//! The CRD of Rollout: its schema is structural, and refuses what no run could follow.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may end the test")]
+
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+use tidegate::{api::Rollout, sandbox::schema::Schema};
+
+fn open_api() -> Value {
+    serde_json::to_value(Rollout::crd()).unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+fn good() -> Value {
+    json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"}, "spec": {
+        "routes": [{"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "shop"}],
+        "target": {"name": "shop-v2"},
+        "progressDeadline": "1h",
+        "strategy": {"canary": {"hold": "5m", "steps": [{"weight": 5}, {"weight": 20, "maxHold": "20m"}]}},
+        "analysis": {"series": {"preset": "tidegate-gateway"}, "errorRate": {}, "latency": [{"under": "300ms"}],
+            "metrics": [{"name": "lag", "query": "lag", "max": "5"}]}}})
+}
+
+/// What is wrong with the good example once the value at `pointer` is `value`.
+fn refusals(schema: &Schema, pointer: &str, value: Value) -> String {
+    let mut object = good();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    object.pointer_mut(parent).unwrap()[key] = value;
+    assert_eq!(schema.prune(&mut object), Vec::<String>::new(), "{pointer}");
+    schema.apply_defaults(&mut object);
+    let errors = schema.validate(&object, None);
+    let told: Vec<String> = errors
+        .iter()
+        .map(|e| format!("{}: {}", e.path, e.message))
+        .collect();
+    told.join("\n")
+}
+
+#[test]
+fn each_rule_refuses_its_bad_example() {
+    let (schema, warnings) = Schema::compile(&open_api()).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(refusals(&schema, "/spec/suspend", json!(false)), "");
+    let route = json!({"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "shop"});
+    let steps = "/spec/strategy/canary/steps";
+    let cases = [
+        ("/spec/routes", json!([route, route]), "same route twice"),
+        (steps, json!([]), "spec.strategy.canary.steps"),
+        (steps, json!([{"weight": 20}, {"weight": 20}]), "must increase"),
+        (steps, json!([{"weight": 20}, {"weight": 5}]), "must increase"),
+        (steps, json!([{"weight": 101}]), "weight"),
+        (
+            steps,
+            json!([{"weight": 5, "hold": "9m", "maxHold": "8m"}]),
+            "longer than its maxHold",
+        ),
+        ("/spec/strategy/canary/hold", json!("5 minutes"), "hold"),
+        ("/spec/strategy/canary/hold", json!("0s"), "hold"),
+        ("/metadata/name", json!("a".repeat(64)), "at most 63"),
+        ("/spec/analysis/interval", json!("500ms"), "between 1s and 5m"),
+        ("/spec/analysis/interval", json!("6m"), "between 1s and 5m"),
+        (
+            "/spec/progressDeadline",
+            json!("20m"),
+            "progressDeadline must be longer",
+        ),
+        (
+            "/spec/analysis/metrics",
+            json!([{"name": "lag", "query": "lag"}]),
+            "min or max",
+        ),
+        (
+            "/spec/analysis/series",
+            json!({"preset": "tidegate-gateway", "total": "t"}),
+            "either a preset",
+        ),
+        ("/spec/analysis/series", json!({}), "series must"),
+    ];
+    for (pointer, value, want) in cases {
+        let got = refusals(&schema, pointer, value.clone());
+        assert!(
+            got.contains(want),
+            "{pointer} = {value}: wanted {want:?}, got {got:?}"
+        );
+    }
+}
+
+/// Paths of keywords that a structural schema may not hold.
+fn unstructural(schema: &Value, path: &str, found: &mut Vec<String>) {
+    match schema {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let bad = match key.as_str() {
+                    "prefixItems" | "$ref" | "anyOf" => true,
+                    "items" => value.is_array(),
+                    _ => false,
+                };
+                if bad {
+                    found.push(format!("{path}.{key}"));
+                }
+                unstructural(value, &format!("{path}.{key}"), found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| unstructural(value, path, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn evidence_is_stored_under_plain_lists() {
+    let schema = open_api();
+    let mut found = Vec::new();
+    unstructural(&schema, "", &mut found);
+    assert_eq!(found, Vec::<String>::new());
+    let sequence = schema
+        .pointer("/properties/status/properties/run/properties/evidence/properties/metrics/additionalProperties/properties/sequence")
+        .unwrap();
+    for (list, bets) in [("harm", 6), ("safe", 4)] {
+        let list = &sequence["properties"][list];
+        assert_eq!(
+            (&list["type"], &list["items"]["type"]),
+            (&json!("array"), &json!("string"))
+        );
+        assert_eq!(
+            (&list["minItems"], &list["maxItems"]),
+            (&json!(bets), &json!(bets))
+        );
+    }
+}
