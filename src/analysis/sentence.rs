@@ -260,17 +260,3 @@ pub fn preflight(rate: f64, step: &StepEstimate, max_hold: Duration) -> String {
 
 #[cfg(test)]
 mod tests;
-/// tmp
-pub fn failed(fault: Fault<'_>, canary: Arm, stable: Arm, bounds: RatioBounds, evidence: Odds) -> String {
-    rolled_back(0, fault, canary, stable, bounds, evidence)
-}
-/// tmp
-pub fn failed_above(
-    fault: Fault<'_>,
-    canary: Arm,
-    tolerated: f64,
-    origin: LevelOrigin,
-    evidence: Odds,
-) -> String {
-    rolled_back_above(0, fault, canary, tolerated, origin, evidence)
-}
