@@ -18,10 +18,7 @@ impl Clock {
     /// Anchors a clock at the present wall time.
     #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
     pub fn start() -> Self {
-        Self {
-            anchor: Timestamp::now(),
-            started: Instant::now(),
-        }
+        Self { anchor: Timestamp::now(), started: Instant::now() }
     }
 
     /// The present time; never earlier than an earlier reading of the same clock.

@@ -26,9 +26,7 @@ impl Notifier {
     /// A notifier that reports as `tidegate`; the instance is the pod's name, where known.
     pub fn new(client: Client, instance: Option<String>) -> Self {
         let controller = "tidegate".to_owned();
-        Self {
-            recorder: Recorder::new(client, Reporter { controller, instance }),
-        }
+        Self { recorder: Recorder::new(client, Reporter { controller, instance }) }
     }
 
     /// Writes a note as an Event on the object of the reference.
@@ -65,11 +63,7 @@ fn about(reference: ObjectReference, step: Option<i32>) -> ObjectReference {
 
 fn event(note: &Note) -> Event {
     Event {
-        type_: if note.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
+        type_: if note.warning { EventType::Warning } else { EventType::Normal },
         reason: note.reason.to_owned(),
         note: Some(note.message[..note.message.floor_char_boundary(NOTE_LIMIT)].to_owned()),
         action: note.reason.to_owned(),

@@ -107,27 +107,16 @@ mod tests {
             hash(r#"{"b":[{"d":3,"c":2}],"a":1}"#),
             "order of members"
         );
-        assert_eq!(
-            hash(r#"{"a":1,"creationTimestamp":null}"#),
-            hash(r#"{"a":1}"#),
-            "null is absent"
-        );
+        assert_eq!(hash(r#"{"a":1,"creationTimestamp":null}"#), hash(r#"{"a":1}"#), "null is absent");
         assert_ne!(hash(r#"{"a":[1,2]}"#), hash(r#"{"a":[2,1]}"#), "order of items");
         assert_ne!(hash(r#"{"a":"1"}"#), hash(r#"{"a":1}"#), "text is no number");
-        assert_ne!(
-            hash(r#"{"a":"b\",\"c"}"#),
-            hash(r#"{"a":"b","c":""}"#),
-            "quotes are escaped"
-        );
+        assert_ne!(hash(r#"{"a":"b\",\"c"}"#), hash(r#"{"a":"b","c":""}"#), "quotes are escaped");
     }
 
     #[test]
     fn the_hash_is_fnv_1a() {
         // It is kept in status, so that it must never change from one version of this program to the next.
         assert_eq!(template_hash(&json!("")), "07cc7607b4949e25");
-        assert_eq!(
-            template_hash(&json!({"b": 1, "a": [true, null, "x"]})),
-            "8efc364b3052045e"
-        );
+        assert_eq!(template_hash(&json!({"b": 1, "a": [true, null, "x"]})), "8efc364b3052045e");
     }
 }

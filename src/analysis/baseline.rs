@@ -25,10 +25,7 @@ pub struct Levels {
 
 impl Levels {
     const fn one_point_above(share: f64) -> Self {
-        Self {
-            tolerate: Level::share(share),
-            catch: Level::share(share + 0.01),
-        }
+        Self { tolerate: Level::share(share), catch: Level::share(share + 0.01) }
     }
 
     /// The levels of an explicit `max` share.
@@ -48,11 +45,7 @@ impl Levels {
 /// Stable's share of errors above which it counts as sick, from what it had in the 15 minutes `before`: three
 /// times that, and never under 1 %. Without requests before, everything is allowed.
 pub fn sick_limit(before: Arm) -> f64 {
-    if before.requests > 0.0 {
-        (3.0 * (before.errors + 1.0) / before.requests).clamp(0.01, 1.0)
-    } else {
-        1.0
-    }
+    if before.requests > 0.0 { (3.0 * (before.errors + 1.0) / before.requests).clamp(0.01, 1.0) } else { 1.0 }
 }
 
 /// Odds at which stable counts as sick: 100 to 1.
@@ -77,11 +70,7 @@ pub struct StableWatch {
 
 impl Default for StableWatch {
     fn default() -> Self {
-        Self {
-            harm: [f64::NEG_INFINITY; HARM_GRID.len()],
-            looks: 0,
-            calm: None,
-        }
+        Self { harm: [f64::NEG_INFINITY; HARM_GRID.len()], looks: 0, calm: None }
     }
 }
 
@@ -112,11 +101,7 @@ impl StableWatch {
     fn bet(&mut self, batch: Batch, limit: f64, planned_polls: i32, burst: f64) {
         self.looks = self.looks.saturating_add(1);
         let planned = planned_polls.max(1);
-        let capital = if self.looks <= planned {
-            1.0 / f64::from(planned)
-        } else {
-            0.0
-        };
+        let capital = if self.looks <= planned { 1.0 / f64::from(planned) } else { 0.0 };
         bet_on_harm(&mut self.harm, capital, batch, Level::share(limit), burst);
         if log_mean(self.harm) >= SICK_ODDS.ln() {
             self.calm = Some(0);
@@ -153,12 +138,9 @@ mod tests {
 
     #[test]
     fn limit_of_sickness() {
-        for (before, want) in [
-            (arm(0.0, 0.0), 1.0),
-            (arm(9.0, 9.0), 1.0),
-            (arm(0.0, 9e5), 0.01),
-            (arm(19.0, 1e3), 0.06),
-        ] {
+        for (before, want) in
+            [(arm(0.0, 0.0), 1.0), (arm(9.0, 9.0), 1.0), (arm(0.0, 9e5), 0.01), (arm(19.0, 1e3), 0.06)]
+        {
             assert!((sick_limit(before) - want).abs() < 1e-12, "{before:?}");
         }
     }
@@ -167,9 +149,7 @@ mod tests {
     fn sickness_is_noticed_and_ends_after_five_calm_looks() {
         let mut watch = StableWatch::default();
         let mut look = |errors, requests| {
-            watch
-                .update(arm(errors, requests), 0.01, 30, 2.0)
-                .expect("possible counts");
+            watch.update(arm(errors, requests), 0.01, 30, 2.0).expect("possible counts");
             watch.is_sick()
         };
         assert!(!look(0.0, 0.0));
@@ -180,10 +160,7 @@ mod tests {
         assert!((0..4).all(|_| look(5.0, 1000.0)));
         assert!(look(0.0, 0.0), "no traffic is not a calm look");
         assert!(!look(5.0, 1000.0));
-        assert!(
-            (0..5).any(|_| look(50.0, 1000.0)),
-            "a second sickness is noticed as well"
-        );
+        assert!((0..5).any(|_| look(50.0, 1000.0)), "a second sickness is noticed as well");
     }
 
     #[test]

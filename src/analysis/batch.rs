@@ -74,18 +74,12 @@ impl Batch {
 
     /// The canary's counts.
     pub const fn canary(self) -> Arm {
-        Arm {
-            errors: self.x,
-            requests: self.m,
-        }
+        Arm { errors: self.x, requests: self.m }
     }
 
     /// Stable's counts; of no meaning in a one-sample batch.
     pub const fn stable(self) -> Arm {
-        Arm {
-            errors: self.y,
-            requests: self.n,
-        }
+        Arm { errors: self.y, requests: self.n }
     }
 
     /// Both batches as one.
@@ -120,11 +114,7 @@ fn checked(
     // Both are sums over series, perhaps added in another order: an arm that failed entirely may come out a last
     // digit above its requests, and that look above all others must not be lost.
     if errors > requests * (1.0 + 1e-9) {
-        return Err(BatchError::MoreErrorsThanRequests {
-            arm,
-            errors,
-            requests,
-        });
+        return Err(BatchError::MoreErrorsThanRequests { arm, errors, requests });
     }
     Ok((errors.min(requests), requests))
 }
@@ -167,30 +157,12 @@ mod tests {
     #[test]
     fn refuses_impossible_counts() {
         let cases = [
-            (
-                (3.0, 2.0, 0.0, 9.0),
-                "cannot use 3 errors in 2 requests of canary",
-            ),
-            (
-                (0.0, 2.0, 10.0, 9.0),
-                "cannot use 10 errors in 9 requests of stable",
-            ),
-            (
-                (1.0, 0.0, 0.0, 9.0),
-                "cannot use 1 errors in 0 requests of canary",
-            ),
-            (
-                (-1.0, 2.0, 0.0, 9.0),
-                "cannot use -1 as the number of canary errors",
-            ),
-            (
-                (0.0, f64::NAN, 0.0, 9.0),
-                "cannot use NaN as the number of canary requests",
-            ),
-            (
-                (0.0, 2.0, f64::INFINITY, 9.0),
-                "cannot use inf as the number of stable errors",
-            ),
+            ((3.0, 2.0, 0.0, 9.0), "cannot use 3 errors in 2 requests of canary"),
+            ((0.0, 2.0, 10.0, 9.0), "cannot use 10 errors in 9 requests of stable"),
+            ((1.0, 0.0, 0.0, 9.0), "cannot use 1 errors in 0 requests of canary"),
+            ((-1.0, 2.0, 0.0, 9.0), "cannot use -1 as the number of canary errors"),
+            ((0.0, f64::NAN, 0.0, 9.0), "cannot use NaN as the number of canary requests"),
+            ((0.0, 2.0, f64::INFINITY, 9.0), "cannot use inf as the number of stable errors"),
             ((0.0, 2.0, 0.0, 1e300), "as the number of stable requests"),
         ];
         for ((x, m, y, n), want) in cases {
@@ -202,35 +174,19 @@ mod tests {
     #[test]
     fn rounding_in_the_last_digit_is_not_an_error() {
         let batch = Batch::new(0.1 + 0.2, 0.3, 0.0, 9.0).expect("the same sum in another order");
-        assert_eq!(
-            batch.canary(),
-            Arm {
-                errors: 0.3,
-                requests: 0.3
-            }
-        );
+        assert_eq!(batch.canary(), Arm { errors: 0.3, requests: 0.3 });
     }
 
     #[test]
     fn a_stored_batch_is_checked_like_a_new_one() {
         let stored = r#"{"x":"3","m":"2","y":"0","n":"9"}"#;
         let error = serde_json::from_str::<Batch>(stored).expect_err("more errors than requests");
-        assert!(
-            error.to_string().contains("errors must be among the requests"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("errors must be among the requests"), "{error}");
     }
 
     #[test]
     fn share_needs_requests() {
-        assert_eq!(
-            Arm {
-                errors: 1.0,
-                requests: 4.0
-            }
-            .share(),
-            Some(0.25)
-        );
+        assert_eq!(Arm { errors: 1.0, requests: 4.0 }.share(), Some(0.25));
         assert_eq!(Arm::default().share(), None);
     }
 }

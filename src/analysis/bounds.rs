@@ -7,21 +7,15 @@ use super::{
 };
 
 /// Rungs on which "how many times worse" is told.
-pub const LADDER: [f64; 18] = [
-    0.1, 0.2, 0.5, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0,
-];
+pub const LADDER: [f64; 18] =
+    [0.1, 0.2, 0.5, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0];
 
 /// Canary requests without any error that Safe takes, when stable has no errors either and much more traffic.
 /// `absolute` is that of the level to catch. `None` if no traffic would be enough (`absolute` 0).
 pub fn min_clean_requests(absolute: f64, beta: f64, burst: f64) -> Option<i64> {
     let level = Level::share(absolute);
     fewest_until((1.0 / beta).ln(), |requests| {
-        let clean = Batch {
-            x: 0.0,
-            m: requests as f64,
-            y: 0.0,
-            n: 1.0,
-        };
+        let clean = Batch { x: 0.0, m: requests as f64, y: 0.0, n: 1.0 };
         log_mean(SAFE_GRID.map(|g| log_bet(clean, level, g) / burst))
     })
 }

@@ -74,11 +74,7 @@ impl SequenceConfig {
     /// The same with other levels.
     #[must_use]
     pub const fn between(self, tolerate: Level, catch: Level) -> Self {
-        Self {
-            tolerate,
-            catch,
-            ..self
-        }
+        Self { tolerate, catch, ..self }
     }
 
     /// ln(M/α): the evidence of harm from which a metric says Fail. By Ville's inequality a fair bettor ever gets
@@ -99,11 +95,7 @@ impl SequenceConfig {
         let steps = f64::from(self.steps.max(1));
         let planned = f64::from(self.planned_polls.max(1));
         let of_step = if first_of_step { 0.5 / steps } else { 0.0 };
-        let of_look = if closed <= self.planned_polls {
-            0.5 / planned
-        } else {
-            0.0
-        };
+        let of_look = if closed <= self.planned_polls { 0.5 / planned } else { 0.0 };
         of_step + of_look
     }
 }
@@ -114,10 +106,7 @@ pub fn planned_polls(holds: impl IntoIterator<Item = Duration>, interval: Durati
     if interval == 0 {
         return 0;
     }
-    let polls = holds
-        .into_iter()
-        .map(|hold| hold.as_millis().div_ceil(interval))
-        .sum::<u128>();
+    let polls = holds.into_iter().map(|hold| hold.as_millis().div_ceil(interval)).sum::<u128>();
     i32::try_from(polls).unwrap_or(i32::MAX)
 }
 
@@ -128,9 +117,7 @@ mod tests {
     #[test]
     fn capital_of_a_whole_run_is_one_unit() {
         let config = SequenceConfig::error_rate(1, 4, 40);
-        let spent: f64 = (1..=60)
-            .map(|b| config.new_capital(b, [1, 11, 21, 41].contains(&b)))
-            .sum();
+        let spent: f64 = (1..=60).map(|b| config.new_capital(b, [1, 11, 21, 41].contains(&b))).sum();
         assert!((spent - 1.0).abs() < 1e-12, "{spent}");
     }
 

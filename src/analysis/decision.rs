@@ -75,10 +75,7 @@ impl Judged {
     /// Good enough where proof is not asked for: nothing speaks against the canary.
     fn is_unsuspicious(self) -> bool {
         match self {
-            Self::Sequential {
-                verdict: Verdict::Collecting,
-                log_e_harm,
-            } => log_e_harm < RELAXED_LOG_E_HARM,
+            Self::Sequential { verdict: Verdict::Collecting, log_e_harm } => log_e_harm < RELAXED_LOG_E_HARM,
             Self::Sequential { .. } | Self::Plain(_) => self.is_proved(),
         }
     }
@@ -183,43 +180,13 @@ mod tests {
         let cases: [(&str, &[Judged], f64, StepDecision); 9] = [
             ("a Fail", &[calm, Judged::Plain(Verdict::Fail)], 900.0, Rollback),
             ("too few requests", &[calm], 49.0, Extend),
-            (
-                "suspicion",
-                &[sequential(Verdict::Collecting, 3.0)],
-                900.0,
-                Extend,
-            ),
-            (
-                "an error",
-                &[calm, sequential(Verdict::Error, -1.0)],
-                900.0,
-                Extend,
-            ),
-            (
-                "a plain error",
-                &[calm, Judged::Plain(Verdict::Error)],
-                900.0,
-                Extend,
-            ),
-            (
-                "a plain metric undecided",
-                &[calm, Judged::Plain(Verdict::Collecting)],
-                900.0,
-                Extend,
-            ),
+            ("suspicion", &[sequential(Verdict::Collecting, 3.0)], 900.0, Extend),
+            ("an error", &[calm, sequential(Verdict::Error, -1.0)], 900.0, Extend),
+            ("a plain error", &[calm, Judged::Plain(Verdict::Error)], 900.0, Extend),
+            ("a plain metric undecided", &[calm, Judged::Plain(Verdict::Collecting)], 900.0, Extend),
             ("calm", &[calm, Judged::Plain(Verdict::Pass)], 50.0, Advance),
-            (
-                "no evidence either way",
-                &[sequential(Verdict::Collecting, f64::NEG_INFINITY)],
-                50.0,
-                Advance,
-            ),
-            (
-                "proved with few requests",
-                &[sequential(Verdict::Safe, 0.0)],
-                1.0,
-                Advance,
-            ),
+            ("no evidence either way", &[sequential(Verdict::Collecting, f64::NEG_INFINITY)], 50.0, Advance),
+            ("proved with few requests", &[sequential(Verdict::Safe, 0.0)], 1.0, Advance),
         ];
         for (name, metrics, requests, want) in cases {
             assert_eq!(relaxed(metrics, requests), want, "{name}");

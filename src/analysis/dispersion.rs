@@ -40,9 +40,7 @@ impl Dispersion {
         let live = || pods.iter().filter(|pod| pod.requests > 0.0);
         let errors: f64 = pods.iter().map(|pod| pod.errors).sum();
         let requests: f64 = pods.iter().map(|pod| pod.requests).sum();
-        let others = i32::try_from(live().count())
-            .unwrap_or(i32::MAX)
-            .saturating_sub(1);
+        let others = i32::try_from(live().count()).unwrap_or(i32::MAX).saturating_sub(1);
         if others < 1 || errors.is_nan() || errors <= 0.0 {
             return;
         }
@@ -70,12 +68,9 @@ mod tests {
     fn looks_that_tell_nothing_leave_the_default() {
         let pod = |errors, requests| PodCounts { errors, requests };
         let mut seen = Dispersion::default();
-        for look in [
-            vec![],
-            vec![pod(3.0, 10.0)],
-            vec![pod(3.0, 10.0), pod(0.0, 0.0)],
-            vec![pod(0.0, 9.0); 4],
-        ] {
+        for look in
+            [vec![], vec![pod(3.0, 10.0)], vec![pod(3.0, 10.0), pod(0.0, 0.0)], vec![pod(0.0, 9.0); 4]]
+        {
             seen.observe(&look);
         }
         assert_eq!(seen, Dispersion::default());
@@ -86,12 +81,7 @@ mod tests {
     fn even_errors_bring_the_factor_down_to_one() {
         let mut seen = Dispersion::default();
         for _ in 0..100 {
-            seen.observe(
-                &[PodCounts {
-                    errors: 2.0,
-                    requests: 50.0,
-                }; 4],
-            );
+            seen.observe(&[PodCounts { errors: 2.0, requests: 50.0 }; 4]);
         }
         assert!((seen.burst() - 1.0).abs() < 1e-12);
     }

@@ -28,9 +28,7 @@ impl JsonSchema for Decimal {
 
 /// Reads one number. NaN and +inf are refused: no arithmetic of this module yields them.
 fn parse<E: Error>(text: &str) -> Result<f64, E> {
-    let value: f64 = text
-        .parse()
-        .map_err(|_| E::custom(format_args!("not a decimal number: {text:?}")))?;
+    let value: f64 = text.parse().map_err(|_| E::custom(format_args!("not a decimal number: {text:?}")))?;
     if value.is_nan() || value == f64::INFINITY {
         return Err(E::custom(format_args!("not a value of evidence: {text:?}")));
     }
@@ -66,9 +64,7 @@ pub mod list {
             .map(|text| parse(text))
             .collect::<Result<Vec<f64>, D::Error>>()?;
         let length = values.len();
-        values
-            .try_into()
-            .map_err(|_| D::Error::invalid_length(length, &"one number for each bet"))
+        values.try_into().map_err(|_| D::Error::invalid_length(length, &"one number for each bet"))
     }
 }
 
@@ -86,9 +82,7 @@ pub mod option {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-        Option::<Cow<str>>::deserialize(deserializer)?
-            .map(|text| parse(&text))
-            .transpose()
+        Option::<Cow<str>>::deserialize(deserializer)?.map(|text| parse(&text)).transpose()
     }
 }
 
@@ -114,27 +108,12 @@ mod tests {
     #[test]
     fn refuses_what_evidence_never_holds() {
         let cases = [
-            (
-                r#"{"one":"NaN","two":["0","0"],"perhaps":null}"#,
-                "not a value of evidence",
-            ),
-            (
-                r#"{"one":"inf","two":["0","0"],"perhaps":null}"#,
-                "not a value of evidence",
-            ),
-            (
-                r#"{"one":"x","two":["0","0"],"perhaps":null}"#,
-                "not a decimal number",
-            ),
+            (r#"{"one":"NaN","two":["0","0"],"perhaps":null}"#, "not a value of evidence"),
+            (r#"{"one":"inf","two":["0","0"],"perhaps":null}"#, "not a value of evidence"),
+            (r#"{"one":"x","two":["0","0"],"perhaps":null}"#, "not a decimal number"),
             (r#"{"one":"1","two":["0"],"perhaps":null}"#, "invalid length 1"),
-            (
-                r#"{"one":null,"two":["0","0"],"perhaps":null}"#,
-                "invalid type: null",
-            ),
-            (
-                r#"{"one":1.5,"two":["0","0"],"perhaps":null}"#,
-                "invalid type: floating point",
-            ),
+            (r#"{"one":null,"two":["0","0"],"perhaps":null}"#, "invalid type: null"),
+            (r#"{"one":1.5,"two":["0","0"],"perhaps":null}"#, "invalid type: floating point"),
         ];
         for (json, want) in cases {
             let error = read(json).expect_err(json);
@@ -144,16 +123,9 @@ mod tests {
 
     #[test]
     fn minus_infinity_is_written_as_a_word() {
-        let holder = Holder {
-            one: f64::NEG_INFINITY,
-            two: [0.1, -2.0],
-            perhaps: Some(1.0 / 3.0),
-        };
+        let holder = Holder { one: f64::NEG_INFINITY, two: [0.1, -2.0], perhaps: Some(1.0 / 3.0) };
         let json = serde_json::to_string(&holder).expect("plain data");
-        assert_eq!(
-            json,
-            r#"{"one":"-inf","two":["0.1","-2"],"perhaps":"0.3333333333333333"}"#
-        );
+        assert_eq!(json, r#"{"one":"-inf","two":["0.1","-2"],"perhaps":"0.3333333333333333"}"#);
     }
 
     proptest! {

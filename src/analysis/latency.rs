@@ -65,24 +65,14 @@ mod tests {
 
     #[test]
     fn order_of_buckets_does_not_matter() {
-        assert_eq!(
-            slow_count(&BUCKETS, 0.7),
-            Some(SlowCount {
-                le: 0.5,
-                slow: 50.0,
-                total: 1000.0
-            })
-        );
+        assert_eq!(slow_count(&BUCKETS, 0.7), Some(SlowCount { le: 0.5, slow: 50.0, total: 1000.0 }));
     }
 
     #[test]
     fn picks_the_bound_nearest_a_quantile() {
         assert_eq!(bound_near_quantile(&BUCKETS, 0.95), Some(0.5));
         assert_eq!(bound_near_quantile(&BUCKETS, 0.99), Some(1.0));
-        assert_eq!(
-            bound_near_quantile(&[(0.5, 0.0), (f64::INFINITY, 0.0)], 0.95),
-            None
-        );
+        assert_eq!(bound_near_quantile(&[(0.5, 0.0), (f64::INFINITY, 0.0)], 0.95), None);
         assert_eq!(bound_near_quantile(&[(f64::INFINITY, 9.0)], 0.95), None);
     }
 }

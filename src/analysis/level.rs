@@ -28,25 +28,13 @@ pub struct Level {
 
 impl Level {
     /// Errors of the canary that are not punished, by default.
-    pub const ERROR_RATE_TOLERATE: Self = Self {
-        ratio: 1.25,
-        absolute: 0.0001,
-    };
+    pub const ERROR_RATE_TOLERATE: Self = Self { ratio: 1.25, absolute: 0.0001 };
     /// Errors of the canary that must not pass unnoticed, by default.
-    pub const ERROR_RATE_CATCH: Self = Self {
-        ratio: 2.0,
-        absolute: 0.01,
-    };
+    pub const ERROR_RATE_CATCH: Self = Self { ratio: 2.0, absolute: 0.01 };
     /// Slow requests of the canary that are not punished, by default.
-    pub const LATENCY_TOLERATE: Self = Self {
-        ratio: 1.25,
-        absolute: 0.005,
-    };
+    pub const LATENCY_TOLERATE: Self = Self { ratio: 1.25, absolute: 0.005 };
     /// Slow requests of the canary that must not pass unnoticed, by default.
-    pub const LATENCY_CATCH: Self = Self {
-        ratio: 2.0,
-        absolute: 0.02,
-    };
+    pub const LATENCY_CATCH: Self = Self { ratio: 2.0, absolute: 0.02 };
 
     /// A share by itself, whatever stable does.
     pub const fn share(absolute: f64) -> Self {
@@ -114,25 +102,15 @@ mod tests {
     #[test]
     fn nothing_is_won_without_traffic_on_both_arms() {
         for g in HARM_GRID.into_iter().chain(SAFE_GRID) {
-            for lone in [
-                batch(3.0, 7.0, 0.0, 0.0),
-                batch(0.0, 0.0, 9.0, 1000.0),
-                Batch::default(),
-            ] {
-                assert_eq!(
-                    log_bet(lone, Level::ERROR_RATE_CATCH, g).to_bits(),
-                    0.0_f64.to_bits()
-                );
+            for lone in [batch(3.0, 7.0, 0.0, 0.0), batch(0.0, 0.0, 9.0, 1000.0), Batch::default()] {
+                assert_eq!(log_bet(lone, Level::ERROR_RATE_CATCH, g).to_bits(), 0.0_f64.to_bits());
             }
         }
     }
 
     #[test]
     fn the_bet_on_no_error_dies_of_the_first() {
-        assert_eq!(
-            log_bet(batch(1.0, 9.0, 0.0, 9.0), Level::ERROR_RATE_CATCH, 0.0),
-            f64::NEG_INFINITY
-        );
+        assert_eq!(log_bet(batch(1.0, 9.0, 0.0, 9.0), Level::ERROR_RATE_CATCH, 0.0), f64::NEG_INFINITY);
     }
 
     #[test]

@@ -48,12 +48,7 @@ pub fn preflight(rate: f64, steps: &[PlannedStep], goal: ProofGoal) -> Vec<StepE
                 Duration::try_from_secs_f64(requests as f64 / canary_rate.max(0.0)).ok()
             });
             let provable = time.is_some_and(|time| time <= step.max_hold);
-            StepEstimate {
-                weight: step.weight,
-                requests,
-                time,
-                provable,
-            }
+            StepEstimate { weight: step.weight, requests, time, provable }
         })
         .collect()
 }
@@ -62,59 +57,28 @@ pub fn preflight(rate: f64, steps: &[PlannedStep], goal: ProofGoal) -> Vec<StepE
 mod tests {
     use super::*;
 
-    const GOAL: ProofGoal = ProofGoal {
-        absolute: 0.01,
-        beta: 0.05,
-        burst: 2.0,
-    };
+    const GOAL: ProofGoal = ProofGoal { absolute: 0.01, beta: 0.05, burst: 2.0 };
 
     fn step(weight: i32) -> PlannedStep {
-        PlannedStep {
-            weight,
-            max_hold: Duration::from_mins(15),
-        }
+        PlannedStep { weight, max_hold: Duration::from_mins(15) }
     }
 
     #[test]
     fn without_traffic_nothing_can_be_proved() {
         for (rate, weight) in [(0.0, 50), (-1.0, 50), (f64::NAN, 50), (10.0, 0)] {
             let estimate = preflight(rate, &[step(weight)], GOAL)[0];
-            assert_eq!(
-                (estimate.time, estimate.provable),
-                (None, false),
-                "{rate} {weight}"
-            );
+            assert_eq!((estimate.time, estimate.provable), (None, false), "{rate} {weight}");
         }
-        assert_eq!(
-            preflight(
-                10.0,
-                &[step(50)],
-                ProofGoal {
-                    absolute: 0.0,
-                    ..GOAL
-                }
-            )[0]
-            .requests,
-            None
-        );
+        assert_eq!(preflight(10.0, &[step(50)], ProofGoal { absolute: 0.0, ..GOAL })[0].requests, None);
     }
 
     #[test]
     fn tells_which_steps_can_be_proved_in_their_time() {
         let seen: Vec<_> = preflight(2.0, &[step(5), step(20), step(50), step(100)], GOAL)
             .into_iter()
-            .map(|estimate| {
-                (
-                    estimate.requests,
-                    estimate.time.map(|time| time.as_secs()),
-                    estimate.provable,
-                )
-            })
+            .map(|estimate| (estimate.requests, estimate.time.map(|time| time.as_secs()), estimate.provable))
             .collect();
         let want = [(7240, false), (1810, false), (724, true), (362, true)];
-        assert_eq!(
-            seen,
-            want.map(|(seconds, provable)| (Some(724), Some(seconds), provable))
-        );
+        assert_eq!(seen, want.map(|(seconds, provable)| (Some(724), Some(seconds), provable)));
     }
 }

@@ -35,21 +35,14 @@ impl Fault<'_> {
             Self::SlowerThan(bound) => format!("slower than {bound}"),
         };
         let requests = plural(arm.requests, "canary request");
-        format!(
-            "{} of {} {requests} {what}",
-            count(arm.errors),
-            count(arm.requests)
-        )
+        format!("{} of {} {requests} {what}", count(arm.errors), count(arm.requests))
     }
 }
 
 /// "24 of 2,400 (1.0%)".
 fn of(arm: Arm) -> String {
     let counts = format!("{} of {}", count(arm.errors), count(arm.requests));
-    arm.share().map_or_else(
-        || counts.clone(),
-        |share| format!("{counts} ({})", percent(share)),
-    )
+    arm.share().map_or_else(|| counts.clone(), |share| format!("{counts} ({})", percent(share)))
 }
 
 /// The odds that a rollback stands on.
@@ -84,16 +77,9 @@ pub fn failed(fault: Fault<'_>, canary: Arm, stable: Arm, bounds: RatioBounds, e
         .map(|(canary, stable)| format!("about {}", times(canary / stable)));
     let surely = bounds.at_least.map(|rung| format!("surely over {}", times(rung)));
     let ratio: Vec<String> = about.into_iter().chain(surely).collect();
-    let ratio = if ratio.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", ratio.join(", "))
-    };
+    let ratio = if ratio.is_empty() { String::new() } else { format!(": {}", ratio.join(", ")) };
     let canary = fault.done("canary", canary);
-    format!(
-        "{canary}, {stable_counts} in the same minutes{ratio}. {}",
-        evidence.told()
-    )
+    format!("{canary}, {stable_counts} in the same minutes{ratio}. {}", evidence.told())
 }
 
 /// Where a level that stands by itself comes from.
@@ -120,11 +106,7 @@ pub fn failed_above(
         LevelOrigin::Max => "set as max",
     };
     let canary = fault.done("canary", canary);
-    format!(
-        "{canary}, surely over the {} {origin}. {}",
-        percent(tolerated),
-        evidence.told()
-    )
+    format!("{canary}, surely over the {} {origin}. {}", percent(tolerated), evidence.told())
 }
 
 /// Waiting for proof. `requests` is how many more are needed, `rate` the canary's requests per second.
@@ -144,11 +126,7 @@ pub fn waiting(
             let time = rate
                 .and_then(|rate| Duration::try_from_secs_f64(requests as f64 / rate.max(0.0)).ok())
                 .map_or_else(String::new, |time| format!(", about {}", seconds(time)));
-            format!(
-                "about {} more needed to rule out {}{time}",
-                more(requests),
-                level_text(catch)
-            )
+            format!("about {} more needed to rule out {}{time}", more(requests), level_text(catch))
         }
     };
     format!("Waiting at {weight}%: {so_far}; {needed}.")
@@ -160,11 +138,7 @@ pub fn safe(weight: i32, fault: Fault<'_>, canary: Arm, stable: Option<Arm>, cat
         Fault::Failed => format!(", stable {}", of(stable)),
         Fault::SlowerThan(_) => format!(", stable in {}", of(stable)),
     });
-    format!(
-        "Safe at {weight}%: {}{stable}; {} ruled out.",
-        fault.done("canary", canary),
-        level_text(catch)
-    )
+    format!("Safe at {weight}%: {}{stable}; {} ruled out.", fault.done("canary", canary), level_text(catch))
 }
 
 /// No request reached the canary in this step.
@@ -180,9 +154,7 @@ pub fn metric_error(weight: i32, cause: &str, looks: i32) -> String {
 
 /// Holding because stable itself is sick. Shares from 0 to 1.
 pub fn stable_sick(weight: i32, stable: f64, before: f64, canary: Option<f64>) -> String {
-    let canary = canary.map_or_else(String::new, |share| {
-        format!(" Canary {}: not blamed.", percent(share))
-    });
+    let canary = canary.map_or_else(String::new, |share| format!(" Canary {}: not blamed.", percent(share)));
     format!(
         "Holding at {weight}%: stable itself fails {} ({} before).{canary}",
         percent(stable),
@@ -197,20 +169,13 @@ pub fn threshold(weight: i32, name: &str, value: Option<f64>, bounds: &Bounds, b
         return format!("Waiting at {weight}%: {name} has no value yet.");
     };
     let (shown, failures) = (number(value, 4), bounds.failures.max(1));
-    let broken = match (
-        bounds.min.filter(|min| value < *min),
-        bounds.max.filter(|max| value > *max),
-    ) {
+    let broken = match (bounds.min.filter(|min| value < *min), bounds.max.filter(|max| value > *max)) {
         (Some(min), _) => format!("below {}", number(min, 4)),
         (None, Some(max)) => format!("above {}", number(max, 4)),
         (None, None) => return format!("Pass at {weight}%: {name} is {shown}{}.", within(bounds)),
     };
     if bad >= failures {
-        let row = if bad > 1 {
-            format!(", {bad} looks in a row")
-        } else {
-            String::new()
-        };
+        let row = if bad > 1 { format!(", {bad} looks in a row") } else { String::new() };
         format!("{name} is {shown}, {broken}{row}.")
     } else {
         format!("Waiting at {weight}%: {name} is {shown}, {broken}; {bad} bad of {failures} looks in a row.")
@@ -234,25 +199,15 @@ pub fn preflight(rate: f64, step: &StepEstimate, max_hold: Duration) -> String {
             "Step {weight}%: no traffic can prove it, its level to catch adds nothing to stable's."
         );
     };
-    let needed = format!(
-        "proof takes {} canary requests without an error",
-        count(requests as f64)
-    );
+    let needed = format!("proof takes {} canary requests without an error", count(requests as f64));
     match step.time {
         None => format!("Step {weight}%: {needed}, and there is no traffic."),
         Some(time) => {
-            let time = format!(
-                "at least {} at {} requests/s in all",
-                seconds(time),
-                number(rate, 1)
-            );
+            let time = format!("at least {} at {} requests/s in all", seconds(time), number(rate, 1));
             if step.provable {
                 format!("Step {weight}%: {needed}, {time}.")
             } else {
-                format!(
-                    "Step {weight}%: {needed}, {time}: longer than its maxHold of {}.",
-                    seconds(max_hold)
-                )
+                format!("Step {weight}%: {needed}, {time}: longer than its maxHold of {}.", seconds(max_hold))
             }
         }
     }

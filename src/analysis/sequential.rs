@@ -54,12 +54,7 @@ impl Default for Sequence {
 impl Sequence {
     /// The evidence before the first look.
     pub const fn new() -> Self {
-        const NOTHING: Batch = Batch {
-            x: 0.0,
-            m: 0.0,
-            y: 0.0,
-            n: 0.0,
-        };
+        const NOTHING: Batch = Batch { x: 0.0, m: 0.0, y: 0.0, n: 0.0 };
         Self {
             harm: [f64::NEG_INFINITY; HARM_GRID.len()],
             safe: [0.0; SAFE_GRID.len()],
@@ -155,10 +150,7 @@ impl Sequence {
         fewest_until(config.safe_threshold(), |requests| {
             let mut fortunes = self.safe;
             if requests > 0 {
-                fortunes
-                    .iter_mut()
-                    .zip(gains)
-                    .for_each(|(fortune, gain)| *fortune += requests as f64 * gain);
+                fortunes.iter_mut().zip(gains).for_each(|(fortune, gain)| *fortune += requests as f64 * gain);
             }
             log_mean(fortunes)
         })

@@ -24,11 +24,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            min: None,
-            max: None,
-            failures: 1,
-        }
+        Self { min: None, max: None, failures: 1 }
     }
 }
 
@@ -65,11 +61,7 @@ impl ThresholdState {
         if !value.is_finite() {
             return Err(NotFinite { value });
         }
-        self.bad = if bounds.allow(value) {
-            0
-        } else {
-            self.bad.saturating_add(1)
-        };
+        self.bad = if bounds.allow(value) { 0 } else { self.bad.saturating_add(1) };
         self.last = Some(value);
         Ok(self.verdict(bounds))
     }
@@ -92,29 +84,16 @@ impl ThresholdState {
 mod tests {
     use super::*;
 
-    const THREE: Bounds = Bounds {
-        min: Some(1.0),
-        max: Some(500.0),
-        failures: 3,
-    };
+    const THREE: Bounds = Bounds { min: Some(1.0), max: Some(500.0), failures: 3 };
 
     #[test]
     fn values_that_say_nothing_count_neither_way() {
-        let mut state = ThresholdState {
-            bad: 2,
-            last: Some(612.0),
-        };
+        let mut state = ThresholdState { bad: 2, last: Some(612.0) };
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let error = state.update(value, &THREE).expect_err("not finite");
             assert!(error.to_string().starts_with("cannot judge"), "{error}");
         }
-        assert_eq!(
-            state,
-            ThresholdState {
-                bad: 2,
-                last: Some(612.0)
-            }
-        );
+        assert_eq!(state, ThresholdState { bad: 2, last: Some(612.0) });
     }
 
     #[test]
@@ -139,29 +118,17 @@ mod tests {
 
     #[test]
     fn by_default_the_first_bad_look_fails() {
-        let bounds = Bounds {
-            max: Some(0.0),
-            ..Bounds::default()
-        };
+        let bounds = Bounds { max: Some(0.0), ..Bounds::default() };
         assert_eq!(ThresholdState::default().update(0.1, &bounds), Ok(Verdict::Fail));
         assert_eq!(ThresholdState::default().update(-9.0, &bounds), Ok(Verdict::Pass));
     }
 
     #[test]
     fn survives_storage() {
-        for state in [
-            ThresholdState::default(),
-            ThresholdState {
-                bad: 1,
-                last: Some(0.1 + 0.2),
-            },
-        ] {
+        for state in [ThresholdState::default(), ThresholdState { bad: 1, last: Some(0.1 + 0.2) }] {
             let stored = serde_json::to_string(&state).expect("plain data");
             assert!(!stored.contains("null"), "{stored}");
-            assert_eq!(
-                serde_json::from_str::<ThresholdState>(&stored).expect("as written"),
-                state
-            );
+            assert_eq!(serde_json::from_str::<ThresholdState>(&stored).expect("as written"), state);
         }
     }
 }

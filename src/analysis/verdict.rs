@@ -46,19 +46,10 @@ mod tests {
 
     #[test]
     fn is_stored_under_the_name_it_is_shown_by() {
-        for verdict in [
-            Verdict::Fail,
-            Verdict::Safe,
-            Verdict::Pass,
-            Verdict::Collecting,
-            Verdict::Error,
-        ] {
+        for verdict in [Verdict::Fail, Verdict::Safe, Verdict::Pass, Verdict::Collecting, Verdict::Error] {
             let stored = serde_json::to_value(verdict).expect("a string");
             assert_eq!(stored, verdict.to_string());
-            assert_eq!(
-                serde_json::from_value::<Verdict>(stored).expect("its own name"),
-                verdict
-            );
+            assert_eq!(serde_json::from_value::<Verdict>(stored).expect("its own name"), verdict);
         }
     }
 }

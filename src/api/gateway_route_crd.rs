@@ -40,10 +40,8 @@ pub fn aws_gateway_route_crd() -> Result<Value, GatewayRouteCrdError> {
 /// The superset: a CustomResourceDefinition `gatewayroutes.appmesh.k8s.aws`, ready to install.
 pub fn gateway_route_crd() -> Result<Value, GatewayRouteCrdError> {
     let mut crd = aws_gateway_route_crd()?;
-    object(&mut crd, "/metadata/annotations")?.insert(
-        "tidegate.dev/superset-of".into(),
-        json!("aws-app-mesh-controller-for-k8s v1.13.3"),
-    );
+    object(&mut crd, "/metadata/annotations")?
+        .insert("tidegate.dev/superset-of".into(), json!("aws-app-mesh-controller-for-k8s v1.13.3"));
 
     let condition = format!("{SCHEMA}/properties/status/properties/conditions/items/properties");
     object(&mut crd, &condition)?.insert(
@@ -116,10 +114,7 @@ fn extend_block(block: &mut Value) -> Result<(), GatewayRouteCrdError> {
         "weightedTargets".into(),
         weighted_targets("The services that share the traffic, each by its weight. At most 10."),
     );
-    action.insert(
-        "targets".into(),
-        weighted_targets("The dialect's other name of weightedTargets."),
-    );
+    action.insert("targets".into(), weighted_targets("The dialect's other name of weightedTargets."));
 
     let properties = object(block, "/properties")?;
     properties.insert("retryPolicy".into(), retry_policy());
@@ -283,13 +278,9 @@ fn object<'a>(
     value: &'a mut Value,
     pointer: &str,
 ) -> Result<&'a mut Map<String, Value>, GatewayRouteCrdError> {
-    pointed(value, pointer)?
-        .as_object_mut()
-        .ok_or_else(|| missing(pointer))
+    pointed(value, pointer)?.as_object_mut().ok_or_else(|| missing(pointer))
 }
 
 fn missing(pointer: &str) -> GatewayRouteCrdError {
-    GatewayRouteCrdError::Missing {
-        pointer: pointer.to_owned(),
-    }
+    GatewayRouteCrdError::Missing { pointer: pointer.to_owned() }
 }

@@ -51,14 +51,8 @@ mod tests {
 
     #[test]
     fn one_fixed_spelling() {
-        let stamp = Stamp {
-            uid: "u".into(),
-            epoch: 3,
-            run: 2,
-            step: 1,
-            aborted: false,
-            added: vec!["v3".into()],
-        };
+        let stamp =
+            Stamp { uid: "u".into(), epoch: 3, run: 2, step: 1, aborted: false, added: vec!["v3".into()] };
         let text = r#"{"uid":"u","epoch":3,"run":2,"step":1,"aborted":false,"added":["v3"]}"#;
         assert_eq!(stamp.spelled(), text);
         assert_eq!(Stamp::parse(text), Some(stamp));

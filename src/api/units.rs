@@ -52,11 +52,7 @@ impl TryFrom<i32> for Weight {
     type Error = UnitError;
 
     fn try_from(percent: i32) -> Result<Self, Self::Error> {
-        if (0..=100).contains(&percent) {
-            Ok(Self(percent))
-        } else {
-            Err(UnitError::Weight(percent))
-        }
+        if (0..=100).contains(&percent) { Ok(Self(percent)) } else { Err(UnitError::Weight(percent)) }
     }
 }
 
@@ -92,10 +88,7 @@ impl Duration {
     /// A duration of whole milliseconds, spelled as shortly as possible; a finer rest is cut off.
     pub fn of(span: time::Duration) -> Self {
         let span = time::Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
-        Self {
-            spelled: spell(span),
-            span,
-        }
+        Self { spelled: spell(span), span }
     }
 }
 
@@ -106,16 +99,8 @@ pub fn spell(span: time::Duration) -> String {
         return format!("{}ms", span.as_millis());
     }
     let seconds = span.as_secs();
-    let parts = [
-        (seconds / 3600, 'h'),
-        (seconds / 60 % 60, 'm'),
-        (seconds % 60, 's'),
-    ];
-    let text: String = parts
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, unit)| format!("{n}{unit}"))
-        .collect();
+    let parts = [(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
+    let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
@@ -129,14 +114,7 @@ impl FromStr for Duration {
             return Err(error());
         }
         let span: time::Duration = text.parse::<kube::core::Duration>().map_err(|_| error())?.into();
-        if span.is_zero() {
-            Err(error())
-        } else {
-            Ok(Self {
-                spelled: text.to_owned(),
-                span,
-            })
-        }
+        if span.is_zero() { Err(error()) } else { Ok(Self { spelled: text.to_owned(), span }) }
     }
 }
 
@@ -195,13 +173,8 @@ impl FromStr for Percent {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || UnitError::Percent(text.to_owned());
         let number = text.strip_suffix('%').ok_or_else(error)?;
-        let percent = decimal(number)
-            .filter(|p| (0.0..=100.0).contains(p))
-            .ok_or_else(error)?;
-        Ok(Self {
-            spelled: text.to_owned(),
-            share: percent / 100.0,
-        })
+        let percent = decimal(number).filter(|p| (0.0..=100.0).contains(p)).ok_or_else(error)?;
+        Ok(Self { spelled: text.to_owned(), share: percent / 100.0 })
     }
 }
 
@@ -261,15 +234,8 @@ impl FromStr for Decimal {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let magnitude = text.strip_prefix('-').unwrap_or(text);
         let value = decimal(magnitude).ok_or_else(|| UnitError::Decimal(text.to_owned()))?;
-        let signed = if magnitude.len() < text.len() {
-            -value
-        } else {
-            value
-        };
-        Ok(Self {
-            spelled: text.to_owned(),
-            value: signed,
-        })
+        let signed = if magnitude.len() < text.len() { -value } else { value };
+        Ok(Self { spelled: text.to_owned(), value: signed })
     }
 }
 
@@ -310,14 +276,8 @@ impl JsonSchema for Decimal {
 
 /// Digits with at most one point between them: no exponent, sign, `inf` or `nan`.
 fn decimal(text: &str) -> Option<f64> {
-    let plain = text
-        .split('.')
-        .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
-    if plain && text.matches('.').count() <= 1 {
-        text.parse().ok()
-    } else {
-        None
-    }
+    let plain = text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if plain && text.matches('.').count() <= 1 { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]

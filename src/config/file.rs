@@ -138,10 +138,8 @@ pub(super) struct BearerEntry {
 
 /// Parses a text. An empty one is an empty configuration.
 pub(super) fn parse(text: &str) -> Result<ConfigFile, Problem> {
-    let blank = text
-        .lines()
-        .map(str::trim)
-        .all(|line| line.is_empty() || line.starts_with('#') || line == "---");
+    let blank =
+        text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---");
     if blank {
         return Ok(ConfigFile::default());
     }
@@ -161,25 +159,15 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Problem> {
 /// A path without the wrappers that remember lines; they add a `value` of their own.
 fn key_of(path: Option<String>) -> String {
     let path = path.unwrap_or_default();
-    let keys: Vec<&str> = path
-        .split('.')
-        .filter(|key| !matches!(*key, "value" | "?" | ""))
-        .collect();
-    if keys.is_empty() {
-        "the file".to_owned()
-    } else {
-        keys.join(".")
-    }
+    let keys: Vec<&str> = path.split('.').filter(|key| !matches!(*key, "value" | "?" | "")).collect();
+    if keys.is_empty() { "the file".to_owned() } else { keys.join(".") }
 }
 
 /// What is wrong and what to do, without the parser's snippet: the line is told anyhow.
 fn explain(error: &serde_saphyr::Error) -> String {
     match error.without_snippet() {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            format!(
-                "there is no key {field:?} here; the keys are {}",
-                expected.join(", ")
-            )
+            format!("there is no key {field:?} here; the keys are {}", expected.join(", "))
         }
         serde_saphyr::Error::SerdeMissingField { field, .. } => {
             format!("the key {field:?} is missing; add it")
@@ -188,12 +176,9 @@ fn explain(error: &serde_saphyr::Error) -> String {
             let key = key.as_deref().unwrap_or("a key");
             format!("{key:?} is given twice; remove one")
         }
-        serde_saphyr::Error::SerdeUnknownVariant {
-            variant, expected, ..
-        } => format!(
-            "{variant:?} is not known; it must be one of {}",
-            expected.join(", ")
-        ),
+        serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. } => {
+            format!("{variant:?} is not known; it must be one of {}", expected.join(", "))
+        }
         serde_saphyr::Error::Unexpected { expected, .. } => match *expected {
             "mapping start" => "there must be keys with values here; write them as key: value".to_owned(),
             "sequence start" => "there must be a list here; write it as [a, b]".to_owned(),

@@ -53,10 +53,7 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            level: "info".to_owned(),
-        }
+        Self { format: LogFormat::Text, level: "info".to_owned() }
     }
 }
 
@@ -108,14 +105,12 @@ impl Config {
 
     /// Parses and resolves a text; `file` is what errors call it.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        file::parse(text)
-            .and_then(resolve)
-            .map_err(|Problem { place, problem }| ConfigError::Invalid {
-                file: file.to_owned(),
-                line: place.line,
-                key: place.key,
-                problem,
-            })
+        file::parse(text).and_then(resolve).map_err(|Problem { place, problem }| ConfigError::Invalid {
+            file: file.to_owned(),
+            line: place.line,
+            key: place.key,
+            problem,
+        })
     }
 }
 
@@ -128,13 +123,7 @@ struct Problem {
 
 impl Problem {
     fn new(line: u64, key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            place: Place {
-                line,
-                key: key.into(),
-            },
-            problem: problem.into(),
-        }
+        Self { place: Place { line, key: key.into() }, problem: problem.into() }
     }
 }
 
@@ -147,10 +136,7 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
             return Err(Problem::new(
                 namespace.referenced.line(),
                 format!("namespaces[{index}]"),
-                format!(
-                    "{:?} is not a namespace; it must be a DNS label like \"shop\"",
-                    namespace.value
-                ),
+                format!("{:?} is not a namespace; it must be a DNS label like \"shop\"", namespace.value),
             ));
         }
         namespaces.push(namespace.value);
@@ -171,39 +157,23 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
     let level = match file.log.level {
         None => default.log.level,
         Some(level) => {
-            level
-                .value
-                .parse::<tracing_subscriber::filter::EnvFilter>()
-                .map_err(|_| {
-                    Problem::new(
-                        level.referenced.line(),
-                        "log.level",
-                        format!(
-                            "{:?} is not a log filter; it must be like info or info,kube=debug",
-                            level.value
-                        ),
-                    )
-                })?;
+            level.value.parse::<tracing_subscriber::filter::EnvFilter>().map_err(|_| {
+                Problem::new(
+                    level.referenced.line(),
+                    "log.level",
+                    format!("{:?} is not a log filter; it must be like info or info,kube=debug", level.value),
+                )
+            })?;
             level.value
         }
     };
-    Ok(Config {
-        providers,
-        namespaces,
-        listen,
-        log: LogConfig {
-            format: file.log.format,
-            level,
-        },
-    })
+    Ok(Config { providers, namespaces, listen, log: LogConfig { format: file.log.format, level } })
 }
 
 /// Lower-case letters, digits and inner hyphens, at most 63: what Kubernetes calls a DNS label.
 fn is_dns_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-')
 }

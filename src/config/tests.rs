@@ -41,10 +41,7 @@ log: {format: json, level: 'info,kube=debug'}
     };
     assert_eq!(prometheus.scrape_interval, Duration::from_secs(30));
     assert_eq!(prometheus.http.timeout, Duration::from_secs(3));
-    assert_eq!(
-        prometheus.http.tls.as_ref().unwrap().identity,
-        Some(("/c.pem".into(), "/k.pem".into()))
-    );
+    assert_eq!(prometheus.http.tls.as_ref().unwrap().identity, Some(("/c.pem".into(), "/k.pem".into())));
     let ProviderConfig::Envoy(envoy) = &config.providers.entries["gateways"] else {
         panic!("not envoys");
     };
@@ -57,18 +54,11 @@ fn the_default_provider_follows_by_itself() {
     let one = "{prometheus: {url: 'http://p'}}";
     let cases = [
         (format!("providers: {{only: {one}}}"), Some("only")),
-        (
-            format!("providers: {{default: {one}, other: {one}}}"),
-            Some("default"),
-        ),
+        (format!("providers: {{default: {one}, other: {one}}}"), Some("default")),
         (format!("providers: {{a: {one}, b: {one}}}"), None),
     ];
     for (text, default) in cases {
-        assert_eq!(
-            Config::parse(&text, "f").unwrap().providers.default.as_deref(),
-            default,
-            "{text}"
-        );
+        assert_eq!(Config::parse(&text, "f").unwrap().providers.default.as_deref(), default, "{text}");
     }
 }
 
@@ -84,10 +74,7 @@ const REFUSED: &[(&str, &str)] = &[
         "provider: {}\n",
         "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, listen, log",
     ),
-    (
-        "listen: a\nlisten: b\n",
-        "tidegate.yaml:2: the file: \"listen\" is given twice; remove one",
-    ),
+    ("listen: a\nlisten: b\n", "tidegate.yaml:2: the file: \"listen\" is given twice; remove one"),
     (
         "providers:\n  default:\n    prometheus:\n      url: http://p\n      scrapInterval: 15s\n",
         "tidegate.yaml:5: providers.default.prometheus.scrapInterval: there is no key \"scrapInterval\" here; the keys are url, scrapeInterval, timeout, tls, auth",
@@ -180,27 +167,17 @@ const REFUSED: &[(&str, &str)] = &[
         "log:\n  level: '=='\n",
         "tidegate.yaml:2: log.level: \"==\" is not a log filter; it must be like info or info,kube=debug",
     ),
-    (
-        "namespaces: shop\n",
-        "tidegate.yaml:1: namespaces: there must be a list here; write it as [a, b]",
-    ),
+    ("namespaces: shop\n", "tidegate.yaml:1: namespaces: there must be a list here; write it as [a, b]"),
     (
         "providers: [\n",
         "tidegate.yaml:1: providers: there must be keys with values here; write them as key: value",
     ),
-    (
-        "- a\n",
-        "tidegate.yaml:1: the file: there must be keys with values here; write them as key: value",
-    ),
+    ("- a\n", "tidegate.yaml:1: the file: there must be keys with values here; write them as key: value"),
 ];
 
 #[test]
 fn no_refusal_repeats_a_password() {
-    for url in [
-        "http://me:hunter2@p",
-        "ftp://me:hunter2@p",
-        "http://me:hunter2@:x",
-    ] {
+    for url in ["http://me:hunter2@p", "ftp://me:hunter2@p", "http://me:hunter2@:x"] {
         let text = format!("providers:\n  p:\n    prometheus:\n      url: '{url}'\n");
         assert!(!refusal(&text).contains("hunter2"), "{url}");
     }
@@ -209,8 +186,5 @@ fn no_refusal_repeats_a_password() {
 #[test]
 fn a_missing_file_is_named() {
     let error = Config::load(Path::new("/nowhere/tidegate.yaml")).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cannot read the configuration /nowhere/tidegate.yaml"
-    );
+    assert_eq!(error.to_string(), "cannot read the configuration /nowhere/tidegate.yaml");
 }

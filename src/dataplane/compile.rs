@@ -98,27 +98,14 @@ pub fn compile<'a>(gateway: &GatewayRef, objects: impl IntoIterator<Item = &'a V
     let mut routes = Vec::new();
     let mut rejected = Vec::new();
     for object in objects.into_iter().filter(|object| gateway.takes(object)) {
-        let text = |pointer| {
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
         match route(&name, &namespace, object) {
             Ok(route) => routes.push(route),
-            Err(reason) => rejected.push(Rejected {
-                name,
-                namespace,
-                reason,
-            }),
+            Err(reason) => rejected.push(Rejected { name, namespace, reason }),
         }
     }
-    Compiled {
-        table: Table::new(routes),
-        rejected,
-    }
+    Compiled { table: Table::new(routes), rejected }
 }
 
 impl GatewayRef {
@@ -165,19 +152,11 @@ fn route(name: &str, namespace: &str, object: &Value) -> Result<Route, Reason> {
 /// The one route block, whether it is in the flat shape, and where it stands.
 fn block(spec: &Value) -> Result<(Protocol, bool, String, &Value), Reason> {
     let mut found = Vec::new();
-    for (parent, prefix, aws) in [
-        (Some(spec), "", true),
-        (spec.get("routeSpec"), "routeSpec.", false),
-    ] {
-        for (key, protocol) in [
-            ("httpRoute", Protocol::Http),
-            ("http2Route", Protocol::Http2),
-            ("grpcRoute", Protocol::Grpc),
-        ] {
-            if let Some(value) = parent
-                .and_then(|parent| parent.get(key))
-                .filter(|value| !value.is_null())
-            {
+    for (parent, prefix, aws) in [(Some(spec), "", true), (spec.get("routeSpec"), "routeSpec.", false)] {
+        for (key, protocol) in
+            [("httpRoute", Protocol::Http), ("http2Route", Protocol::Http2), ("grpcRoute", Protocol::Grpc)]
+        {
+            if let Some(value) = parent.and_then(|parent| parent.get(key)).filter(|value| !value.is_null()) {
                 found.push((protocol, aws, format!("{prefix}{key}"), value));
             }
         }
@@ -185,9 +164,7 @@ fn block(spec: &Value) -> Result<(Protocol, bool, String, &Value), Reason> {
     match found.pop() {
         None => Err(Reason::Missing("one of httpRoute, http2Route and grpcRoute")),
         Some(block) if found.is_empty() => Ok(block),
-        Some(_) => Err(Reason::Conflict(
-            "httpRoute, http2Route and grpcRoute exclude each other",
-        )),
+        Some(_) => Err(Reason::Conflict("httpRoute, http2Route and grpcRoute exclude each other")),
     }
 }
 
@@ -198,31 +175,21 @@ fn priority(spec: &Value) -> Result<u16, Reason> {
         (Some(value), None) | (None, Some(value)) => value,
         (Some(_), Some(_)) => return Err(Reason::Conflict("the priority is given twice")),
     };
-    let number = value
-        .as_u64()
-        .filter(|number| *number <= 1000)
-        .ok_or(Reason::Priority)?;
+    let number = value.as_u64().filter(|number| *number <= 1000).ok_or(Reason::Priority)?;
     u16::try_from(number).map_err(|_| Reason::Priority)
 }
 
 fn matcher(raw: Matcher, protocol: Protocol) -> Result<Match, Reason> {
     let grpc = protocol == Protocol::Grpc;
     if grpc && (raw.prefix.is_some() || raw.path.is_some() || raw.method.is_some()) {
-        return Err(Reason::Conflict(
-            "a grpcRoute matches serviceName, hostname and metadata",
-        ));
+        return Err(Reason::Conflict("a grpcRoute matches serviceName, hostname and metadata"));
     }
     if !grpc && (raw.service_name.is_some() || raw.method_name.is_some() || !raw.metadata.is_empty()) {
-        return Err(Reason::Conflict(
-            "serviceName, methodName and metadata belong to a grpcRoute",
-        ));
+        return Err(Reason::Conflict("serviceName, methodName and metadata belong to a grpcRoute"));
     }
     let has_metadata = !raw.metadata.is_empty();
     let path = match (grpc, raw.prefix, raw.path.map(|path| (path.exact, path.regex))) {
-        (true, _, _) => PathMatch::Grpc {
-            service: raw.service_name,
-            method: raw.method_name,
-        },
+        (true, _, _) => PathMatch::Grpc { service: raw.service_name, method: raw.method_name },
         (false, Some(prefix), None) => PathMatch::Prefix(settings::absolute("match.prefix", prefix)?),
         (false, None, Some((Some(exact), None))) => {
             PathMatch::Exact(settings::absolute("match.path.exact", exact)?)
@@ -233,17 +200,11 @@ fn matcher(raw: Matcher, protocol: Protocol) -> Result<Match, Reason> {
             return Err(Reason::Conflict("match.prefix and match.path exclude each other"));
         }
         (false, None, Some(_)) => {
-            return Err(Reason::Conflict(
-                "match.path takes exactly one of exact and regex",
-            ));
+            return Err(Reason::Conflict("match.path takes exactly one of exact and regex"));
         }
     };
     let hostname = raw.hostname.map(hostname).transpose()?;
-    let grpc_any =
-        path == PathMatch::Grpc {
-            service: None,
-            method: None,
-        } && !has_metadata;
+    let grpc_any = path == PathMatch::Grpc { service: None, method: None } && !has_metadata;
     if hostname.is_none() && (path == PathMatch::Any || grpc_any) {
         return Err(Reason::Missing("a match by path, service or hostname"));
     }
@@ -257,10 +218,7 @@ fn matcher(raw: Matcher, protocol: Protocol) -> Result<Match, Reason> {
         query: raw
             .query_parameters
             .into_iter()
-            .map(|query| QueryMatch {
-                name: query.name,
-                exact: query.r#match.and_then(|test| test.exact),
-            })
+            .map(|query| QueryMatch { name: query.name, exact: query.r#match.and_then(|test| test.exact) })
             .collect(),
         port: raw.port,
     })
@@ -270,9 +228,9 @@ fn hostname(raw: Hostname) -> Result<HostMatch, Reason> {
     match (raw.exact, raw.suffix) {
         (Some(exact), None) => Ok(HostMatch::Exact(exact)),
         (None, Some(suffix)) => Ok(HostMatch::Suffix(suffix)),
-        (Some(_), Some(_)) | (None, None) => Err(Reason::Conflict(
-            "match.hostname takes exactly one of exact and suffix",
-        )),
+        (Some(_), Some(_)) | (None, None) => {
+            Err(Reason::Conflict("match.hostname takes exactly one of exact and suffix"))
+        }
     }
 }
 
@@ -285,11 +243,7 @@ fn header(raw: Header) -> Result<HeaderMatch, Reason> {
         Some(HeaderValue::Regex(value)) => HeaderTest::Regex(pattern("match.headers[].match.regex", &value)?),
         Some(HeaderValue::Range { start, end }) => HeaderTest::Range { start, end },
     };
-    Ok(HeaderMatch {
-        name: raw.name,
-        invert: raw.invert,
-        test,
-    })
+    Ok(HeaderMatch { name: raw.name, invert: raw.invert, test })
 }
 
 fn pattern(field: &'static str, source: &str) -> Result<Pattern, Reason> {
@@ -305,9 +259,7 @@ fn destinations(action: Action, namespace: &str) -> Result<Vec<Destination>, Rea
         (None, Some(list), None) | (None, None, Some(list)) => list,
         (None, None, None) => return Err(Reason::Missing("action.target or action.weightedTargets")),
         _ => {
-            return Err(Reason::Conflict(
-                "action takes exactly one of target, weightedTargets and targets",
-            ));
+            return Err(Reason::Conflict("action takes exactly one of target, weightedTargets and targets"));
         }
     };
     if !(1..=10).contains(&list.len()) {
@@ -333,12 +285,7 @@ fn service(nested: Option<VirtualService>, direct: Option<ServiceRef>) -> Result
 
 fn destination(service: ServiceRef, namespace: &str, port: Option<u16>, weight: u32) -> Destination {
     let namespace = service.namespace.unwrap_or_else(|| namespace.to_owned());
-    Destination {
-        target: service.name,
-        namespace,
-        port,
-        weight,
-    }
+    Destination { target: service.name, namespace, port, weight }
 }
 
 #[cfg(test)]

@@ -121,10 +121,7 @@ impl Pattern {
         // Both groups: anchors must bind the whole alternation, and `source` alone must be valid.
         Regex::new(source)?;
         let regex = Regex::new(&format!("^(?:{source})$"))?;
-        Ok(Self {
-            source: source.to_owned(),
-            regex,
-        })
+        Ok(Self { source: source.to_owned(), regex })
     }
 
     /// The pattern as written.
@@ -151,10 +148,7 @@ impl Match {
         self.method.as_ref().is_none_or(|method| method == request.method)
             && self.port.is_none_or(|port| port == request.port)
             && self.path.matches(request)
-            && self
-                .hostname
-                .as_ref()
-                .is_none_or(|host| host.matches(request.host))
+            && self.hostname.as_ref().is_none_or(|host| host.matches(request.host))
             && self.headers.iter().all(|header| header.matches(request.headers))
             && self.query.iter().all(|query| query.matches(request.query))
     }
@@ -169,15 +163,11 @@ impl Match {
         let path = match &self.path {
             PathMatch::Any | PathMatch::Grpc { service: None, .. } => (0, 0),
             PathMatch::Prefix(prefix) => (1, prefix.len()),
-            PathMatch::Grpc {
-                service: Some(service),
-                method: None,
-            } => (1, service.len() + 2),
+            PathMatch::Grpc { service: Some(service), method: None } => (1, service.len() + 2),
             PathMatch::Regex(pattern) => (2, pattern.source.len()),
-            PathMatch::Grpc {
-                service: Some(service),
-                method: Some(method),
-            } => (3, service.len() + method.len() + 2),
+            PathMatch::Grpc { service: Some(service), method: Some(method) } => {
+                (3, service.len() + method.len() + 2)
+            }
             PathMatch::Exact(path) => (3, path.len()),
         };
         let others = self.headers.len()
@@ -211,10 +201,7 @@ impl PathMatch {
             Self::Exact(path) => request.path == path,
             Self::Regex(pattern) => pattern.matches(request.path),
             Self::Grpc { service, method } => {
-                let called = request
-                    .path
-                    .strip_prefix('/')
-                    .and_then(|path| path.split_once('/'));
+                let called = request.path.strip_prefix('/').and_then(|path| path.split_once('/'));
                 is_grpc(request.headers)
                     && called.is_some_and(|(called_service, called_method)| {
                         service.as_ref().is_none_or(|want| want == called_service)
@@ -227,11 +214,8 @@ impl PathMatch {
 
 impl HeaderMatch {
     fn matches(&self, headers: &HeaderMap) -> bool {
-        let values: Vec<&str> = headers
-            .get_all(&self.name)
-            .iter()
-            .map(|value| value.to_str().unwrap_or_default())
-            .collect();
+        let values: Vec<&str> =
+            headers.get_all(&self.name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
         if values.is_empty() {
             return self.invert && self.test == HeaderTest::Present;
         }
@@ -247,9 +231,9 @@ impl HeaderTest {
             Self::Prefix(want) => value.starts_with(want),
             Self::Suffix(want) => value.ends_with(want),
             Self::Regex(pattern) => pattern.matches(value),
-            Self::Range { start, end } => value
-                .parse::<i64>()
-                .is_ok_and(|number| (*start..*end).contains(&number)),
+            Self::Range { start, end } => {
+                value.parse::<i64>().is_ok_and(|number| (*start..*end).contains(&number))
+            }
         }
     }
 }

@@ -53,16 +53,8 @@ impl PathRewrite {
 /// `/app` to `/` must turn `/app/x` into `/x`, not `//x`; `/app/` to `/v2` must give `/v2/x`, not `/v2x`.
 fn join(from: &str, to: &str, rest: &str) -> String {
     let at_boundary = from.ends_with('/') || to.ends_with('/') || rest.starts_with('/');
-    let rest = if at_boundary {
-        rest.trim_start_matches('/')
-    } else {
-        rest
-    };
-    let gap = if at_boundary && !rest.is_empty() && !to.ends_with('/') {
-        "/"
-    } else {
-        ""
-    };
+    let rest = if at_boundary { rest.trim_start_matches('/') } else { rest };
+    let gap = if at_boundary && !rest.is_empty() && !to.ends_with('/') { "/" } else { "" };
     let joined = format!("{to}{gap}{rest}");
     if joined.is_empty() { "/".to_owned() } else { joined }
 }
@@ -88,10 +80,7 @@ mod tests {
             ("/", "/", "/x", "/x"),
         ];
         for (from, to, path, want) in cases {
-            let rewrite = PathRewrite::Prefix {
-                from: from.into(),
-                to: to.into(),
-            };
+            let rewrite = PathRewrite::Prefix { from: from.into(), to: to.into() };
             assert_eq!(rewrite.apply(path), want, "{from} to {to}: {path}");
         }
         assert_eq!(PathRewrite::Exact("/y".into()).apply("/x"), "/y");

@@ -16,14 +16,8 @@ pub(super) fn rewrite(block: Option<RewriteBlock>, path: &PathMatch, aws: bool) 
         Some(block) => (block.prefix, block.target_prefix, block.path, block.hostname),
         None => (None, None, None, None),
     };
-    let enabled = hostname.map_or(aws, |hostname| {
-        hostname.default_target_hostname == Switch::Enabled
-    });
-    let host = if enabled {
-        HostRewrite::Target
-    } else {
-        HostRewrite::Keep
-    };
+    let enabled = hostname.map_or(aws, |hostname| hostname.default_target_hostname == Switch::Enabled);
+    let host = if enabled { HostRewrite::Target } else { HostRewrite::Keep };
     let path = match (prefix, target_prefix, exact) {
         (None, None, Some(exact)) => PathRewrite::Exact(absolute("rewrite.path.exact", exact.exact)?),
         (None, None, None) => match path {
@@ -36,9 +30,7 @@ pub(super) fn rewrite(block: Option<RewriteBlock>, path: &PathMatch, aws: bool) 
         },
         (Some(prefix), target, None) => prefix_rewrite(prefix, target, path)?,
         (_, _, Some(_)) => {
-            return Err(Reason::Conflict(
-                "rewrite.prefix and rewrite.path exclude each other",
-            ));
+            return Err(Reason::Conflict("rewrite.prefix and rewrite.path exclude each other"));
         }
         (None, Some(_), None) => return Err(Reason::Missing("rewrite.prefix beside rewrite.targetPrefix")),
     };
@@ -54,19 +46,18 @@ fn prefix_rewrite(
         return Err(Reason::Conflict("rewrite.prefix needs match.prefix"));
     };
     match (prefix, target) {
-        (PrefixRewrite::Dialect(from), Some(to)) if matched.starts_with(&from) => Ok(PathRewrite::Prefix {
-            from,
-            to: absolute("rewrite.targetPrefix", to)?,
-        }),
+        (PrefixRewrite::Dialect(from), Some(to)) if matched.starts_with(&from) => {
+            Ok(PathRewrite::Prefix { from, to: absolute("rewrite.targetPrefix", to)? })
+        }
         (PrefixRewrite::Dialect(_), Some(_)) => {
             Err(Reason::Conflict("rewrite.prefix is not a start of match.prefix"))
         }
         (PrefixRewrite::Dialect(_), None) => {
             Err(Reason::Missing("rewrite.targetPrefix beside rewrite.prefix"))
         }
-        (PrefixRewrite::Aws(_), Some(_)) => Err(Reason::Conflict(
-            "rewrite.targetPrefix belongs to a rewrite.prefix that is a string",
-        )),
+        (PrefixRewrite::Aws(_), Some(_)) => {
+            Err(Reason::Conflict("rewrite.targetPrefix belongs to a rewrite.prefix that is a string"))
+        }
         (PrefixRewrite::Aws(aws), None) => match (aws.value, aws.default_prefix) {
             (Some(value), None) => Ok(PathRewrite::Prefix {
                 from: matched.clone(),
@@ -74,26 +65,19 @@ fn prefix_rewrite(
             }),
             (None, Some(Switch::Enabled)) => Ok(to_root(matched)),
             (None, Some(Switch::Disabled)) => Ok(PathRewrite::Keep),
-            (Some(_), Some(_)) | (None, None) => Err(Reason::Conflict(
-                "rewrite.prefix takes exactly one of value and defaultPrefix",
-            )),
+            (Some(_), Some(_)) | (None, None) => {
+                Err(Reason::Conflict("rewrite.prefix takes exactly one of value and defaultPrefix"))
+            }
         },
     }
 }
 
 fn to_root(prefix: &str) -> PathRewrite {
-    PathRewrite::Prefix {
-        from: prefix.to_owned(),
-        to: "/".to_owned(),
-    }
+    PathRewrite::Prefix { from: prefix.to_owned(), to: "/".to_owned() }
 }
 
 pub(super) fn absolute(field: &'static str, path: String) -> Result<String, Reason> {
-    if path.starts_with('/') {
-        Ok(path)
-    } else {
-        Err(Reason::Relative { field, path })
-    }
+    if path.starts_with('/') { Ok(path) } else { Err(Reason::Relative { field, path }) }
 }
 
 pub(super) fn timeout(block: Option<&Timeouts>) -> Timeout {
@@ -115,19 +99,9 @@ fn duration(span: Span) -> Option<Duration> {
 }
 
 pub(super) fn retry(policy: RetryPolicy) -> Result<Retry, Reason> {
-    let events = policy
-        .http_retry_events
-        .into_iter()
-        .chain(policy.tcp_retry_events);
-    let on = events
-        .chain(policy.grpc_retry_events)
-        .map(retry_on)
-        .collect::<Result<_, _>>()?;
-    Ok(Retry {
-        max: policy.max_retries,
-        per_try_timeout: policy.per_retry_timeout.and_then(duration),
-        on,
-    })
+    let events = policy.http_retry_events.into_iter().chain(policy.tcp_retry_events);
+    let on = events.chain(policy.grpc_retry_events).map(retry_on).collect::<Result<_, _>>()?;
+    Ok(Retry { max: policy.max_retries, per_try_timeout: policy.per_retry_timeout.and_then(duration), on })
 }
 
 fn retry_on(event: String) -> Result<RetryOn, Reason> {

@@ -122,11 +122,7 @@ impl Table {
 impl Route {
     /// The destination for a roll, which should be uniform over all of `u64`; none where all weights are zero.
     pub fn pick(&self, roll: u64) -> Option<&Destination> {
-        let total: u64 = self
-            .destinations
-            .iter()
-            .map(|entry| u64::from(entry.weight))
-            .sum();
+        let total: u64 = self.destinations.iter().map(|entry| u64::from(entry.weight)).sum();
         let mut rest = roll.checked_rem(total)?;
         self.destinations.iter().find(|entry| {
             let weight = u64::from(entry.weight);
@@ -138,12 +134,7 @@ impl Route {
 
     fn rank(&self) -> impl Ord {
         let specificity = Reverse(self.matcher.specificity());
-        (
-            self.priority,
-            specificity,
-            self.namespace.clone(),
-            self.name.clone(),
-        )
+        (self.priority, specificity, self.namespace.clone(), self.name.clone())
     }
 }
 
@@ -171,9 +162,6 @@ impl Protocol {
 
 impl Default for Timeout {
     fn default() -> Self {
-        Self {
-            per_request: Some(Duration::from_secs(15)),
-            idle: Some(Duration::from_mins(5)),
-        }
+        Self { per_request: Some(Duration::from_secs(15)), idle: Some(Duration::from_mins(5)) }
     }
 }

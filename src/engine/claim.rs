@@ -28,34 +28,20 @@ impl Turn<'_> {
     /// Whether an abort mark for the present run stands on any route.
     pub fn marked(&self) -> bool {
         let number = self.run().map_or(0, |run| run.number);
-        let stamps = self
-            .seen
-            .routes
-            .iter()
-            .filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
-        stamps
-            .into_iter()
-            .any(|stamp| stamp.run == number && stamp.aborted)
+        let stamps = self.seen.routes.iter().filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
+        stamps.into_iter().any(|stamp| stamp.run == number && stamp.aborted)
     }
 
     /// The greatest run number in status or any stamp of ours.
     pub fn greatest_run(&self) -> i64 {
-        let stamps = self
-            .seen
-            .routes
-            .iter()
-            .filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
+        let stamps = self.seen.routes.iter().filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
         let noted = self.run().map_or(0, |run| run.number);
         stamps.map(|stamp| stamp.run).fold(noted, i64::max)
     }
 
     /// Sees to it that this process holds the epoch and every route says so.
     pub fn claim(&mut self) -> Claim {
-        let stamped = self
-            .seen
-            .routes
-            .iter()
-            .filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
+        let stamped = self.seen.routes.iter().filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
         let greatest = stamped.map(|stamp| stamp.epoch).max().unwrap_or(0);
         if greatest > self.status.epoch {
             if !self.seen.fresh && self.memory.forged != Some(greatest) {
@@ -91,10 +77,7 @@ impl Turn<'_> {
             self.raise_epoch();
             return Claim::Underway;
         }
-        let claims: Vec<_> = unstamped
-            .into_iter()
-            .map(|(seen, view)| self.claim_write(seen, view))
-            .collect();
+        let claims: Vec<_> = unstamped.into_iter().map(|(seen, view)| self.claim_write(seen, view)).collect();
         self.effects.extend(claims.into_iter().map(Effect::Write));
         Claim::Underway
     }
@@ -105,11 +88,8 @@ impl Turn<'_> {
         self.memory.looked = false;
         self.memory.arms = None;
         self.intent = true;
-        let claims: Vec<_> = self
-            .unstamped()
-            .into_iter()
-            .map(|(seen, view)| self.claim_write(seen, view))
-            .collect();
+        let claims: Vec<_> =
+            self.unstamped().into_iter().map(|(seen, view)| self.claim_write(seen, view)).collect();
         self.effects.extend(claims.into_iter().map(Effect::Write));
     }
 
@@ -119,21 +99,14 @@ impl Turn<'_> {
             let stamp = view.stamp_of(&self.seen.subject);
             stamp.is_some_and(|stamp| stamp.epoch == self.status.epoch && stamp.run == number)
         };
-        let present = self
-            .run_routes()
-            .into_iter()
-            .filter_map(|seen| Some((seen, seen.view()?)));
+        let present = self.run_routes().into_iter().filter_map(|seen| Some((seen, seen.view()?)));
         present.filter(|(_, view)| !ours(view)).collect()
     }
 
     /// Whether a stamp was on this route under the present epoch and is gone: other than a claim that has not
     /// reached the route yet, the step has begun since.
     fn lost_stamp(&self, view: &RouteView) -> bool {
-        let begun = self
-            .status
-            .step
-            .as_ref()
-            .is_some_and(|step| step.stored_at.is_some());
+        let begun = self.status.step.as_ref().is_some_and(|step| step.stored_at.is_some());
         begun && view.stamp_of(&self.seen.subject).is_none()
     }
 
@@ -145,9 +118,7 @@ impl Turn<'_> {
             return write;
         };
         let number = self.run().map_or(0, |run| run.number);
-        let stamp = view
-            .stamp_of(&self.seen.subject)
-            .filter(|stamp| stamp.run == number);
+        let stamp = view.stamp_of(&self.seen.subject).filter(|stamp| stamp.run == number);
         let mut added = self.added(seen, view);
         added.retain(|name| view.entries.iter().any(|entry| entry.name == *name));
         if view.entry(&canary.name, canary.port).is_none()
@@ -166,21 +137,13 @@ impl Turn<'_> {
         let (_, canary) = self.arms()?;
         let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route))?;
         let like = noted.stable_entry.clone();
-        Some(NewEntry {
-            like,
-            name: canary.name,
-            port: canary.port,
-            weight,
-        })
+        Some(NewEntry { like, name: canary.name, port: canary.port, weight })
     }
 
     /// The planned step whose weights a route shows, not above the intended one; 0 if none.
     fn step_shown(&self, view: &RouteView) -> i32 {
         let Some((_, canary)) = self.arms() else { return 0 };
         let share = view.weight(&canary);
-        (1..=self.step_index())
-            .rev()
-            .find(|index| self.planned(*index) == share)
-            .unwrap_or(0)
+        (1..=self.step_index()).rev().find(|index| self.planned(*index) == share).unwrap_or(0)
     }
 }

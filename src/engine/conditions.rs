@@ -21,10 +21,7 @@ impl Turn<'_> {
     pub fn tell_conditions(&mut self) {
         let told = std::mem::take(&mut self.told);
         let Some(mut phase) = told.phase else { return };
-        let paused = self
-            .run()
-            .filter(|run| run.ended.is_none())
-            .and_then(|run| run.pause.clone());
+        let paused = self.run().filter(|run| run.ended.is_none()).and_then(|run| run.pause.clone());
         if paused.is_some() && phase == Phase::Progressing {
             phase = Phase::Paused;
         }
@@ -32,11 +29,7 @@ impl Turn<'_> {
         self.status.message = Some(told.message.clone());
         self.status.observed_generation = Some(self.seen.subject.generation);
         let drifted_at_rest = phase == Phase::Healthy && told.out_of_sync.is_some();
-        let reason = if told.reason.is_empty() {
-            phase.word()
-        } else {
-            told.reason
-        };
+        let reason = if told.reason.is_empty() { phase.word() } else { told.reason };
         let (ready, reconciling, stalled) = match phase {
             Phase::Healthy => (!drifted_at_rest, false, drifted_at_rest),
             Phase::Progressing | Phase::RollingBack | Phase::Paused | Phase::Suspended => {
@@ -44,11 +37,7 @@ impl Turn<'_> {
             }
             Phase::Failed | Phase::Invalid => (false, false, true),
         };
-        let stalled_reason = if phase == Phase::Failed {
-            "RolledBack"
-        } else {
-            reason
-        };
+        let stalled_reason = if phase == Phase::Failed { "RolledBack" } else { reason };
         self.set("Ready", ready, reason, &told.message);
         self.set("Reconciling", reconciling, reason, &told.message);
         self.set("Stalled", stalled, stalled_reason, &told.message);
@@ -74,20 +63,11 @@ impl Turn<'_> {
     }
 
     fn set(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
-        let says = Says {
-            holds,
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-        };
+        let says = Says { holds, reason: reason.to_owned(), message: message.to_owned() };
         let now = Time(self.now);
         let generation = Some(self.seen.subject.generation);
         let status = if says.holds { "True" } else { "False" };
-        let Some(known) = self
-            .status
-            .conditions
-            .iter_mut()
-            .find(|condition| condition.type_ == kind)
-        else {
+        let Some(known) = self.status.conditions.iter_mut().find(|condition| condition.type_ == kind) else {
             self.status.conditions.push(Condition {
                 type_: kind.to_owned(),
                 status: status.to_owned(),

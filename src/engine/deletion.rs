@@ -20,10 +20,8 @@ impl Turn<'_> {
             self.effects.push(Effect::Release);
             return self.say(Phase::RollingBack, "Deleted", "nothing was rolled out");
         };
-        let promoted = self
-            .run()
-            .and_then(|run| run.ended.as_ref())
-            .is_some_and(|e| e.reason == EndReason::Promoted);
+        let promoted =
+            self.run().and_then(|run| run.ended.as_ref()).is_some_and(|e| e.reason == EndReason::Promoted);
         let mut writes = Vec::new();
         let mut blocked = Vec::new();
         for seen in self.run_routes() {
@@ -38,7 +36,7 @@ impl Turn<'_> {
                 RouteState::Missing => blocked.push(format!("{} is gone", seen.route)),
                 RouteState::Unusable { message, .. } => blocked.push(format!("{}: {message}", seen.route)),
                 RouteState::Unreadable(why) => {
-                    blocked.push(format!("{} can't be written: {why}", seen.route))
+                    blocked.push(format!("{} can't be written: {why}", seen.route));
                 }
             }
         }
@@ -53,36 +51,23 @@ impl Turn<'_> {
         self.say(
             Phase::RollingBack,
             "Deleted",
-            format!(
-                "the Rollout is being deleted; traffic goes back to {}",
-                stable.name
-            ),
+            format!("the Rollout is being deleted; traffic goes back to {}", stable.name),
         );
     }
 
     /// The finalizer goes; what could not be put right is told.
     fn let_go(&mut self, blocked: Vec<String>) {
         for sentence in blocked {
-            self.tell(
-                true,
-                "ReleasedAsItIs",
-                format!("the Rollout is deleted although {sentence}"),
-            );
+            self.tell(true, "ReleasedAsItIs", format!("the Rollout is deleted although {sentence}"));
         }
         self.effects.push(Effect::Release);
-        self.say(
-            Phase::RollingBack,
-            "Deleted",
-            "the Rollout is being deleted; its routes are on stable",
-        );
+        self.say(Phase::RollingBack, "Deleted", "the Rollout is being deleted; its routes are on stable");
     }
 
     /// No stable pod is ready: hold and alarm, but not for longer than the deadline.
     fn hold_deletion(&mut self, why: &str) {
         let began = *self.memory.deletion_held_at.get_or_insert(self.now);
-        let deadline = self
-            .run()
-            .map_or(Duration::ZERO, |run| run.progress_deadline.span());
+        let deadline = self.run().map_or(Duration::ZERO, |run| run.progress_deadline.span());
         let waited = since(began, self.now);
         if waited >= deadline {
             return self.let_go(vec![format!("{why}; the routes are left as they are")]);
@@ -94,12 +79,8 @@ impl Turn<'_> {
                 format!("the Rollout is being deleted, but {why}: traffic is not moved back yet"),
             );
         }
-        self.wake_in((deadline - waited).min(Duration::from_secs(30)));
-        self.say(
-            Phase::RollingBack,
-            "StableNotReady",
-            format!("not moved back yet, for {why}"),
-        );
+        self.wake_in(deadline.checked_sub(waited).unwrap().min(Duration::from_secs(30)));
+        self.say(Phase::RollingBack, "StableNotReady", format!("not moved back yet, for {why}"));
     }
 
     /// Sets the mark in status too, so that no one who reads it raises again.
@@ -110,12 +91,7 @@ impl Turn<'_> {
         {
             let message = "the Rollout is being deleted".to_owned();
             run.pause = None;
-            run.ended = Some(Ended {
-                reason: EndReason::Deleted,
-                message,
-                at,
-                settled: false,
-            });
+            run.ended = Some(Ended { reason: EndReason::Deleted, message, at, settled: false });
         }
     }
 }

@@ -26,10 +26,7 @@ impl Turn<'_> {
         for seen in self.run_routes() {
             match &seen.state {
                 RouteState::Missing => {
-                    gone = Some(format!(
-                        "{} does not exist any more; put it back, or abort",
-                        seen.route
-                    ));
+                    gone = Some(format!("{} does not exist any more; put it back, or abort", seen.route));
                 }
                 RouteState::Unusable { message, .. } => gone = Some(message.clone()),
                 RouteState::Unreadable(why) => {
@@ -69,11 +66,7 @@ impl Turn<'_> {
         let step = view.stamp_of(&self.seen.subject).map_or(0, |stamp| stamp.step);
         let intended = self.planned(self.step_index());
         // Until the step has begun, a route may still show what it had before.
-        let ours = if self.begun() {
-            intended
-        } else {
-            self.planned(step.min(self.step_index()))
-        };
+        let ours = if self.begun() { intended } else { self.planned(step.min(self.step_index())) };
         let whole = |share: i64| total > 0 && rest + share == total;
         let in_place = |wanted: i64| {
             share == wanted && whole(share) && (rest + share == 100 || (wanted == 0 && rest > 0))
@@ -99,10 +92,7 @@ impl Turn<'_> {
     fn stable_entry_gone(&mut self, seen: &RouteSeen) {
         let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route));
         let entry = noted.map(|r| r.stable_entry.0.to_string()).unwrap_or_default();
-        let sentence = format!(
-            "{}: stable's entry was taken out; put it back: {entry}",
-            seen.route
-        );
+        let sentence = format!("{}: stable's entry was taken out; put it back: {entry}", seen.route);
         if self.told.out_of_sync.is_none() {
             self.told.out_of_sync = Some(("StableEntryGone", sentence.clone()));
         }
@@ -158,10 +148,7 @@ impl Turn<'_> {
         let mut write = self.write(seen, view, Purpose::Correct, Fence::Unchanged);
         let entries = [(canary, ours), (stable, 100 - ours)];
         let at = |target: &Target| view.index(&target.name, target.port);
-        write.weights = entries
-            .iter()
-            .filter_map(|(t, weight)| Some((at(t)?, *weight)))
-            .collect();
+        write.weights = entries.iter().filter_map(|(t, weight)| Some((at(t)?, *weight))).collect();
         write.stamp = self.set_stamp(self.stamp(step, false, self.added(seen, view)));
         write
     }
@@ -181,19 +168,13 @@ impl Turn<'_> {
         let off = |seen: &&RouteSeen| seen.view().is_some_and(|view| !view.all_on(stable));
         let named = |seen: &&RouteSeen| self.spec.routes.iter().any(|r| r.same(&seen.route));
         let drifted: Vec<&RouteSeen> = self.seen.routes.iter().filter(named).filter(off).collect();
-        let first = drifted
-            .first()
-            .and_then(|seen| Some((seen.route.clone(), seen.view()?)))?;
+        let first = drifted.first().and_then(|seen| Some((seen.route.clone(), seen.view()?)))?;
         let (route, view) = first;
-        let day = Duration::from_secs(24 * 3600);
+        let day = Duration::from_hours(24);
         let now = self.now;
         self.status.restored.retain(|at| since(*at, now) < day);
         let allowed = self.may_restore(stable, view);
-        let what = format!(
-            "{route}: {} changed the weights, and {} has not all",
-            writer(view),
-            stable.name
-        );
+        let what = format!("{route}: {} changed the weights, and {} has not all", writer(view), stable.name);
         let what_then = match &allowed {
             Ok(()) => "stable 100 is put back".to_owned(),
             Err(why) => format!("they are left, for {why}"),
@@ -224,12 +205,8 @@ impl Turn<'_> {
             return Ok(());
         }
         let dead = |entry: &&super::observed::EntrySeen| {
-            let target = Target {
-                name: entry.name.clone(),
-                port: entry.port,
-                workload_ref: None,
-                hash: None,
-            };
+            let target =
+                Target { name: entry.name.clone(), port: entry.port, workload_ref: None, hash: None };
             !entry.is(&stable.name, stable.port)
                 && matches!(self.readiness(&target), Readiness::NoReadyPod(_))
         };
@@ -243,11 +220,7 @@ impl Turn<'_> {
     fn restoration(&self, seen: &RouteSeen, view: &Arc<RouteView>, stable: &Target) -> RouteWrite {
         let mut write = self.write(seen, view, Purpose::Correct, Fence::Unchanged);
         for (index, entry) in view.entries.iter().enumerate() {
-            let weight = if entry.is(&stable.name, stable.port) {
-                100
-            } else {
-                0
-            };
+            let weight = if entry.is(&stable.name, stable.port) { 100 } else { 0 };
             if entry.weight != weight {
                 write.weights.push((index, weight));
             }
@@ -286,11 +259,7 @@ pub(super) fn remedy(view: &RouteView) -> String {
 /// A JSON pointer as the jq path that Argo CD's ignore rules take.
 fn jq_path(pointer: &str) -> String {
     let segment = |s: &str| {
-        if s.parse::<usize>().is_ok() {
-            "[]".to_owned()
-        } else {
-            format!(".{s}")
-        }
+        if s.parse::<usize>().is_ok() { "[]".to_owned() } else { format!(".{s}") }
     };
     pointer.split('/').skip(1).map(segment).collect()
 }

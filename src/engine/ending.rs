@@ -15,8 +15,8 @@ const HISTORY: usize = 10;
 
 impl Turn<'_> {
     /// Ends the run with everything back on stable.
-    pub fn end(&mut self, reason: EndReason, message: String) {
-        let sentence = self.end_sentence(reason, &message);
+    pub fn end(&mut self, reason: EndReason, message: &str) {
+        let sentence = self.end_sentence(reason, message);
         self.close(reason, sentence.clone(), false);
         self.tell(reason.fails_target(), reason.word(), sentence);
         self.lower();
@@ -27,10 +27,8 @@ impl Turn<'_> {
         let Some((stable, canary)) = self.arms() else {
             return;
         };
-        let sentence = format!(
-            "{} is live: it took 100% and passed; {} was stable before",
-            canary.name, stable.name
-        );
+        let sentence =
+            format!("{} is live: it took 100% and passed; {} was stable before", canary.name, stable.name);
         self.close(EndReason::Promoted, sentence.clone(), true);
         self.tell(false, EndReason::Promoted.word(), sentence);
         self.status.stable = Some(canary);
@@ -60,22 +58,10 @@ impl Turn<'_> {
         let arms = self.arms();
         let Some(run) = self.run_mut() else { return };
         run.pause = None;
-        run.ended = Some(Ended {
-            reason,
-            message: message.clone(),
-            at,
-            settled,
-        });
+        run.ended = Some(Ended { reason, message: message.clone(), at, settled });
         let number = run.number;
         if let Some((stable, target)) = arms {
-            let entry = HistoryEntry {
-                run: number,
-                target,
-                stable,
-                outcome: reason,
-                message,
-                at,
-            };
+            let entry = HistoryEntry { run: number, target, stable, outcome: reason, message, at };
             self.status.history.insert(0, entry);
             self.status.history.truncate(HISTORY);
         }
@@ -133,9 +119,7 @@ impl Turn<'_> {
             }
             Readiness::Absent(why) => {
                 let sentence = format!("traffic goes back to {} although {why}", stable.name);
-                self.told
-                    .besides
-                    .push(("WorkloadUnknown", "StableUnreadable", sentence));
+                self.told.besides.push(("WorkloadUnknown", "StableUnreadable", sentence));
             }
             Readiness::Ready | Readiness::Unknown => {}
         }
@@ -161,9 +145,7 @@ impl Turn<'_> {
         canary: &Target,
     ) -> RouteWrite {
         let mut write = self.back_on_stable(seen, view, stable, canary, Purpose::Lower);
-        let step = view
-            .stamp_of(&self.seen.subject)
-            .map_or(self.step_index(), |stamp| stamp.step);
+        let step = view.stamp_of(&self.seen.subject).map_or(self.step_index(), |stamp| stamp.step);
         write.stamp = self.set_stamp(self.stamp(step, true, self.added(seen, view)));
         write
     }
@@ -178,11 +160,7 @@ impl Turn<'_> {
         purpose: Purpose,
     ) -> RouteWrite {
         let ours = view.stamp_of(&self.seen.subject).is_some();
-        let fence = if ours && purpose.lowers() {
-            Fence::Stamp
-        } else {
-            Fence::Unchanged
-        };
+        let fence = if ours && purpose.lowers() { Fence::Stamp } else { Fence::Unchanged };
         let mut write = self.write(seen, view, purpose, fence);
         if let Some(index) = view.index(&canary.name, canary.port) {
             write.weights.push((index, 0));
@@ -191,12 +169,7 @@ impl Turn<'_> {
             write.weights.push((index, 100));
         } else if let Some(noted) = self.status.routes.iter().find(|r| r.route.same(&seen.route)) {
             let like = noted.stable_entry.clone();
-            write.add.push(NewEntry {
-                like,
-                name: stable.name.clone(),
-                port: stable.port,
-                weight: 100,
-            });
+            write.add.push(NewEntry { like, name: stable.name.clone(), port: stable.port, weight: 100 });
         }
         write
     }

@@ -23,11 +23,11 @@ use crate::{
 };
 
 /// The bins in which stable's past is kept.
-const BIN: Duration = Duration::from_secs(300);
+const BIN: Duration = Duration::from_mins(5);
 /// How much of the past counts.
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 /// How much of the past tells what is normal for stable.
-const QUARTER: Duration = Duration::from_secs(900);
+const QUARTER: Duration = Duration::from_mins(15);
 /// The key of the arms among the parts of a look.
 const ARMS: &str = "";
 /// The name of the error rate's test; its evidence also watches stable.
@@ -47,9 +47,7 @@ struct Test {
 
 impl Test {
     fn fault(&self) -> Fault<'_> {
-        self.bound
-            .as_ref()
-            .map_or(Fault::Failed, |(_, told)| Fault::SlowerThan(told))
+        self.bound.as_ref().map_or(Fault::Failed, |(_, told)| Fault::SlowerThan(told))
     }
 }
 
@@ -73,57 +71,37 @@ pub(super) struct Opinions {
 impl Opinions {
     /// What is acted on.
     pub fn enforced(&self) -> Vec<Judged> {
-        self.list
-            .iter()
-            .filter(|o| o.enforced)
-            .map(|o| o.judged)
-            .collect()
+        self.list.iter().filter(|o| o.enforced).map(|o| o.judged).collect()
     }
 
     /// Whether an enforced metric gives no evidence.
     pub fn error(&self) -> bool {
-        self.list
-            .iter()
-            .any(|o| o.enforced && o.judged.verdict() == Verdict::Error)
+        self.list.iter().any(|o| o.enforced && o.judged.verdict() == Verdict::Error)
     }
 }
 
 fn level(spec: Option<&LevelSpec>, default: Level) -> Level {
-    let ratio = spec
-        .and_then(|s| s.ratio.as_ref())
-        .map_or(default.ratio, crate::api::units::Decimal::value);
-    let absolute = spec
-        .and_then(|s| s.plus.as_ref())
-        .map_or(default.absolute, crate::api::units::Percent::share);
+    let ratio = spec.and_then(|s| s.ratio.as_ref()).map_or(default.ratio, crate::api::units::Decimal::value);
+    let absolute =
+        spec.and_then(|s| s.plus.as_ref()).map_or(default.absolute, crate::api::units::Percent::share);
     Level { ratio, absolute }
 }
 
 fn tests(analysis: &Analysis) -> Vec<Test> {
     let mut tests = Vec::new();
-    let mut push =
-        |name: &str, bound: Option<(f64, String)>, max: Option<f64>, levels: (Level, Level), mode| {
-            let (tolerate, catch) = levels;
-            let relative = Test {
-                name: name.to_owned(),
-                bound: bound.clone(),
-                max: None,
-                tolerate,
-                catch,
-                mode,
-            };
-            tests.push(relative);
-            if let Some(max) = max {
-                let Levels { tolerate, catch } = Levels::at_most(max);
-                tests.push(Test {
-                    name: format!("{name} max"),
-                    bound,
-                    max: Some(max),
-                    tolerate,
-                    catch,
-                    mode,
-                });
-            }
-        };
+    let mut push = |name: &str,
+                    bound: Option<(f64, String)>,
+                    max: Option<f64>,
+                    levels: (Level, Level),
+                    mode| {
+        let (tolerate, catch) = levels;
+        let relative = Test { name: name.to_owned(), bound: bound.clone(), max: None, tolerate, catch, mode };
+        tests.push(relative);
+        if let Some(max) = max {
+            let Levels { tolerate, catch } = Levels::at_most(max);
+            tests.push(Test { name: format!("{name} max"), bound, max: Some(max), tolerate, catch, mode });
+        }
+    };
     if let Some(rate) = &analysis.error_rate {
         let tolerate = level(rate.tolerate.as_ref(), Level::ERROR_RATE_TOLERATE);
         let catch = level(rate.catch.as_ref(), Level::ERROR_RATE_CATCH);
@@ -136,13 +114,7 @@ fn tests(analysis: &Analysis) -> Vec<Test> {
         let max = latency.max.as_ref().map(crate::api::units::Percent::share);
         let told = latency.under.to_string();
         let bound = Some((latency.under.span().as_secs_f64(), told.clone()));
-        push(
-            &format!("latency<{told}"),
-            bound,
-            max,
-            (tolerate, catch),
-            latency.mode,
-        );
+        push(&format!("latency<{told}"), bound, max, (tolerate, catch), latency.mode);
     }
     tests
 }
@@ -158,18 +130,13 @@ impl Turn<'_> {
     }
 
     fn settle_span(&self, analysis: &Analysis) -> Duration {
-        analysis
-            .settle
-            .as_ref()
-            .map_or(self.seen.settle, crate::api::units::Duration::span)
+        analysis.settle.as_ref().map_or(self.seen.settle, crate::api::units::Duration::span)
     }
 
     /// From when on the present step may be judged; `None` while its weight is not stored.
     pub fn settled_at(&self) -> Option<Timestamp> {
         let stored = self.status.step.as_ref()?.stored_at?;
-        let settle = self
-            .analysis()
-            .map_or(Duration::ZERO, |analysis| self.settle_span(&analysis));
+        let settle = self.analysis().map_or(Duration::ZERO, |analysis| self.settle_span(&analysis));
         Some(later(stored, settle))
     }
 
@@ -192,10 +159,7 @@ impl Turn<'_> {
             return Some((test.tolerate, test.catch, false));
         }
         let baseline = self.run()?.evidence.metrics.get(&test.name)?.baseline?;
-        let arm = analysis::Arm {
-            errors: baseline.bad,
-            requests: baseline.total,
-        };
+        let arm = analysis::Arm { errors: baseline.bad, requests: baseline.total };
         Levels::after_switch(arm).map(|levels| (levels.tolerate, levels.catch, true))
     }
 
@@ -225,15 +189,7 @@ impl Turn<'_> {
     }
 
     fn metric_mut(&mut self, name: &str) -> Option<&mut MetricEvidence> {
-        Some(
-            self.status
-                .run
-                .as_mut()?
-                .evidence
-                .metrics
-                .entry(name.to_owned())
-                .or_default(),
-        )
+        Some(self.status.run.as_mut()?.evidence.metrics.entry(name.to_owned()).or_default())
     }
 
     fn note_error(&mut self, name: &str, sentence: &str) {
@@ -316,11 +272,7 @@ impl Turn<'_> {
             return;
         };
         let canary = batch.canary();
-        let batch = if one_sample {
-            Batch::one_sample(canary.errors, canary.requests)
-        } else {
-            Ok(batch)
-        };
+        let batch = if one_sample { Batch::one_sample(canary.errors, canary.requests) } else { Ok(batch) };
         if let Ok(batch) = batch {
             let sequence = metric.sequence.get_or_insert_with(Sequence::new);
             sequence.update(&config.between(tolerate, catch), index, batch);
@@ -334,10 +286,7 @@ impl Turn<'_> {
             return metric.stable_limit;
         }
         let before = sum_bins(&metric.stable_past, self.now, QUARTER);
-        let arm = analysis::Arm {
-            errors: before.bad,
-            requests: before.total,
-        };
+        let arm = analysis::Arm { errors: before.bad, requests: before.total };
         (before.total >= analysis::MIN_REQUESTS).then(|| analysis::sick_limit(arm))
     }
 
@@ -370,11 +319,8 @@ impl Turn<'_> {
         };
         let rate = (batch.canary().requests + batch.stable().requests) / span.as_secs_f64().max(0.001);
         let config = self.config(analysis, &test);
-        let goal = analysis::ProofGoal {
-            absolute: test.catch.absolute,
-            beta: config.beta,
-            burst: config.burst,
-        };
+        let goal =
+            analysis::ProofGoal { absolute: test.catch.absolute, beta: config.beta, burst: config.burst };
         let wanted = |step: &&crate::api::PlannedStep| {
             step.weight >= analysis.prove_from && step.weight.percent() < 100
         };
@@ -431,21 +377,16 @@ impl Turn<'_> {
             self.wake = Some(self.wake.map_or(next, |wake| wake.min(next)));
             now_due
         };
-        let arms = (!sequential.is_empty() && due(ARMS, interval))
-            .then(|| ())
-            .and_then(|()| {
-                let series = analysis.series.clone()?;
-                let latency = sequential.iter().any(|test| test.bound.is_some());
-                Some((series, latency))
-            });
+        let arms = (!sequential.is_empty() && due(ARMS, interval)).then_some(()).and_then(|()| {
+            let series = analysis.series.clone()?;
+            let latency = sequential.iter().any(|test| test.bound.is_some());
+            Some((series, latency))
+        });
         let numbers: Vec<NumberRequest> = analysis
             .metrics
             .iter()
             .filter(|metric| {
-                let own = metric
-                    .interval
-                    .as_ref()
-                    .map_or(interval, crate::api::units::Duration::span);
+                let own = metric.interval.as_ref().map_or(interval, crate::api::units::Duration::span);
                 due(&metric.name, own)
             })
             .map(|metric| NumberRequest {
@@ -454,9 +395,8 @@ impl Turn<'_> {
                 query: metric.query.clone(),
             })
             .collect();
-        let first = self
-            .run()
-            .is_some_and(|run| run.evidence.metrics.values().all(|m| m.stable_past.is_empty()));
+        let first =
+            self.run().is_some_and(|run| run.evidence.metrics.values().all(|m| m.stable_past.is_empty()));
         let arms = arms.map(|(series, latency)| ArmsRequest {
             provider: analysis.provider.clone(),
             series,
@@ -477,23 +417,15 @@ impl Turn<'_> {
             arms,
             numbers,
         };
-        self.effects.push(Effect::Look {
-            run: run.number,
-            step: self.step_index(),
-            request,
-        });
+        self.effects.push(Effect::Look { run: run.number, step: self.step_index(), request });
     }
 
     /// What the metrics say of the present step.
     pub fn opinions(&self) -> Opinions {
         let empty = BTreeMap::new();
         let evidence = self.run().map_or(&empty, |run| &run.evidence.metrics);
-        let mut opinions = Opinions {
-            list: vec![],
-            expected: false,
-            canary_requests: 0.0,
-            stable_sick: false,
-        };
+        let mut opinions =
+            Opinions { list: vec![], expected: false, canary_requests: 0.0, stable_sick: false };
         let Some(analysis) = self.analysis() else {
             return opinions;
         };
@@ -504,17 +436,14 @@ impl Turn<'_> {
             opinions.expected |= enforced;
             let metric = evidence.get(&test.name).unwrap_or(&none);
             if test.name == ERROR_RATE && !analysis.ignore_stable {
-                opinions.stable_sick = metric
-                    .stable_watch
-                    .as_ref()
-                    .is_some_and(analysis::StableWatch::is_sick);
+                opinions.stable_sick =
+                    metric.stable_watch.as_ref().is_some_and(analysis::StableWatch::is_sick);
             }
             if let Some(sequence) = &metric.sequence
                 && sequence.step() == Some(index)
             {
-                opinions.canary_requests = opinions
-                    .canary_requests
-                    .max(sequence.step_total().canary().requests);
+                opinions.canary_requests =
+                    opinions.canary_requests.max(sequence.step_total().canary().requests);
             }
             if let Some(judged) = self.sequential_opinion(&analysis, &test, metric) {
                 opinions.list.push(Opinion { enforced, judged });
@@ -524,10 +453,7 @@ impl Turn<'_> {
             let enforced = metric.mode.unwrap_or(analysis.mode) == Mode::Enforce;
             opinions.expected |= enforced;
             let verdict = plain_verdict(metric, evidence.get(&metric.name).unwrap_or(&none));
-            opinions.list.push(Opinion {
-                enforced,
-                judged: Judged::Plain(verdict),
-            });
+            opinions.list.push(Opinion { enforced, judged: Judged::Plain(verdict) });
         }
         opinions
     }
@@ -540,15 +466,10 @@ impl Turn<'_> {
     ) -> Option<Judged> {
         let (tolerate, catch, _) = self.step_levels(test)?;
         let config = self.config(analysis, test).between(tolerate, catch);
-        let streak = ErrorStreak {
-            errors: metric.errors,
-        };
+        let streak = ErrorStreak { errors: metric.errors };
         let Some(sequence) = &metric.sequence else {
             let verdict = streak.over(Verdict::Collecting);
-            return Some(Judged::Sequential {
-                verdict,
-                log_e_harm: f64::NEG_INFINITY,
-            });
+            return Some(Judged::Sequential { verdict, log_e_harm: f64::NEG_INFINITY });
         };
         let log_e_harm = sequence.log_e_harm();
         let here = sequence.step() == Some(self.step_index());
@@ -561,10 +482,7 @@ impl Turn<'_> {
             | Verdict::Collecting
             | Verdict::Error) => verdict,
         };
-        Some(Judged::Sequential {
-            verdict: streak.over(verdict),
-            log_e_harm,
-        })
+        Some(Judged::Sequential { verdict: streak.over(verdict), log_e_harm })
     }
 
     /// The sentence of the first enforced metric that fails.
@@ -578,17 +496,9 @@ impl Turn<'_> {
             let told = self.status.analysis.iter().find(|told| told.name == name)?;
             (told.verdict == Verdict::Fail).then(|| told.sentence.clone())
         };
-        let sequential = tests(&analysis)
-            .into_iter()
-            .filter(|t| enforced(t.mode))
-            .find_map(|t| fails(&t.name));
-        let plain = || {
-            analysis
-                .metrics
-                .iter()
-                .filter(|m| enforced(m.mode))
-                .find_map(|m| fails(&m.name))
-        };
+        let sequential =
+            tests(&analysis).into_iter().filter(|t| enforced(t.mode)).find_map(|t| fails(&t.name));
+        let plain = || analysis.metrics.iter().filter(|m| enforced(m.mode)).find_map(|m| fails(&m.name));
         sequential.or_else(plain)
     }
 
@@ -609,11 +519,7 @@ impl Turn<'_> {
             told.push(self.tell_plain(metric, known));
         }
         for status in &mut told {
-            let before = self
-                .status
-                .analysis
-                .iter()
-                .find(|before| before.name == status.name);
+            let before = self.status.analysis.iter().find(|before| before.name == status.name);
             if let Some(before) = before.filter(|before| before.verdict == status.verdict) {
                 status.since = before.since;
             } else if status.verdict == Verdict::Error {
@@ -636,32 +542,18 @@ impl Turn<'_> {
         judged: Judged,
     ) -> MetricStatus {
         let weight = i32::try_from(self.planned(self.step_index())).unwrap_or(100);
-        let total = metric
-            .sequence
-            .as_ref()
-            .filter(|s| s.step() == Some(self.step_index()));
+        let total = metric.sequence.as_ref().filter(|s| s.step() == Some(self.step_index()));
         let total = total.map(Sequence::step_total).unwrap_or_default();
         let levels = self.step_levels(test);
         let one_sample = levels.is_some_and(|(_, _, one)| one);
         let (tolerate, catch) = levels.map_or((test.tolerate, test.catch), |(t, c, _)| (t, c));
         let config = self.config(analysis, test).between(tolerate, catch);
         let (canary, stable) = (total.canary(), total.stable());
-        let log_e_harm = metric
-            .sequence
-            .as_ref()
-            .map_or(f64::NEG_INFINITY, Sequence::log_e_harm);
-        let odds = Odds {
-            log_e_harm,
-            metrics: config.metrics,
-            alpha: config.alpha,
-        };
+        let log_e_harm = metric.sequence.as_ref().map_or(f64::NEG_INFINITY, Sequence::log_e_harm);
+        let odds = Odds { log_e_harm, metrics: config.metrics, alpha: config.alpha };
         let sentence = match judged.verdict() {
             Verdict::Fail if one_sample => {
-                let origin = if test.max.is_some() {
-                    LevelOrigin::Max
-                } else {
-                    LevelOrigin::HourBefore
-                };
+                let origin = if test.max.is_some() { LevelOrigin::Max } else { LevelOrigin::HourBefore };
                 let tolerated = test.max.unwrap_or(tolerate.absolute);
                 sentence::failed_above(test.fault(), canary, tolerated, origin, odds)
             }
@@ -669,13 +561,9 @@ impl Turn<'_> {
                 let bounds = analysis::ratio_bounds(total, config.alpha, config.burst);
                 sentence::failed(test.fault(), canary, stable, bounds, odds)
             }
-            Verdict::Safe | Verdict::Pass => sentence::safe(
-                weight,
-                test.fault(),
-                canary,
-                (!one_sample).then_some(stable),
-                catch,
-            ),
+            Verdict::Safe | Verdict::Pass => {
+                sentence::safe(weight, test.fault(), canary, (!one_sample).then_some(stable), catch)
+            }
             Verdict::Error => {
                 let cause = metric.error.clone().unwrap_or_default();
                 sentence::metric_error(weight, &cause, metric.errors)
@@ -683,25 +571,13 @@ impl Turn<'_> {
             Verdict::Collecting if canary.requests <= 0.0 => sentence::no_canary_traffic(weight),
             Verdict::Collecting => {
                 let share = canary.share().unwrap_or_default();
-                let needed = metric
-                    .sequence
-                    .as_ref()
-                    .and_then(|s| s.requests_until_safe(&config, share));
-                let elapsed = self
-                    .status
-                    .step
-                    .as_ref()
-                    .map(|step| std::time::Duration::from(step.elapsed));
-                let rate = elapsed
-                    .filter(|e| !e.is_zero())
-                    .map(|e| canary.requests / e.as_secs_f64());
+                let needed = metric.sequence.as_ref().and_then(|s| s.requests_until_safe(&config, share));
+                let elapsed = self.status.step.as_ref().map(|step| std::time::Duration::from(step.elapsed));
+                let rate = elapsed.filter(|e| !e.is_zero()).map(|e| canary.requests / e.as_secs_f64());
                 sentence::waiting(weight, test.fault(), canary, catch, needed, rate)
             }
         };
-        let arm = |arm: analysis::Arm| Arm {
-            bad: arm.errors,
-            total: arm.requests,
-        };
+        let arm = |arm: analysis::Arm| Arm { bad: arm.errors, total: arm.requests };
         MetricStatus {
             name: test.name.clone(),
             verdict: judged.verdict(),
@@ -715,7 +591,7 @@ impl Turn<'_> {
     fn tell_plain(&self, metric: &PlainMetric, known: &MetricEvidence) -> MetricStatus {
         let weight = i32::try_from(self.planned(self.step_index())).unwrap_or(100);
         let verdict = plain_verdict(metric, known);
-        let state = known.threshold.clone().unwrap_or_default();
+        let state = known.threshold.unwrap_or_default();
         let sentence = match verdict {
             Verdict::Error => {
                 sentence::metric_error(weight, &known.error.clone().unwrap_or_default(), known.errors)
@@ -724,37 +600,20 @@ impl Turn<'_> {
                 sentence::threshold(weight, &metric.name, state.last, &bounds(metric), state.bad)
             }
         };
-        let canary = state.last.map(|value| Arm {
-            bad: value,
-            total: 0.0,
-        });
-        MetricStatus {
-            name: metric.name.clone(),
-            verdict,
-            canary,
-            stable: None,
-            sentence,
-            since: self.now,
-        }
+        let canary = state.last.map(|value| Arm { bad: value, total: 0.0 });
+        MetricStatus { name: metric.name.clone(), verdict, canary, stable: None, sentence, since: self.now }
     }
 }
 
 fn bounds(metric: &PlainMetric) -> analysis::Bounds {
     let value = crate::api::units::Decimal::value;
     let (min, max) = (metric.min.as_ref().map(value), metric.max.as_ref().map(value));
-    analysis::Bounds {
-        min,
-        max,
-        failures: metric.failures,
-    }
+    analysis::Bounds { min, max, failures: metric.failures }
 }
 
 fn plain_verdict(metric: &PlainMetric, known: &MetricEvidence) -> Verdict {
     let streak = ErrorStreak { errors: known.errors };
-    let state = known
-        .threshold
-        .as_ref()
-        .map(|state| state.verdict(&bounds(metric)));
+    let state = known.threshold.as_ref().map(|state| state.verdict(&bounds(metric)));
     streak.over(state.unwrap_or(Verdict::Collecting))
 }
 
@@ -776,11 +635,7 @@ fn counts(test: &Test, before: &Counters, now: &Counters) -> Result<(f64, f64), 
     let empty = BTreeMap::new();
     let earlier = |le: f64| {
         let same = |bucket: &&(f64, super::look::Snapshot)| bucket.0.total_cmp(&le).is_eq();
-        before
-            .buckets
-            .iter()
-            .find(same)
-            .map_or(&empty, |(_, snapshot)| snapshot)
+        before.buckets.iter().find(same).map_or(&empty, |(_, snapshot)| snapshot)
     };
     let grown =
         |(le, snapshot): &(f64, super::look::Snapshot)| (*le, increment(Some(earlier(*le)), snapshot));
@@ -789,9 +644,7 @@ fn counts(test: &Test, before: &Counters, now: &Counters) -> Result<(f64, f64), 
         // No bucket at all: no traffic where there is no total either, else a histogram that is not there.
         let total = increment(Some(&before.total), &now.total);
         if total > 0.0 {
-            return Err(format!(
-                "there is traffic but no latency series to find those slower than {told}"
-            ));
+            return Err(format!("there is traffic but no latency series to find those slower than {told}"));
         }
         return Ok((0.0, 0.0));
     }
@@ -814,8 +667,5 @@ fn add_to_bins(bins: &mut Vec<Past>, at: Timestamp, bad: f64, total: f64) {
 
 fn sum_bins(bins: &[Past], now: Timestamp, window: Duration) -> Arm {
     let recent = bins.iter().filter(|bin| since(bin.at, now) <= window);
-    recent.fold(Arm::default(), |sum, bin| Arm {
-        bad: sum.bad + bin.bad,
-        total: sum.total + bin.total,
-    })
+    recent.fold(Arm::default(), |sum, bin| Arm { bad: sum.bad + bin.bad, total: sum.total + bin.total })
 }

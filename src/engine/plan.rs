@@ -18,16 +18,8 @@ pub fn plan(canary: &Canary, found: Option<Weight>) -> Vec<PlannedStep> {
     for wanted in &canary.steps {
         if above(wanted.weight, &steps) {
             let hold = wanted.hold.clone().unwrap_or_else(|| canary.hold.clone());
-            let max_hold = wanted
-                .max_hold
-                .clone()
-                .unwrap_or_else(|| Duration::of(hold.span() * 3));
-            steps.push(PlannedStep {
-                weight: wanted.weight,
-                hold,
-                max_hold,
-                approval: wanted.approval,
-            });
+            let max_hold = wanted.max_hold.clone().unwrap_or_else(|| Duration::of(hold.span() * 3));
+            steps.push(PlannedStep { weight: wanted.weight, hold, max_hold, approval: wanted.approval });
         }
     }
     if above(Weight::FULL, &steps) {
@@ -43,23 +35,14 @@ pub fn instant(canary: &Canary) -> Vec<PlannedStep> {
 
 fn step(canary: &Canary, weight: Weight) -> PlannedStep {
     let hold = canary.hold.clone();
-    PlannedStep {
-        weight,
-        max_hold: Duration::of(hold.span() * 3),
-        hold,
-        approval: None,
-    }
+    PlannedStep { weight, max_hold: Duration::of(hold.span() * 3), hold, approval: None }
 }
 
 /// The progress deadline of a run: the spec's, else the longest maxHold and a quarter of an hour.
 pub fn deadline(spec: &RolloutSpec, plan: &[PlannedStep]) -> Duration {
     spec.progress_deadline.clone().unwrap_or_else(|| {
-        let longest = plan
-            .iter()
-            .map(|step| step.max_hold.span())
-            .max()
-            .unwrap_or_default();
-        Duration::of(longest + Span::from_secs(15 * 60))
+        let longest = plan.iter().map(|step| step.max_hold.span()).max().unwrap_or_default();
+        Duration::of(longest + Span::from_mins(15))
     })
 }
 
@@ -81,11 +64,7 @@ pub fn refuse(spec: &RolloutSpec) -> Option<String> {
     if canary.steps.iter().any(|step| step.weight == Weight::ZERO) {
         return Some("spec.strategy.canary.steps: a weight must be at least 1".into());
     }
-    if canary
-        .steps
-        .windows(2)
-        .any(|pair| pair[0].weight >= pair[1].weight)
-    {
+    if canary.steps.windows(2).any(|pair| pair[0].weight >= pair[1].weight) {
         return Some("spec.strategy.canary.steps: the weights must increase".into());
     }
     for step in plan(canary, None) {
@@ -95,11 +74,7 @@ pub fn refuse(spec: &RolloutSpec) -> Option<String> {
                 "spec.strategy.canary.steps: the hold of {weight} ({hold}) must not be longer than its maxHold ({max})"
             ));
         }
-        if spec
-            .progress_deadline
-            .as_ref()
-            .is_some_and(|deadline| deadline.span() <= step.max_hold.span())
-        {
+        if spec.progress_deadline.as_ref().is_some_and(|deadline| deadline.span() <= step.max_hold.span()) {
             let (weight, max) = (step.weight, &step.max_hold);
             return Some(format!(
                 "spec.progressDeadline must be longer than every maxHold; that of {weight} is {max}"
@@ -126,34 +101,19 @@ mod tests {
     fn plans() {
         let cases = [
             ("{steps: [{weight: 5}]}", None, "5:5m/15m 100:5m/15m"),
-            (
-                "{hold: 1m, steps: [{weight: 5}, {weight: 100, hold: 2m}]}",
-                None,
-                "5:1m/3m 100:2m/6m",
-            ),
-            (
-                "{steps: [{weight: 5, hold: 1m, maxHold: 90s}]}",
-                None,
-                "5:1m/1m30s 100:5m/15m",
-            ),
+            ("{hold: 1m, steps: [{weight: 5}, {weight: 100, hold: 2m}]}", None, "5:1m/3m 100:2m/6m"),
+            ("{steps: [{weight: 5, hold: 1m, maxHold: 90s}]}", None, "5:1m/1m30s 100:5m/15m"),
             (
                 "{steps: [{weight: 5}, {weight: 20}, {weight: 50}]}",
                 Some(20),
                 "20:5m/15m 50:5m/15m 100:5m/15m",
             ),
-            (
-                "{steps: [{weight: 5}, {weight: 20}]}",
-                Some(30),
-                "30:5m/15m 100:5m/15m",
-            ),
+            ("{steps: [{weight: 5}, {weight: 20}]}", Some(30), "30:5m/15m 100:5m/15m"),
         ];
         for (yaml, found, want) in cases {
             let found = found.map(|w| Weight::try_from(w).unwrap());
             assert_eq!(told(&plan(&canary(yaml), found)), want, "{yaml}");
         }
-        assert_eq!(
-            told(&instant(&canary("{hold: 2m, steps: [{weight: 5}]}"))),
-            "100:2m/6m"
-        );
+        assert_eq!(told(&instant(&canary("{hold: 2m, steps: [{weight: 5}]}"))), "100:2m/6m");
     }
 }

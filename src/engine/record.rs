@@ -9,7 +9,7 @@ use super::{observed::Memory, turn::later};
 use crate::api::{Evidence, RolloutStatus};
 
 /// How far evidence may run ahead of the stored status.
-const CHECKPOINT: Duration = Duration::from_secs(60);
+const CHECKPOINT: Duration = Duration::from_mins(1);
 
 /// Whether status is worth a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +51,7 @@ fn happenings(status: &RolloutStatus) -> RolloutStatus {
     if let Some(run) = &mut status.run {
         run.without_progress = Elapsed::from(Duration::ZERO);
         let preflight = run.evidence.preflight.take();
-        run.evidence = Evidence {
-            preflight,
-            ..Evidence::default()
-        };
+        run.evidence = Evidence { preflight, ..Evidence::default() };
         if let Some(pause) = &mut run.pause {
             pause.message.clear();
         }

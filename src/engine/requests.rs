@@ -30,12 +30,7 @@ impl Turn<'_> {
             None => Err("no run is active".to_owned()),
         };
         let accepted = verdict.is_ok();
-        self.answer(
-            &abort.id(),
-            Some(RequestAction::Abort),
-            Some(abort.by.clone()),
-            verdict,
-        );
+        self.answer(&abort.id(), Some(RequestAction::Abort), Some(abort.by.clone()), verdict);
         accepted.then_some(abort)
     }
 
@@ -44,12 +39,7 @@ impl Turn<'_> {
         let request = self.unread_request()?;
         let verdict = self.acceptable(&request);
         let accepted = verdict.is_ok();
-        self.answer(
-            &request.id,
-            Some(request.action),
-            Some(request.by.clone()),
-            verdict,
-        );
+        self.answer(&request.id, Some(request.action), Some(request.by.clone()), verdict);
         accepted.then_some(request)
     }
 
@@ -68,10 +58,9 @@ impl Turn<'_> {
         let request = self.unread_request()?;
         let number = self.run().map_or(0, |run| run.number);
         let verdict = match request.action {
-            _ if request.run != number => Err(format!(
-                "it names run {}, but the last run is {number}",
-                request.run
-            )),
+            _ if request.run != number => {
+                Err(format!("it names run {}, but the last run is {number}", request.run))
+            }
             RequestAction::Retry if failed => Ok("the target is tried again, from 0".to_owned()),
             RequestAction::Retry => Err("no run of this target has failed".to_owned()),
             RequestAction::Resume => Ok("weights are restored once more".to_owned()),
@@ -97,14 +86,8 @@ impl Turn<'_> {
     }
 
     fn taken(&self, id: &str) -> bool {
-        let last = self
-            .status
-            .last_request
-            .as_ref()
-            .is_some_and(|last| last.id == id);
-        last || self
-            .run()
-            .is_some_and(|run| run.requests.iter().any(|taken| taken == id))
+        let last = self.status.last_request.as_ref().is_some_and(|last| last.id == id);
+        last || self.run().is_some_and(|run| run.requests.iter().any(|taken| taken == id))
     }
 
     fn answer(
@@ -123,50 +106,25 @@ impl Turn<'_> {
         };
         let refused = outcome == RequestOutcome::Refused;
         let word = action.map_or("request", RequestAction::word);
-        let told = if refused {
-            format!("{word} refused: {message}")
-        } else {
-            format!("{word}: {message}")
-        };
+        let told = if refused { format!("{word} refused: {message}") } else { format!("{word}: {message}") };
         let at = self.now;
-        self.status.last_request = Some(LastRequest {
-            id: id.to_owned(),
-            action,
-            by,
-            outcome,
-            message,
-            at,
-        });
+        self.status.last_request = Some(LastRequest { id: id.to_owned(), action, by, outcome, message, at });
         if let Some(run) = self.run_mut() {
             run.requests.push(id.to_owned());
             let surplus = run.requests.len().saturating_sub(REMEMBERED);
             run.requests.drain(..surplus);
         }
-        self.tell(
-            refused,
-            if refused {
-                "RequestRefused"
-            } else {
-                "RequestAccepted"
-            },
-            told,
-        );
+        self.tell(refused, if refused { "RequestRefused" } else { "RequestAccepted" }, told);
     }
 
     fn acceptable(&self, request: &Request) -> Result<String, String> {
         let number = self.run().map_or(0, |run| run.number);
         let index = self.step_index();
         if request.run != number {
-            return Err(format!(
-                "it names run {}, but run {number} is active",
-                request.run
-            ));
+            return Err(format!("it names run {}, but run {number} is active", request.run));
         }
         if request.step != index {
-            return Err(format!(
-                "it names step {}, but the run is at step {index}",
-                request.step
-            ));
+            return Err(format!("it names step {}, but the run is at step {index}", request.step));
         }
         match (request.action, self.paused()) {
             (RequestAction::Promote | RequestAction::PromoteFull, Some(PauseReason::Drifted)) => {

@@ -46,12 +46,7 @@ impl Turn<'_> {
     fn target_failed(&self) -> bool {
         let ended = self.run().and_then(|run| run.ended.as_ref());
         let failed = ended.is_some_and(|ended| ended.reason.fails_target());
-        failed
-            && self
-                .status
-                .canary
-                .as_ref()
-                .is_some_and(|canary| canary.same_entry(&self.wanted()))
+        failed && self.status.canary.as_ref().is_some_and(|canary| canary.same_entry(&self.wanted()))
     }
 
     fn healthy(&mut self, stable: &Target, wanted: &Target) {
@@ -83,12 +78,7 @@ impl Turn<'_> {
 
     /// Tells a Warning only when its condition is not told already.
     fn tell_once(&mut self, condition: &'static str, sentence: &str) {
-        let told = self
-            .seen
-            .stored
-            .conditions
-            .iter()
-            .any(|c| c.type_ == condition && c.status == "True");
+        let told = self.seen.stored.conditions.iter().any(|c| c.type_ == condition && c.status == "True");
         if !told {
             self.tell(true, condition, sentence);
         }
@@ -96,10 +86,7 @@ impl Turn<'_> {
 
     fn stay_failed(&mut self, stable: &Target) {
         let ended = self.run().and_then(|run| run.ended.clone());
-        let message = ended
-            .as_ref()
-            .map(|ended| ended.message.clone())
-            .unwrap_or_default();
+        let message = ended.as_ref().map(|ended| ended.message.clone()).unwrap_or_default();
         let reason = ended.map_or("RolledBack", |ended| ended.reason.word());
         let Some(canary) = self.status.canary.clone() else {
             return;

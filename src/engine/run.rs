@@ -16,14 +16,11 @@ impl Turn<'_> {
         }
         if self.marked() {
             let sentence = "an abort mark stands on a route of this run; it is ended everywhere";
-            return self.end(EndReason::Marked, sentence.into());
+            return self.end(EndReason::Marked, sentence);
         }
         if let Some(abort) = self.take_abort() {
-            let reason = abort
-                .reason
-                .map(|reason| format!(": {reason}"))
-                .unwrap_or_default();
-            return self.end(EndReason::Aborted, format!("aborted by {}{reason}", abort.by));
+            let reason = abort.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            return self.end(EndReason::Aborted, &format!("aborted by {}{reason}", abort.by));
         }
         self.take_evidence();
         if self.spec.suspend {
@@ -32,20 +29,16 @@ impl Turn<'_> {
             return self.say(Phase::Suspended, "Suspended", sentence);
         }
         if let Some(sentence) = self.failed() {
-            return self.end(EndReason::Failed, sentence);
+            return self.end(EndReason::Failed, &sentence);
         }
         if let Some((reason, sentence)) = self.overtaken() {
-            return self.end(reason, sentence);
+            return self.end(reason, &sentence);
         }
         self.release_left_routes();
         match self.claim() {
             Claim::Complete => {}
             Claim::Underway => {
-                return self.say(
-                    Phase::Progressing,
-                    "Claiming",
-                    "taking the routes over, weights untouched",
-                );
+                return self.say(Phase::Progressing, "Claiming", "taking the routes over, weights untouched");
             }
             Claim::Deposed => return self.say_unchanged(),
             Claim::Forged => return,
@@ -79,19 +72,14 @@ impl Turn<'_> {
             return Some((EndReason::TargetReturned, sentence));
         }
         if !wanted.same_entry(&canary) {
-            let sentence = format!(
-                "spec.target is {} now; {} is put back first",
-                wanted.name, canary.name
-            );
+            let sentence = format!("spec.target is {} now; {} is put back first", wanted.name, canary.name);
             return Some((EndReason::TargetChanged, sentence));
         }
         if let (Some(then), Some(now)) = (&canary.hash, self.hash_of(&canary))
             && *then != now
         {
-            let sentence = format!(
-                "the pod template of {} changed; the new one is judged from 0",
-                canary.name
-            );
+            let sentence =
+                format!("the pod template of {} changed; the new one is judged from 0", canary.name);
             return Some((EndReason::RevisionChanged, sentence));
         }
         for seen in self.run_routes() {
@@ -118,11 +106,7 @@ impl Turn<'_> {
             Some(pause) if !ends_by_itself(pause.reason) => return,
             Some(_) | None => {}
         }
-        run.pause = Some(Pause {
-            reason,
-            message: message.clone(),
-            since: now,
-        });
+        run.pause = Some(Pause { reason, message: message.clone(), since: now });
         let warning = match reason {
             PauseReason::Requested | PauseReason::Approval => false,
             PauseReason::Drifted
@@ -136,9 +120,7 @@ impl Turn<'_> {
 
     /// Why the run is paused, if it is.
     pub fn paused(&self) -> Option<PauseReason> {
-        self.run()
-            .and_then(|run| run.pause.as_ref())
-            .map(|pause| pause.reason)
+        self.run().and_then(|run| run.pause.as_ref()).map(|pause| pause.reason)
     }
 
     /// Lifts a pause of this reason.
@@ -152,9 +134,7 @@ impl Turn<'_> {
 
     /// Whether every route of the run can be read and stepped.
     pub fn all_present(&self) -> bool {
-        self.run_routes()
-            .iter()
-            .all(|seen| matches!(seen.state, RouteState::Present(_)))
+        self.run_routes().iter().all(|seen| matches!(seen.state, RouteState::Present(_)))
     }
 
     /// Why the canary can't be given traffic now, if it can't.
@@ -168,9 +148,7 @@ impl Turn<'_> {
                     "no workload is known behind {}; its readiness guards nothing (give target.workloadRef)",
                     canary.name
                 );
-                self.told
-                    .besides
-                    .push(("WorkloadUnknown", "NoWorkloadRef", sentence));
+                self.told.besides.push(("WorkloadUnknown", "NoWorkloadRef", sentence));
                 None
             }
         }

@@ -56,8 +56,7 @@ impl Turn<'_> {
     fn foreign_owner(&self, view: &RouteView) -> Option<String> {
         let others = view.stamps.keys().filter(|name| **name != self.seen.subject.name);
         let living = |name: &&String| {
-            view.stamp(name)
-                .is_some_and(|stamp| self.seen.others.get(*name) == Some(&stamp.uid))
+            view.stamp(name).is_some_and(|stamp| self.seen.others.get(*name) == Some(&stamp.uid))
         };
         others.into_iter().find(living).cloned()
     }
@@ -69,10 +68,7 @@ impl Turn<'_> {
     }
 
     fn views(&self) -> Vec<(&RouteSeen, &Arc<RouteView>)> {
-        self.spec_routes()
-            .into_iter()
-            .filter_map(|seen| Some((seen, seen.view()?)))
-            .collect()
+        self.spec_routes().into_iter().filter_map(|seen| Some((seen, seen.view()?))).collect()
     }
 
     /// First sight: finds out what is stable, and starts or rests.
@@ -87,10 +83,7 @@ impl Turn<'_> {
                 self.status.stable = Some(stable);
                 self.rest();
             }
-            Ok(Found {
-                stable,
-                share: Some(share),
-            }) => {
+            Ok(Found { stable, share: Some(share) }) => {
                 self.advise_gitops();
                 self.status.stable = Some(stable);
                 self.start(Some(share));
@@ -101,11 +94,8 @@ impl Turn<'_> {
     /// Routes whose weights a GitOps tool owns get the advice before anything happens.
     fn advise_gitops(&mut self) {
         let tools = ["kustomize-controller", "argocd", "helm"];
-        let owned = |view: &RouteView| {
-            view.writer
-                .as_ref()
-                .is_some_and(|w| tools.iter().any(|t| w.starts_with(t)))
-        };
+        let owned =
+            |view: &RouteView| view.writer.as_ref().is_some_and(|w| tools.iter().any(|t| w.starts_with(t)));
         let advice: Vec<String> = self
             .views()
             .into_iter()
@@ -151,20 +141,11 @@ impl Turn<'_> {
     fn find_on(&self, seen: &RouteSeen, view: &RouteView) -> Result<Found, String> {
         let weighted: Vec<&EntrySeen> = view.entries.iter().filter(|entry| entry.weight > 0).collect();
         match weighted.as_slice() {
-            [] => Err(format!(
-                "{} gives no target any weight; give stable 100",
-                seen.route
-            )),
-            [one] => Ok(Found {
-                stable: self.target_of(one, view),
-                share: None,
-            }),
+            [] => Err(format!("{} gives no target any weight; give stable 100", seen.route)),
+            [one] => Ok(Found { stable: self.target_of(one, view), share: None }),
             several => {
                 let Some(stable) = &self.spec.stable else {
-                    let names: Vec<_> = several
-                        .iter()
-                        .map(|e| format!("{} {}", e.name, e.weight))
-                        .collect();
+                    let names: Vec<_> = several.iter().map(|e| format!("{} {}", e.name, e.weight)).collect();
                     return Err(format!(
                         "{} splits traffic ({}); give spec.stable to tell which of them is stable",
                         seen.route,
@@ -185,14 +166,10 @@ impl Turn<'_> {
     ) -> Result<Found, String> {
         let canary = self.wanted();
         if view.entry(&stable.name, stable.port).is_none() {
-            return Err(format!(
-                "{} does not list spec.stable {}",
-                seen.route, stable.name
-            ));
+            return Err(format!("{} does not list spec.stable {}", seen.route, stable.name));
         }
-        let stranger = several
-            .iter()
-            .find(|e| !e.is(&stable.name, stable.port) && !e.is(&canary.name, canary.port));
+        let stranger =
+            several.iter().find(|e| !e.is(&stable.name, stable.port) && !e.is(&canary.name, canary.port));
         if let Some(stranger) = stranger {
             return Err(format!(
                 "{} gives {} weight {}, which is neither stable nor target; take it out first",
@@ -200,16 +177,11 @@ impl Turn<'_> {
             ));
         }
         let (share, total) = (view.weight(&canary) * 100, view.total());
-        let percent = i32::try_from(share / total.max(1))
-            .ok()
-            .filter(|_| share % total.max(1) == 0);
+        let percent = i32::try_from(share / total.max(1)).ok().filter(|_| share % total.max(1) == 0);
         let weight = percent.and_then(|percent| Weight::try_from(percent).ok());
         let weight =
             weight.ok_or_else(|| format!("{}: the canary's share is no whole percentage", seen.route))?;
-        Ok(Found {
-            stable: stable.clone(),
-            share: Some(weight),
-        })
+        Ok(Found { stable: stable.clone(), share: Some(weight) })
     }
 
     fn of_ref(&self, target: &TargetRef) -> Target {
@@ -230,18 +202,9 @@ impl Turn<'_> {
         if let Some(target) = known.into_iter().flatten().find(of_entry) {
             return self.of_ref(target);
         }
-        let twins = view
-            .entries
-            .iter()
-            .filter(|other| other.name == entry.name)
-            .count()
-            > 1;
+        let twins = view.entries.iter().filter(|other| other.name == entry.name).count() > 1;
         let port = if twins { entry.port } else { None };
-        self.of_ref(&TargetRef {
-            name: entry.name.clone(),
-            port,
-            workload_ref: None,
-        })
+        self.of_ref(&TargetRef { name: entry.name.clone(), port, workload_ref: None })
     }
 
     /// Starts a run, if everything allows it; else says why not. `found` is the share that adoption found.
@@ -293,11 +256,7 @@ impl Turn<'_> {
         let canary = self.wanted();
         let strategy = &self.spec.strategy.canary;
         let instant_return = found.is_none() && self.within_window(&canary);
-        let steps = if instant_return {
-            plan::instant(strategy)
-        } else {
-            plan::plan(strategy, found)
-        };
+        let steps = if instant_return { plan::instant(strategy) } else { plan::plan(strategy, found) };
         let number = self.greatest_run() + 1;
         let of = i32::try_from(steps.len()).unwrap_or(i32::MAX);
         let sentence = run_sentence(number, &canary, &steps, instant_return);
@@ -350,11 +309,7 @@ impl Turn<'_> {
     pub fn window_end(&self, name: &str) -> Option<jiff::Timestamp> {
         let window = self.spec.rollback_window.as_ref()?;
         let versions = usize::try_from(window.versions).unwrap_or(0);
-        let promoted = self
-            .status
-            .history
-            .iter()
-            .filter(|entry| entry.outcome == EndReason::Promoted);
+        let promoted = self.status.history.iter().filter(|entry| entry.outcome == EndReason::Promoted);
         let entry = promoted.take(versions).find(|entry| entry.stable.name == name)?;
         let end = super::turn::later(entry.at, window.within.span());
         (end > self.now).then_some(end)
@@ -363,14 +318,6 @@ impl Turn<'_> {
 
 fn run_sentence(number: i64, canary: &Target, steps: &[PlannedStep], instant: bool) -> String {
     let weights: Vec<_> = steps.iter().map(|step| step.weight.to_string()).collect();
-    let way = if instant {
-        "at once, for it was stable so recently"
-    } else {
-        "by steps"
-    };
-    format!(
-        "Run {number}: {} goes to {} {way}",
-        canary.name,
-        weights.join(", ")
-    )
+    let way = if instant { "at once, for it was stable so recently" } else { "by steps" };
+    format!("Run {number}: {} goes to {} {way}", canary.name, weights.join(", "))
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a stored weight may wait for its evidence before that is told.
-const EVIDENCE_PATIENCE: Duration = Duration::from_secs(60);
+const EVIDENCE_PATIENCE: Duration = Duration::from_mins(1);
 /// A step in progress is looked at this often at least; a longer gap counts as unobserved.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
 
@@ -39,9 +39,9 @@ impl Turn<'_> {
         }
         if self.step_index() == 0 {
             return if self.held_back() {
-                self.say_waiting()
+                self.say_waiting();
             } else {
-                self.advance_to(1)
+                self.advance_to(1);
             };
         }
         if !self.in_place() {
@@ -84,7 +84,7 @@ impl Turn<'_> {
         let sentence = format!("no step forward for {}; last: {why}", run.progress_deadline);
         match run.on_deadline {
             OnDeadline::Rollback => {
-                self.end(EndReason::Deadline, sentence);
+                self.end(EndReason::Deadline, &sentence);
                 true
             }
             OnDeadline::Pause => {
@@ -96,18 +96,10 @@ impl Turn<'_> {
 
     /// Whether anything holds a raise, and why.
     fn held_back(&mut self) -> bool {
-        let phase = if self.paused().is_some() {
-            Phase::Paused
-        } else {
-            Phase::Progressing
-        };
+        let phase = if self.paused().is_some() { Phase::Paused } else { Phase::Progressing };
         if !self.seen.subject.finalizer {
             self.effects.push(Effect::Hold);
-            self.say(
-                phase,
-                "Claiming",
-                "taking the Rollout under guard before anything is raised",
-            );
+            self.say(phase, "Claiming", "taking the Rollout under guard before anything is raised");
             return true;
         }
         if let Some(pause) = self.run().and_then(|run| run.pause.clone()) {
@@ -116,11 +108,7 @@ impl Turn<'_> {
         }
         if let Some(why) = self.canary_unready() {
             let next = self.planned((self.step_index() + 1).min(self.last_index()));
-            self.say(
-                phase,
-                "CanaryNotReady",
-                format!("waiting to go to {next}%: {why}"),
-            );
+            self.say(phase, "CanaryNotReady", format!("waiting to go to {next}%: {why}"));
             return true;
         }
         if !self.all_present() {
@@ -143,25 +131,19 @@ impl Turn<'_> {
         };
         let index = self.step_index();
         let share = self.planned(index);
-        self.run_routes().iter().all(|seen| {
-            seen.view()
-                .is_some_and(|view| self.shows(view, &stable, &canary, share))
-        })
+        self.run_routes()
+            .iter()
+            .all(|seen| seen.view().is_some_and(|view| self.shows(view, &stable, &canary, share)))
     }
 
     fn shows(&self, view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
-        let stamped = view
-            .stamp_of(&self.seen.subject)
-            .is_some_and(|stamp| stamp.step == self.step_index());
+        let stamped = view.stamp_of(&self.seen.subject).is_some_and(|stamp| stamp.step == self.step_index());
         stamped && view.weight(canary) == share && view.weight(stable) == 100 - share
     }
 
     /// Moves the intent to a step and raises the routes to it.
     fn advance_to(&mut self, index: i32) {
-        let Some(of) = self
-            .run()
-            .map(|run| i32::try_from(run.plan.len()).unwrap_or(i32::MAX))
-        else {
+        let Some(of) = self.run().map(|run| i32::try_from(run.plan.len()).unwrap_or(i32::MAX)) else {
             return;
         };
         if index > 0 && self.held_back() {
@@ -190,11 +172,7 @@ impl Turn<'_> {
 
     /// What the metrics said of the step that is left behind, for its Event.
     fn proofs(&self) -> String {
-        self.status
-            .analysis
-            .iter()
-            .map(|metric| format!(" {}", metric.sentence))
-            .collect()
+        self.status.analysis.iter().map(|metric| format!(" {}", metric.sentence)).collect()
     }
 
     /// Raises every route that does not show the intended step yet.
@@ -210,20 +188,13 @@ impl Turn<'_> {
         for seen in self.run_routes() {
             if let Some(view) = seen.view()
                 && !self.shows(view, &stable, &canary, share)
-                && !self
-                    .effects
-                    .iter()
-                    .any(|e| matches!(e, Effect::Write(w) if w.route.same(&seen.route)))
+                && !self.effects.iter().any(|e| matches!(e, Effect::Write(w) if w.route.same(&seen.route)))
             {
                 writes.push(Effect::Write(self.raise(seen, view, &stable, &canary, share)));
             }
         }
         self.effects.extend(writes);
-        self.say(
-            Phase::Progressing,
-            "Raising",
-            format!("giving the canary {share}%"),
-        );
+        self.say(Phase::Progressing, "Raising", format!("giving the canary {share}%"));
     }
 
     fn raise(
@@ -260,10 +231,7 @@ impl Turn<'_> {
             step.stored_at.get_or_insert(now);
         }
         self.note_added();
-        let missing = self
-            .run_routes()
-            .into_iter()
-            .find_map(|seen| Some((seen, missing_evidence(seen)?)));
+        let missing = self.run_routes().into_iter().find_map(|seen| Some((seen, missing_evidence(seen)?)));
         let Some((seen, why)) = missing else {
             self.memory.waiting_for_evidence = None;
             if let Some(step) = self.step_mut() {
@@ -277,10 +245,7 @@ impl Turn<'_> {
         }
         self.ask_for_evidence();
         let waiting = *self.memory.waiting_for_evidence.get_or_insert(now);
-        let sentence = format!(
-            "{share}% is written to {} but not known to be in effect: {why}",
-            seen.route
-        );
+        let sentence = format!("{share}% is written to {} but not known to be in effect: {why}", seen.route);
         if since(waiting, now) >= EVIDENCE_PATIENCE {
             self.told.out_of_sync = Some(("NotProgrammed", sentence.clone()));
         } else {
@@ -297,9 +262,7 @@ impl Turn<'_> {
             let Some(view) = seen.view() else { continue };
             let names = self.added(seen, view);
             let entries = view.entries.iter().filter(|entry| names.contains(&entry.name));
-            let raw: Vec<_> = entries
-                .map(|e| crate::api::RawEntry(without_weight(&e.raw)))
-                .collect();
+            let raw: Vec<_> = entries.map(|e| crate::api::RawEntry(without_weight(&e.raw))).collect();
             added.push((seen.route.clone(), raw));
         }
         for (route, raw) in added {
@@ -345,13 +308,7 @@ impl Turn<'_> {
         if promoted && self.paused().is_none() {
             return self.go_on(&planned, true);
         }
-        self.wake_in(
-            planned
-                .hold
-                .span()
-                .saturating_sub(elapsed)
-                .max(Duration::from_millis(1)),
-        );
+        self.wake_in(planned.hold.span().saturating_sub(elapsed).max(Duration::from_millis(1)));
         match self.step_decision(opinions, &planned, elapsed) {
             StepDecision::Advance => {
                 self.lift(PauseReason::Inconclusive);
@@ -359,7 +316,7 @@ impl Turn<'_> {
             }
             StepDecision::Rollback => {
                 let sentence = format!("nothing was proved in {}{}", planned.max_hold, self.proofs());
-                self.end(EndReason::Inconclusive, sentence);
+                self.end(EndReason::Inconclusive, &sentence);
             }
             StepDecision::Pause => {
                 let (reason, sentence) = self.inconclusive(opinions, &planned);
@@ -382,25 +339,14 @@ impl Turn<'_> {
         let instant = self.run().is_some_and(|run| run.instant_return);
         let over = elapsed >= planned.hold.span();
         if instant || !opinions.expected {
-            return if over {
-                StepDecision::Advance
-            } else {
-                StepDecision::Wait
-            };
+            return if over { StepDecision::Advance } else { StepDecision::Wait };
         }
         if enforced.is_empty() {
             // Metrics are configured, but none applies to this step: never a pass.
-            return if over {
-                StepDecision::Pause
-            } else {
-                StepDecision::Wait
-            };
+            return if over { StepDecision::Pause } else { StepDecision::Wait };
         }
         let relaxed = analysis.is_some_and(|analysis| planned.weight < analysis.prove_from);
-        let on_inconclusive = match analysis
-            .map(|analysis| analysis.on_inconclusive)
-            .unwrap_or_default()
-        {
+        let on_inconclusive = match analysis.map(|analysis| analysis.on_inconclusive).unwrap_or_default() {
             OnInconclusive::Pause => analysis::OnInconclusive::Pause,
             OnInconclusive::Advance => analysis::OnInconclusive::Advance,
             OnInconclusive::Rollback => analysis::OnInconclusive::Rollback,
@@ -413,56 +359,35 @@ impl Turn<'_> {
             max_duration: planned.max_hold.span(),
             baseline_unhealthy: opinions.stable_sick,
             on_inconclusive,
-            proof: if relaxed {
-                Proof::Relaxed { canary_requests }
-            } else {
-                Proof::Required
-            },
+            proof: if relaxed { Proof::Relaxed { canary_requests } } else { Proof::Required },
         });
         // A process that has just taken over has its predecessor's proof, but has not looked itself yet; and what
         // is being asked for right now is waited for.
         let unseen = !self.memory.looked || self.seen.looking || self.asked();
-        if decision == StepDecision::Advance && unseen {
-            StepDecision::Wait
-        } else {
-            decision
-        }
+        if decision == StepDecision::Advance && unseen { StepDecision::Wait } else { decision }
     }
 
     fn asked(&self) -> bool {
-        self.effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Look { .. }))
+        self.effects.iter().any(|effect| matches!(effect, Effect::Look { .. }))
     }
 
     /// Whether an enforced metric has given nothing for this long.
     fn errors_for(&self, span: Duration) -> bool {
         let error = |m: &&crate::api::MetricStatus| m.verdict == analysis::Verdict::Error;
         self.opinions().error()
-            && self
-                .status
-                .analysis
-                .iter()
-                .filter(error)
-                .any(|m| since(m.since, self.now) >= span)
+            && self.status.analysis.iter().filter(error).any(|m| since(m.since, self.now) >= span)
     }
 
     fn inconclusive(&self, opinions: &Opinions, planned: &PlannedStep) -> (PauseReason, String) {
         if opinions.error() {
-            return (
-                PauseReason::MetricError,
-                format!("the metrics are down:{}", self.proofs()),
-            );
+            return (PauseReason::MetricError, format!("the metrics are down:{}", self.proofs()));
         }
         if opinions.list.iter().all(|o| !o.enforced) {
             let sentence = "no metric applies at 100%: stable had too little traffic in the hour before \
                             (give max, a plain metric, or promote)";
             return (PauseReason::Inconclusive, sentence.to_owned());
         }
-        (
-            PauseReason::Inconclusive,
-            format!("nothing is proved in {}:{}", planned.max_hold, self.proofs()),
-        )
+        (PauseReason::Inconclusive, format!("nothing is proved in {}:{}", planned.max_hold, self.proofs()))
     }
 
     /// The step is over: the next one, approval, or promotion.

@@ -11,7 +11,7 @@ use super::{
 use crate::api::{EntryWeight, Phase, RolloutSpec, RolloutStatus, RouteWeights, Run, Stamp, Step, Target};
 
 /// How long a corrected share is left alone before it is corrected again, where people or tools insist.
-pub(super) const CORRECTION_PAUSE: Duration = Duration::from_secs(60);
+pub(super) const CORRECTION_PAUSE: Duration = Duration::from_mins(1);
 
 /// One decision in the making.
 pub(super) struct Turn<'a> {
@@ -67,18 +67,7 @@ impl<'a> Turn<'a> {
         memory.decided_at = Some(now);
         let told = Told::default();
         let status = status.clone();
-        Self {
-            spec,
-            seen,
-            now,
-            passed,
-            status,
-            memory,
-            effects: vec![],
-            intent: false,
-            wake: None,
-            told,
-        }
+        Self { spec, seen, now, passed, status, memory, effects: vec![], intent: false, wake: None, told }
     }
 
     /// Closes the decision.
@@ -117,10 +106,7 @@ impl<'a> Turn<'a> {
         let seen = self.seen.routes.iter();
         self.status.weights = seen
             .filter_map(|r| {
-                r.view().map(|view| RouteWeights {
-                    route: r.route.to_string(),
-                    entries: entries(view),
-                })
+                r.view().map(|view| RouteWeights { route: r.route.to_string(), entries: entries(view) })
             })
             .collect();
     }
@@ -144,18 +130,8 @@ impl<'a> Turn<'a> {
 
     /// Emits an Event.
     pub fn tell(&mut self, warning: bool, reason: &'static str, message: impl Into<String>) {
-        let step = self
-            .status
-            .step
-            .as_ref()
-            .map(|step| step.index)
-            .filter(|index| *index > 0);
-        self.effects.push(Effect::Tell(Note {
-            warning,
-            reason,
-            message: message.into(),
-            step,
-        }));
+        let step = self.status.step.as_ref().map(|step| step.index).filter(|index| *index > 0);
+        self.effects.push(Effect::Tell(Note { warning, reason, message: message.into(), step }));
     }
 
     /// The target of the spec, with the workload and revision known now.
@@ -171,11 +147,7 @@ impl<'a> Turn<'a> {
 
     /// The workload behind a target.
     pub fn workload(&self, target: &Target) -> Option<&WorkloadSeen> {
-        let names = workload_names(
-            &target.name,
-            &self.seen.subject.namespace,
-            target.workload_ref.as_ref(),
-        );
+        let names = workload_names(&target.name, &self.seen.subject.namespace, target.workload_ref.as_ref());
         let found = names.iter().filter_map(|name| self.seen.workloads.get(name));
         // A guessed name that finds nothing is no workload; a named one is a missing workload.
         let present =
@@ -184,12 +156,8 @@ impl<'a> Turn<'a> {
     }
 
     fn hash(&self, name: &str, workload: Option<&crate::api::WorkloadRef>) -> Option<String> {
-        let target = Target {
-            name: name.to_owned(),
-            port: None,
-            workload_ref: workload.cloned(),
-            hash: None,
-        };
+        let target =
+            Target { name: name.to_owned(), port: None, workload_ref: workload.cloned(), hash: None };
         match self.workload(&target) {
             Some(WorkloadSeen::Present { hash, .. }) => Some(hash.clone()),
             Some(WorkloadSeen::Missing | WorkloadSeen::Unreadable(_)) | None => None,
@@ -203,22 +171,15 @@ impl<'a> Turn<'a> {
 
     /// Whether a target may be given traffic.
     pub fn readiness(&self, target: &Target) -> Readiness {
-        let named = || {
-            target
-                .workload_ref
-                .as_ref()
-                .map_or(target.name.as_str(), |w| w.name.as_str())
-        };
+        let named = || target.workload_ref.as_ref().map_or(target.name.as_str(), |w| w.name.as_str());
         match self.workload(target) {
             Some(WorkloadSeen::Present { ready, .. }) if *ready > 0 => Readiness::Ready,
             Some(WorkloadSeen::Present { .. }) => {
                 Readiness::NoReadyPod(format!("{} has no ready pod", target.name))
             }
-            Some(WorkloadSeen::Missing) => Readiness::Absent(format!(
-                "the Deployment {} of {} does not exist",
-                named(),
-                target.name
-            )),
+            Some(WorkloadSeen::Missing) => {
+                Readiness::Absent(format!("the Deployment {} of {} does not exist", named(), target.name))
+            }
             Some(WorkloadSeen::Unreadable(why)) => Readiness::Absent(format!(
                 "the Deployment {} of {} can't be read: {why}",
                 named(),
@@ -262,10 +223,7 @@ impl<'a> Turn<'a> {
     /// The planned canary share of a step.
     pub fn planned(&self, index: i32) -> i64 {
         let plan = self.run().map(|run| run.plan.as_slice()).unwrap_or_default();
-        let step = usize::try_from(index)
-            .ok()
-            .and_then(|i| i.checked_sub(1))
-            .and_then(|i| plan.get(i));
+        let step = usize::try_from(index).ok().and_then(|i| i.checked_sub(1)).and_then(|i| plan.get(i));
         step.map_or(0, |step| i64::from(step.weight.percent()))
     }
 
@@ -273,14 +231,7 @@ impl<'a> Turn<'a> {
     pub fn stamp(&self, step: i32, aborted: bool, added: Vec<String>) -> Stamp {
         let run = self.run().map_or(0, |run| run.number);
         let uid = self.seen.subject.uid.clone();
-        Stamp {
-            uid,
-            epoch: self.status.epoch,
-            run,
-            step,
-            aborted,
-            added,
-        }
+        Stamp { uid, epoch: self.status.epoch, run, step, aborted, added }
     }
 
     /// The names of the entries that we added to a route, by its stamp or by status.
@@ -289,12 +240,7 @@ impl<'a> Turn<'a> {
             return stamp.added;
         }
         let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route));
-        let noted = noted.map(|r| {
-            r.added
-                .iter()
-                .filter_map(|e| entry_name(view.name_field, &e.0))
-                .collect()
-        });
+        let noted = noted.map(|r| r.added.iter().filter_map(|e| entry_name(view.name_field, &e.0)).collect());
         noted.unwrap_or_default()
     }
 
@@ -326,9 +272,7 @@ impl<'a> Turn<'a> {
 
 /// The target's name in a raw entry.
 pub(super) fn entry_name(name_field: &str, raw: &serde_json::Value) -> Option<String> {
-    raw.pointer(name_field)
-        .and_then(|name| name.as_str())
-        .map(str::to_owned)
+    raw.pointer(name_field).and_then(|name| name.as_str()).map(str::to_owned)
 }
 
 /// The time from `then` to `now`, never negative.

@@ -23,9 +23,7 @@ pub(super) fn fingerprint(config: &HttpConfig) -> Result<Fingerprint, ReadError>
         .into_iter()
         .map(|(key, path)| {
             let metadata = std::fs::metadata(path).map_err(|error| unreadable(key, path, &error))?;
-            let modified = metadata
-                .modified()
-                .map_err(|error| unreadable(key, path, &error))?;
+            let modified = metadata.modified().map_err(|error| unreadable(key, path, &error))?;
             Ok((modified, metadata.len()))
         })
         .collect()
@@ -72,13 +70,8 @@ fn tls(mut builder: reqwest::ClientBuilder, config: &TlsConfig) -> Result<reqwes
         let mut pem = read("tls.certFile", cert)?;
         pem.push(b'\n');
         pem.extend(read("tls.keyFile", key)?);
-        let identity = Identity::from_pem(&pem).map_err(|_| {
-            unusable(
-                "tls.certFile",
-                cert,
-                "a PEM certificate for the key of tls.keyFile",
-            )
-        })?;
+        let identity = Identity::from_pem(&pem)
+            .map_err(|_| unusable("tls.certFile", cert, "a PEM certificate for the key of tls.keyFile"))?;
         builder = builder.identity(identity);
     }
     if config.insecure_skip_verify {
@@ -106,17 +99,12 @@ impl Proof {
             Some(Auth::Bearer { token_file }) => {
                 secret("auth.bearer.tokenFile", token_file).map(Self::Bearer)
             }
-            Some(Auth::Basic {
-                username,
-                password_file,
-            }) => Ok(Self::Basic(username.clone(), password(password_file)?)),
-            Some(Auth::BasicFiles {
-                username_file,
-                password_file,
-            }) => Ok(Self::Basic(
-                secret("auth.basic.usernameFile", username_file)?,
-                password(password_file)?,
-            )),
+            Some(Auth::Basic { username, password_file }) => {
+                Ok(Self::Basic(username.clone(), password(password_file)?))
+            }
+            Some(Auth::BasicFiles { username_file, password_file }) => {
+                Ok(Self::Basic(secret("auth.basic.usernameFile", username_file)?, password(password_file)?))
+            }
         }
     }
 
@@ -152,10 +140,7 @@ fn unreadable(key: &str, path: &Path, error: &std::io::Error) -> ReadError {
 }
 
 fn unusable(key: &str, path: &Path, wanted: &str) -> ReadError {
-    ReadError::Credentials(format!(
-        "{} of {key} does not hold {wanted}; correct it",
-        path.display()
-    ))
+    ReadError::Credentials(format!("{} of {key} does not hold {wanted}; correct it", path.display()))
 }
 
 /// Every file that a configuration names, with its key.
@@ -171,13 +156,8 @@ fn files(config: &HttpConfig) -> Vec<(&'static str, &PathBuf)> {
         None => {}
         Some(Auth::Bearer { token_file }) => files.push(("auth.bearer.tokenFile", token_file)),
         Some(Auth::Basic { password_file, .. }) => files.push(("auth.basic.passwordFile", password_file)),
-        Some(Auth::BasicFiles {
-            username_file,
-            password_file,
-        }) => files.extend([
-            ("auth.basic.usernameFile", username_file),
-            ("auth.basic.passwordFile", password_file),
-        ]),
+        Some(Auth::BasicFiles { username_file, password_file }) => files
+            .extend([("auth.basic.usernameFile", username_file), ("auth.basic.passwordFile", password_file)]),
     }
     files
 }

@@ -61,11 +61,7 @@ impl Envoy {
         arms: &ArmsRequest,
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
-        let scope = |target| ArmScope {
-            target,
-            namespace: &request.namespace,
-            rollout: &request.rollout,
-        };
+        let scope = |target| ArmScope { target, namespace: &request.namespace, rollout: &request.rollout };
         let canary = presets::envoy(&arms.series, scope(&request.canary))?;
         let stable = presets::envoy(&arms.series, scope(&request.stable))?;
         let mut last = self.last.lock().await;
@@ -81,9 +77,7 @@ impl Envoy {
             past: Vec::new(),
         };
         if arms.canary.total.is_empty() && arms.stable.total.is_empty() {
-            return Err(ReadError::Empty {
-                query: "total".to_owned(),
-            });
+            return Err(ReadError::Empty { query: "total".to_owned() });
         }
         Ok(arms)
     }
@@ -109,11 +103,7 @@ impl Envoy {
 }
 
 fn counters(gateways: &[Vec<Sample>], arm: &ArmSelectors, latency: bool) -> Result<Counters, ReadError> {
-    let buckets = if latency {
-        buckets(gateways, &arm.latency, arm.per_second)?
-    } else {
-        Vec::new()
-    };
+    let buckets = if latency { buckets(gateways, &arm.latency, arm.per_second)? } else { Vec::new() };
     Ok(Counters {
         errors: snapshot(gateways, &arm.errors, "errors")?,
         total: snapshot(gateways, &arm.total, "total")?,
@@ -137,11 +127,7 @@ fn buckets(
         let mut labels = sample.labels.clone();
         let bound = labels.remove("le").ok_or(ReadError::Malformed)?;
         let bound: f64 = bound.parse().map_err(|_| ReadError::Malformed)?;
-        buckets.insert(
-            bound / per_second,
-            key(gateway, &labels),
-            finite(sample, "latency")?,
-        );
+        buckets.insert(bound / per_second, key(gateway, &labels), finite(sample, "latency")?);
     }
     Ok(buckets.ascending())
 }
@@ -152,10 +138,7 @@ fn selected<'a>(
 ) -> impl Iterator<Item = (usize, &'a Sample)> {
     let wanted = |sample: &Sample| {
         sample.name == selector.metric
-            && selector
-                .labels
-                .iter()
-                .all(|(label, value)| sample.labels.get(*label) == Some(value))
+            && selector.labels.iter().all(|(label, value)| sample.labels.get(*label) == Some(value))
     };
     gateways
         .iter()
@@ -168,9 +151,7 @@ fn finite(sample: &Sample, role: &str) -> Result<f64, ReadError> {
     if sample.value.is_finite() {
         Ok(sample.value)
     } else {
-        Err(ReadError::NotFinite {
-            query: role.to_owned(),
-        })
+        Err(ReadError::NotFinite { query: role.to_owned() })
     }
 }
 

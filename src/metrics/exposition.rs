@@ -36,9 +36,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Sample>, ReadError> {
 
 /// `name{label="value",…} value [timestamp] [# exemplar]`.
 fn sample(line: &str) -> Option<Sample> {
-    let end = line
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
-        .unwrap_or(line.len());
+    let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(line.len());
     let (name, rest) = line.split_at(end);
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
@@ -54,11 +52,7 @@ fn sample(line: &str) -> Option<Sample> {
     if let Some(timestamp) = fields.next() {
         timestamp.parse::<f64>().ok()?;
     }
-    fields.next().is_none().then(|| Sample {
-        name: name.to_owned(),
-        labels,
-        value,
-    })
+    fields.next().is_none().then(|| Sample { name: name.to_owned(), labels, value })
 }
 
 /// The labels behind `{`, and what follows `}`.
@@ -115,19 +109,10 @@ mod tests {
         let cases: [(&str, Option<Want>); 14] = [
             ("up 1", Some(("up", &[], 1.0))),
             ("a:b{} 2.5", Some(("a:b", &[], 2.5))),
-            (
-                r#"x{a="1",b="2",} 3 1395066363000"#,
-                Some(("x", &[("a", "1"), ("b", "2")], 3.0)),
-            ),
+            (r#"x{a="1",b="2",} 3 1395066363000"#, Some(("x", &[("a", "1"), ("b", "2")], 3.0))),
             (r#"x{ a = "1" } 3"#, Some(("x", &[("a", "1")], 3.0))),
-            (
-                r#"x{a="q\"b\\s\nn}#,="} 3"#,
-                Some(("x", &[("a", "q\"b\\s\nn}#,=")], 3.0)),
-            ),
-            (
-                r#"x{le="+Inf"} 17 # {id="ab"} 0.67 1.5"#,
-                Some(("x", &[("le", "+Inf")], 17.0)),
-            ),
+            (r#"x{a="q\"b\\s\nn}#,="} 3"#, Some(("x", &[("a", "q\"b\\s\nn}#,=")], 3.0))),
+            (r#"x{le="+Inf"} 17 # {id="ab"} 0.67 1.5"#, Some(("x", &[("le", "+Inf")], 17.0))),
             ("x +Inf", Some(("x", &[], f64::INFINITY))),
             ("x", None),
             ("x one", None),

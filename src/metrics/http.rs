@@ -35,9 +35,7 @@ pub(super) struct Answer {
 
 impl std::fmt::Debug for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Http")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Http").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -46,11 +44,7 @@ impl Http {
     pub(super) fn new(config: &HttpConfig, over_tls: bool) -> Result<Self, ReadError> {
         let fingerprint = credentials::fingerprint(config)?;
         let ready = Ready::read(config, over_tls)?;
-        Ok(Self {
-            config: config.clone(),
-            over_tls,
-            ready: Mutex::new((fingerprint, Arc::new(ready))),
-        })
+        Ok(Self { config: config.clone(), over_tls, ready: Mutex::new((fingerprint, Arc::new(ready))) })
     }
 
     /// The deadline of a look.
@@ -64,12 +58,8 @@ impl Http {
         request: impl FnOnce(&Client) -> RequestBuilder,
     ) -> Result<Answer, ReadError> {
         let ready = self.ready()?;
-        let response = ready
-            .proof
-            .attach(request(&ready.client))
-            .send()
-            .await
-            .map_err(|error| self.failure(&error))?;
+        let response =
+            ready.proof.attach(request(&ready.client)).send().await.map_err(|error| self.failure(&error))?;
         let status = response.status();
         if status.is_redirection() {
             return Err(ReadError::Redirect);
@@ -130,9 +120,6 @@ impl Http {
 
 impl Ready {
     fn read(config: &HttpConfig, over_tls: bool) -> Result<Self, ReadError> {
-        Ok(Self {
-            client: credentials::client(config, over_tls)?,
-            proof: Proof::read(config.auth.as_ref())?,
-        })
+        Ok(Self { client: credentials::client(config, over_tls)?, proof: Proof::read(config.auth.as_ref())? })
     }
 }

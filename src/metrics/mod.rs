@@ -55,16 +55,11 @@ impl Providers {
                 ProviderConfig::Prometheus(config) => Prometheus::new(config).map(Provider::Prometheus),
                 ProviderConfig::Envoy(config) => Envoy::new(config).map(Provider::Envoy),
             };
-            let provider = provider.map_err(|error| ProviderError {
-                name: name.clone(),
-                reason: error.to_string(),
-            })?;
+            let provider =
+                provider.map_err(|error| ProviderError { name: name.clone(), reason: error.to_string() })?;
             entries.insert(name.clone(), provider);
         }
-        Ok(Self {
-            default: config.default.clone(),
-            entries: Arc::new(entries),
-        })
+        Ok(Self { default: config.default.clone(), entries: Arc::new(entries) })
     }
 
     /// Whether such a provider is configured; `None` asks for the default.
@@ -96,10 +91,7 @@ impl Providers {
                 .map(|number| async move { (number.name.clone(), self.number(request, number, now).await) }),
         );
         let (arms, numbers) = futures::join!(arms, numbers);
-        Look {
-            arms,
-            numbers: numbers.into_iter().collect(),
-        }
+        Look { arms, numbers: numbers.into_iter().collect() }
     }
 
     async fn arms(
@@ -146,9 +138,7 @@ async fn within<T>(
     deadline: Duration,
     answer: impl Future<Output = Result<T, ReadError>>,
 ) -> Result<T, ReadError> {
-    tokio::time::timeout(deadline, answer)
-        .await
-        .unwrap_or_else(|_| Err(ReadError::Timeout(spell(deadline))))
+    tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Err(ReadError::Timeout(spell(deadline))))
 }
 
 #[cfg(test)]

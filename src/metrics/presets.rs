@@ -68,11 +68,7 @@ pub struct ArmSelectors {
 
 /// Whether such series can be asked for at all; the error is a sentence with the remedy.
 pub fn check(series: &Series) -> Result<(), ReadError> {
-    let scope = ArmScope {
-        target: "target",
-        namespace: "namespace",
-        rollout: "rollout",
-    };
+    let scope = ArmScope { target: "target", namespace: "namespace", rollout: "rollout" };
     prometheus(series, scope).map(|_| ())
 }
 
@@ -85,12 +81,7 @@ pub fn number(
     scope: (&str, &str),
 ) -> Result<String, ReadError> {
     let (namespace, rollout) = scope;
-    let values = [
-        ("canary", canary),
-        ("stable", stable),
-        ("namespace", namespace),
-        ("rollout", rollout),
-    ];
+    let values = [("canary", canary), ("stable", stable), ("namespace", namespace), ("rollout", rollout)];
     template::fill(name, query, &values).map_err(ReadError::Unsupported)
 }
 
@@ -123,10 +114,7 @@ pub fn envoy(series: &Series, scope: ArmScope<'_>) -> Result<ArmSelectors, ReadE
         ));
     };
     let cluster = Params::new(preset, &series.params)?.cluster(scope)?;
-    Ok(ArmSelectors::of(&BTreeMap::from([(
-        "envoy_cluster_name",
-        cluster,
-    )])))
+    Ok(ArmSelectors::of(&BTreeMap::from([("envoy_cluster_name", cluster)])))
 }
 
 fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
@@ -135,11 +123,7 @@ fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
             "series has the param {param:?} and no preset to take it; remove it or name a preset"
         )));
     }
-    let values = [
-        ("target", scope.target),
-        ("namespace", scope.namespace),
-        ("rollout", scope.rollout),
-    ];
+    let values = [("target", scope.target), ("namespace", scope.namespace), ("rollout", scope.rollout)];
     let fill = |role: &str, query: &String| {
         if !template::mentions(query, "target") {
             return Err(ReadError::Unsupported(format!(
@@ -152,17 +136,9 @@ fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
         ReadError::Unsupported("series has neither a preset nor the query total; add one".to_owned())
     })?;
     Ok(ArmQueries {
-        errors: series
-            .errors
-            .as_ref()
-            .map(|query| fill("errors", query))
-            .transpose()?,
+        errors: series.errors.as_ref().map(|query| fill("errors", query)).transpose()?,
         total: fill("total", total)?,
-        latency: series
-            .latency
-            .as_ref()
-            .map(|query| fill("latency", query))
-            .transpose()?,
+        latency: series.latency.as_ref().map(|query| fill("latency", query)).transpose()?,
         per_second: 1.0,
     })
 }
@@ -277,28 +253,17 @@ fn node_of(node: &str, scope: ArmScope<'_>) -> Result<String, ReadError> {
 
 impl ArmSelectors {
     fn of(labels: &BTreeMap<&'static str, String>) -> Self {
-        let select = |metric| Selector {
-            metric,
-            labels: labels.clone(),
-        };
+        let select = |metric| Selector { metric, labels: labels.clone() };
         let mut errors = select(REQUESTS);
         errors.labels.insert("envoy_response_code_class", "5".to_owned());
-        Self {
-            errors,
-            total: select(REQUESTS),
-            latency: select(LATENCY),
-            per_second: 1000.0,
-        }
+        Self { errors, total: select(REQUESTS), latency: select(LATENCY), per_second: 1000.0 }
     }
 }
 
 impl Selector {
     fn promql(&self) -> String {
-        let matchers: Vec<String> = self
-            .labels
-            .iter()
-            .map(|(label, value)| format!("{label}={}", template::quote(value)))
-            .collect();
+        let matchers: Vec<String> =
+            self.labels.iter().map(|(label, value)| format!("{label}={}", template::quote(value))).collect();
         format!("{}{{{}}}", self.metric, matchers.join(","))
     }
 }
@@ -310,20 +275,13 @@ mod tests {
     fn series(preset: Preset, params: &[(&str, &str)]) -> Series {
         Series {
             preset: Some(preset),
-            params: params
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-                .collect(),
+            params: params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             ..Series::default()
         }
     }
 
     fn scope(target: &str) -> ArmScope<'_> {
-        ArmScope {
-            target,
-            namespace: "shop",
-            rollout: "color",
-        }
+        ArmScope { target, namespace: "shop", rollout: "color" }
     }
 
     const MESH: &[(&str, &str)] = &[("mesh", "m"), ("gateway", "gw"), ("port", "8080")];
@@ -356,11 +314,7 @@ mod tests {
                 &[("node", "{{name}}-node_{{namespace}}")],
                 "cds_egress_m_v2-node_shop_http_8080",
             ),
-            (
-                "v2",
-                &[("prefix", "app"), ("protocol", "grpc")],
-                "app_egress_m_v2_shop_grpc_8080",
-            ),
+            ("v2", &[("prefix", "app"), ("protocol", "grpc")], "app_egress_m_v2_shop_grpc_8080"),
         ];
         for (target, params, want) in cases {
             let params = [&[("mesh", "m"), ("port", "8080")], params].concat();
@@ -378,42 +332,25 @@ mod tests {
             ..Series::default()
         };
         let cases = [
+            (series(Preset::AppmeshEnvoy, &[("mesh", "m"), ("port", "1")]), "param \"gateway\""),
+            (series(Preset::TidegateGateway, &[("mesh", "m")]), "param \"port\""),
             (
-                series(Preset::AppmeshEnvoy, &[("mesh", "m"), ("port", "1")]),
-                "param \"gateway\"",
-            ),
-            (
-                series(Preset::TidegateGateway, &[("mesh", "m")]),
-                "param \"port\"",
-            ),
-            (
-                series(
-                    Preset::TidegateGateway,
-                    &[("mesh", "m"), ("port", "1"), ("prot", "x")],
-                ),
+                series(Preset::TidegateGateway, &[("mesh", "m"), ("port", "1"), ("prot", "x")]),
                 "no param \"prot\"",
             ),
             (
-                series(
-                    Preset::TidegateGateway,
-                    &[("mesh", "m"), ("port", "1"), ("node", "x")],
-                ),
+                series(Preset::TidegateGateway, &[("mesh", "m"), ("port", "1"), ("node", "x")]),
                 "\"node\" has neither",
             ),
             (Series::default(), "neither a preset"),
             (own("t{a=\"v2\"}"), "query total has no {{target}}"),
-            (
-                own("t{a=\"{{target}}\",b=\"{{canary}}\"}"),
-                "unknown placeholder {{canary}}",
-            ),
+            (own("t{a=\"{{target}}\",b=\"{{canary}}\"}"), "unknown placeholder {{canary}}"),
         ];
         for (series, want) in cases {
             let error = check(&series).unwrap_err().to_string();
             assert!(error.contains(want), "{want}: {error}");
         }
-        let error = envoy(&own("t{a=\"{{target}}\"}"), scope("v2"))
-            .unwrap_err()
-            .to_string();
+        let error = envoy(&own("t{a=\"{{target}}\"}"), scope("v2")).unwrap_err().to_string();
         assert!(error.contains("provider of kind prometheus"), "{error}");
     }
 }

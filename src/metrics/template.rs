@@ -45,28 +45,17 @@ pub(super) fn fill(role: &str, query: &str, values: &[(&str, &str)]) -> Result<S
 
 /// Whether a query has a placeholder of that name.
 pub(super) fn mentions(query: &str, name: &str) -> bool {
-    query
-        .split("{{")
-        .skip(1)
-        .filter_map(|rest| rest.split_once("}}"))
-        .any(|(found, _)| found.trim() == name)
+    query.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")).any(|(found, _)| found.trim() == name)
 }
 
 fn lookup<'a>(role: &str, name: &str, values: &[(&str, &'a str)]) -> Result<&'a str, String> {
-    values
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| {
-            let known: Vec<String> = values
-                .iter()
-                .map(|(known, _)| format!("{{{{{known}}}}}"))
-                .collect();
-            format!(
-                "the query {role} has the unknown placeholder {{{{{name}}}}}; it may have {}",
-                known.join(", ")
-            )
-        })
+    values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<String> = values.iter().map(|(known, _)| format!("{{{{{known}}}}}")).collect();
+        format!(
+            "the query {role} has the unknown placeholder {{{{{name}}}}}; it may have {}",
+            known.join(", ")
+        )
+    })
 }
 
 /// The string that a placeholder stands in.
@@ -88,9 +77,7 @@ impl Quoted {
         if self.quote == '`' {
             // A raw string has no escapes.
             return if literal.contains('`') {
-                Err(format!(
-                    "the query {role} has a placeholder in backticks; use double quotes"
-                ))
+                Err(format!("the query {role} has a placeholder in backticks; use double quotes"))
             } else {
                 Ok(literal)
             };
@@ -110,10 +97,7 @@ impl Quoted {
 
 /// A string in double quotes, as PromQL writes it.
 pub(super) fn quote(value: &str) -> String {
-    let escaped = value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{escaped}\"")
 }
 
@@ -126,25 +110,13 @@ mod tests {
         let cases = [
             ("x{a=\"{{target}}\"}", "v2", "x{a=\"v2\"}"),
             ("x{a='{{ target }}'}", "it's", "x{a='it\\'s'}"),
-            (
-                "x{a=\"{{target}}\"}",
-                "\"} or vector(1) # \\",
-                "x{a=\"\\\"} or vector(1) # \\\\\"}",
-            ),
-            (
-                "x{a=~\"{{target}}-.*\"}",
-                "v2.default",
-                "x{a=~\"v2\\\\.default-.*\"}",
-            ),
+            ("x{a=\"{{target}}\"}", "\"} or vector(1) # \\", "x{a=\"\\\"} or vector(1) # \\\\\"}"),
+            ("x{a=~\"{{target}}-.*\"}", "v2.default", "x{a=~\"v2\\\\.default-.*\"}"),
             ("x{a=~`{{target}}.*`}", "v2.default", "x{a=~`v2\\.default.*`}"),
             ("x{a=\"\\\"{{target}}\"}", "v2", "x{a=\"\\\"v2\"}"),
         ];
         for (query, value, want) in cases {
-            assert_eq!(
-                fill("errors", query, &[("target", value)]).unwrap(),
-                want,
-                "{query}"
-            );
+            assert_eq!(fill("errors", query, &[("target", value)]).unwrap(), want, "{query}");
         }
     }
 
@@ -152,19 +124,13 @@ mod tests {
     fn what_cannot_be_filled_says_why() {
         let cases = [
             ("{{target}}_total", "outside quotes"),
-            (
-                "x{a=\"{{pod}}\"}",
-                "unknown placeholder {{pod}}; it may have {{target}}",
-            ),
+            ("x{a=\"{{pod}}\"}", "unknown placeholder {{pod}}; it may have {{target}}"),
             ("x{a=\"{{target\"}", "never closes"),
             ("x{a=`{{target}}`}", "use double quotes"),
         ];
         for (query, want) in cases {
             let error = fill("errors", query, &[("target", "a`b")]).unwrap_err();
-            assert!(
-                error.contains(want) && error.contains("errors"),
-                "{query}: {error}"
-            );
+            assert!(error.contains(want) && error.contains("errors"), "{query}: {error}");
         }
     }
 

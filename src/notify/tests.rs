@@ -1,12 +1,7 @@
 use super::*;
 
 fn note(message: &str, step: Option<i32>) -> Note {
-    Note {
-        warning: true,
-        reason: "RolledBack",
-        message: message.to_owned(),
-        step,
-    }
+    Note { warning: true, reason: "RolledBack", message: message.to_owned(), step }
 }
 
 #[test]
@@ -36,9 +31,6 @@ fn each_step_has_its_own_reference() {
         let about = about(reference(), step);
         assert_eq!(about.field_path.as_deref(), want, "{step:?}");
         assert_eq!(about.name.as_deref(), Some("color"));
-        assert_eq!(
-            about.resource_version, None,
-            "else repeated Events would not be folded"
-        );
+        assert_eq!(about.resource_version, None, "else repeated Events would not be folded");
     }
 }

@@ -93,16 +93,10 @@ pub async fn apply(
     write: &RouteWrite,
 ) -> Result<DynamicObject, ApplyError> {
     let (route, purpose) = (&write.route, write.purpose);
-    let patch = patch(write).map_err(|source| ApplyError::Inconsistent {
-        route: route.clone(),
-        purpose,
-        source,
-    })?;
+    let patch =
+        patch(write).map_err(|source| ApplyError::Inconsistent { route: route.clone(), purpose, source })?;
     let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(route.kind));
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    };
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let patch = Patch::Json::<()>(patch);
     match tokio::time::timeout(DEADLINE, routes.patch(&route.name, &params, &patch)).await {
         Ok(Ok(object)) => Ok(object),
@@ -112,10 +106,7 @@ pub async fn apply(
             failure: Failure::of(&source),
             source: Box::new(source),
         }),
-        Err(_) => Err(ApplyError::Timeout {
-            route: route.clone(),
-            purpose,
-        }),
+        Err(_) => Err(ApplyError::Timeout { route: route.clone(), purpose }),
     }
 }
 
@@ -188,10 +179,8 @@ impl Failure {
 /// The fields that the schema refused, and why.
 fn causes(status: &Status) -> Option<String> {
     let causes = &status.details.as_ref()?.causes;
-    let told: Vec<String> = causes
-        .iter()
-        .map(|cause| format!("{}: {}", cause.field, cause.message))
-        .collect();
+    let told: Vec<String> =
+        causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
     (!told.is_empty()).then(|| cut(&told.join("; ")))
 }
 

@@ -94,9 +94,7 @@ pub(super) fn action(object: &Value) -> Result<String, Unusable> {
 fn list(object: &Value, action: &str) -> Result<String, Unusable> {
     let lists = LISTS.map(|name| format!("{action}/{name}"));
     let found: Vec<&String> = lists.iter().filter(|list| present(object, list)).collect();
-    let lone = object
-        .pointer(&format!("{action}/target"))
-        .filter(|target| !target.is_null());
+    let lone = object.pointer(&format!("{action}/target")).filter(|target| !target.is_null());
     match (found.as_slice(), lone) {
         ([list], None) => Ok((*list).clone()),
         ([], Some(target)) => Err(lone_target(target)),
@@ -136,9 +134,8 @@ fn lone_target(target: &Value) -> Unusable {
 
 /// A lone target as a weighted list with all the weight on it, where it names a VirtualService.
 pub(super) fn weighted_list(target: &Value) -> Option<Value> {
-    let reference = target
-        .pointer("/virtualService/virtualServiceRef")
-        .or_else(|| target.get("virtualServiceRef"))?;
+    let reference =
+        target.pointer("/virtualService/virtualServiceRef").or_else(|| target.get("virtualServiceRef"))?;
     reference.get("name")?.as_str()?;
     let mut entry = Map::new();
     entry.insert("virtualServiceRef".into(), reference.clone());
@@ -166,10 +163,7 @@ fn entries(list: Option<&Value>) -> Result<Vec<EntrySeen>, Unusable> {
         if entries.iter().any(twice) {
             return Err(Unusable::new(
                 "DuplicateEntry",
-                format!(
-                    "its weighted targets name {} more than once; one entry must remain",
-                    entry.name
-                ),
+                format!("its weighted targets name {} more than once; one entry must remain", entry.name),
             ));
         }
         entries.push(entry);
@@ -185,10 +179,7 @@ fn entry(index: usize, raw: &Value) -> Result<EntrySeen, Unusable> {
             format!("its weighted target {index} names a VirtualService by ARN; use virtualServiceRef"),
         ));
     }
-    let name = raw
-        .pointer(NAME_FIELD)
-        .and_then(Value::as_str)
-        .filter(|name| !name.is_empty());
+    let name = raw.pointer(NAME_FIELD).and_then(Value::as_str).filter(|name| !name.is_empty());
     let Some(name) = name else {
         return Err(Unusable::new(
             "BadEntry",
@@ -220,10 +211,7 @@ fn stamps(annotations: &Map<String, Value>) -> BTreeMap<String, String> {
     annotations
         .iter()
         .filter_map(|(key, value)| {
-            Some((
-                key.strip_prefix(STAMP_PREFIX)?.to_owned(),
-                value.as_str()?.to_owned(),
-            ))
+            Some((key.strip_prefix(STAMP_PREFIX)?.to_owned(), value.as_str()?.to_owned()))
         })
         .collect()
 }
@@ -231,14 +219,9 @@ fn stamps(annotations: &Map<String, Value>) -> BTreeMap<String, String> {
 /// What the status says: the condition `Programmed` of whoever serves the dialect, else AWS's own.
 fn in_effect(object: &Value) -> InEffect {
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
-    let overall = object
-        .pointer("/status/observedGeneration")
-        .and_then(Value::as_i64);
+    let overall = object.pointer("/status/observedGeneration").and_then(Value::as_i64);
     if let Some(condition) = condition(object, "Programmed") {
-        let observed = condition
-            .get("observedGeneration")
-            .and_then(Value::as_i64)
-            .or(overall);
+        let observed = condition.get("observedGeneration").and_then(Value::as_i64).or(overall);
         return match observed {
             Some(_) if observed == generation => judged(condition),
             Some(observed) => InEffect::No(format!(
@@ -266,9 +249,7 @@ fn judged(condition: &Value) -> InEffect {
     if field("status") == "True" {
         return InEffect::Yes;
     }
-    let told = [field("message"), field("reason")]
-        .into_iter()
-        .find(|told| !told.is_empty());
+    let told = [field("message"), field("reason")].into_iter().find(|told| !told.is_empty());
     InEffect::No(match told {
         Some(told) => told[..told.floor_char_boundary(MESSAGE_LIMIT)].to_owned(),
         None => format!("its condition {} is not True", field("type")),
@@ -277,9 +258,7 @@ fn judged(condition: &Value) -> InEffect {
 
 fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     let conditions = object.pointer("/status/conditions")?.as_array()?;
-    conditions
-        .iter()
-        .find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))
+    conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))
 }
 
 /// The manager that owns the list: of several, the one that wrote last.
@@ -288,11 +267,7 @@ fn writer(object: &Value, list: &str) -> Option<String> {
     let path = list.replace('/', "/f:");
     managers
         .iter()
-        .filter(|manager| {
-            manager
-                .get("fieldsV1")
-                .is_some_and(|fields| fields.pointer(&path).is_some())
-        })
+        .filter(|manager| manager.get("fieldsV1").is_some_and(|fields| fields.pointer(&path).is_some()))
         .max_by_key(|manager| manager.get("time")?.as_str()?.parse::<Timestamp>().ok())
         .and_then(|manager| manager.get("manager")?.as_str())
         .map(str::to_owned)
@@ -303,9 +278,5 @@ fn present(object: &Value, pointer: &str) -> bool {
 }
 
 fn text(object: &Value, pointer: &str) -> String {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

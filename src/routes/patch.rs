@@ -61,10 +61,7 @@ pub fn patch(write: &RouteWrite) -> Result<Patch, PatchError> {
         patch.add(&format!("{}/weight", place(&write.view, index)), json!(weight))?;
     }
     for new in &write.add {
-        patch.add(
-            &format!("{}/-", write.view.list),
-            copied(new, write.view.name_field)?,
-        )?;
+        patch.add(&format!("{}/-", write.view.list), copied(new, write.view.name_field)?)?;
     }
     if let Some(index) = write.remove {
         patch.remove(&place(&write.view, index))?;
@@ -88,14 +85,9 @@ fn check(write: &RouteWrite) -> Result<(), PatchError> {
     }
     for (place, new) in write.add.iter().enumerate() {
         let port = port(new);
-        let listed = write
-            .view
-            .entries
-            .iter()
-            .any(|e| e.name == new.name && e.port == port);
-        let twice = write.add[..place]
-            .iter()
-            .any(|other| other.name == new.name && self::port(other) == port);
+        let listed = write.view.entries.iter().any(|e| e.name == new.name && e.port == port);
+        let twice =
+            write.add[..place].iter().any(|other| other.name == new.name && self::port(other) == port);
         if listed || twice {
             return Err(PatchError::Listed(new.name.clone()));
         }
@@ -174,10 +166,9 @@ fn stamp(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
         StampChange::Set(rollout, stamp) if write.view.annotated => {
             patch.add(&annotation(rollout), json!(stamp.spelled()))
         }
-        StampChange::Set(rollout, stamp) => patch.add(
-            "/metadata/annotations",
-            json!({ stamp_annotation(rollout): stamp.spelled() }),
-        ),
+        StampChange::Set(rollout, stamp) => {
+            patch.add("/metadata/annotations", json!({ stamp_annotation(rollout): stamp.spelled() }))
+        }
         StampChange::Remove(rollout) if write.view.stamps.contains_key(rollout) => {
             patch.remove(&annotation(rollout))
         }
@@ -210,18 +201,14 @@ fn touched(write: &RouteWrite) -> impl Iterator<Item = usize> {
 /// The weight that the write itself gives.
 fn own_weight(write: &RouteWrite) -> i64 {
     let set = write.weights.iter().map(|&(_, weight)| weight);
-    set.chain(write.add.iter().map(|new| new.weight))
-        .fold(0, i64::saturating_add)
+    set.chain(write.add.iter().map(|new| new.weight)).fold(0, i64::saturating_add)
 }
 
 /// The entries with weight that the write leaves alone.
 fn carriers(write: &RouteWrite) -> impl Iterator<Item = usize> {
     let untouched = |index: &usize| touched(write).all(|touched| touched != *index);
     let entries = write.view.entries.iter().enumerate();
-    entries
-        .filter(|(_, entry)| entry.weight > 0)
-        .map(|(index, _)| index)
-        .filter(untouched)
+    entries.filter(|(_, entry)| entry.weight > 0).map(|(index, _)| index).filter(untouched)
 }
 
 fn entry(view: &RouteView, index: usize) -> Result<&EntrySeen, PatchError> {

@@ -65,19 +65,10 @@ impl Backend {
         let (faults, watched) = watch::channel(Faults::default());
         let text = serde_json::json!({"color": colour, "version": version}).to_string();
         let rng = Mutex::new(fastrand::Rng::with_seed(seed));
-        let app = Arc::new(App {
-            version: header,
-            text,
-            rng,
-            faults: watched.clone(),
-        });
+        let app = Arc::new(App { version: header, text, rng, faults: watched.clone() });
         let stop = CancellationToken::new();
         tokio::spawn(run(listener, address, app, watched, stop.clone()));
-        Ok(Self {
-            address,
-            faults,
-            _stop: stop.drop_guard(),
-        })
+        Ok(Self { address, faults, _stop: stop.drop_guard() })
     }
 
     /// Where it listens, or would if it were up.
@@ -121,9 +112,7 @@ async fn run(
         };
         let up = stop.child_token();
         let handler = app.clone();
-        let serving = serve::serve(listener, up.clone(), move |request| {
-            answer(handler.clone(), request)
-        });
+        let serving = serve::serve(listener, up.clone(), move |request| answer(handler.clone(), request));
         tokio::select! {
             () = serving => {}
             _ = faults.wait_for(|faults| faults.down) => {}
@@ -149,10 +138,9 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
         if failed {
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         }
-        response.headers_mut().insert(
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     } else {
         let mut response = Response::new(full("only /color and /health are served\n"));

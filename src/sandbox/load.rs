@@ -68,11 +68,7 @@ pub struct NotLoopback(pub Uri);
 impl Tally {
     /// Answers of a version, whatever their status.
     pub fn of(&self, version: &str) -> u64 {
-        self.answers
-            .iter()
-            .filter(|((seen, _), _)| seen == version)
-            .map(|(_, count)| count)
-            .sum()
+        self.answers.iter().filter(|((seen, _), _)| seen == version).map(|(_, count)| count).sum()
     }
 
     /// All answers.
@@ -85,21 +81,15 @@ impl Load {
     /// Prepares load; nothing is sent yet.
     pub fn new(config: LoadConfig, clock: Clock) -> Result<Self, NotLoopback> {
         let host = config.url.host().map(|host| host.trim_matches(['[', ']']));
-        let loopback = host
-            .and_then(|host| host.parse::<std::net::IpAddr>().ok())
-            .is_some_and(|ip| ip.is_loopback());
+        let loopback =
+            host.and_then(|host| host.parse::<std::net::IpAddr>().ok()).is_some_and(|ip| ip.is_loopback());
         if !loopback || config.url.scheme_str() != Some("http") {
             return Err(NotLoopback(config.url));
         }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self {
-            config,
-            client,
-            clock,
-            tally: Arc::default(),
-        })
+        Ok(Self { config, client, clock, tally: Arc::default() })
     }
 
     /// The counts so far; a clone of the load may be asked while it runs.
@@ -150,19 +140,13 @@ impl Load {
         *request.headers_mut() = self.config.headers.clone();
         let answer = async {
             let response = self.client.request(request).await.ok()?;
-            let version = response
-                .headers()
-                .get(VERSION_HEADER)
-                .and_then(|value| value.to_str().ok());
+            let version = response.headers().get(VERSION_HEADER).and_then(|value| value.to_str().ok());
             let key = (version.unwrap_or_default().to_owned(), response.status().as_u16());
             // Read to the end, or the connection cannot be used again.
             response.into_body().collect().await.ok()?;
             Some(key)
         };
-        let answer = tokio::time::timeout(self.config.timeout, answer)
-            .await
-            .ok()
-            .flatten();
+        let answer = tokio::time::timeout(self.config.timeout, answer).await.ok().flatten();
         self.count(|tally| match answer {
             Some(key) => *tally.answers.entry(key).or_default() += 1,
             None => tally.failed += 1,

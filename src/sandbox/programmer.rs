@@ -44,12 +44,7 @@ pub struct Programmer {
 impl Programmer {
     /// Prepares it; `replicas` all get the same table.
     pub fn new(client: Client, clock: Clock, gateway: GatewayRef, replicas: Vec<TableHandle>) -> Self {
-        Self {
-            client,
-            clock,
-            gateway,
-            replicas,
-        }
+        Self { client, clock, gateway, replicas }
     }
 
     /// Works until `stop` is cancelled. A watch that fails is begun again with backoff.
@@ -62,12 +57,10 @@ impl Programmer {
     }
 
     async fn watch(&self) {
-        let mut stream = watcher::watcher(
-            Api::all_with(self.client.clone(), &resource()),
-            watcher::Config::default(),
-        )
-        .default_backoff()
-        .boxed();
+        let mut stream =
+            watcher::watcher(Api::all_with(self.client.clone(), &resource()), watcher::Config::default())
+                .default_backoff()
+                .boxed();
         let (mut routes, mut fresh) = (BTreeMap::new(), BTreeMap::new());
         let mut unsaid = false;
         loop {
@@ -106,16 +99,10 @@ impl Programmer {
     }
 
     fn program(&self, routes: &BTreeMap<Key, DynamicObject>) -> Compiled {
-        let objects: Vec<Value> = routes
-            .values()
-            .filter_map(|route| serde_json::to_value(route).ok())
-            .collect();
+        let objects: Vec<Value> =
+            routes.values().filter_map(|route| serde_json::to_value(route).ok()).collect();
         let compiled = dataplane::compile(&self.gateway, &objects);
-        for replica in self
-            .replicas
-            .iter()
-            .filter(|replica| !replica.serves(&compiled.table))
-        {
+        for replica in self.replicas.iter().filter(|replica| !replica.serves(&compiled.table)) {
             replica.publish(compiled.table.clone());
         }
         compiled
@@ -124,17 +111,12 @@ impl Programmer {
     /// Writes what changed; false if a write failed and must be tried again.
     async fn report(&self, compiled: &Compiled, routes: &mut BTreeMap<Key, DynamicObject>) -> bool {
         let count = self.replicas.len();
-        let served = compiled
-            .table
-            .routes
+        let served =
+            compiled.table.routes.iter().map(|route| ((route.namespace.clone(), route.name.clone()), None));
+        let refused = compiled
+            .rejected
             .iter()
-            .map(|route| ((route.namespace.clone(), route.name.clone()), None));
-        let refused = compiled.rejected.iter().map(|route| {
-            (
-                (route.namespace.clone(), route.name.clone()),
-                Some(route.reason.to_string()),
-            )
-        });
+            .map(|route| ((route.namespace.clone(), route.name.clone()), Some(route.reason.to_string())));
         let mut whole = true;
         for (key, refusal) in served.chain(refused) {
             let Some(route) = routes.get(&key) else { continue };
@@ -142,19 +124,9 @@ impl Programmer {
             let wanted = match refusal {
                 None => {
                     let message = format!("{count} of {count} gateways serve generation {generation}");
-                    Wanted {
-                        status: "True",
-                        reason: "Programmed",
-                        message,
-                        generation,
-                    }
+                    Wanted { status: "True", reason: "Programmed", message, generation }
                 }
-                Some(message) => Wanted {
-                    status: "False",
-                    reason: "Invalid",
-                    message,
-                    generation,
-                },
+                Some(message) => Wanted { status: "False", reason: "Invalid", message, generation },
             };
             let Some(patch) = wanted.patch(route, self.clock.now()) else {
                 continue;
@@ -163,11 +135,7 @@ impl Programmer {
             let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
             let write = api.patch_status(&key.1, &params, &patch);
             let Ok(written) = tokio::time::timeout(WRITE_LIMIT, write).await else {
-                tracing::warn!(
-                    namespace = key.0,
-                    route = key.1,
-                    "writing a route's status took too long"
-                );
+                tracing::warn!(namespace = key.0, route = key.1, "writing a route's status took too long");
                 whole = false;
                 continue;
             };
@@ -197,23 +165,16 @@ struct Wanted {
 impl Wanted {
     /// The merge patch that makes it so, with every other condition kept; none if it says so already.
     fn patch(&self, route: &DynamicObject, now: Timestamp) -> Option<Value> {
-        let listed = route
-            .data
-            .pointer("/status/conditions")
-            .and_then(Value::as_array)
-            .cloned();
+        let listed = route.data.pointer("/status/conditions").and_then(Value::as_array).cloned();
         let mut conditions = listed.unwrap_or_default();
-        let at = conditions
-            .iter()
-            .position(|condition| condition["type"] == PROGRAMMED);
+        let at = conditions.iter().position(|condition| condition["type"] == PROGRAMMED);
         let old = at.and_then(|at| conditions.get(at));
         let mut wanted = json!({
             "type": PROGRAMMED, "status": self.status, "reason": self.reason, "message": self.message,
             "observedGeneration": self.generation,
         });
-        let since = old
-            .filter(|old| old["status"] == self.status)
-            .and_then(|old| old.get("lastTransitionTime"));
+        let since =
+            old.filter(|old| old["status"] == self.status).and_then(|old| old.get("lastTransitionTime"));
         // Whole seconds, as every API server stores them.
         let since = since.cloned().unwrap_or_else(|| json!(format!("{now:.0}")));
         wanted["lastTransitionTime"] = since;
@@ -253,32 +214,18 @@ mod tests {
             "status": {"conditions": [{"type": "Other", "status": "True"}]},
         }))
         .unwrap();
-        let wanted = |generation, status| Wanted {
-            status,
-            reason: "R",
-            message: "m".into(),
-            generation,
-        };
+        let wanted = |generation, status| Wanted { status, reason: "R", message: "m".into(), generation };
         let patch = wanted(7, "True").patch(&route, now).unwrap();
         assert_eq!(patch["metadata"]["resourceVersion"], "5");
         assert_eq!(patch["status"]["conditions"][0]["type"], "Other");
         let first = patch["status"]["conditions"][1].clone();
-        assert_eq!(
-            (&first["observedGeneration"], &first["type"]),
-            (&json!(7), &json!(PROGRAMMED))
-        );
+        assert_eq!((&first["observedGeneration"], &first["type"]), (&json!(7), &json!(PROGRAMMED)));
         route.data["status"] = patch["status"].clone();
         let later = now + jiff::SignedDuration::from_mins(1);
         assert_eq!(wanted(7, "True").patch(&route, later), None);
         let next = wanted(8, "True").patch(&route, later).unwrap();
-        assert_eq!(
-            next["status"]["conditions"][1]["lastTransitionTime"],
-            first["lastTransitionTime"]
-        );
+        assert_eq!(next["status"]["conditions"][1]["lastTransitionTime"], first["lastTransitionTime"]);
         let flipped = wanted(8, "False").patch(&route, later).unwrap();
-        assert_ne!(
-            flipped["status"]["conditions"][1]["lastTransitionTime"],
-            first["lastTransitionTime"]
-        );
+        assert_ne!(flipped["status"]["conditions"][1]["lastTransitionTime"], first["lastTransitionTime"]);
     }
 }

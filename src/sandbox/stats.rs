@@ -70,11 +70,7 @@ impl Codes {
     }
 
     fn seen(&self) -> impl Iterator<Item = (usize, u64)> {
-        let counts = self
-            .0
-            .iter()
-            .enumerate()
-            .map(|(code, count)| (code, count.load(Relaxed)));
+        let counts = self.0.iter().enumerate().map(|(code, count)| (code, count.load(Relaxed)));
         counts.filter(|(_, count)| *count > 0)
     }
 
@@ -91,15 +87,12 @@ impl ClusterStats {
     /// Counts how long a complete response took.
     pub fn took(&self, time: Duration) {
         let millis = time.as_secs_f64() * 1000.0;
-        if let Some(bucket) = BOUNDS
-            .iter()
-            .position(|bound| millis <= *bound)
-            .and_then(|at| self.buckets.get(at))
+        if let Some(bucket) =
+            BOUNDS.iter().position(|bound| millis <= *bound).and_then(|at| self.buckets.get(at))
         {
             bucket.fetch_add(1, Relaxed);
         }
-        self.time_micros
-            .fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        self.time_micros.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
         self.time_count.fetch_add(1, Relaxed);
     }
 }
@@ -119,11 +112,7 @@ impl Stats {
 
     /// The whole text, in Prometheus' exposition format 0.0.4.
     pub fn render(&self, stat_prefix: &str) -> String {
-        let clusters = self
-            .clusters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut page = Page::default();
         for (name, stats) in &clusters {
             page.cluster(&format!("envoy_cluster_name=\"{}\"", escape(name)), stats);
@@ -140,11 +129,7 @@ struct Page(BTreeMap<String, (&'static str, Vec<String>)>);
 
 impl Page {
     fn sample(&mut self, family: &str, kind: &'static str, line: String) {
-        self.0
-            .entry(family.to_owned())
-            .or_insert_with(|| (kind, Vec::new()))
-            .1
-            .push(line);
+        self.0.entry(family.to_owned()).or_insert_with(|| (kind, Vec::new())).1.push(line);
     }
 
     fn codes(&mut self, family: &str, label: &str, codes: &Codes, each: bool) {
@@ -172,11 +157,7 @@ impl Page {
             ("envoy_cluster_upstream_rq_total", "counter", &stats.sent),
             ("envoy_cluster_upstream_rq_retry", "counter", &stats.retries),
             ("envoy_cluster_upstream_rq_timeout", "counter", &stats.timeouts),
-            (
-                "envoy_cluster_upstream_rq_per_try_timeout",
-                "counter",
-                &stats.try_timeouts,
-            ),
+            ("envoy_cluster_upstream_rq_per_try_timeout", "counter", &stats.try_timeouts),
             ("envoy_cluster_membership_healthy", "gauge", &stats.healthy),
         ] {
             self.sample(name, kind, format!("{name}{{{label}}} {}", value.load(Relaxed)));
@@ -192,24 +173,12 @@ impl Page {
         let mut below = 0;
         for (bound, bucket) in BOUNDS.iter().zip(&stats.buckets) {
             below += bucket.load(Relaxed);
-            self.sample(
-                NAME,
-                "histogram",
-                format!("{NAME}_bucket{{{label},le=\"{bound}\"}} {below}"),
-            );
+            self.sample(NAME, "histogram", format!("{NAME}_bucket{{{label},le=\"{bound}\"}} {below}"));
         }
-        self.sample(
-            NAME,
-            "histogram",
-            format!("{NAME}_bucket{{{label},le=\"+Inf\"}} {}", count.max(below)),
-        );
+        self.sample(NAME, "histogram", format!("{NAME}_bucket{{{label},le=\"+Inf\"}} {}", count.max(below)));
         let millis = stats.time_micros.load(Relaxed) as f64 / 1000.0;
         self.sample(NAME, "histogram", format!("{NAME}_sum{{{label}}} {millis}"));
-        self.sample(
-            NAME,
-            "histogram",
-            format!("{NAME}_count{{{label}}} {}", count.max(below)),
-        );
+        self.sample(NAME, "histogram", format!("{NAME}_count{{{label}}} {}", count.max(below)));
     }
 
     fn text(self) -> String {
@@ -227,10 +196,7 @@ impl Page {
 }
 
 fn escape(label: &str) -> String {
-    label
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -4,42 +4,23 @@ fn arm(errors: f64, requests: f64) -> Arm {
     Arm { errors, requests }
 }
 
-const ODDS: Odds = Odds {
-    log_e_harm: 6.562_143,
-    metrics: 1,
-    alpha: 0.01,
-};
+const ODDS: Odds = Odds { log_e_harm: 6.562_143, metrics: 1, alpha: 0.01 };
 const SLOW: Fault<'_> = Fault::SlowerThan("300ms");
 const CATCH: Level = Level::ERROR_RATE_CATCH;
 
 #[test]
 fn a_fail_is_told_with_both_arms_and_without_the_weight() {
-    let bounds = RatioBounds {
-        at_least: Some(2.0),
-        at_most: None,
-    };
+    let bounds = RatioBounds { at_least: Some(2.0), at_most: None };
     assert_eq!(
         format!(
             "Rolled back at 10%: {}",
-            failed(
-                Fault::Failed,
-                arm(24.0, 2400.0),
-                arm(22.0, 21_600.0),
-                bounds,
-                ODDS
-            )
+            failed(Fault::Failed, arm(24.0, 2400.0), arm(22.0, 21_600.0), bounds, ODDS)
         ),
         "Rolled back at 10%: canary failed 24 of 2,400 (1.0%), stable 22 of 21,600 (0.1%) in the same minutes: \
          about 10x, surely over 2x. Odds against chance 708:1 (needed 100)."
     );
     assert_eq!(
-        failed(
-            SLOW,
-            arm(24.0, 240.0),
-            arm(0.0, 2160.0),
-            RatioBounds::default(),
-            ODDS
-        ),
+        failed(SLOW, arm(24.0, 240.0), arm(0.0, 2160.0), RatioBounds::default(), ODDS),
         "canary was slower than 300ms in 24 of 240 (10%), stable in 0 of 2,160 (0%) in the same minutes. \
          Odds against chance 708:1 (needed 100)."
     );
@@ -88,19 +69,11 @@ fn holding_pausing_and_safety() {
 
 #[test]
 fn plain_metrics() {
-    let bounds = Bounds {
-        max: Some(1500.0),
-        failures: 3,
-        ..Bounds::default()
-    };
+    let bounds = Bounds { max: Some(1500.0), failures: 3, ..Bounds::default() };
     let cases = [
         (None, 0, "Waiting at 5%: lag has no value yet."),
         (Some(12.5), 0, "Pass at 5%: lag is 12.5, at most 1,500."),
-        (
-            Some(1600.0),
-            1,
-            "Waiting at 5%: lag is 1,600, above 1,500; 1 bad of 3 looks in a row.",
-        ),
+        (Some(1600.0), 1, "Waiting at 5%: lag is 1,600, above 1,500; 1 bad of 3 looks in a row."),
         (Some(1600.0), 3, "lag is 1,600, above 1,500, 3 looks in a row."),
     ];
     for (value, bad, want) in cases {

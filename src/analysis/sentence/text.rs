@@ -71,10 +71,7 @@ pub fn seconds(time: Duration) -> String {
 /// A ratio: `10x`, `1.3x`.
 pub fn times(ratio: f64) -> String {
     // Rungs of the ladder such as 1.25 keep their digits; above 9.5 a decimal means nothing.
-    format!(
-        "{}x",
-        number(ratio, if ratio < 2.0 { 2 } else { usize::from(ratio < 9.5) })
-    )
+    format!("{}x", number(ratio, if ratio < 2.0 { 2 } else { usize::from(ratio < 9.5) }))
 }
 
 /// A level: `2x + 1 point`, `1.25x`, `2%`.
@@ -86,22 +83,13 @@ pub fn level_text(level: Level) -> String {
         return times(level.ratio);
     }
     let points = level.absolute * 100.0;
-    format!(
-        "{} + {} {}",
-        times(level.ratio),
-        number(points, 4),
-        plural(points, "point")
-    )
+    format!("{} + {} {}", times(level.ratio), number(points, 4), plural(points, "point"))
 }
 
 /// Odds to one, from their logarithm.
 pub fn odds(log: f64) -> String {
     let odds = log.exp();
-    if odds > 1_000_000.0 {
-        "over 1,000,000:1".to_owned()
-    } else {
-        format!("{}:1", number(odds, 0))
-    }
+    if odds > 1_000_000.0 { "over 1,000,000:1".to_owned() } else { format!("{}:1", number(odds, 0)) }
 }
 
 /// An estimated count, rounded up to two digits that mean something.
@@ -110,19 +98,12 @@ pub fn more(requests: i64) -> String {
     while requests / unit >= 100 {
         unit *= 10;
     }
-    number(
-        (requests.div_euclid(unit) * unit + if requests % unit > 0 { unit } else { 0 }) as f64,
-        0,
-    )
+    number((requests.div_euclid(unit) * unit + if requests % unit > 0 { unit } else { 0 }) as f64, 0)
 }
 
 /// `word` for one, its plural for any other number.
 pub fn plural(number: f64, word: &str) -> String {
-    if (number - 1.0).abs() < 1e-9 {
-        word.to_owned()
-    } else {
-        format!("{word}s")
-    }
+    if (number - 1.0).abs() < 1e-9 { word.to_owned() } else { format!("{word}s") }
 }
 
 #[cfg(test)]
@@ -131,13 +112,8 @@ mod tests {
 
     #[test]
     fn numbers() {
-        let cases = [
-            (0.0, "0"),
-            (-0.00001, "0"),
-            (-1234.5, "-1,234.5"),
-            (0.1 + 0.2, "0.3"),
-            (1e6, "1,000,000"),
-        ];
+        let cases =
+            [(0.0, "0"), (-0.00001, "0"), (-1234.5, "-1,234.5"), (0.1 + 0.2, "0.3"), (1e6, "1,000,000")];
         for (value, want) in cases {
             assert_eq!(number(value, 4), want);
         }
@@ -171,14 +147,8 @@ mod tests {
         assert_eq!(level(1.25, 0.0001), "1.25x + 0.01 points");
         assert_eq!(level(2.0, 0.0), "2x");
         assert_eq!(level(0.0, 0.02), "2.0%");
-        assert_eq!(
-            [odds(6.562_143), odds(93.7), odds(0.0)],
-            ["708:1", "over 1,000,000:1", "1:1"]
-        );
-        assert_eq!(
-            [more(7), more(100), more(544), more(7231)],
-            ["7", "100", "550", "7,300"]
-        );
+        assert_eq!([odds(6.562_143), odds(93.7), odds(0.0)], ["708:1", "over 1,000,000:1", "1:1"]);
+        assert_eq!([more(7), more(100), more(544), more(7231)], ["7", "100", "550", "7,300"]);
         let times = [0, 40, 60, 540, 7200, 9000].map(|s| seconds(Duration::from_secs(s)));
         assert_eq!(times, ["1 s", "40 s", "1 min", "9 min", "2 h", "2.5 h"]);
     }

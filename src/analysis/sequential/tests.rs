@@ -6,11 +6,7 @@ fn batch(x: f64, m: f64, y: f64, n: f64) -> Batch {
 
 /// Errors among `requests`, each failing with probability `share`.
 fn errors(random: &mut fastrand::Rng, requests: i32, share: f64) -> f64 {
-    f64::from(
-        (0..requests)
-            .map(|_| i32::from(random.f64() < share))
-            .sum::<i32>(),
-    )
+    f64::from((0..requests).map(|_| i32::from(random.f64() < share)).sum::<i32>())
 }
 
 /// Whether a run of five steps of ten looks ever says Fail.
@@ -31,10 +27,7 @@ fn without_traffic_on_both_arms_nothing_moves() {
     let before = (sequence.log_e_harm().to_bits(), sequence.log_e_safe().to_bits());
     for lone in [Batch::default(), batch(0.0, 0.0, 9.0, 900.0)] {
         sequence.update(&config, 0, lone);
-        assert_eq!(
-            (sequence.log_e_harm().to_bits(), sequence.log_e_safe().to_bits()),
-            before
-        );
+        assert_eq!((sequence.log_e_harm().to_bits(), sequence.log_e_safe().to_bits()), before);
     }
     assert_eq!(sequence.closed(), 1);
     assert_eq!(Sequence::new().verdict(&config), Verdict::Collecting);
@@ -75,17 +68,12 @@ fn evidence_goes_on_bit_for_bit_after_storage() {
 
 #[test]
 fn a_canary_at_the_tolerated_level_is_hardly_ever_rolled_back() {
-    let config = SequenceConfig {
-        burst: 1.0,
-        ..SequenceConfig::default()
-    };
+    let config = SequenceConfig { burst: 1.0, ..SequenceConfig::default() };
     let mut random = fastrand::Rng::with_seed(7);
     let runs = 1000;
     let stable = 0.02;
     let canary = config.tolerate.at(stable);
-    let wrong = (0..runs)
-        .filter(|_| fails(&mut random, &config, canary, stable))
-        .count();
+    let wrong = (0..runs).filter(|_| fails(&mut random, &config, canary, stable)).count();
     assert!(wrong <= runs / 100, "{wrong} of {runs}");
     assert!(fails(&mut random, &config, 10.0 * stable, stable));
 }

@@ -10,11 +10,7 @@ use serde_json::{Value, json};
 use crate::dataplane::*;
 
 fn gateway() -> GatewayRef {
-    GatewayRef {
-        name: "gw".into(),
-        namespace: "default".into(),
-        takes_unclaimed: true,
-    }
+    GatewayRef { name: "gw".into(), namespace: "default".into(), takes_unclaimed: true }
 }
 
 fn object(name: &str, spec: Value) -> Value {
@@ -28,18 +24,8 @@ fn one(spec: Value) -> Route {
 }
 
 fn takes(matcher: &Match, path: &str, query: &str, headers: &[(&'static str, &str)], host: &str) -> bool {
-    let headers: HeaderMap = headers
-        .iter()
-        .map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap()))
-        .collect();
-    matcher.matches(&RequestParts {
-        method: &Method::GET,
-        host,
-        path,
-        query,
-        headers: &headers,
-        port: 8080,
-    })
+    let headers: HeaderMap = headers.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+    matcher.matches(&RequestParts { method: &Method::GET, host, path, query, headers: &headers, port: 8080 })
 }
 
 #[test]
@@ -51,47 +37,20 @@ fn a_bad_object_is_left_out_alone_with_its_reason() {
         (json!({}), "one of httpRoute"),
         (with(json!({}), &target), "a match by path"),
         (with(json!({"prefix": "x"}), &target), "must start with /"),
-        (
-            with(json!({"prefix": "/", "path": {"exact": "/"}}), &target),
-            "exclude each other",
-        ),
-        (
-            with(json!({"path": {"regex": "("}}), &target),
-            "no regular expression",
-        ),
-        (
-            with(json!({"prefix": "/", "cookies": []}), &target),
-            "unknown field `cookies`",
-        ),
+        (with(json!({"prefix": "/", "path": {"exact": "/"}}), &target), "exclude each other"),
+        (with(json!({"path": {"regex": "("}}), &target), "no regular expression"),
+        (with(json!({"prefix": "/", "cookies": []}), &target), "unknown field `cookies`"),
         (with(prefix.clone(), &json!({})), "action.target or"),
+        (with(prefix.clone(), &json!({"targets": []})), "0 weighted targets"),
         (
-            with(prefix.clone(), &json!({"targets": []})),
-            "0 weighted targets",
-        ),
-        (
-            with(
-                prefix.clone(),
-                &json!({"targets": [{"virtualServiceRef": {"name": "a"}, "weight": -1}]}),
-            ),
+            with(prefix.clone(), &json!({"targets": [{"virtualServiceRef": {"name": "a"}, "weight": -1}]})),
             "-1",
         ),
-        (
-            with(
-                prefix.clone(),
-                &json!({"target": {"virtualService": {"virtualServiceARN": "arn:x"}}}),
-            ),
-            "ARN",
-        ),
-        (
-            json!({"priority": 1001, "httpRoute": {"match": prefix, "action": target}}),
-            "0 to 1000",
-        ),
+        (with(prefix.clone(), &json!({"target": {"virtualService": {"virtualServiceARN": "arn:x"}}})), "ARN"),
+        (json!({"priority": 1001, "httpRoute": {"match": prefix, "action": target}}), "0 to 1000"),
     ];
     for (spec, want) in cases {
-        let good = object(
-            "good",
-            json!({"httpRoute": {"match": {"prefix": "/"}, "action": target}}),
-        );
+        let good = object("good", json!({"httpRoute": {"match": {"prefix": "/"}, "action": target}}));
         let compiled = compile(&gateway(), [&object("bad", spec), &good]);
         assert_eq!(compiled.table.routes.len(), 1, "{want}");
         assert_eq!(compiled.rejected[0].name, "bad");
@@ -114,45 +73,18 @@ fn both_shapes_compile_with_their_own_defaults() {
     });
     let dialect = one(json!({"routeSpec": {"priority": 200, "httpRoute": block}}));
     assert_eq!(dialect.priority, 200);
-    assert_eq!(
-        dialect.rewrite,
-        Rewrite {
-            path: PathRewrite::Keep,
-            host: HostRewrite::Keep
-        }
-    );
+    assert_eq!(dialect.rewrite, Rewrite { path: PathRewrite::Keep, host: HostRewrite::Keep });
     let flat = one(json!({"httpRoute": block}));
     assert_eq!(flat.priority, 1000);
-    let to_root = PathRewrite::Prefix {
-        from: "/app".into(),
-        to: "/".into(),
-    };
-    assert_eq!(
-        flat.rewrite,
-        Rewrite {
-            path: to_root,
-            host: HostRewrite::Target
-        }
-    );
+    let to_root = PathRewrite::Prefix { from: "/app".into(), to: "/".into() };
+    assert_eq!(flat.rewrite, Rewrite { path: to_root, host: HostRewrite::Target });
     for route in [dialect, flat] {
         assert_eq!(route.destinations[0].service(), "v1.default");
         assert_eq!(route.destinations[1].service(), "v2.default");
-        assert_eq!(
-            (route.destinations[1].port, route.destinations[1].weight),
-            (Some(9090), 10)
-        );
-        assert_eq!(
-            route.timeout,
-            Timeout {
-                per_request: Some(Duration::from_millis(500)),
-                idle: None
-            }
-        );
+        assert_eq!((route.destinations[1].port, route.destinations[1].weight), (Some(9090), 10));
+        assert_eq!(route.timeout, Timeout { per_request: Some(Duration::from_millis(500)), idle: None });
         let retry = route.retry.unwrap();
-        assert_eq!(
-            (retry.max, retry.per_try_timeout),
-            (3, Some(Duration::from_secs(1)))
-        );
+        assert_eq!((retry.max, retry.per_try_timeout), (3, Some(Duration::from_secs(1))));
     }
 }
 
@@ -173,10 +105,7 @@ fn only_routes_of_the_gateway_are_taken() {
     for (reference, want) in cases {
         assert_eq!(gateway().takes(&route(reference.clone())), want, "{reference}");
     }
-    let strict = GatewayRef {
-        takes_unclaimed: false,
-        ..gateway()
-    };
+    let strict = GatewayRef { takes_unclaimed: false, ..gateway() };
     assert!(!strict.takes(&route(Value::Null)));
 }
 
@@ -189,51 +118,18 @@ fn matching_means_what_envoy_means() {
     let header = |test: Value| matcher(json!({"prefix": "/", "headers": [test]}));
     let h = |value: &'static str| [("x", value)];
     let cases = [
-        (
-            header(json!({"name": "x", "match": {"exact": "a"}})),
-            h("a"),
-            true,
-        ),
-        (
-            header(json!({"name": "x", "match": {"prefix": "ab"}})),
-            h("a"),
-            false,
-        ),
-        (
-            header(json!({"name": "x", "match": {"suffix": "b"}})),
-            h("ab"),
-            true,
-        ),
-        (
-            header(json!({"name": "x", "match": {"regex": "a|bb"}})),
-            h("abb"),
-            false,
-        ),
-        (
-            header(json!({"name": "x", "match": {"range": {"start": 1, "end": 5}}})),
-            h("5"),
-            false,
-        ),
-        (
-            header(json!({"name": "x", "invert": true, "match": {"exact": "a"}})),
-            h("b"),
-            true,
-        ),
-        (
-            header(json!({"name": "y", "invert": true, "match": {"exact": "a"}})),
-            h("b"),
-            false,
-        ),
+        (header(json!({"name": "x", "match": {"exact": "a"}})), h("a"), true),
+        (header(json!({"name": "x", "match": {"prefix": "ab"}})), h("a"), false),
+        (header(json!({"name": "x", "match": {"suffix": "b"}})), h("ab"), true),
+        (header(json!({"name": "x", "match": {"regex": "a|bb"}})), h("abb"), false),
+        (header(json!({"name": "x", "match": {"range": {"start": 1, "end": 5}}})), h("5"), false),
+        (header(json!({"name": "x", "invert": true, "match": {"exact": "a"}})), h("b"), true),
+        (header(json!({"name": "y", "invert": true, "match": {"exact": "a"}})), h("b"), false),
         (header(json!({"name": "y", "invert": true})), h("b"), true),
         (header(json!({"name": "x"})), h(""), true),
     ];
     for (matcher, headers, want) in cases {
-        assert_eq!(
-            takes(&matcher, "/", "", &headers, "h"),
-            want,
-            "{:?}",
-            matcher.headers
-        );
+        assert_eq!(takes(&matcher, "/", "", &headers, "h"), want, "{:?}", matcher.headers);
     }
     let host = matcher(json!({"hostname": {"suffix": ".example.com"}}));
     assert!(takes(&host, "/", "", &[], "API.example.com:80"));
@@ -243,13 +139,7 @@ fn matching_means_what_envoy_means() {
     let grpc =
         json!({"match": {"serviceName": "a.B"}, "action": {"target": {"virtualServiceRef": {"name": "a"}}}});
     let grpc = one(json!({"grpcRoute": grpc})).matcher;
-    assert!(takes(
-        &grpc,
-        "/a.B/Call",
-        "",
-        &[("content-type", "application/grpc+proto")],
-        "h"
-    ));
+    assert!(takes(&grpc, "/a.B/Call", "", &[("content-type", "application/grpc+proto")], "h"));
     assert!(!takes(&grpc, "/a.B/Call", "", &[], "h") && !takes(&grpc, "/a.Bc/Call", "", &[], "h"));
 }
 
@@ -269,18 +159,10 @@ fn the_more_specific_match_comes_first() {
     .map(|(name, matcher)| object(name, json!({"httpRoute": {"match": matcher, "action": target}})))
     .collect();
     let names = |objects: Vec<&Value>| -> Vec<String> {
-        compile(&gateway(), objects)
-            .table
-            .routes
-            .into_iter()
-            .map(|route| route.name)
-            .collect()
+        compile(&gateway(), objects).table.routes.into_iter().map(|route| route.name).collect()
     };
     assert_eq!(names(objects.iter().collect()), ["a", "b", "c", "d", "e", "f"]);
-    assert_eq!(
-        names(objects.iter().rev().collect()),
-        ["a", "b", "c", "d", "e", "f"]
-    );
+    assert_eq!(names(objects.iter().rev().collect()), ["a", "b", "c", "d", "e", "f"]);
 }
 
 proptest! {

@@ -73,15 +73,9 @@ impl Prometheus {
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
         let queries = |target| {
-            let scope = ArmScope {
-                target,
-                namespace: &request.namespace,
-                rollout: &request.rollout,
-            };
-            presets::prometheus(&arms.series, scope).map(|queries| ArmQueries {
-                latency: queries.latency.filter(|_| arms.latency),
-                ..queries
-            })
+            let scope = ArmScope { target, namespace: &request.namespace, rollout: &request.rollout };
+            presets::prometheus(&arms.series, scope)
+                .map(|queries| ArmQueries { latency: queries.latency.filter(|_| arms.latency), ..queries })
         };
         let (canary, stable) = (queries(&request.canary)?, queries(&request.stable)?);
         let at = self.evaluated(now)?;
@@ -93,12 +87,7 @@ impl Prometheus {
         if canary.total.is_empty() && stable.total.is_empty() {
             return Err(empty("total"));
         }
-        Ok(Arms {
-            at,
-            canary,
-            stable,
-            past: past.unwrap_or_default(),
-        })
+        Ok(Arms { at, canary, stable, past: past.unwrap_or_default() })
     }
 
     /// One plain number.
@@ -109,13 +98,7 @@ impl Prometheus {
         now: Timestamp,
     ) -> Result<Sample, ReadError> {
         let scope = (request.namespace.as_str(), request.rollout.as_str());
-        let query = presets::number(
-            &number.name,
-            &number.query,
-            &request.canary,
-            &request.stable,
-            scope,
-        )?;
+        let query = presets::number(&number.name, &number.query, &request.canary, &request.stable, scope)?;
         let at = self.evaluated(now)?;
         let value = match self.ask(&number.name, &query, When::At(at)).await? {
             Data::Scalar(point) => point.finite(&number.name)?,
@@ -123,10 +106,7 @@ impl Prometheus {
                 [one] => one.value.finite(&number.name)?,
                 [] => return Err(empty(&number.name)),
                 many => {
-                    return Err(ReadError::ManySeries {
-                        query: number.name.clone(),
-                        count: many.len(),
-                    });
+                    return Err(ReadError::ManySeries { query: number.name.clone(), count: many.len() });
                 }
             },
             Data::Matrix(_) => return Err(ReadError::Malformed),
@@ -140,10 +120,7 @@ impl Prometheus {
 
     async fn counters(&self, queries: &ArmQueries, at: Timestamp) -> Result<Counters, ReadError> {
         let mut counters = self.gather(queries, When::At(at)).await?;
-        Ok(counters
-            .pop_last()
-            .map(|(_, counters)| counters)
-            .unwrap_or_default())
+        Ok(counters.pop_last().map(|(_, counters)| counters).unwrap_or_default())
     }
 
     /// Stable's snapshots back to `past` ago. Times without a total are left out: a gap in what was scraped
@@ -157,10 +134,7 @@ impl Prometheus {
         let steps = u32::try_from(past.as_secs() / PAST_STEP.as_secs()).unwrap_or(u32::MAX);
         let start = before(end, PAST_STEP.saturating_mul(steps))?;
         let counters = self.gather(queries, When::Range { start, end }).await?;
-        Ok(counters
-            .into_iter()
-            .filter(|(_, counters)| !counters.total.is_empty())
-            .collect())
+        Ok(counters.into_iter().filter(|(_, counters)| !counters.total.is_empty()).collect())
     }
 
     /// All queries of an arm at once, by evaluation time.
@@ -186,12 +160,7 @@ impl Prometheus {
         )?;
         let mut counters = BTreeMap::<Timestamp, Counters>::new();
         each(errors, "errors", when, |at, labels, value| {
-            add(
-                &mut counters.entry(at).or_default().errors,
-                "errors",
-                labels,
-                value,
-            )
+            add(&mut counters.entry(at).or_default().errors, "errors", labels, value)
         })?;
         each(total, "total", when, |at, labels, value| {
             add(&mut counters.entry(at).or_default().total, "total", labels, value)
@@ -200,10 +169,7 @@ impl Prometheus {
         each(latency, "latency", when, |at, labels, value| {
             let mut labels = labels.clone();
             let bound = series::bound(&mut labels, queries.per_second)?;
-            buckets
-                .entry(at)
-                .or_default()
-                .insert(bound, canonical(&labels), value);
+            buckets.entry(at).or_default().insert(bound, canonical(&labels), value);
             Ok(())
         })?;
         for (at, buckets) in buckets {
@@ -214,10 +180,9 @@ impl Prometheus {
 
     async fn rows(&self, role: &str, query: &str, when: When) -> Result<Rows, ReadError> {
         let rows: Rows = match (self.ask(role, query, when).await?, when) {
-            (Data::Vector(series), When::At(_)) => series
-                .into_iter()
-                .map(|one| (one.metric, vec![one.value]))
-                .collect(),
+            (Data::Vector(series), When::At(_)) => {
+                series.into_iter().map(|one| (one.metric, vec![one.value])).collect()
+            }
             (Data::Matrix(series), When::Range { .. }) => {
                 series.into_iter().map(|one| (one.metric, one.values)).collect()
             }
@@ -245,10 +210,7 @@ impl Prometheus {
                 &self.query_range
             }
         };
-        let answer = self
-            .http
-            .send(|client| client.post(url.clone()).form(&form))
-            .await?;
+        let answer = self.http.send(|client| client.post(url.clone()).form(&form)).await?;
         reply::data(&answer, role)
     }
 }
@@ -293,11 +255,9 @@ fn endpoint(base: &Url, name: &str) -> Url {
 }
 
 fn before(time: Timestamp, span: Duration) -> Result<Timestamp, ReadError> {
-    SignedDuration::try_from(span)
-        .and_then(|span| time.checked_sub(span))
-        .map_err(|_| {
-            ReadError::Unsupported("the configured scrapeInterval is too long; shorten it".to_owned())
-        })
+    SignedDuration::try_from(span).and_then(|span| time.checked_sub(span)).map_err(|_| {
+        ReadError::Unsupported("the configured scrapeInterval is too long; shorten it".to_owned())
+    })
 }
 
 /// Unix seconds with milliseconds.
@@ -307,7 +267,5 @@ fn seconds(time: Timestamp) -> String {
 }
 
 fn empty(query: &str) -> ReadError {
-    ReadError::Empty {
-        query: query.to_owned(),
-    }
+    ReadError::Empty { query: query.to_owned() }
 }

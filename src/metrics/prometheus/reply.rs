@@ -47,23 +47,14 @@ pub(super) struct Point(f64, String);
 impl Point {
     /// The time, to the millisecond.
     pub(super) fn at(&self) -> Result<Timestamp, ReadError> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float beyond i64 saturates and is refused"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "a float beyond i64 saturates and is refused")]
         Timestamp::from_millisecond((self.0 * 1000.0).round() as i64).map_err(|_| ReadError::Malformed)
     }
 
     /// The value, where it is a number that can be reckoned with.
     pub(super) fn finite(&self, query: &str) -> Result<f64, ReadError> {
         let value: f64 = self.1.parse().map_err(|_| ReadError::Malformed)?;
-        if value.is_finite() {
-            Ok(value)
-        } else {
-            Err(ReadError::NotFinite {
-                query: query.to_owned(),
-            })
-        }
+        if value.is_finite() { Ok(value) } else { Err(ReadError::NotFinite { query: query.to_owned() }) }
     }
 }
 
@@ -85,9 +76,9 @@ pub(super) fn data(answer: &Answer, query: &str) -> Result<Data, ReadError> {
     let status = answer.status;
     let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
     match envelope {
-        Some(envelope) if envelope.error_type.as_deref() == Some("bad_data") => Err(ReadError::BadQuery {
-            query: query.to_owned(),
-        }),
+        Some(envelope) if envelope.error_type.as_deref() == Some("bad_data") => {
+            Err(ReadError::BadQuery { query: query.to_owned() })
+        }
         _ if !status.is_success() => Err(ReadError::Status(status.as_u16())),
         Some(envelope) if envelope.status == "success" => serde_json::from_slice::<Success>(&answer.body)
             .map(|success| success.data)

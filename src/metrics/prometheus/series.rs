@@ -24,14 +24,8 @@ pub(in crate::metrics) struct Buckets(Vec<(f64, Snapshot)>);
 impl Buckets {
     /// Adds a series' count of requests at most `bound` seconds slow.
     pub(in crate::metrics) fn insert(&mut self, bound: f64, key: String, value: f64) {
-        let at = self
-            .0
-            .partition_point(|(known, _)| known.total_cmp(&bound).is_lt());
-        if self
-            .0
-            .get(at)
-            .is_none_or(|(known, _)| known.total_cmp(&bound).is_ne())
-        {
+        let at = self.0.partition_point(|(known, _)| known.total_cmp(&bound).is_lt());
+        if self.0.get(at).is_none_or(|(known, _)| known.total_cmp(&bound).is_ne()) {
             self.0.insert(at, (bound, Snapshot::new()));
         }
         if let Some((_, snapshot)) = self.0.get_mut(at) {
@@ -64,16 +58,9 @@ pub(super) fn bound(labels: &mut BTreeMap<String, String>, per_second: f64) -> R
 /// Refuses more series than an arm can sensibly have.
 pub(super) fn few(query: &str, count: usize) -> Result<(), ReadError> {
     // A histogram has one series a bound.
-    let limit = if query == "latency" {
-        40 * MAX_SERIES
-    } else {
-        MAX_SERIES
-    };
+    let limit = if query == "latency" { 40 * MAX_SERIES } else { MAX_SERIES };
     if count > limit {
-        return Err(ReadError::ManySeries {
-            query: query.to_owned(),
-            count,
-        });
+        return Err(ReadError::ManySeries { query: query.to_owned(), count });
     }
     Ok(())
 }

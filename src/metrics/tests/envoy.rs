@@ -11,10 +11,7 @@ use crate::{api::Preset, config::EnvoyConfig};
 
 fn reading(fakes: &[&Fake]) -> Providers {
     providers(ProviderConfig::Envoy(EnvoyConfig {
-        urls: fakes
-            .iter()
-            .map(|fake| fake.url.join("/stats/prometheus").unwrap())
-            .collect(),
+        urls: fakes.iter().map(|fake| fake.url.join("/stats/prometheus").unwrap()).collect(),
         scrape_interval: Duration::from_secs(1),
         http: http(Duration::from_secs(2)),
     }))
@@ -51,26 +48,15 @@ envoy_cluster_upstream_rq_time_sum{envoy_cluster_name="cds_egress_m_v1_shop_http
 
 #[tokio::test]
 async fn counters_of_all_gateways() {
-    let (one, two) = (
-        serve(|_| Reply::ok(STATS)).await,
-        serve(|_| Reply::ok(STATS)).await,
-    );
-    let arms = reading(&[&one, &two])
-        .look(&request(), now())
-        .await
-        .arms
-        .unwrap()
-        .unwrap();
+    let (one, two) = (serve(|_| Reply::ok(STATS)).await, serve(|_| Reply::ok(STATS)).await);
+    let arms = reading(&[&one, &two]).look(&request(), now()).await.arms.unwrap().unwrap();
     assert_eq!(arms.at, now());
     assert!(arms.past.is_empty() && arms.canary.buckets.is_empty() && arms.stable.errors.is_empty());
     assert_eq!(arms.stable.total.len(), 2, "one series a gateway: {arms:?}");
     let sum = |snapshot: &BTreeMap<String, f64>| snapshot.values().sum::<f64>();
     assert!((sum(&arms.stable.total) - 200.0).abs() < 1e-9);
     assert!((sum(&arms.canary.total) - 14.0).abs() < 1e-9);
-    assert_eq!(
-        arms.canary.errors, arms.canary.total,
-        "a canary without endpoints fails every request"
-    );
+    assert_eq!(arms.canary.errors, arms.canary.total, "a canary without endpoints fails every request");
     let bounds: Vec<f64> = arms.stable.buckets.iter().map(|(bound, _)| *bound).collect();
     assert_eq!(bounds, [0.25, f64::INFINITY], "milliseconds became seconds");
 }
@@ -80,10 +66,7 @@ async fn a_missing_gateway_is_no_evidence() {
     let good = serve(|_| Reply::ok(STATS)).await;
     let cases = [
         (Reply::Body(503, SECRET.to_owned()), "HTTP 503"),
-        (
-            Reply::ok(format!("{STATS}<html>{SECRET}\n")),
-            "not what such a provider",
-        ),
+        (Reply::ok(format!("{STATS}<html>{SECRET}\n")), "not what such a provider"),
         (
             Reply::ok(
                 "envoy_cluster_upstream_rq_xx{envoy_response_code_class=\"5\",envoy_cluster_name=\"cds_egress_m_v2_shop_http_80\"} NaN\n",
@@ -102,12 +85,7 @@ async fn a_missing_gateway_is_no_evidence() {
     }
     let empty = serve(|_| Reply::ok("up 1\n")).await;
     let look = reading(&[&empty]).look(&request(), now()).await;
-    assert_eq!(
-        look.arms,
-        Some(Err(ReadError::Empty {
-            query: "total".to_owned()
-        }))
-    );
+    assert_eq!(look.arms, Some(Err(ReadError::Empty { query: "total".to_owned() })));
 }
 
 #[tokio::test]
@@ -128,11 +106,7 @@ async fn rollouts_share_a_scrape_within_its_interval() {
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     let later = now() + Duration::from_secs(1);
     let arms = providers.look(&request, later).await.arms.unwrap().unwrap();
-    assert_eq!(
-        (arms.at, arms.stable.total.len()),
-        (later, 2),
-        "a series born late"
-    );
+    assert_eq!((arms.at, arms.stable.total.len()), (later, 2), "a series born late");
 }
 
 #[tokio::test]

@@ -15,11 +15,7 @@ use crate::{api::Series, config::HttpConfig};
 const SECRET: &str = "hunter2-from-the-body";
 
 fn http(timeout: Duration) -> HttpConfig {
-    HttpConfig {
-        timeout,
-        tls: None,
-        auth: None,
-    }
+    HttpConfig { timeout, tls: None, auth: None }
 }
 
 fn providers(provider: ProviderConfig) -> Providers {
@@ -55,11 +51,7 @@ fn look_at_arms() -> LookRequest {
 fn look_at_number(query: &str) -> LookRequest {
     LookRequest {
         arms: None,
-        numbers: vec![NumberRequest {
-            name: "queue".to_owned(),
-            provider: None,
-            query: query.to_owned(),
-        }],
+        numbers: vec![NumberRequest { name: "queue".to_owned(), provider: None, query: query.to_owned() }],
         ..look_at_arms()
     }
 }

@@ -7,11 +7,7 @@ use super::{
 use crate::config::{Auth, PrometheusConfig};
 
 fn config(fake: &Fake, timeout: Duration) -> PrometheusConfig {
-    PrometheusConfig {
-        url: fake.url.clone(),
-        scrape_interval: Duration::from_secs(15),
-        http: http(timeout),
-    }
+    PrometheusConfig { url: fake.url.clone(), scrape_interval: Duration::from_secs(15), http: http(timeout) }
 }
 
 fn reading(fake: &Fake) -> Providers {
@@ -32,28 +28,20 @@ fn vector(series: &[(&str, &str)]) -> Reply {
 /// The fake's answers of a healthy day: no errors yet for the canary, two pods for stable.
 fn healthy(asked: &Asked) -> Reply {
     assert_eq!(asked.path, "/api/v1/query");
-    assert_eq!(
-        asked.field("time"),
-        "1790855985.000",
-        "one scrape interval before now"
-    );
+    assert_eq!(asked.field("time"), "1790855985.000", "one scrape interval before now");
     match asked.field("query").as_str() {
         r#"errors{arm="v1"}"# => vector(&[(r#""__name__":"errors","pod":"a""#, "3")]),
         r#"total{arm="v1"}"# => vector(&[(r#""pod":"b","az":"1""#, "50"), (r#""az":"1","pod":"a""#, "100")]),
         r#"total{arm="v2"}"# => vector(&[(r#""pod":"c""#, "10")]),
-        r#"latency{arm="v2"}"# => vector(&[
-            (r#""pod":"c","le":"+Inf""#, "10"),
-            (r#""pod":"c","le":"0.3""#, "9"),
-        ]),
+        r#"latency{arm="v2"}"# => {
+            vector(&[(r#""pod":"c","le":"+Inf""#, "10"), (r#""pod":"c","le":"0.3""#, "9")])
+        }
         _ => vector(&[]),
     }
 }
 
 fn snapshot(series: &[(&str, f64)]) -> BTreeMap<String, f64> {
-    series
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), *value))
-        .collect()
+    series.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect()
 }
 
 #[tokio::test]
@@ -66,17 +54,11 @@ async fn both_arms_at_one_time() {
     let arms = reading(&fake).look(&request, now()).await.arms.unwrap().unwrap();
     assert_eq!(arms.at.to_string(), "2026-10-01T11:59:45Z");
     assert_eq!(arms.stable.errors, snapshot(&[("pod=\"a\"", 3.0)]));
-    assert_eq!(
-        arms.stable.total,
-        snapshot(&[("az=\"1\",pod=\"a\"", 100.0), ("az=\"1\",pod=\"b\"", 50.0)])
-    );
+    assert_eq!(arms.stable.total, snapshot(&[("az=\"1\",pod=\"a\"", 100.0), ("az=\"1\",pod=\"b\"", 50.0)]));
     assert_eq!(arms.canary.errors, snapshot(&[]), "a series not yet born");
     assert_eq!(
         arms.canary.buckets,
-        [
-            (0.3, snapshot(&[("pod=\"c\"", 9.0)])),
-            (f64::INFINITY, snapshot(&[("pod=\"c\"", 10.0)]))
-        ]
+        [(0.3, snapshot(&[("pod=\"c\"", 9.0)])), (f64::INFINITY, snapshot(&[("pod=\"c\"", 10.0)]))]
     );
     assert_eq!(fake.asked(), 6);
 }
@@ -106,15 +88,9 @@ async fn the_past_of_stable_without_its_gaps() {
         arms.past = Some(Duration::from_hours(1));
     }
     let arms = reading(&fake).look(&request, now()).await.arms.unwrap().unwrap();
-    let past: Vec<(i64, f64, Option<f64>)> = arms
-        .past
-        .iter()
-        .map(|(at, c)| (at.as_second(), c.total[""], c.errors.get("").copied()))
-        .collect();
-    assert_eq!(
-        past,
-        [(1_790_852_385, 1.0, None), (1_790_852_985, 7.0, Some(2.0))]
-    );
+    let past: Vec<(i64, f64, Option<f64>)> =
+        arms.past.iter().map(|(at, c)| (at.as_second(), c.total[""], c.errors.get("").copied())).collect();
+    assert_eq!(past, [(1_790_852_385, 1.0, None), (1_790_852_985, 7.0, Some(2.0))]);
 }
 
 #[tokio::test]
@@ -127,9 +103,7 @@ async fn a_number_is_a_scalar_or_one_series() {
         })
         .await;
         let request = look_at_number(r#"max(q{a="{{canary}}",b="{{namespace}}"})"#);
-        let sample = reading(&fake).look(&request, now()).await.numbers["queue"]
-            .clone()
-            .unwrap();
+        let sample = reading(&fake).look(&request, now()).await.numbers["queue"].clone().unwrap();
         assert_eq!(sample.at.to_string(), "2026-10-01T11:59:45Z");
         assert!((sample.value - want).abs() < 1e-9);
     }
@@ -142,26 +116,14 @@ async fn each_misbehaviour_has_its_own_error() {
     let success = r#"{"status":"success","data":"#;
     let cases = [
         (
-            body(
-                400,
-                r#"{"status":"error","errorType":"bad_data","error":"SECRET"}"#,
-            ),
+            body(400, r#"{"status":"error","errorType":"bad_data","error":"SECRET"}"#),
             "refuses the query queue",
         ),
         (
-            body(
-                200,
-                r#"{"status":"error","errorType":"internal","error":"SECRET"}"#,
-            ),
+            body(200, r#"{"status":"error","errorType":"internal","error":"SECRET"}"#),
             "not what such a provider",
         ),
-        (
-            body(
-                422,
-                r#"{"status":"error","errorType":"execution","error":"SECRET"}"#,
-            ),
-            "HTTP 422",
-        ),
+        (body(422, r#"{"status":"error","errorType":"execution","error":"SECRET"}"#), "HTTP 422"),
         (body(503, "SECRET"), "HTTP 503"),
         (body(401, "SECRET"), "HTTP 401: it asks for credentials"),
         (body(403, "SECRET"), "HTTP 403"),
@@ -176,16 +138,8 @@ async fn each_misbehaviour_has_its_own_error() {
             )),
             "not what",
         ),
-        (
-            Reply::ok(format!(
-                r#"{success}{{"resultType":"string","result":[1,"{SECRET}"]}}}}"#
-            )),
-            "not what",
-        ),
-        (
-            Reply::ok(format!(r#"{success}{{"resultType":"matrix","result":[]}}}}"#)),
-            "not what",
-        ),
+        (Reply::ok(format!(r#"{success}{{"resultType":"string","result":[1,"{SECRET}"]}}}}"#)), "not what"),
+        (Reply::ok(format!(r#"{success}{{"resultType":"matrix","result":[]}}}}"#)), "not what"),
         (Reply::ok(format!("<html>{SECRET}")), "not what such a provider"),
         (Reply::Flood, "larger than 1 MiB"),
         (Reply::Redirect, "redirect"),
@@ -202,22 +156,15 @@ async fn each_misbehaviour_has_its_own_error() {
 #[tokio::test]
 async fn a_hanging_provider_costs_its_deadline_and_a_dead_one_nothing() {
     let fake = serve(|_| Reply::Hang).await;
-    let hanging = providers(ProviderConfig::Prometheus(config(
-        &fake,
-        Duration::from_millis(200),
-    )));
+    let hanging = providers(ProviderConfig::Prometheus(config(&fake, Duration::from_millis(200))));
     let look = hanging.look(&look_at_arms(), now()).await;
     assert_eq!(look.arms, Some(Err(ReadError::Timeout("200ms".to_owned()))));
 
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut gone = config(&fake, Duration::from_secs(5));
-    gone.url
-        .set_port(Some(free.local_addr().unwrap().port()))
-        .unwrap();
+    gone.url.set_port(Some(free.local_addr().unwrap().port())).unwrap();
     drop(free);
-    let look = providers(ProviderConfig::Prometheus(gone))
-        .look(&look_at_arms(), now())
-        .await;
+    let look = providers(ProviderConfig::Prometheus(gone)).look(&look_at_arms(), now()).await;
     assert_eq!(look.arms, Some(Err(ReadError::Unreachable)));
 }
 
@@ -229,10 +176,7 @@ async fn arms_that_are_no_evidence() {
         (vector(&[]), "query total returned nothing"),
         (vector(&[("", "NaN")]), "no finite number"),
         (vector(&many), "returned 501 series"),
-        (
-            vector(&[(r#""__name__":"a""#, "1"), (r#""__name__":"b""#, "1")]),
-            "select one metric",
-        ),
+        (vector(&[(r#""__name__":"a""#, "1"), (r#""__name__":"b""#, "1")]), "select one metric"),
     ];
     for (reply, want) in cases {
         let fake = serve(move |_| reply.clone()).await;
@@ -257,10 +201,7 @@ async fn one_bad_part_leaves_the_others() {
         look_at_number("q{a=\"{{pod}}\"}")
             .numbers
             .into_iter()
-            .map(|number| NumberRequest {
-                name: "typo".to_owned(),
-                ..number
-            }),
+            .map(|number| NumberRequest { name: "typo".to_owned(), ..number }),
     );
     let look = reading(&fake).look(&request, now()).await;
     assert!(look.arms.unwrap().is_ok());
@@ -278,16 +219,11 @@ async fn a_rotated_token_is_presented_without_a_restart() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"first\n").unwrap();
     let mut config = config(&fake, Duration::from_secs(5));
-    config.http.auth = Some(Auth::Bearer {
-        token_file: file.path().to_owned(),
-    });
+    config.http.auth = Some(Auth::Bearer { token_file: file.path().to_owned() });
     let providers = providers(ProviderConfig::Prometheus(config));
     let look = providers.look(&look_at_number("q"), now()).await;
     let error = told(look.numbers["queue"].as_ref().unwrap_err());
-    assert!(
-        error.contains("refuses the credentials") && !error.contains("first"),
-        "{error}"
-    );
+    assert!(error.contains("refuses the credentials") && !error.contains("first"), "{error}");
 
     std::fs::write(file.path(), "second-one\n").unwrap();
     let look = providers.look(&look_at_number("q"), now()).await;
@@ -308,23 +244,16 @@ async fn basic_credentials_are_presented() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "secret\n").unwrap();
     let mut config = config(&fake, Duration::from_secs(5));
-    config.http.auth = Some(Auth::Basic {
-        username: "me".to_owned(),
-        password_file: file.path().to_owned(),
-    });
-    let look = providers(ProviderConfig::Prometheus(config))
-        .look(&look_at_number("q"), now())
-        .await;
+    config.http.auth = Some(Auth::Basic { username: "me".to_owned(), password_file: file.path().to_owned() });
+    let look = providers(ProviderConfig::Prometheus(config)).look(&look_at_number("q"), now()).await;
     assert!(look.numbers["queue"].is_ok(), "{look:?}");
 }
 
 #[tokio::test]
 async fn what_is_configured_is_known() {
     let fake = serve(|_| Reply::Hang).await;
-    let slow = PrometheusConfig {
-        scrape_interval: Duration::from_mins(1),
-        ..config(&fake, Duration::from_secs(5))
-    };
+    let slow =
+        PrometheusConfig { scrape_interval: Duration::from_mins(1), ..config(&fake, Duration::from_secs(5)) };
     let providers = providers(ProviderConfig::Prometheus(slow));
     assert!(providers.has(None) && providers.has(Some("default")) && !providers.has(Some("other")));
     assert_eq!(providers.settle(None), Some(Duration::from_mins(2)));
@@ -333,19 +262,14 @@ async fn what_is_configured_is_known() {
     let mut request = look_at_number("q");
     request.numbers[0].provider = Some("other".to_owned());
     let look = providers.look(&request, now()).await;
-    assert_eq!(
-        look.numbers["queue"],
-        Err(ReadError::UnknownProvider("other".to_owned()))
-    );
+    assert_eq!(look.numbers["queue"], Err(ReadError::UnknownProvider("other".to_owned())));
 }
 
 #[tokio::test]
 async fn a_missing_file_stops_the_start() {
     let fake = serve(|_| Reply::Hang).await;
     let mut config = config(&fake, Duration::from_secs(5));
-    config.http.auth = Some(Auth::Bearer {
-        token_file: "/nowhere/token".into(),
-    });
+    config.http.auth = Some(Auth::Bearer { token_file: "/nowhere/token".into() });
     let config = ProvidersConfig {
         default: None,
         entries: BTreeMap::from([("main".to_owned(), ProviderConfig::Prometheus(config))]),

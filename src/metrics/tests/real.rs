@@ -22,17 +22,9 @@ async fn a_real_prometheus_answers() {
     }
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("prometheus.yml"), "{}\n").unwrap();
-    let port = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let mut program = Command::new("prometheus")
-        .arg(format!(
-            "--config.file={}",
-            folder.path().join("prometheus.yml").display()
-        ))
+        .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
         .arg(format!("--storage.tsdb.path={}", folder.path().display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .stdout(Stdio::null())

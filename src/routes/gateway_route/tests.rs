@@ -22,18 +22,8 @@ fn refused_with_a_remedy() {
     let v1 = json!({"virtualServiceRef": {"name": "v1"}});
     let cases = [
         ("no spec", json!({}), "NoRoute", "exactly one must stand"),
-        (
-            "no block",
-            json!({"spec": {"routeSpec": {}}}),
-            "NoRoute",
-            "exactly one must stand",
-        ),
-        (
-            "null block",
-            json!({"spec": {"httpRoute": null}}),
-            "NoRoute",
-            "exactly one must stand",
-        ),
+        ("no block", json!({"spec": {"routeSpec": {}}}), "NoRoute", "exactly one must stand"),
+        ("null block", json!({"spec": {"httpRoute": null}}), "NoRoute", "exactly one must stand"),
         (
             "two blocks",
             json!({"spec": {"httpRoute": {}, "grpcRoute": {}}}),
@@ -46,12 +36,7 @@ fn refused_with_a_remedy() {
             "SeveralRoutes",
             "/spec/routeSpec/httpRoute",
         ),
-        (
-            "no action",
-            json!({"spec": {"httpRoute": {}}}),
-            "NoWeights",
-            "a canary needs them",
-        ),
+        ("no action", json!({"spec": {"httpRoute": {}}}), "NoWeights", "a canary needs them"),
         (
             "lone target",
             route(&json!({"target": v1})),
@@ -96,36 +81,11 @@ fn refused_with_a_remedy() {
             "SeveralLists",
             "one must remain",
         ),
-        (
-            "no list",
-            route(&json!({"targets": {"v1": 1}})),
-            "BadEntry",
-            "not a list",
-        ),
-        (
-            "empty list",
-            route(&json!({"targets": []})),
-            "EmptyList",
-            "at least the stable target",
-        ),
-        (
-            "no name",
-            route(&json!({"targets": [{"weight": 1}]})),
-            "BadEntry",
-            "target 0 has no",
-        ),
-        (
-            "no object",
-            route(&json!({"targets": [entry("v1", 1), "v2"]})),
-            "BadEntry",
-            "target 1 has no",
-        ),
-        (
-            "empty name",
-            route(&json!({"targets": [entry("", 1)]})),
-            "BadEntry",
-            "target 0 has no",
-        ),
+        ("no list", route(&json!({"targets": {"v1": 1}})), "BadEntry", "not a list"),
+        ("empty list", route(&json!({"targets": []})), "EmptyList", "at least the stable target"),
+        ("no name", route(&json!({"targets": [{"weight": 1}]})), "BadEntry", "target 0 has no"),
+        ("no object", route(&json!({"targets": [entry("v1", 1), "v2"]})), "BadEntry", "target 1 has no"),
+        ("empty name", route(&json!({"targets": [entry("", 1)]})), "BadEntry", "target 0 has no"),
         (
             "by ARN",
             route(&json!({"targets": [{"virtualServiceARN": "arn:aws:x", "weight": 1}]})),
@@ -138,12 +98,7 @@ fn refused_with_a_remedy() {
             "EntryByARN",
             "use virtualServiceRef",
         ),
-        (
-            "negative weight",
-            route(&json!({"targets": [entry("v1", -1)]})),
-            "BadEntry",
-            "the weight of its",
-        ),
+        ("negative weight", route(&json!({"targets": [entry("v1", -1)]})), "BadEntry", "the weight of its"),
         (
             "weight as text",
             route(&json!({"targets": [{"virtualServiceRef": {"name": "v1"}, "weight": "10"}]})),
@@ -212,16 +167,10 @@ fn stamps_as_they_are_spelled() {
     };
     assert_eq!(annotated(Value::Null), (false, BTreeMap::new()));
     assert_eq!(annotated(json!({})), (true, BTreeMap::new()));
-    assert_eq!(
-        annotated(json!({"other.dev/color": "x"})),
-        (true, BTreeMap::new())
-    );
+    assert_eq!(annotated(json!({"other.dev/color": "x"})), (true, BTreeMap::new()));
     let stamps =
         annotated(json!({"state.tidegate.dev/color": "{ }", "state.tidegate.dev/shape": "not ours"})).1;
-    let want = [
-        ("color".to_owned(), "{ }".to_owned()),
-        ("shape".into(), "not ours".into()),
-    ];
+    let want = [("color".to_owned(), "{ }".to_owned()), ("shape".into(), "not ours".into())];
     assert_eq!(stamps, BTreeMap::from(want));
 }
 
@@ -242,26 +191,14 @@ fn what_the_status_shows() {
     // `Ok` where it is in effect or nothing is reported, else a part of the sentence.
     let cases = [
         ("no status", Value::Null, Ok(InEffect::Unreported)),
-        (
-            "no condition",
-            json!({"conditions": []}),
-            Ok(InEffect::Unreported),
-        ),
+        ("no condition", json!({"conditions": []}), Ok(InEffect::Unreported)),
         (
             "another condition",
             json!({"conditions": [{"type": "Ready", "status": "True"}]}),
             Ok(InEffect::Unreported),
         ),
-        (
-            "older",
-            programmed("True", json!(2)),
-            Err("is still at generation 2"),
-        ),
-        (
-            "of no generation",
-            programmed("True", Value::Null),
-            Err("does not say which generation"),
-        ),
+        ("older", programmed("True", json!(2)), Err("is still at generation 2")),
+        ("of no generation", programmed("True", Value::Null), Err("does not say which generation")),
         ("refused", programmed("False", json!(3)), Err("no such gateway")),
         ("unknown", programmed("Unknown", json!(3)), Err("no such gateway")),
         ("programmed", programmed("True", json!(3)), Ok(InEffect::Yes)),
@@ -317,16 +254,8 @@ fn the_last_writer_of_the_list() {
         |name: &str, time: &str, fields: &Value| json!({"manager": name, "time": time, "fieldsV1": fields});
     let cases = [
         ("nobody is named", Value::Null, None),
-        (
-            "nobody owns it",
-            json!([manager("kubectl", "2026-01-01T00:00:00Z", &other)]),
-            None,
-        ),
-        (
-            "no time",
-            json!([{"manager": "kubectl", "fieldsV1": list}]),
-            Some("kubectl"),
-        ),
+        ("nobody owns it", json!([manager("kubectl", "2026-01-01T00:00:00Z", &other)]), None),
+        ("no time", json!([{"manager": "kubectl", "fieldsV1": list}]), Some("kubectl")),
         (
             "the later of two",
             json!([
@@ -349,8 +278,5 @@ fn the_last_writer_of_the_list() {
         )]},
         "spec": {"routeSpec": {"httpRoute": {"action": {"targets": [entry("v1", 1)]}}}},
     });
-    assert_eq!(
-        view(&wrapped).unwrap().writer.as_deref(),
-        Some("kustomize-controller")
-    );
+    assert_eq!(view(&wrapped).unwrap().writer.as_deref(), Some("kustomize-controller"));
 }

@@ -7,27 +7,15 @@ use super::resource::{Cell, Column};
 
 fn path(name: &str, type_: &str, path: &str) -> Column {
     let cell = Cell::Path(path.to_owned());
-    Column {
-        name: name.to_owned(),
-        type_: type_.to_owned(),
-        description: String::new(),
-        priority: 0,
-        cell,
-    }
+    Column { name: name.to_owned(), type_: type_.to_owned(), description: String::new(), priority: 0, cell }
 }
 
 fn computed(name: &str, cell: fn(&Value) -> Value) -> Column {
-    Column {
-        cell: Cell::Computed(cell),
-        ..path(name, "string", "")
-    }
+    Column { cell: Cell::Computed(cell), ..path(name, "string", "") }
 }
 
 fn wide(column: Column) -> Column {
-    Column {
-        priority: 1,
-        ..column
-    }
+    Column { priority: 1, ..column }
 }
 
 /// The age column, which every kind ends with.
@@ -48,22 +36,14 @@ pub(super) fn config_map() -> Vec<Column> {
         let count = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
         json!(count("data") + count("binaryData"))
     });
-    vec![
-        Column {
-            type_: "integer".to_owned(),
-            ..data
-        },
-        age(),
-    ]
+    vec![Column { type_: "integer".to_owned(), ..data }, age()]
 }
 
 pub(super) fn service() -> Vec<Column> {
     vec![
         path("Type", "string", ".spec.type"),
         computed("Cluster-IP", |object| or_none(text(object, "/spec/clusterIP"))),
-        computed("External-IP", |object| {
-            or_none(text(object, "/spec/externalName"))
-        }),
+        computed("External-IP", |object| or_none(text(object, "/spec/externalName"))),
         computed("Port(s)", |object| {
             join(&object["spec"]["ports"], |port| {
                 let protocol = port["protocol"].as_str().unwrap_or("TCP");
@@ -79,15 +59,8 @@ pub(super) fn pod() -> Vec<Column> {
     vec![
         computed("Ready", |object| {
             let states = object["status"]["containerStatuses"].as_array();
-            let ready = states
-                .into_iter()
-                .flatten()
-                .filter(|state| state["ready"] == true)
-                .count();
-            json!(format!(
-                "{ready}/{}",
-                object["spec"]["containers"].as_array().map_or(0, Vec::len)
-            ))
+            let ready = states.into_iter().flatten().filter(|state| state["ready"] == true).count();
+            json!(format!("{ready}/{}", object["spec"]["containers"].as_array().map_or(0, Vec::len)))
         }),
         computed("Status", |object| {
             let phase = if super::object::is_terminating(object) {
@@ -100,11 +73,7 @@ pub(super) fn pod() -> Vec<Column> {
         computed("Restarts", |object| {
             let states = object["status"]["containerStatuses"].as_array();
             json!(
-                states
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|state| state["restartCount"].as_i64())
-                    .sum::<i64>()
+                states.into_iter().flatten().filter_map(|state| state["restartCount"].as_i64()).sum::<i64>()
             )
         }),
         age(),
@@ -126,13 +95,9 @@ pub(super) fn endpoints() -> Vec<Column> {
 pub(super) fn endpoint_slice() -> Vec<Column> {
     vec![
         path("AddressType", "string", ".addressType"),
-        computed("Ports", |object| {
-            join(&object["ports"], |port| port["port"].to_string())
-        }),
+        computed("Ports", |object| join(&object["ports"], |port| port["port"].to_string())),
         computed("Endpoints", |object| {
-            join(&object["endpoints"], |endpoint| {
-                text(endpoint, "/addresses/0").to_owned()
-            })
+            join(&object["endpoints"], |endpoint| text(endpoint, "/addresses/0").to_owned())
         }),
         age(),
     ]
@@ -149,12 +114,7 @@ pub(super) fn event() -> Vec<Column> {
                     "/eventTime",
                     "/metadata/creationTimestamp",
                 ];
-                json!(
-                    times
-                        .iter()
-                        .map(|at| text(object, at))
-                        .find(|time| !time.is_empty())
-                )
+                json!(times.iter().map(|at| text(object, at)).find(|time| !time.is_empty()))
             })
         },
         path("Type", "string", ".type"),
@@ -171,43 +131,28 @@ pub(super) fn deployment() -> Vec<Column> {
     vec![
         computed("Ready", |object| {
             let ready = number(object, "/status/readyReplicas").unwrap_or_default();
-            json!(format!(
-                "{ready}/{}",
-                number(object, "/spec/replicas").unwrap_or_default()
-            ))
+            json!(format!("{ready}/{}", number(object, "/spec/replicas").unwrap_or_default()))
         }),
-        computed("Up-to-date", |object| {
-            json!(number(object, "/status/updatedReplicas").unwrap_or_default())
-        }),
+        computed("Up-to-date", |object| json!(number(object, "/status/updatedReplicas").unwrap_or_default())),
         computed("Available", |object| {
             json!(number(object, "/status/availableReplicas").unwrap_or_default())
         }),
         age(),
         wide(computed("Containers", |object| containers(object, "name"))),
         wide(computed("Images", |object| containers(object, "image"))),
-        wide(computed("Selector", |object| {
-            labels(&object["spec"]["selector"]["matchLabels"])
-        })),
+        wide(computed("Selector", |object| labels(&object["spec"]["selector"]["matchLabels"]))),
     ]
 }
 
 pub(super) fn replica_set() -> Vec<Column> {
     vec![
-        computed("Desired", |object| {
-            json!(number(object, "/spec/replicas").unwrap_or_default())
-        }),
-        computed("Current", |object| {
-            json!(number(object, "/status/replicas").unwrap_or_default())
-        }),
-        computed("Ready", |object| {
-            json!(number(object, "/status/readyReplicas").unwrap_or_default())
-        }),
+        computed("Desired", |object| json!(number(object, "/spec/replicas").unwrap_or_default())),
+        computed("Current", |object| json!(number(object, "/status/replicas").unwrap_or_default())),
+        computed("Ready", |object| json!(number(object, "/status/readyReplicas").unwrap_or_default())),
         age(),
         wide(computed("Containers", |object| containers(object, "name"))),
         wide(computed("Images", |object| containers(object, "image"))),
-        wide(computed("Selector", |object| {
-            labels(&object["spec"]["selector"]["matchLabels"])
-        })),
+        wide(computed("Selector", |object| labels(&object["spec"]["selector"]["matchLabels"]))),
     ]
 }
 
@@ -216,9 +161,7 @@ pub(super) fn lease() -> Vec<Column> {
 }
 
 pub(super) fn definition() -> Vec<Column> {
-    vec![computed("Created At", |object| {
-        json!(text(object, "/metadata/creationTimestamp"))
-    })]
+    vec![computed("Created At", |object| json!(text(object, "/metadata/creationTimestamp")))]
 }
 
 fn or_none(text: &str) -> Value {
@@ -232,9 +175,8 @@ fn join(list: &Value, show: impl Fn(&Value) -> String) -> Value {
 
 fn labels(map: &Value) -> Value {
     let pairs = map.as_object().into_iter().flatten();
-    let shown: Vec<String> = pairs
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
+    let shown: Vec<String> =
+        pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
     or_none(&shown.join(","))
 }
 

@@ -133,9 +133,7 @@ impl BuiltinSchema {
     }
 
     fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
-        let reference = schema["$ref"]
-            .as_str()
-            .or_else(|| schema["allOf"][0]["$ref"].as_str());
+        let reference = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str());
         reference
             .and_then(|reference| reference.rsplit('/').next())
             .and_then(|name| self.definitions.0.get(name))
@@ -144,9 +142,5 @@ impl BuiltinSchema {
 }
 
 fn below(path: &str, field: &str) -> String {
-    if path.is_empty() {
-        field.to_owned()
-    } else {
-        format!("{path}.{field}")
-    }
+    if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
 }

@@ -32,10 +32,7 @@ const EVENT_FIELDS: [(&str, &str); 18] = [
     ("involvedObject.name", "/involvedObject/name"),
     ("involvedObject.uid", "/involvedObject/uid"),
     ("involvedObject.apiVersion", "/involvedObject/apiVersion"),
-    (
-        "involvedObject.resourceVersion",
-        "/involvedObject/resourceVersion",
-    ),
+    ("involvedObject.resourceVersion", "/involvedObject/resourceVersion"),
     ("involvedObject.fieldPath", "/involvedObject/fieldPath"),
     ("regarding.kind", "/involvedObject/kind"),
     ("regarding.namespace", "/involvedObject/namespace"),
@@ -124,10 +121,7 @@ fn core_rows(schemas: &mut Collector) -> Vec<Row> {
             has_status: true,
             counts_generation: true,
             columns: columns::pod(),
-            selectable: &[
-                ("status.phase", "/status/phase"),
-                ("spec.nodeName", "/spec/nodeName"),
-            ],
+            selectable: &[("status.phase", "/status/phase"), ("spec.nodeName", "/spec/nodeName")],
             ..row::<Pod>(schemas, "", "Pod", "pods")
         },
         Row {
@@ -176,10 +170,7 @@ fn other_rows(schemas: &mut Collector) -> Vec<Row> {
             columns: columns::replica_set(),
             ..row::<ReplicaSet>(schemas, "apps", "ReplicaSet", "replicasets")
         },
-        Row {
-            columns: columns::lease(),
-            ..row::<Lease>(schemas, "coordination.k8s.io", "Lease", "leases")
-        },
+        Row { columns: columns::lease(), ..row::<Lease>(schemas, "coordination.k8s.io", "Lease", "leases") },
         Row {
             short_names: &["crd", "crds"],
             categories: &["api-extensions"],
@@ -225,10 +216,6 @@ fn resource(row: Row, definitions: &Arc<Definitions>) -> Resource {
             .iter()
             .map(|(label, at)| ((*label).to_owned(), (*at).to_owned()))
             .collect(),
-        model: if is_new_event {
-            Model::NewEvent(schema)
-        } else {
-            Model::BuiltIn(schema)
-        },
+        model: if is_new_event { Model::NewEvent(schema) } else { Model::BuiltIn(schema) },
     }
 }

@@ -92,11 +92,7 @@ async fn answer(server: Arc<Inner>, request: Request<Incoming>) -> Result<Respon
     };
     let response = injected.unwrap_or_else(|| carry_out(&server, &request, record));
     server.audit.answered(number, response.status().as_u16());
-    if effect == Some(Effect::LoseReply) {
-        Err(ReplyLost)
-    } else {
-        Ok(response)
-    }
+    if effect == Some(Effect::LoseReply) { Err(ReplyLost) } else { Ok(response) }
 }
 
 fn carry_out(server: &Arc<Inner>, request: &ApiRequest, record: RequestRecord) -> Response<Body> {
@@ -142,10 +138,7 @@ fn respond(code: u16, content_type: &str, body: Body) -> Response<Body> {
     if let Ok(value) = HeaderValue::from_str(content_type) {
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
-    response.headers_mut().insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, private"),
-    );
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     response
 }
 

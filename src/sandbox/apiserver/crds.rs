@@ -12,33 +12,18 @@ use crate::sandbox::schema::{FieldError, Schema};
 
 /// Where the instances of a definition are stored.
 pub(super) fn storage(definition: &Value) -> String {
-    format!(
-        "{}/{}",
-        text(definition, "/spec/group"),
-        text(definition, "/spec/names/plural")
-    )
+    format!("{}/{}", text(definition, "/spec/group"), text(definition, "/spec/names/plural"))
 }
 
 /// What is wrong with a definition.
 pub(super) fn check(definition: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let required = ["group", "names/plural", "names/kind", "scope"];
-    for field in required
-        .iter()
-        .filter(|field| text(definition, &format!("/spec/{field}")).is_empty())
-    {
+    for field in required.iter().filter(|field| text(definition, &format!("/spec/{field}")).is_empty()) {
         let path = format!("spec.{}", field.replace('/', "."));
-        errors.push(FieldError {
-            path,
-            reason: "FieldValueRequired",
-            message: "Required value".to_owned(),
-        });
+        errors.push(FieldError { path, reason: "FieldValueRequired", message: "Required value".to_owned() });
     }
-    let wanted = format!(
-        "{}.{}",
-        text(definition, "/spec/names/plural"),
-        text(definition, "/spec/group")
-    );
+    let wanted = format!("{}.{}", text(definition, "/spec/names/plural"), text(definition, "/spec/group"));
     if object::name(definition) != wanted {
         errors.push(FieldError {
             path: "metadata.name".to_owned(),
@@ -64,16 +49,9 @@ pub(super) fn check(definition: &Value) -> Vec<FieldError> {
 /// Fills in names and, at creation, the status that a real server reaches after a moment.
 pub(super) fn establish(definition: &mut Value, created: Option<Timestamp>) {
     let kind = text(definition, "/spec/names/kind").to_owned();
-    if let Some(names) = definition
-        .pointer_mut("/spec")
-        .and_then(|spec| object::child(spec, "names"))
-    {
-        names
-            .entry("singular")
-            .or_insert_with(|| kind.to_lowercase().into());
-        names
-            .entry("listKind")
-            .or_insert_with(|| format!("{kind}List").into());
+    if let Some(names) = definition.pointer_mut("/spec").and_then(|spec| object::child(spec, "names")) {
+        names.entry("singular").or_insert_with(|| kind.to_lowercase().into());
+        names.entry("listKind").or_insert_with(|| format!("{kind}List").into());
     }
     let names = definition["spec"]["names"].clone();
     let stored: Vec<Value> = versions(definition)
@@ -94,11 +72,7 @@ pub(super) fn establish(definition: &mut Value, created: Option<Timestamp>) {
         };
         let conditions = json!([
             condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition(
-                "Established",
-                "InitialNamesAccepted",
-                "the initial names have been accepted"
-            ),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
         ]);
         status.insert("conditions".to_owned(), conditions);
     }
@@ -114,10 +88,7 @@ pub(super) fn resources(definition: &Value) -> (Vec<Resource>, Vec<String>) {
             Ok((schema, told)) => {
                 let name = object::name(definition);
                 warnings.extend(told.into_iter().map(|warning| format!("{name}: {warning}")));
-                let model = Model::Custom {
-                    schema: Box::new(schema),
-                    text: schema_text.clone(),
-                };
+                let model = Model::Custom { schema: Box::new(schema), text: schema_text.clone() };
                 resources.push(resource(definition, version, model));
             }
             Err(error) => warnings.push(format!("{} is not served: {error}", object::name(definition))),
@@ -163,10 +134,7 @@ fn resource(definition: &Value, version: &Value, model: Model) -> Resource {
 }
 
 fn columns(version: &Value) -> Vec<Column> {
-    let declared = version["additionalPrinterColumns"]
-        .as_array()
-        .into_iter()
-        .flatten();
+    let declared = version["additionalPrinterColumns"].as_array().into_iter().flatten();
     let columns: Vec<Column> = declared
         .map(|column| Column {
             name: text(column, "/name").to_owned(),
@@ -176,18 +144,9 @@ fn columns(version: &Value) -> Vec<Column> {
             cell: Cell::Path(text(column, "/jsonPath").to_owned()),
         })
         .collect();
-    if columns.is_empty() {
-        builtin_columns::age_only()
-    } else {
-        columns
-    }
+    if columns.is_empty() { builtin_columns::age_only() } else { columns }
 }
 
 fn strings(list: &Value) -> Vec<String> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

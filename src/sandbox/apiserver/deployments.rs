@@ -25,16 +25,14 @@ const HASH: &str = "pod-template-hash";
 /// The hash of a pod template, as in the label `pod-template-hash` of its ReplicaSet.
 pub fn pod_template_hash(template: &Value) -> String {
     let mut template = template.clone();
-    if let Some(labels) = template
-        .pointer_mut("/metadata/labels")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
         labels.remove(HASH);
     }
     // FNV-1a over the canonical text: stable between runs, as the standard hashers need not be.
-    let digest = template.to_string().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let digest = template
+        .to_string()
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     ids::safe_letters(u64::from(digest))
 }
 
@@ -51,21 +49,13 @@ pub(super) async fn run(server: Arc<Inner>) {
 }
 
 fn reconcile_all(state: &mut State) {
-    let (Some(deployments), Some(sets)) = (
-        state.registry.by_storage(DEPLOYMENTS),
-        state.registry.by_storage(REPLICA_SETS),
-    ) else {
+    let (Some(deployments), Some(sets)) =
+        (state.registry.by_storage(DEPLOYMENTS), state.registry.by_storage(REPLICA_SETS))
+    else {
         return;
     };
-    let all: Vec<Arc<Value>> = state
-        .store
-        .list(DEPLOYMENTS, None)
-        .map(|(_, value)| value.clone())
-        .collect();
-    for deployment in all
-        .iter()
-        .filter(|deployment| !object::is_terminating(deployment))
-    {
+    let all: Vec<Arc<Value>> = state.store.list(DEPLOYMENTS, None).map(|(_, value)| value.clone()).collect();
+    for deployment in all.iter().filter(|deployment| !object::is_terminating(deployment)) {
         let revision = roll_replica_sets(state, &sets, deployment);
         let mut wanted = (**deployment).clone();
         annotate_revision(&mut wanted, revision);
@@ -114,9 +104,7 @@ fn roll_replica_sets(state: &mut State, sets: &Resource, deployment: &Value) -> 
 fn new_replica_set(deployment: &Value, hash: &str) -> Value {
     let mut template = deployment["spec"]["template"].clone();
     let mut selector = deployment["spec"]["selector"].clone();
-    let labels = template
-        .pointer_mut("/metadata")
-        .and_then(|metadata| object::child(metadata, "labels"));
+    let labels = template.pointer_mut("/metadata").and_then(|metadata| object::child(metadata, "labels"));
     if let Some(labels) = labels {
         labels.insert(HASH.to_owned(), hash.into());
     }
@@ -139,19 +127,15 @@ fn new_replica_set(deployment: &Value, hash: &str) -> Value {
 }
 
 fn annotate_revision(value: &mut Value, revision: i64) {
-    if let Some(annotations) = value
-        .pointer_mut("/metadata")
-        .and_then(|metadata| object::child(metadata, "annotations"))
+    if let Some(annotations) =
+        value.pointer_mut("/metadata").and_then(|metadata| object::child(metadata, "annotations"))
     {
         annotations.insert(REVISION.to_owned(), revision.to_string().into());
     }
 }
 
 fn revision_of(set: &Value) -> i64 {
-    set["metadata"]["annotations"][REVISION]
-        .as_str()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_default()
+    set["metadata"]["annotations"][REVISION].as_str().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 struct Replicas {
@@ -161,13 +145,9 @@ struct Replicas {
 
 fn replicas(deployment: &Value) -> Replicas {
     let wanted = number(deployment, "/spec/replicas").unwrap_or(1).max(0);
-    let limit = deployment["metadata"]["annotations"][READY_ANNOTATION]
-        .as_str()
-        .and_then(|text| text.parse().ok());
-    Replicas {
-        wanted,
-        ready: limit.unwrap_or(wanted).clamp(0, wanted),
-    }
+    let limit =
+        deployment["metadata"]["annotations"][READY_ANNOTATION].as_str().and_then(|text| text.parse().ok());
+    Replicas { wanted, ready: limit.unwrap_or(wanted).clamp(0, wanted) }
 }
 
 fn status(deployment: &Value, now: &str) -> Value {
@@ -175,13 +155,8 @@ fn status(deployment: &Value, now: &str) -> Value {
     let available = ready == wanted;
     let condition = |type_: &str, holds: bool, reason: &str, message: &str| {
         let status = if holds { "True" } else { "False" };
-        let conditions = deployment["status"]["conditions"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        let before = conditions
-            .into_iter()
-            .find(|condition| condition["type"] == type_);
+        let conditions = deployment["status"]["conditions"].as_array().into_iter().flatten();
+        let before = conditions.into_iter().find(|condition| condition["type"] == type_);
         let time = |field: &str, same: bool| match before {
             Some(before) if same => before[field].clone(),
             _ => json!(now),
@@ -196,16 +171,10 @@ fn status(deployment: &Value, now: &str) -> Value {
     let (reason, message) = if available {
         ("MinimumReplicasAvailable", "Deployment has minimum availability.")
     } else {
-        (
-            "MinimumReplicasUnavailable",
-            "Deployment does not have minimum availability.",
-        )
+        ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
     };
     let (rolled, told) = if available {
-        (
-            "NewReplicaSetAvailable",
-            "ReplicaSet has successfully progressed.",
-        )
+        ("NewReplicaSetAvailable", "ReplicaSet has successfully progressed.")
     } else {
         ("ReplicaSetUpdated", "ReplicaSet is progressing.")
     };

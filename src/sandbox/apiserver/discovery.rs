@@ -14,34 +14,16 @@ type Groups<'r> = BTreeMap<&'r str, BTreeMap<&'r str, Vec<&'r Arc<Resource>>>>;
 /// Reviews that are answered but not stored: group, plural, kind.
 pub(super) const REVIEWS: [(&str, &str, &str); 2] = [
     ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
-    (
-        "authorization.k8s.io",
-        "selfsubjectaccessreviews",
-        "SelfSubjectAccessReview",
-    ),
+    ("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
 ];
 
 /// What every resource can do.
-const VERBS: [&str; 8] = [
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
+const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 fn groups(registry: &Registry) -> Groups<'_> {
     let mut groups = Groups::new();
     for resource in registry.all() {
-        groups
-            .entry(&resource.group)
-            .or_default()
-            .entry(&resource.version)
-            .or_default()
-            .push(resource);
+        groups.entry(&resource.group).or_default().entry(&resource.version).or_default().push(resource);
     }
     for (group, _, _) in REVIEWS {
         groups.entry(group).or_default().entry("v1").or_default();
@@ -58,16 +40,9 @@ pub(super) fn aggregated(registry: &Registry, core: bool, version: &str) -> Valu
             let versions: Vec<Value> = versions
                 .into_iter()
                 .map(|(version, resources)| {
-                    let mut listed: Vec<Value> = resources
-                        .into_iter()
-                        .map(|resource| aggregated_resource(resource))
-                        .collect();
-                    listed.extend(
-                        REVIEWS
-                            .iter()
-                            .filter(|review| review.0 == group)
-                            .map(aggregated_review),
-                    );
+                    let mut listed: Vec<Value> =
+                        resources.into_iter().map(|resource| aggregated_resource(resource)).collect();
+                    listed.extend(REVIEWS.iter().filter(|review| review.0 == group).map(aggregated_review));
                     json!({"version": version, "freshness": "Current", "resources": listed})
                 })
                 .collect();
@@ -144,18 +119,11 @@ fn one_group(group: &str, versions: &BTreeMap<&str, Vec<&Arc<Resource>>>) -> Val
 pub(super) fn resource_list(registry: &Registry, group: &str, version: &str) -> Option<Value> {
     let groups = groups(registry);
     let resources = groups.get(group)?.get(version)?;
-    let mut listed: Vec<Value> = resources
-        .iter()
-        .flat_map(|resource| legacy_entries(resource))
-        .collect();
+    let mut listed: Vec<Value> = resources.iter().flat_map(|resource| legacy_entries(resource)).collect();
     listed.extend(REVIEWS.iter().filter(|review| review.0 == group).map(|(_, plural, kind)| {
         json!({"name": plural, "singularName": kind.to_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"]})
     }));
-    let group_version = if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    };
+    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     Some(
         json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}),
     )

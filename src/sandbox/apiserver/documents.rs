@@ -25,11 +25,7 @@ pub(super) fn get(state: &State, request: &ApiRequest, path: &[String]) -> Resul
         _ => None,
     };
     let body = document.ok_or_else(Failure::no_such_path)?;
-    Ok(Reply::Json {
-        code: 200,
-        body,
-        warnings: Vec::new(),
-    })
+    Ok(Reply::Json { code: 200, body, warnings: Vec::new() })
 }
 
 /// `/api` or `/apis`, aggregated where the client prefers that.
@@ -43,21 +39,10 @@ fn root(state: &State, request: &ApiRequest, core: bool) -> Reply {
         }
     });
     if let Some(version) = preferred {
-        return Reply::Discovery {
-            body: discovery::aggregated(&state.registry, core, version),
-            version,
-        };
+        return Reply::Discovery { body: discovery::aggregated(&state.registry, core, version), version };
     }
-    let body = if core {
-        discovery::core_versions()
-    } else {
-        discovery::group_list(&state.registry)
-    };
-    Reply::Json {
-        code: 200,
-        body,
-        warnings: Vec::new(),
-    }
+    let body = if core { discovery::core_versions() } else { discovery::group_list(&state.registry) };
+    Reply::Json { code: 200, body, warnings: Vec::new() }
 }
 
 /// The Kubernetes version whose ways this server follows.

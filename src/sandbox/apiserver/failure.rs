@@ -24,11 +24,7 @@ impl Failure {
         if let Some(details) = details {
             body["details"] = details;
         }
-        Self {
-            code,
-            retry_after: None,
-            body,
-        }
+        Self { code, retry_after: None, body }
     }
 
     /// The `Status` object.
@@ -42,29 +38,17 @@ impl Failure {
     }
 
     pub fn no_such_path() -> Self {
-        Self::new(
-            404,
-            "NotFound",
-            "the server could not find the requested resource",
-            Some(json!({})),
-        )
+        Self::new(404, "NotFound", "the server could not find the requested resource", Some(json!({})))
     }
 
     pub fn already_exists(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", resource.group_resource());
-        Self::new(
-            409,
-            "AlreadyExists",
-            message,
-            Some(resource_details(resource, name)),
-        )
+        Self::new(409, "AlreadyExists", message, Some(resource_details(resource, name)))
     }
 
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {} {name:?}: {why}",
-            resource.group_resource()
-        );
+        let message =
+            format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.group_resource());
         Self::new(409, "Conflict", message, Some(resource_details(resource, name)))
     }
 
@@ -85,12 +69,7 @@ impl Failure {
         });
         let mut details = resource_details(resource, name);
         details["causes"] = json!([cause]);
-        Self::new(
-            403,
-            "Forbidden",
-            format!("{target} {name:?} is forbidden: {why}"),
-            Some(details),
-        )
+        Self::new(403, "Forbidden", format!("{target} {name:?} is forbidden: {why}"), Some(details))
     }
 
     /// A refusal by schema or by the rules of metadata: 422 with a cause per field.
@@ -108,10 +87,8 @@ impl Failure {
     /// A refusal of query options, which have no object to name.
     pub fn invalid_options(error: &FieldError) -> Self {
         let details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause(error)]});
-        let message = format!(
-            "ListOptions.meta.k8s.io \"\" is invalid: {}",
-            sentence(std::slice::from_ref(error))
-        );
+        let message =
+            format!("ListOptions.meta.k8s.io \"\" is invalid: {}", sentence(std::slice::from_ref(error)));
         Self::new(422, "Invalid", message, Some(details))
     }
 
@@ -137,12 +114,7 @@ impl Failure {
     }
 
     pub fn expired(asked: u64, oldest: u64) -> Self {
-        Self::new(
-            410,
-            "Expired",
-            format!("too old resource version: {asked} ({oldest})"),
-            None,
-        )
+        Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"), None)
     }
 
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
@@ -150,12 +122,7 @@ impl Failure {
     }
 
     pub fn not_acceptable() -> Self {
-        Self::new(
-            406,
-            "NotAcceptable",
-            "the embedded API server answers in JSON only",
-            None,
-        )
+        Self::new(406, "NotAcceptable", "the embedded API server answers in JSON only", None)
     }
 
     pub fn method_not_allowed() -> Self {
@@ -208,10 +175,8 @@ fn cause(error: &FieldError) -> Value {
 }
 
 fn sentence(errors: &[FieldError]) -> String {
-    let parts: Vec<String> = errors
-        .iter()
-        .map(|error| format!("{}: {}", error.path, error.message))
-        .collect();
+    let parts: Vec<String> =
+        errors.iter().map(|error| format!("{}: {}", error.path, error.message)).collect();
     match parts.as_slice() {
         [only] => only.clone(),
         _ => format!("[{}]", parts.join(", ")),

@@ -70,15 +70,7 @@ pub struct Fault {
 impl Fault {
     /// A rule for the next request of any kind.
     pub fn once(effect: Effect) -> Self {
-        Self {
-            verb: None,
-            resource: None,
-            name: None,
-            subresource: None,
-            user_agent: None,
-            times: 1,
-            effect,
-        }
+        Self { verb: None, resource: None, name: None, subresource: None, user_agent: None, times: 1, effect }
     }
 
     /// Only requests with this verb.
@@ -130,10 +122,7 @@ impl Fault {
             && equal(&self.resource, &request.resource)
             && equal(&self.name, &request.name)
             && equal(&self.subresource, &request.subresource)
-            && self
-                .user_agent
-                .as_deref()
-                .is_none_or(|part| request.user_agent.contains(part))
+            && self.user_agent.as_deref().is_none_or(|part| request.user_agent.contains(part))
     }
 }
 
@@ -146,18 +135,12 @@ pub struct Faults {
 
 impl Faults {
     pub(super) fn new() -> Self {
-        Self {
-            rules: Mutex::new(Vec::new()),
-            added: watch::channel(()).0,
-        }
+        Self { rules: Mutex::new(Vec::new()), added: watch::channel(()).0 }
     }
 
     /// Adds a rule, behind those already there.
     pub fn add(&self, fault: Fault) {
-        self.rules
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(fault);
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
         self.added.send_replace(());
     }
 

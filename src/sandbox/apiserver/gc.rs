@@ -72,12 +72,7 @@ fn release(state: &mut State, key: &Key, gone: &str) {
     };
     let others: Vec<Value> = object::owner_references(&current)
         .filter(|owner| owner["uid"] != gone)
-        .filter(|owner| {
-            state
-                .store
-                .everything()
-                .any(|(_, value)| owner["uid"] == object::uid(value))
-        })
+        .filter(|owner| state.store.everything().any(|(_, value)| owner["uid"] == object::uid(value)))
         .cloned()
         .collect();
     if others.is_empty() {
@@ -107,21 +102,12 @@ pub(super) fn sweep(state: &mut State) {
 
 fn contents(state: &State, container: &Key) -> Vec<Key> {
     let instances = match container.storage.as_str() {
-        DEFINITIONS => state
-            .store
-            .get(container)
-            .map(|definition| crds::storage(definition)),
+        DEFINITIONS => state.store.get(container).map(|definition| crds::storage(definition)),
         _ => None,
     };
     let inside = |key: &Key| match &instances {
         Some(storage) => key.storage == *storage,
         None => key.namespace == container.name,
     };
-    state
-        .store
-        .everything()
-        .map(|(key, _)| key)
-        .filter(|key| inside(key))
-        .cloned()
-        .collect()
+    state.store.everything().map(|(key, _)| key).filter(|key| inside(key)).cloned().collect()
 }

@@ -48,16 +48,13 @@ pub(super) fn handle(state: &mut State, request: &ApiRequest) -> Result<Reply, F
         Target::Document(_) => return Err(Failure::no_such_path()),
         Target::Resource(path) => path,
     };
-    if let Some((group, _, kind)) = REVIEWS
-        .iter()
-        .find(|review| review.0 == path.group && review.1 == path.plural)
+    if let Some((group, _, kind)) =
+        REVIEWS.iter().find(|review| review.0 == path.group && review.1 == path.plural)
     {
         return review(request, group, kind);
     }
-    let resource = state
-        .registry
-        .find(&path.group, &path.version, &path.plural)
-        .ok_or_else(Failure::no_such_path)?;
+    let resource =
+        state.registry.find(&path.group, &path.version, &path.plural).ok_or_else(Failure::no_such_path)?;
     if path.namespace.is_some() && !resource.namespaced {
         return Err(Failure::no_such_path());
     }
@@ -105,10 +102,7 @@ fn on_object(
             let changes = Patch::parse(resource, &request.content_type, &request.body)?;
             let current = existing(state, resource, path, name)?;
             let patched = changes.apply(&resource.present(&current))?;
-            let writing = Writing {
-                is_patch: true,
-                ..writing(state, resource, path, request, part)?
-            };
+            let writing = Writing { is_patch: true, ..writing(state, resource, path, request, part)? };
             let written = write::update(state, &writing, name, &patched)?;
             written_reply(state, resource, request, 200, &written)
         }
@@ -166,10 +160,7 @@ fn delete(
     let mut writing = writing(state, resource, path, request, Part::Main)?;
     writing.dry_run |= options["dryRun"][0] == "All";
     let demand = |field: &str| options["preconditions"][field].as_str().map(str::to_owned);
-    let demands = Preconditions {
-        uid: demand("uid"),
-        resource_version: demand("resourceVersion"),
-    };
+    let demands = Preconditions { uid: demand("uid"), resource_version: demand("resourceVersion") };
     match write::delete(state, &writing, name, &demands)? {
         Deleted::Waiting(held) => Ok(plain(200, resource.present(&held))),
         Deleted::Gone(gone) => Ok(plain(
@@ -201,10 +192,7 @@ fn delete_collection(
     let mut writing = writing(state, resource, path, request, Part::Main)?;
     writing.dry_run |= options["dryRun"][0] == "All";
     for (key, _) in &selected {
-        let one = Writing {
-            namespace: &key.namespace,
-            ..writing.clone()
-        };
+        let one = Writing { namespace: &key.namespace, ..writing.clone() };
         match write::delete(state, &one, &key.name, &Preconditions::default()) {
             // One may have gone with another that owned it.
             Err(failure) if failure.code == 404 => {}
@@ -215,21 +203,12 @@ fn delete_collection(
     }
     let metadata = json!({"resourceVersion": state.store.revision().to_string()});
     let items = selected.iter().map(|(_, stored)| &**stored);
-    Ok(plain(
-        200,
-        View::Object.list(resource, items, &metadata, state.clock.now()),
-    ))
+    Ok(plain(200, View::Object.list(resource, items, &metadata, state.clock.now())))
 }
 
 fn delete_options(request: &ApiRequest) -> Result<Value, Failure> {
-    let options = if request.body.is_empty() {
-        json!({})
-    } else {
-        json_body(request)?
-    };
-    let policy = options["propagationPolicy"]
-        .as_str()
-        .or(request.parameters.propagation_policy.as_deref());
+    let options = if request.body.is_empty() { json!({}) } else { json_body(request)? };
+    let policy = options["propagationPolicy"].as_str().or(request.parameters.propagation_policy.as_deref());
     match policy {
         None | Some("" | "Background") if options["orphanDependents"] != true => Ok(options),
         _ => Err(Failure::not_implemented(
@@ -265,11 +244,7 @@ fn existing(
         namespace: path.namespace.clone().unwrap_or_default(),
         name: name.to_owned(),
     };
-    state
-        .store
-        .get(&key)
-        .cloned()
-        .ok_or_else(|| Failure::not_found(resource, name))
+    state.store.get(&key).cloned().ok_or_else(|| Failure::not_found(resource, name))
 }
 
 fn writing<'a>(
@@ -333,17 +308,9 @@ fn written_reply(
 ) -> Result<Reply, Failure> {
     let view = View::parse(&request.accept, request.parameters.include_object.as_deref())?;
     let body = view.object(resource, &written.object, state.clock.now());
-    Ok(Reply::Json {
-        code,
-        body,
-        warnings: written.warnings.clone(),
-    })
+    Ok(Reply::Json { code, body, warnings: written.warnings.clone() })
 }
 
 fn plain(code: u16, body: Value) -> Reply {
-    Reply::Json {
-        code,
-        body,
-        warnings: Vec::new(),
-    }
+    Reply::Json { code, body, warnings: Vec::new() }
 }

@@ -8,14 +8,7 @@ pub(super) fn uid() -> String {
     let high = (high & 0xffff_ffff_ffff_0fff) | 0x4000;
     let low = (low & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
     let (high, low) = (format!("{high:016x}"), format!("{low:016x}"));
-    format!(
-        "{}-{}-{}-{}-{}",
-        &high[..8],
-        &high[8..12],
-        &high[12..],
-        &low[..4],
-        &low[4..]
-    )
+    format!("{}-{}-{}-{}-{}", &high[..8], &high[8..12], &high[12..], &low[..4], &low[4..])
 }
 
 /// The five letters that complete a `generateName`.

@@ -31,11 +31,7 @@ impl Step<'_> {
             Step::Index(index) => value.get(index).into_iter().collect(),
             Step::All => items.collect(),
             Step::Filter { field, wanted } => items
-                .filter(|item| {
-                    find(item, field)
-                        .first()
-                        .is_some_and(|value| shown(value) == *wanted)
-                })
+                .filter(|item| find(item, field).first().is_some_and(|value| shown(value) == *wanted))
                 .collect(),
         }
     }
@@ -47,18 +43,11 @@ fn shown(value: &Value) -> String {
 
 fn steps(path: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
-    let mut rest = path
-        .trim()
-        .trim_start_matches('{')
-        .trim_end_matches('}')
-        .trim_start_matches('$');
+    let mut rest = path.trim().trim_start_matches('{').trim_end_matches('}').trim_start_matches('$');
     while !rest.is_empty() {
         let (step, after) = if let Some(inside) = rest.strip_prefix('[') {
             let end = closing(inside);
-            (
-                bracket(&inside[..end]),
-                inside[end..].strip_prefix(']').unwrap_or_default(),
-            )
+            (bracket(&inside[..end]), inside[end..].strip_prefix(']').unwrap_or_default())
         } else {
             let (name, after) = field(rest.strip_prefix('.').unwrap_or(rest));
             (Some(Step::Field(name)), after)
@@ -105,21 +94,12 @@ fn bracket(text: &str) -> Option<Step<'_>> {
     if text == "*" {
         return Some(Step::All);
     }
-    if let Some(filter) = text
-        .strip_prefix("?(")
-        .and_then(|filter| filter.strip_suffix(')'))
-    {
+    if let Some(filter) = text.strip_prefix("?(").and_then(|filter| filter.strip_suffix(')')) {
         let (field, wanted) = filter.split_once("==")?;
         let field = field.trim().strip_prefix('@')?;
-        return Some(Step::Filter {
-            field,
-            wanted: wanted.trim().trim_matches(['"', '\'']),
-        });
+        return Some(Step::Filter { field, wanted: wanted.trim().trim_matches(['"', '\'']) });
     }
-    text.parse()
-        .map(Step::Index)
-        .ok()
-        .or_else(|| Some(Step::Field(unquoted(text))))
+    text.parse().map(Step::Index).ok().or_else(|| Some(Step::Field(unquoted(text))))
 }
 
 #[cfg(test)]
@@ -139,14 +119,8 @@ mod tests {
             (".spec.replicas", vec![json!(3)]),
             (".spec.targets[1].name", vec![json!("b")]),
             (".spec.targets[*].name", vec![json!("a"), json!("b")]),
-            (
-                r#".status.conditions[?(@.type=="Ready")].status"#,
-                vec![json!("True")],
-            ),
-            (
-                ".status.conditions[?(@.type=='Other')].status",
-                vec![json!("False")],
-            ),
+            (r#".status.conditions[?(@.type=="Ready")].status"#, vec![json!("True")]),
+            (".status.conditions[?(@.type=='Other')].status", vec![json!("False")]),
             (r".metadata.annotations.x\.y/z", vec![json!("dotted")]),
             (".metadata.annotations['x.y/z']", vec![json!("dotted")]),
             ("{.spec.replicas}", vec![json!(3)]),

@@ -26,10 +26,7 @@ pub(super) fn selection(
     request: &ApiRequest,
 ) -> Result<Selection, Failure> {
     let parameters = &request.parameters;
-    let (labels, fields) = (
-        parameters.label_selector.as_deref(),
-        parameters.field_selector.as_deref(),
-    );
+    let (labels, fields) = (parameters.label_selector.as_deref(), parameters.field_selector.as_deref());
     let mut selection = Selection::parse(resource, path.namespace.clone(), labels, fields)?;
     if let Some(name) = &path.name {
         selection.only_name(name);
@@ -47,12 +44,8 @@ pub(super) fn list(
     let parameters = &request.parameters;
     let view = View::parse(&request.accept, parameters.include_object.as_deref())?;
     let selection = selection(resource, path, request)?;
-    let page = parameters
-        .r#continue
-        .as_deref()
-        .filter(|token| !token.is_empty())
-        .map(Page::parse)
-        .transpose()?;
+    let page =
+        parameters.r#continue.as_deref().filter(|token| !token.is_empty()).map(Page::parse).transpose()?;
     let exact = parameters.resource_version_match.as_deref() == Some("Exact");
     let at = match &page {
         Some(page) => Some(page.revision),
@@ -70,10 +63,7 @@ pub(super) fn list(
         .filter(|(_, stored)| selection.matches(stored))
         .collect();
     let mut metadata = json!({"resourceVersion": revision.to_string()});
-    let limit = parameters
-        .limit()?
-        .and_then(|limit| usize::try_from(limit).ok())
-        .filter(|limit| *limit > 0);
+    let limit = parameters.limit()?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
     if let Some(limit) = limit.filter(|limit| *limit < selected.len()) {
         metadata["remainingItemCount"] = (selected.len() - limit).into();
         selected.truncate(limit);
@@ -83,11 +73,7 @@ pub(super) fn list(
     }
     let items = selected.iter().map(|(_, stored)| &**stored);
     let body = view.list(resource, items, &metadata, state.clock.now());
-    Ok(Reply::Json {
-        code: 200,
-        body,
-        warnings: Vec::new(),
-    })
+    Ok(Reply::Json { code: 200, body, warnings: Vec::new() })
 }
 
 /// Answers the opening of a watch.
@@ -99,11 +85,8 @@ pub(super) fn watch(
     let parameters = &request.parameters;
     if parameters.sends_initial_events() || parameters.resource_version_match.is_some() {
         let forbidden = "is forbidden for watch unless the WatchList feature gate is enabled";
-        let path = if parameters.sends_initial_events() {
-            "sendInitialEvents"
-        } else {
-            "resourceVersionMatch"
-        };
+        let path =
+            if parameters.sends_initial_events() { "sendInitialEvents" } else { "resourceVersionMatch" };
         return Err(Failure::invalid_options(&FieldError {
             path: path.to_owned(),
             reason: "FieldValueForbidden",
@@ -117,9 +100,7 @@ pub(super) fn watch(
         view,
         from: parameters.revision()?,
         bookmarks: parameters.bookmarks(),
-        timeout: parameters
-            .timeout_seconds()?
-            .map_or(WATCH_TIMEOUT, Duration::from_secs),
+        timeout: parameters.timeout_seconds()?.map_or(WATCH_TIMEOUT, Duration::from_secs),
         resource,
     })))
 }
@@ -139,11 +120,7 @@ impl Page {
         });
         let (revision, namespace, name) =
             parts.ok_or_else(|| Failure::bad_request("continue key is not valid"))?;
-        Ok(Self {
-            revision,
-            namespace,
-            name,
-        })
+        Ok(Self { revision, namespace, name })
     }
 
     fn is_after(&self, key: &Key) -> bool {

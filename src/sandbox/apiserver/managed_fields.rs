@@ -49,10 +49,7 @@ pub(super) fn record(old: Option<&Value>, new: &mut Value, writer: &Writer, now:
     let mut entries = Vec::new();
     let mut own = changed.clone();
     let mut own_time = Value::Null;
-    for entry in old
-        .and_then(|old| old.pointer("/metadata/managedFields")?.as_array())
-        .into_iter()
-        .flatten()
+    for entry in old.and_then(|old| old.pointer("/metadata/managedFields")?.as_array()).into_iter().flatten()
     {
         let mut paths = BTreeSet::new();
         collect_paths(&entry["fieldsV1"], &mut Vec::new(), &mut paths);
@@ -67,11 +64,7 @@ pub(super) fn record(old: Option<&Value>, new: &mut Value, writer: &Writer, now:
         }
     }
     if !own.is_empty() {
-        let time = if changed.is_empty() && !own_time.is_null() {
-            own_time
-        } else {
-            json!(seconds(now))
-        };
+        let time = if changed.is_empty() && !own_time.is_null() { own_time } else { json!(seconds(now)) };
         let mut entry = json!({
             "manager": writer.manager, "operation": "Update", "apiVersion": writer.api_version, "time": time,
             "fieldsType": "FieldsV1", "fieldsV1": fields_v1(&own),
@@ -81,15 +74,7 @@ pub(super) fn record(old: Option<&Value>, new: &mut Value, writer: &Writer, now:
         }
         entries.push(entry);
     }
-    object::set_metadata(
-        new,
-        "managedFields",
-        if entries.is_empty() {
-            Value::Null
-        } else {
-            entries.into()
-        },
-    );
+    object::set_metadata(new, "managedFields", if entries.is_empty() { Value::Null } else { entries.into() });
 }
 
 /// A time as `metadata` spells it: whole seconds.
@@ -109,9 +94,8 @@ fn leaves(object: &Value) -> BTreeMap<Path, &Value> {
         match (field.as_str(), value.as_object()) {
             ("apiVersion" | "kind", _) => {}
             ("metadata", Some(metadata)) => {
-                for (field, value) in metadata
-                    .iter()
-                    .filter(|(field, _)| !SERVER_FIELDS.contains(&field.as_str()))
+                for (field, value) in
+                    metadata.iter().filter(|(field, _)| !SERVER_FIELDS.contains(&field.as_str()))
                 {
                     collect_leaves(value, &mut vec!["metadata".to_owned(), field.clone()], &mut found);
                 }
@@ -142,9 +126,7 @@ fn fields_v1(paths: &BTreeSet<Path>) -> Value {
     for path in paths {
         let mut at = &mut root;
         for field in path {
-            let slot = at
-                .entry(format!("f:{field}"))
-                .or_insert_with(|| Value::Object(Map::new()));
+            let slot = at.entry(format!("f:{field}")).or_insert_with(|| Value::Object(Map::new()));
             match slot.as_object_mut() {
                 Some(inside) => at = inside,
                 None => break,
@@ -171,11 +153,7 @@ mod tests {
     use super::*;
 
     fn writer(manager: &str) -> Writer {
-        Writer {
-            manager: manager.to_owned(),
-            subresource: None,
-            api_version: "v1".to_owned(),
-        }
+        Writer { manager: manager.to_owned(), subresource: None, api_version: "v1".to_owned() }
     }
 
     fn managers_of(object: &Value, pointer: &str) -> Vec<String> {

@@ -133,16 +133,10 @@ impl ApiServer {
     /// Starts to serve. Returns once connections are accepted and the given definitions are established.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let clock = Clock::start();
-        let mut state = State {
-            store: store::Store::new(),
-            registry: registry::Registry::new(),
-            clock,
-        };
+        let mut state = State { store: store::Store::new(), registry: registry::Registry::new(), clock };
         if let Some(path) = &options.data {
-            persistence::load(path, &mut state.store).map_err(|source| StartError::Load {
-                path: path.clone(),
-                source,
-            })?;
+            persistence::load(path, &mut state.store)
+                .map_err(|source| StartError::Load { path: path.clone(), source })?;
             state.registry.refresh(&state.store, builtins::DEFINITIONS);
         }
         establish_namespaces(&mut state);
@@ -167,11 +161,7 @@ impl ApiServer {
         if let Some(path) = options.data {
             tasks.push(tokio::spawn(persistence::run(inner.clone(), path)));
         }
-        Ok(Self {
-            inner,
-            address,
-            tasks,
-        })
+        Ok(Self { inner, address, tasks })
     }
 
     /// Address of the server, such as `http://127.0.0.1:40123`.
@@ -191,10 +181,7 @@ impl ApiServer {
 
     /// A client for it, in the namespace `default`, that does not retry by itself.
     pub fn client(&self) -> Result<kube::Client, kube::Error> {
-        let url = self
-            .url()
-            .parse()
-            .map_err(|error| kube::Error::HttpError(http::Error::from(error)))?;
+        let url = self.url().parse().map_err(|error| kube::Error::HttpError(http::Error::from(error)))?;
         let mut config = kube::Config::new(url);
         config.default_retry = false;
         kube::Client::try_from(config)

@@ -26,10 +26,7 @@ const METADATA_FIELDS: [&str; 15] = [
 
 /// A string at a JSON pointer, or the empty string.
 pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A whole number at a JSON pointer.
@@ -55,9 +52,7 @@ pub(super) fn resource_version(object: &Value) -> &str {
 
 /// Whether deletion has begun and waits for finalizers.
 pub(super) fn is_terminating(object: &Value) -> bool {
-    object
-        .pointer("/metadata/deletionTimestamp")
-        .is_some_and(Value::is_string)
+    object.pointer("/metadata/deletionTimestamp").is_some_and(Value::is_string)
 }
 
 pub(super) fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
@@ -70,11 +65,7 @@ pub(super) fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
 }
 
 pub(super) fn owner_references(object: &Value) -> impl Iterator<Item = &Value> {
-    object
-        .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten()
 }
 
 /// A nested map, created where it is absent or null; `None` where something else is in its place.
@@ -103,8 +94,7 @@ pub(super) fn keep_metadata(object: &mut Value, from: &Value, field: &str) {
     set_metadata(
         object,
         field,
-        from.pointer("/metadata")
-            .map_or(Value::Null, |metadata| metadata[field].clone()),
+        from.pointer("/metadata").map_or(Value::Null, |metadata| metadata[field].clone()),
     );
 }
 
@@ -121,16 +111,10 @@ pub(super) fn prune_metadata(object: &mut Value) -> Vec<String> {
     let Some(metadata) = child(object, "metadata") else {
         return Vec::new();
     };
-    let unknown: Vec<String> = metadata
-        .keys()
-        .filter(|field| !METADATA_FIELDS.contains(&field.as_str()))
-        .cloned()
-        .collect();
+    let unknown: Vec<String> =
+        metadata.keys().filter(|field| !METADATA_FIELDS.contains(&field.as_str())).cloned().collect();
     metadata.retain(|field, value| !value.is_null() && METADATA_FIELDS.contains(&field.as_str()));
-    unknown
-        .into_iter()
-        .map(|field| format!("metadata.{field}"))
-        .collect()
+    unknown.into_iter().map(|field| format!("metadata.{field}")).collect()
 }
 
 /// Refuses a body whose `metadata` could not be an `ObjectMeta`.
@@ -149,12 +133,10 @@ pub(super) fn check_shape(object: &Value) -> Result<(), String> {
             "labels" | "annotations" => value
                 .as_object()
                 .is_some_and(|map| map.values().all(|value| value.is_string() || value.is_null())),
-            "finalizers" => value
-                .as_array()
-                .is_some_and(|list| list.iter().all(Value::is_string)),
-            "ownerReferences" | "managedFields" => value
-                .as_array()
-                .is_some_and(|list| list.iter().all(Value::is_object)),
+            "finalizers" => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
+            "ownerReferences" | "managedFields" => {
+                value.as_array().is_some_and(|list| list.iter().all(Value::is_object))
+            }
             "name" | "namespace" | "generateName" | "uid" | "resourceVersion" | "creationTimestamp"
             | "deletionTimestamp" => value.is_string(),
             "generation" | "deletionGracePeriodSeconds" => value.is_i64() || value.is_u64(),

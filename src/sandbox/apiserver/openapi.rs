@@ -21,10 +21,8 @@ pub(super) fn index(registry: &Registry, revision: u64) -> Value {
 
 /// The document of one group version.
 pub(super) fn document(registry: &Registry, group: &str, version: &str) -> Option<Value> {
-    let resources: Vec<&Arc<Resource>> = registry
-        .all()
-        .filter(|resource| resource.group == group && resource.version == version)
-        .collect();
+    let resources: Vec<&Arc<Resource>> =
+        registry.all().filter(|resource| resource.group == group && resource.version == version).collect();
     let first = resources.first()?;
     let mut paths = Map::new();
     let mut schemas = Map::new();
@@ -56,11 +54,7 @@ fn schema_name(resource: &Resource) -> String {
 }
 
 fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
-    let scope = if resource.namespaced {
-        "/namespaces/{namespace}"
-    } else {
-        ""
-    };
+    let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
     let collection = format!("/{}{scope}/{}", prefix(resource), resource.plural);
     let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
     let response = json!({"200": {
@@ -71,9 +65,7 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
         |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     let operation = |action: &str, writes: bool| {
         let parameters: Vec<Value> = if writes {
-            ["dryRun", "fieldManager", "fieldValidation"]
-                .map(parameter)
-                .into()
+            ["dryRun", "fieldManager", "fieldValidation"].map(parameter).into()
         } else {
             Vec::new()
         };
@@ -87,10 +79,7 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
         "delete": operation("delete", false),
     });
     paths.insert(format!("{collection}/{{name}}"), item);
-    paths.insert(
-        collection,
-        json!({"get": operation("list", false), "post": operation("post", true)}),
-    );
+    paths.insert(collection, json!({"get": operation("list", false), "post": operation("post", true)}));
 }
 
 fn add_schema(resource: &Resource, schemas: &mut Map<String, Value>) {
@@ -131,10 +120,8 @@ fn add_referenced(
 /// OpenAPI 3.0 ignores what stands beside a `$ref`, such as its description, so the reference goes into `allOf`.
 fn wrap_references(schema: &mut Value, referenced: &mut Vec<String>) {
     if let Some(fields) = schema.as_object_mut()
-        && let Some(target) = fields
-            .get("$ref")
-            .and_then(Value::as_str)
-            .and_then(|target| target.rsplit('/').next())
+        && let Some(target) =
+            fields.get("$ref").and_then(Value::as_str).and_then(|target| target.rsplit('/').next())
     {
         let target = target.to_owned();
         fields.remove("$ref");
@@ -149,18 +136,14 @@ fn wrap_references(schema: &mut Value, referenced: &mut Vec<String>) {
                     ("allOf", Some(parts)) => {
                         let targets = parts.iter().filter_map(|part| part["$ref"].as_str());
                         referenced.extend(
-                            targets
-                                .filter_map(|target| target.rsplit('/').next())
-                                .map(str::to_owned),
+                            targets.filter_map(|target| target.rsplit('/').next()).map(str::to_owned),
                         );
                     }
                     _ => wrap_references(value, referenced),
                 }
             }
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| wrap_references(item, referenced)),
+        Value::Array(items) => items.iter_mut().for_each(|item| wrap_references(item, referenced)),
         _ => {}
     }
 }

@@ -46,9 +46,7 @@ impl Patch {
                  or a JSON patch, or a real control plane",
                 ))
             }
-            other => Err(Failure::unsupported_media_type(format!(
-                "unknown patch content type {other:?}"
-            ))),
+            other => Err(Failure::unsupported_media_type(format!("unknown patch content type {other:?}"))),
         }
     }
 
@@ -69,9 +67,7 @@ fn object_patch(patch: Value) -> Result<Patch, Failure> {
     if patch.is_object() {
         Ok(Patch::Merge(patch))
     } else {
-        Err(Failure::bad_request(
-            "error decoding patch: it must be a JSON object",
-        ))
+        Err(Failure::bad_request("error decoding patch: it must be a JSON object"))
     }
 }
 
@@ -79,9 +75,9 @@ fn object_patch(patch: Value) -> Result<Patch, Failure> {
 fn needs_list_keys(patch: &Value) -> bool {
     match patch {
         Value::Array(_) => true,
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(field, value)| field.starts_with('$') || needs_list_keys(value)),
+        Value::Object(fields) => {
+            fields.iter().any(|(field, value)| field.starts_with('$') || needs_list_keys(value))
+        }
         _ => false,
     }
 }

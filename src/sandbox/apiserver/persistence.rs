@@ -36,14 +36,7 @@ pub(super) fn load(path: &Path, store: &mut Store) -> io::Result<()> {
     };
     let saved: Saved = serde_json::from_slice(&text)?;
     let objects = saved.objects.into_iter().map(|saved| {
-        (
-            Key {
-                storage: saved.storage,
-                namespace: saved.namespace,
-                name: saved.name,
-            },
-            saved.object,
-        )
+        (Key { storage: saved.storage, namespace: saved.namespace, name: saved.name }, saved.object)
     });
     store.restore(saved.revision, objects);
     Ok(())
@@ -79,10 +72,7 @@ async fn save(server: &Inner, path: &Path) -> io::Result<()> {
             name: key.name.clone(),
             object: (**value).clone(),
         });
-        Saved {
-            revision: state.store.revision(),
-            objects: objects.collect(),
-        }
+        Saved { revision: state.store.revision(), objects: objects.collect() }
     };
     let text = serde_json::to_vec(&saved)?;
     let mut temporary = path.as_os_str().to_owned();

@@ -27,17 +27,11 @@ struct Definition {
 impl Registry {
     pub fn new() -> Self {
         let built_in = builtins::resources().into_iter().map(Arc::new).collect();
-        Self {
-            built_in,
-            custom: Vec::new(),
-            warnings: Vec::new(),
-        }
+        Self { built_in, custom: Vec::new(), warnings: Vec::new() }
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.built_in
-            .iter()
-            .chain(self.custom.iter().flat_map(|definition| &definition.resources))
+        self.built_in.iter().chain(self.custom.iter().flat_map(|definition| &definition.resources))
     }
 
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
@@ -64,11 +58,7 @@ impl Registry {
                 continue;
             }
             let (resources, warnings) = crds::resources(definition);
-            told.extend(
-                warnings
-                    .into_iter()
-                    .filter(|warning| !self.warnings.contains(warning)),
-            );
+            told.extend(warnings.into_iter().filter(|warning| !self.warnings.contains(warning)));
             let entry = Definition {
                 name: key.name.clone(),
                 generation,

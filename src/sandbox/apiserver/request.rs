@@ -94,9 +94,9 @@ impl Parameters {
         match self.dry_run.as_deref() {
             None | Some("") => Ok(false),
             Some("All") => Ok(true),
-            Some(other) => Err(Failure::bad_request(format!(
-                "invalid dryRun {other:?}: only \"All\" is known"
-            ))),
+            Some(other) => {
+                Err(Failure::bad_request(format!("invalid dryRun {other:?}: only \"All\" is known")))
+            }
         }
     }
 }
@@ -108,8 +108,7 @@ fn is_true(text: Option<&str>) -> bool {
 fn number(name: &str, text: Option<&str>) -> Result<Option<u64>, Failure> {
     text.filter(|text| !text.is_empty())
         .map(|text| {
-            text.parse()
-                .map_err(|_| Failure::bad_request(format!("{name} must be a number, not {text:?}")))
+            text.parse().map_err(|_| Failure::bad_request(format!("{name} must be a number, not {text:?}")))
         })
         .transpose()
 }
@@ -138,16 +137,8 @@ impl ApiRequest {
 
     /// Whom a write is recorded for.
     pub fn manager(&self) -> &str {
-        let given = self
-            .parameters
-            .field_manager
-            .as_deref()
-            .filter(|manager| !manager.is_empty());
-        let agent = self
-            .user_agent
-            .split('/')
-            .next()
-            .filter(|agent| !agent.is_empty());
+        let given = self.parameters.field_manager.as_deref().filter(|manager| !manager.is_empty());
+        let agent = self.user_agent.split('/').next().filter(|agent| !agent.is_empty());
         given.or(agent).unwrap_or("unknown")
     }
 
@@ -192,11 +183,7 @@ impl ApiRequest {
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 impl Target {
@@ -236,23 +223,8 @@ mod tests {
         let resource = |path: &str| match Target::parse(path) {
             Target::Resource(path) => {
                 let part = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
-                let ResourcePath {
-                    group,
-                    version,
-                    namespace,
-                    plural,
-                    name,
-                    subresource,
-                } = path;
-                [
-                    group,
-                    version,
-                    part(namespace),
-                    plural,
-                    part(name),
-                    part(subresource),
-                ]
-                .join(" ")
+                let ResourcePath { group, version, namespace, plural, name, subresource } = path;
+                [group, version, part(namespace), plural, part(name), part(subresource)].join(" ")
             }
             Target::Document(parts) => parts.join("+"),
         };
@@ -263,10 +235,7 @@ mod tests {
             ("/api/v1/namespaces/a/pods", " v1 a pods - -"),
             ("/api/v1/namespaces/a/pods/b/log", " v1 a pods b log"),
             ("/apis/apps/v1/deployments", "apps v1 - deployments - -"),
-            (
-                "/apis/apps/v1/namespaces/a/deployments/b",
-                "apps v1 a deployments b -",
-            ),
+            ("/apis/apps/v1/namespaces/a/deployments/b", "apps v1 a deployments b -"),
             ("/apis/apps/v1", "apis+apps+v1"),
             ("/api", "api"),
             ("/openapi/v3/apis/apps/v1", "openapi+v3+apis+apps+v1"),

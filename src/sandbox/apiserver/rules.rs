@@ -64,10 +64,7 @@ pub(super) fn check_name(resource: &Resource, name: &str) -> Result<(), Failure>
             && label.bytes().last().is_some_and(inner)
     };
     let (reason, message) = if name.is_empty() {
-        (
-            "FieldValueRequired",
-            "Required value: name or generateName is required".to_owned(),
-        )
+        ("FieldValueRequired", "Required value: name or generateName is required".to_owned())
     } else if name.len() > 253 || !name.split('.').all(fits) {
         let rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
                     and must start and end with an alphanumeric character";
@@ -75,15 +72,7 @@ pub(super) fn check_name(resource: &Resource, name: &str) -> Result<(), Failure>
     } else {
         return Ok(());
     };
-    Err(Failure::invalid(
-        resource,
-        name,
-        &[FieldError {
-            path: "metadata.name".to_owned(),
-            reason,
-            message,
-        }],
-    ))
+    Err(Failure::invalid(resource, name, &[FieldError { path: "metadata.name".to_owned(), reason, message }]))
 }
 
 pub(super) fn check_namespace(state: &State, writing: &Writing<'_>, name: &str) -> Result<(), Failure> {
@@ -91,17 +80,12 @@ pub(super) fn check_namespace(state: &State, writing: &Writing<'_>, name: &str) 
         return Ok(());
     }
     let namespaces = state.registry.by_storage(NAMESPACES);
-    let key = Key {
-        storage: NAMESPACES.to_owned(),
-        namespace: String::new(),
-        name: writing.namespace.to_owned(),
-    };
+    let key =
+        Key { storage: NAMESPACES.to_owned(), namespace: String::new(), name: writing.namespace.to_owned() };
     match (state.store.get(&key), namespaces) {
-        (Some(namespace), _) if object::is_terminating(namespace) => Err(Failure::namespace_terminating(
-            writing.resource,
-            name,
-            writing.namespace,
-        )),
+        (Some(namespace), _) if object::is_terminating(namespace) => {
+            Err(Failure::namespace_terminating(writing.resource, name, writing.namespace))
+        }
         (Some(_), _) | (None, None) => Ok(()),
         (None, Some(namespaces)) => Err(Failure::not_found(&namespaces, writing.namespace)),
     }
@@ -112,9 +96,8 @@ pub(super) fn initialise(resource: &Resource, new: &mut Value, now: Timestamp) {
     match resource.storage.as_str() {
         NAMESPACES => {
             let name = object::name(new).to_owned();
-            if let Some(labels) = new
-                .pointer_mut("/metadata")
-                .and_then(|metadata| object::child(metadata, "labels"))
+            if let Some(labels) =
+                new.pointer_mut("/metadata").and_then(|metadata| object::child(metadata, "labels"))
             {
                 labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
             }

@@ -8,19 +8,12 @@ use super::resource::{Resource, Scale};
 
 /// The Scale of an object.
 pub(super) fn of(resource: &Resource, scale: &Scale, stored: &Value) -> Value {
-    let at = |path: &str| {
-        stored
-            .pointer(&jsonpath::pointer(path))
-            .and_then(Value::as_i64)
-            .unwrap_or_default()
-    };
+    let at =
+        |path: &str| stored.pointer(&jsonpath::pointer(path)).and_then(Value::as_i64).unwrap_or_default();
     let metadata = &stored["metadata"];
     let mut status = json!({"replicas": at(&scale.status_replicas)});
     let selector = match &scale.label_selector {
-        Some(path) => stored
-            .pointer(&jsonpath::pointer(path))
-            .and_then(Value::as_str)
-            .map(str::to_owned),
+        Some(path) => stored.pointer(&jsonpath::pointer(path)).and_then(Value::as_str).map(str::to_owned),
         None if resource.is_custom() => None,
         None => Some(match_labels(stored)),
     };
@@ -41,14 +34,10 @@ pub(super) fn of(resource: &Resource, scale: &Scale, stored: &Value) -> Value {
 pub(super) fn apply(scale: &Scale, stored: &Value, sent: &Value) -> Result<Value, Failure> {
     let wanted = sent["spec"]["replicas"].as_i64().unwrap_or_default();
     if wanted < 0 {
-        return Err(Failure::bad_request(
-            "spec.replicas must be greater than or equal to 0",
-        ));
+        return Err(Failure::bad_request("spec.replicas must be greater than or equal to 0"));
     }
     let mut changed = stored.clone();
-    if let Some(version) = sent["metadata"]["resourceVersion"]
-        .as_str()
-        .filter(|version| !version.is_empty())
+    if let Some(version) = sent["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty())
     {
         changed["metadata"]["resourceVersion"] = version.into();
     }
@@ -58,9 +47,8 @@ pub(super) fn apply(scale: &Scale, stored: &Value, sent: &Value) -> Result<Value
         if slot.is_null() {
             *slot = Value::Object(Map::new());
         }
-        let fields = slot
-            .as_object_mut()
-            .ok_or_else(|| Failure::internal("the scale path leads through no map"))?;
+        let fields =
+            slot.as_object_mut().ok_or_else(|| Failure::internal("the scale path leads through no map"))?;
         slot = fields.entry(field).or_insert(Value::Null);
     }
     *slot = wanted.into();
@@ -68,10 +56,7 @@ pub(super) fn apply(scale: &Scale, stored: &Value, sent: &Value) -> Result<Value
 }
 
 fn match_labels(stored: &Value) -> String {
-    let labels = stored["spec"]["selector"]["matchLabels"]
-        .as_object()
-        .into_iter()
-        .flatten();
+    let labels = stored["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten();
     labels
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
         .collect::<Vec<_>>()

@@ -46,35 +46,20 @@ impl Selection {
             .map(requirement)
             .collect::<Result<_, _>>()
             .map_err(Failure::bad_request)?;
-        let fields = fields
-            .unwrap_or_default()
-            .split(',')
-            .filter(|term| !term.trim().is_empty());
-        let fields = fields
-            .map(|term| field_term(resource, term.trim()))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            namespace,
-            labels,
-            fields,
-        })
+        let fields = fields.unwrap_or_default().split(',').filter(|term| !term.trim().is_empty());
+        let fields = fields.map(|term| field_term(resource, term.trim())).collect::<Result<_, _>>()?;
+        Ok(Self { namespace, labels, fields })
     }
 
     /// Restricts to one name, as a watch of a single object does.
     pub fn only_name(&mut self, name: &str) {
-        let term = FieldTerm {
-            pointer: "/metadata/name".to_owned(),
-            equal: true,
-            value: name.to_owned(),
-        };
+        let term = FieldTerm { pointer: "/metadata/name".to_owned(), equal: true, value: name.to_owned() };
         self.fields.push(term);
     }
 
     pub fn matches(&self, stored: &Value) -> bool {
         let labels = &stored["metadata"]["labels"];
-        self.namespace
-            .as_deref()
-            .is_none_or(|namespace| object::namespace(stored) == namespace)
+        self.namespace.as_deref().is_none_or(|namespace| object::namespace(stored) == namespace)
             && self.labels.iter().all(|requirement| requirement.holds(labels))
             && self
                 .fields
@@ -120,10 +105,7 @@ fn split_outside_parentheses(selector: &str) -> impl Iterator<Item = &str> {
 
 fn requirement(term: &str) -> Result<Requirement, String> {
     let list = |text: &str| -> Result<Vec<String>, String> {
-        let inside = text
-            .trim()
-            .strip_prefix('(')
-            .and_then(|rest| rest.strip_suffix(')'));
+        let inside = text.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
         let inside = inside
             .ok_or_else(|| format!("unable to parse requirement: {term:?} lacks its list of values"))?;
         Ok(inside.split(',').map(|value| value.trim().to_owned()).collect())
@@ -145,10 +127,7 @@ fn requirement(term: &str) -> Result<Requirement, String> {
     if key.is_empty() || key.contains(char::is_whitespace) {
         return Err(format!("unable to parse requirement: {term:?} has no valid key"));
     }
-    Ok(Requirement {
-        key: key.to_owned(),
-        test,
-    })
+    Ok(Requirement { key: key.to_owned(), test })
 }
 
 fn field_term(resource: &Resource, term: &str) -> Result<FieldTerm, Failure> {
@@ -157,9 +136,7 @@ fn field_term(resource: &Resource, term: &str) -> Result<FieldTerm, Failure> {
     } else if let Some((label, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
         (label, value, true)
     } else {
-        return Err(Failure::bad_request(format!(
-            "invalid selector: {term:?}; can't understand {term:?}"
-        )));
+        return Err(Failure::bad_request(format!("invalid selector: {term:?}; can't understand {term:?}")));
     };
     let pointer = match label.trim() {
         "metadata.name" => "/metadata/name".to_owned(),
@@ -167,17 +144,11 @@ fn field_term(resource: &Resource, term: &str) -> Result<FieldTerm, Failure> {
         other => match resource.selectable.iter().find(|(known, _)| known == other) {
             Some((_, pointer)) => pointer.clone(),
             None => {
-                return Err(Failure::bad_request(format!(
-                    "field label not supported: {other}"
-                )));
+                return Err(Failure::bad_request(format!("field label not supported: {other}")));
             }
         },
     };
-    Ok(FieldTerm {
-        pointer,
-        equal,
-        value: value.trim().to_owned(),
-    })
+    Ok(FieldTerm { pointer, equal, value: value.trim().to_owned() })
 }
 
 #[cfg(test)]

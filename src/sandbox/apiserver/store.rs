@@ -79,12 +79,7 @@ impl Store {
         object::set_metadata(&mut value, "resourceVersion", revision.to_string().into());
         let value = Arc::new(value);
         let before = self.objects.insert(key.clone(), value.clone());
-        self.record(Change {
-            revision,
-            key,
-            before,
-            after: Some(value.clone()),
-        });
+        self.record(Change { revision, key, before, after: Some(value.clone()) });
         value
     }
 
@@ -92,12 +87,7 @@ impl Store {
     pub fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
         let before = self.objects.remove(key)?;
         let revision = self.revision + 1;
-        self.record(Change {
-            revision,
-            key: key.clone(),
-            before: Some(before.clone()),
-            after: None,
-        });
+        self.record(Change { revision, key: key.clone(), before: Some(before.clone()), after: None });
         Some(before)
     }
 
@@ -137,10 +127,8 @@ impl Store {
         storage: &str,
         namespace: Option<&str>,
     ) -> Result<BTreeMap<Key, Arc<Value>>, Compacted> {
-        let mut objects: BTreeMap<Key, Arc<Value>> = self
-            .list(storage, namespace)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let mut objects: BTreeMap<Key, Arc<Value>> =
+            self.list(storage, namespace).map(|(key, value)| (key.clone(), value.clone())).collect();
         let later: Vec<&Change> = self.changes_after(revision)?.collect();
         for change in later.into_iter().rev() {
             let inside = change.key.storage == storage
@@ -161,9 +149,7 @@ impl Store {
     /// The changes after a revision, oldest first.
     pub fn changes_after(&self, revision: u64) -> Result<impl Iterator<Item = &Change>, Compacted> {
         if revision < self.compacted {
-            return Err(Compacted {
-                oldest: self.compacted,
-            });
+            return Err(Compacted { oldest: self.compacted });
         }
         let first = self.log.partition_point(|change| change.revision <= revision);
         Ok(self.log.range(first..))
@@ -178,10 +164,7 @@ impl Store {
 
     /// Takes over objects saved earlier, without their history.
     pub fn restore(&mut self, revision: u64, objects: impl IntoIterator<Item = (Key, Value)>) {
-        self.objects = objects
-            .into_iter()
-            .map(|(key, value)| (key, Arc::new(value)))
-            .collect();
+        self.objects = objects.into_iter().map(|(key, value)| (key, Arc::new(value))).collect();
         self.revision = revision;
         self.compact();
     }

@@ -16,9 +16,7 @@ pub(super) fn render<'v>(
     include: Include,
     now: Timestamp,
 ) -> Value {
-    let rows: Vec<Value> = objects
-        .map(|stored| row(resource, stored, include, now))
-        .collect();
+    let rows: Vec<Value> = objects.map(|stored| row(resource, stored, include, now)).collect();
     json!({
         "apiVersion": "meta.k8s.io/v1", "kind": "Table", "metadata": metadata,
         "columnDefinitions": definitions(resource), "rows": rows,
@@ -54,12 +52,7 @@ fn cell(column: &Column, stored: &Value, now: Timestamp) -> Value {
         Cell::Path(path) => match jsonpath::find(stored, path).as_slice() {
             [] => Value::Null,
             [one] => (*one).clone(),
-            many => json!(
-                many.iter()
-                    .map(|value| shown(value))
-                    .collect::<Vec<_>>()
-                    .join(",")
-            ),
+            many => json!(many.iter().map(|value| shown(value)).collect::<Vec<_>>().join(",")),
         },
     };
     match (column.type_.as_str(), &value) {
@@ -83,11 +76,7 @@ fn age(since: &str, now: Timestamp) -> String {
     let seconds = now.duration_since(since).as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     let pair = |big: i64, unit: &str, small: i64, small_unit: &str| {
-        if small == 0 {
-            format!("{big}{unit}")
-        } else {
-            format!("{big}{unit}{small}{small_unit}")
-        }
+        if small == 0 { format!("{big}{unit}") } else { format!("{big}{unit}{small}{small_unit}") }
     };
     match seconds {
         ..=-2 => "<invalid>".to_owned(),

@@ -34,10 +34,7 @@ impl View {
         };
         let understood = |offer: &str| {
             let mut parts = offer.split(';').map(str::trim);
-            let is_json = matches!(
-                parts.next(),
-                Some("application/json" | "application/*" | "*/*" | "")
-            );
+            let is_json = matches!(parts.next(), Some("application/json" | "application/*" | "*/*" | ""));
             let form = parts.find_map(|part| part.strip_prefix("as="));
             match (is_json, form, offer.contains("v=v1beta1")) {
                 (true, None, _) => Some(Self::Object),
@@ -48,10 +45,7 @@ impl View {
                 _ => None,
             }
         };
-        accept
-            .split(',')
-            .find_map(|offer| understood(offer.trim()))
-            .ok_or_else(Failure::not_acceptable)
+        accept.split(',').find_map(|offer| understood(offer.trim())).ok_or_else(Failure::not_acceptable)
     }
 
     /// One object.

@@ -77,9 +77,7 @@ impl Stream {
         let mut pending = VecDeque::new();
         let position = wanted.from.unwrap_or_else(|| state.store.revision());
         if wanted.from.is_none() {
-            let existing = state
-                .store
-                .list(&wanted.resource.storage, wanted.selection.namespace.as_deref());
+            let existing = state.store.list(&wanted.resource.storage, wanted.selection.namespace.as_deref());
             let now = state.clock.now();
             for (_, stored) in existing.filter(|(_, stored)| wanted.selection.matches(stored)) {
                 let shown = wanted.view.object(&wanted.resource, stored, now);
@@ -145,8 +143,7 @@ impl Stream {
             Ok(changes) => changes,
             Err(compacted) => {
                 let expired = Failure::expired(self.position, compacted.oldest);
-                self.pending
-                    .push_back(json!({"type": "ERROR", "object": expired.status()}));
+                self.pending.push_back(json!({"type": "ERROR", "object": expired.status()}));
                 self.ended = true;
                 return;
             }
@@ -169,8 +166,7 @@ impl Stream {
     fn bookmark(&mut self) {
         if self.wanted.bookmarks && !self.frozen && self.position > self.bookmarked {
             let object = self.wanted.view.bookmark(&self.wanted.resource, self.position);
-            self.pending
-                .push_back(json!({"type": "BOOKMARK", "object": object}));
+            self.pending.push_back(json!({"type": "BOOKMARK", "object": object}));
             self.bookmarked = self.position;
         }
     }

@@ -107,10 +107,7 @@ impl<'a> Writing<'a> {
         let mut sent = sent.clone();
         self.check_identity(&sent)?;
         let unknown = self.resource.prune(&mut sent).map_err(Failure::bad_request)?;
-        let reports: Vec<String> = unknown
-            .iter()
-            .map(|path| format!("unknown field {path:?}"))
-            .collect();
+        let reports: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
         let warnings = match self.validation {
             FieldValidation::Strict if !reports.is_empty() => return Err(self.strict_refusal(&reports)),
             FieldValidation::Warn => reports,
@@ -188,9 +185,7 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
         return Err(Failure::already_exists(resource, &name));
     }
     if !object::resource_version(&new).is_empty() {
-        return Err(Failure::bad_request(
-            "resourceVersion should not be set on objects to be created",
-        ));
+        return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
     }
     if writing.part == Part::Main
         && resource.has_status
@@ -198,21 +193,13 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
     {
         fields.remove("status");
     }
-    for field in [
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-        "generation",
-        "selfLink",
-    ] {
+    for field in
+        ["deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "generation", "selfLink"]
+    {
         object::set_metadata(&mut new, field, Value::Null);
     }
     object::set_metadata(&mut new, "uid", ids::uid().into());
-    object::set_metadata(
-        &mut new,
-        "creationTimestamp",
-        managed_fields::seconds(writing.now).into(),
-    );
+    object::set_metadata(&mut new, "creationTimestamp", managed_fields::seconds(writing.now).into());
     if resource.namespaced {
         object::set_metadata(&mut new, "namespace", writing.namespace.into());
     }
@@ -223,10 +210,7 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
     managed_fields::record(None, &mut new, &writing.writer(), writing.now);
     rules::initialise(resource, &mut new, writing.now);
     if writing.dry_run {
-        return Ok(Written {
-            object: Arc::new(new),
-            warnings,
-        });
+        return Ok(Written { object: Arc::new(new), warnings });
     }
     let object = state.store.put(key, new);
     warnings.extend(state.registry.refresh(&state.store, &resource.storage));
@@ -242,11 +226,7 @@ pub(super) fn update(
 ) -> Result<Written, Failure> {
     let resource = writing.resource;
     let key = writing.key(name);
-    let current = state
-        .store
-        .get(&key)
-        .cloned()
-        .ok_or_else(|| Failure::not_found(resource, name))?;
+    let current = state.store.get(&key).cloned().ok_or_else(|| Failure::not_found(resource, name))?;
     let (mut new, warnings) = writing.admit(sent)?;
     rules::check_preconditions_of_update(resource, name, &current, &new)?;
     match writing.part {
@@ -286,17 +266,11 @@ pub(super) fn update(
         object::set_metadata(&mut new, "generation", generation.into());
     }
     if object::without_bookkeeping(&new) == object::without_bookkeeping(&current) {
-        return Ok(Written {
-            object: current,
-            warnings,
-        });
+        return Ok(Written { object: current, warnings });
     }
     managed_fields::record(Some(&current), &mut new, &writing.writer(), writing.now);
     if writing.dry_run {
-        return Ok(Written {
-            object: Arc::new(new),
-            warnings,
-        });
+        return Ok(Written { object: Arc::new(new), warnings });
     }
     Ok(store_update(state, resource, &key, new, warnings))
 }
@@ -331,11 +305,7 @@ pub(super) fn delete(
 ) -> Result<Deleted, Failure> {
     let resource = writing.resource;
     let key = writing.key(name);
-    let current = state
-        .store
-        .get(&key)
-        .cloned()
-        .ok_or_else(|| Failure::not_found(resource, name))?;
+    let current = state.store.get(&key).cloned().ok_or_else(|| Failure::not_found(resource, name))?;
     let violated =
         |demand: &Option<String>, found: &str| demand.as_deref().is_some_and(|wanted| wanted != found);
     if violated(&demands.uid, object::uid(&current)) {

@@ -55,12 +55,7 @@ impl Limited {
     }
 
     fn complete(&mut self) {
-        if let Some(Done {
-            stats,
-            clock,
-            started,
-        }) = self.done.take()
-        {
+        if let Some(Done { stats, clock, started }) = self.done.take() {
             stats.took(clock.now().duration_since(started).try_into().unwrap_or_default());
         }
     }
@@ -74,11 +69,7 @@ impl Body for Limited {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self
-            .deadline
-            .as_mut()
-            .is_some_and(|limit| limit.as_mut().poll(cx).is_ready())
-        {
+        if self.deadline.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Some(Err(Exceeded("perRequest").into())));
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {

@@ -40,9 +40,7 @@ impl Endpoints {
     pub fn of(&self, destination: &Destination) -> Vec<SocketAddr> {
         let service = destination.service();
         let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let found = map
-            .get(&(service.clone(), destination.port))
-            .or_else(|| map.get(&(service, None)));
+        let found = map.get(&(service.clone(), destination.port)).or_else(|| map.get(&(service, None)));
         found.cloned().unwrap_or_default()
     }
 }

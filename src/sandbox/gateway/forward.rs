@@ -25,15 +25,8 @@ const REPLAY_LIMIT: u64 = 64 * 1024;
 /// Mean wait before a first retry, as in Envoy.
 const BACKOFF: Duration = Duration::from_millis(25);
 /// These speak of one connection and must not be passed on.
-const HOP_BY_HOP: [&str; 7] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const HOP_BY_HOP: [&str; 7] =
+    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// What an attempt came to.
 enum Outcome {
@@ -65,53 +58,25 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Body> {
         return local(StatusCode::NOT_FOUND, "no route takes this request\n");
     };
     let Some(chosen) = route.pick(shared.roll()) else {
-        return local(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the route gives no destination any weight\n",
-        );
+        return local(StatusCode::SERVICE_UNAVAILABLE, "the route gives no destination any weight\n");
     };
-    let at = active
-        .table
-        .routes
-        .iter()
-        .position(|other| std::ptr::eq(other, route));
-    let entry = route
-        .destinations
-        .iter()
-        .position(|other| std::ptr::eq(other, chosen));
-    let stats = at
-        .zip(entry)
-        .and_then(|(at, entry)| active.clusters.get(at)?.get(entry));
+    let at = active.table.routes.iter().position(|other| std::ptr::eq(other, route));
+    let entry = route.destinations.iter().position(|other| std::ptr::eq(other, chosen));
+    let stats = at.zip(entry).and_then(|(at, entry)| active.clusters.get(at)?.get(entry));
     let Some(stats) = stats else {
-        return local(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the destination has no cluster\n",
-        );
+        return local(StatusCode::SERVICE_UNAVAILABLE, "the destination has no cluster\n");
     };
     let payload = payload(body, route.retry.is_some()).await;
-    let response = Call {
-        shared,
-        route,
-        chosen,
-        stats,
-        parts,
-    }
-    .run(payload)
-    .await;
+    let response = Call { shared, route, chosen, stats, parts }.run(payload).await;
     stats.answers.add(response.status());
     response
 }
 
 fn seen(parts: &Parts, port: u16) -> RequestParts<'_> {
-    let host = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     RequestParts {
         method: &parts.method,
-        host: host
-            .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
-            .unwrap_or_default(),
+        host: host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default(),
         path: parts.uri.path(),
         query: parts.uri.query().unwrap_or_default(),
         headers: &parts.headers,
@@ -192,11 +157,7 @@ impl Call<'_> {
 
     async fn attempt(&self, body: Body, deadline: &mut Option<Pin<Box<Sleep>>>) -> Outcome {
         let addresses = self.shared.endpoints.of(self.chosen);
-        let at = self
-            .shared
-            .roll()
-            .checked_rem(addresses.len() as u64)
-            .unwrap_or_default();
+        let at = self.shared.roll().checked_rem(addresses.len() as u64).unwrap_or_default();
         let Some(address) = usize::try_from(at).ok().and_then(|at| addresses.get(at)) else {
             return Outcome::Refused;
         };
@@ -229,12 +190,7 @@ impl Call<'_> {
 
     fn request(&self, address: SocketAddr, body: Body) -> Option<Request<Body>> {
         let path = self.route.rewrite.path.apply(self.parts.uri.path());
-        let query = self
-            .parts
-            .uri
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default();
+        let query = self.parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let uri: Uri = format!("http://{address}{path}{query}").parse().ok()?;
         let mut request = Request::new(body);
         *request.method_mut() = self.parts.method.clone();
@@ -260,18 +216,13 @@ impl Call<'_> {
             Outcome::Answer(response) => {
                 let (mut parts, body) = response.into_parts();
                 parts.headers = passed_on(&parts.headers);
-                let done = Done {
-                    stats: self.stats.clone(),
-                    clock: self.shared.clock,
-                    started,
-                };
+                let done = Done { stats: self.stats.clone(), clock: self.shared.clock, started };
                 let body = Limited::new(body, deadline, self.route.timeout.idle, done);
                 Response::from_parts(parts, body.boxed())
             }
-            Outcome::Refused => local(
-                outcome.status(),
-                "the destination has no endpoint that takes connections\n",
-            ),
+            Outcome::Refused => {
+                local(outcome.status(), "the destination has no endpoint that takes connections\n")
+            }
             Outcome::Reset => local(outcome.status(), "the destination ended the connection\n"),
             Outcome::TryTimeout => local(outcome.status(), "the destination took too long\n"),
             Outcome::Deadline => {
@@ -299,22 +250,14 @@ impl Outcome {
         let answer = match self {
             Self::Answer(response) => response,
             Self::Refused => {
-                return matches!(
-                    on,
-                    RetryOn::ServerError | RetryOn::GatewayError | RetryOn::ConnectionError
-                );
+                return matches!(on, RetryOn::ServerError | RetryOn::GatewayError | RetryOn::ConnectionError);
             }
             Self::Reset | Self::TryTimeout => {
                 return matches!(on, RetryOn::ServerError | RetryOn::GatewayError);
             }
             Self::Deadline => return false,
         };
-        let grpc = |code: &str| {
-            answer
-                .headers()
-                .get("grpc-status")
-                .is_some_and(|status| status == code)
-        };
+        let grpc = |code: &str| answer.headers().get("grpc-status").is_some_and(|status| status == code);
         match on {
             RetryOn::ServerError => answer.status().is_server_error(),
             RetryOn::GatewayError => matches!(answer.status().as_u16(), 502..=504),

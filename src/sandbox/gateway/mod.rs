@@ -64,12 +64,7 @@ impl GatewayConfig {
     pub fn cluster_name(&self, destination: &Destination, protocol: Protocol) -> String {
         let service = destination.service().replace('.', "_");
         let port = destination.port.unwrap_or(self.port);
-        format!(
-            "{}_{}_{service}_{}_{port}",
-            self.cluster_prefix,
-            self.mesh,
-            protocol.label()
-        )
+        format!("{}_{}_{service}_{}_{port}", self.cluster_prefix, self.mesh, protocol.label())
     }
 }
 
@@ -133,12 +128,7 @@ impl Gateway {
         tokio::spawn(serve::serve(admin, stop.clone(), move |request| {
             std::future::ready(stats.administer(&request))
         }));
-        Ok(Self {
-            address,
-            admin: admin_address,
-            shared,
-            _stop: stop.drop_guard(),
-        })
+        Ok(Self { address, admin: admin_address, shared, _stop: stop.drop_guard() })
     }
 
     /// Where clients connect.
@@ -165,26 +155,17 @@ impl Gateway {
 impl TableHandle {
     /// Puts a table into effect for every request that arrives from now on.
     pub fn publish(&self, table: Table) {
-        let Shared {
-            config,
-            stats,
-            active,
-            ..
-        } = self.0.as_ref();
+        let Shared { config, stats, active, .. } = self.0.as_ref();
         let names: Vec<Vec<String>> = table
             .routes
             .iter()
             .map(|route| {
                 let entries = route.destinations.iter();
-                entries
-                    .map(|entry| config.cluster_name(entry, route.protocol))
-                    .collect()
+                entries.map(|entry| config.cluster_name(entry, route.protocol)).collect()
             })
             .collect();
-        let clusters = names
-            .iter()
-            .map(|names| names.iter().map(|name| stats.cluster(name)).collect())
-            .collect();
+        let clusters =
+            names.iter().map(|names| names.iter().map(|name| stats.cluster(name)).collect()).collect();
         active.send_replace(Arc::new(Active { table, clusters }));
         stats.retain(|name| names.iter().flatten().any(|named| named == name));
     }
@@ -204,9 +185,7 @@ impl Shared {
         let active = self.active.borrow().clone();
         for (route, clusters) in active.table.routes.iter().zip(&active.clusters) {
             for (entry, stats) in route.destinations.iter().zip(clusters) {
-                stats
-                    .healthy
-                    .store(self.endpoints.of(entry).len() as u64, Relaxed);
+                stats.healthy.store(self.endpoints.of(entry).len() as u64, Relaxed);
             }
         }
         self.stats.render(&self.config.stat_prefix)
@@ -216,10 +195,7 @@ impl Shared {
         let (status, text) = match (request.method(), request.uri().path()) {
             (&Method::GET, "/stats/prometheus") => (StatusCode::OK, self.render()),
             (&Method::GET, "/ready") => (StatusCode::OK, "LIVE\n".to_owned()),
-            _ => (
-                StatusCode::NOT_FOUND,
-                "only GET /stats/prometheus and /ready are served\n".to_owned(),
-            ),
+            _ => (StatusCode::NOT_FOUND, "only GET /stats/prometheus and /ready are served\n".to_owned()),
         };
         let mut response = Response::new(full(text));
         *response.status_mut() = status;

@@ -29,11 +29,7 @@ fn table(v1: u32, v2: u32, more: &Value) -> Table {
         block[key] = value.clone();
     }
     let route = json!({"metadata": {"name": "r", "namespace": "default"}, "spec": {"routeSpec": {"httpRoute": block}}});
-    let gateway = GatewayRef {
-        name: "g".into(),
-        namespace: "default".into(),
-        takes_unclaimed: true,
-    };
+    let gateway = GatewayRef { name: "g".into(), namespace: "default".into(), takes_unclaimed: true };
     let compiled = compile(&gateway, [&route]);
     assert!(compiled.rejected.is_empty(), "{:?}", compiled.rejected);
     compiled.table
@@ -41,49 +37,28 @@ fn table(v1: u32, v2: u32, more: &Value) -> Table {
 
 async fn world() -> World {
     let endpoints = Endpoints::default();
-    let gateway = Gateway::start(GatewayConfig::default(), endpoints.clone(), Clock::start())
-        .await
-        .unwrap();
+    let gateway = Gateway::start(GatewayConfig::default(), endpoints.clone(), Clock::start()).await.unwrap();
     World { gateway, endpoints }
 }
 
 impl World {
     async fn backend(&self, version: &str) -> Backend {
         let backend = Backend::start(version, "blue", 7).await.unwrap();
-        self.endpoints
-            .set(
-                &format!("color-app-{version}.default"),
-                None,
-                vec![backend.address()],
-            )
-            .unwrap();
+        self.endpoints.set(&format!("color-app-{version}.default"), None, vec![backend.address()]).unwrap();
         backend
     }
 
     async fn send(&self, count: u32) -> Tally {
-        let url = format!("http://{}/color", self.gateway.address())
-            .parse()
-            .unwrap();
+        let url = format!("http://{}/color", self.gateway.address()).parse().unwrap();
         let rate = NonZeroU32::new(count * 2).unwrap();
         let (timeout, headers) = (Duration::from_secs(5), HeaderMap::new());
-        let load = LoadConfig {
-            url,
-            rate,
-            in_flight: 5000,
-            timeout,
-            headers,
-        };
+        let load = LoadConfig { url, rate, in_flight: 5000, timeout, headers };
         let load = Load::new(load, Clock::start()).unwrap();
-        load.run(Some(Duration::from_millis(500)), &CancellationToken::new())
-            .await
+        load.run(Some(Duration::from_millis(500)), &CancellationToken::new()).await
     }
 
     fn shows(&self, metric: &str, version: &str, label: &str, value: u64) {
-        let label = if label.is_empty() {
-            String::new()
-        } else {
-            format!(",{label}")
-        };
+        let label = if label.is_empty() { String::new() } else { format!(",{label}") };
         let name = format!("cds_egress_color-mesh_color-app-{version}_default_http_8080");
         let line = format!("envoy_cluster_{metric}{{envoy_cluster_name=\"{name}\"{label}}} {value}\n");
         let stats = self.gateway.stats();
@@ -101,10 +76,7 @@ async fn a_cluster_without_endpoint_answers_503_with_nothing_sent() {
     world.shows("upstream_rq_total", "v1", "", 0);
     world.shows("membership_healthy", "v1", "", 0);
     let backend = world.backend("v1").await;
-    backend.set_faults(Faults {
-        down: true,
-        ..Faults::default()
-    });
+    backend.set_faults(Faults { down: true, ..Faults::default() });
     while tokio::net::TcpStream::connect(backend.address()).await.is_ok() {
         tokio::task::yield_now().await;
     }
@@ -144,10 +116,7 @@ async fn weights_split_as_the_table_says_and_a_new_table_takes_effect_at_once() 
 async fn a_retry_hides_an_error_and_is_counted() {
     let world = world().await;
     let backend = world.backend("v1").await;
-    backend.set_faults(Faults {
-        error_share: 0.2,
-        ..Faults::default()
-    });
+    backend.set_faults(Faults { error_share: 0.2, ..Faults::default() });
     world.gateway.table().publish(table(
         1,
         0,
@@ -168,10 +137,7 @@ async fn a_retry_hides_an_error_and_is_counted() {
 async fn a_slow_answer_times_out() {
     let world = world().await;
     let backend = world.backend("v1").await;
-    backend.set_faults(Faults {
-        latency: Latency::Fixed(Duration::from_mins(1)),
-        ..Faults::default()
-    });
+    backend.set_faults(Faults { latency: Latency::Fixed(Duration::from_mins(1)), ..Faults::default() });
     world.gateway.table().publish(table(
         1,
         0,
@@ -193,9 +159,5 @@ fn only_loopback_is_spoken_to() {
     };
     assert!(Load::new(url("http://192.0.2.1/"), Clock::start()).is_err());
     assert!(Load::new(url("http://localhost/"), Clock::start()).is_err());
-    assert!(
-        Endpoints::default()
-            .set("a.b", None, vec![([192, 0, 2, 1], 80).into()])
-            .is_err()
-    );
+    assert!(Endpoints::default().set("a.b", None, vec![([192, 0, 2, 1], 80).into()]).is_err());
 }

@@ -68,28 +68,14 @@ pub(super) fn compile(entry: &Value, functions: &Context<'_>) -> Result<(Rule, O
         Some(other) => return Err(RuleError::Reason(other.to_owned())),
     };
     let program = program(&text.rule, functions);
-    let message = text
-        .message_expression
-        .as_deref()
-        .map(|expression| self::program(expression, functions));
+    let message = text.message_expression.as_deref().map(|expression| self::program(expression, functions));
     let warning = match (&program, &message) {
         (Err(why), _) => Some(format!("rule `{}` cannot be evaluated: {why}", text.rule)),
         (Ok(_), Some(Err(why))) => Some(format!("messageExpression cannot be evaluated: {why}")),
         (Ok(_), None | Some(Ok(_))) => None,
     };
-    let transition = program
-        .as_ref()
-        .is_ok_and(|program| program.references().has_variable("oldSelf"));
-    Ok((
-        Rule {
-            text,
-            program,
-            message: message.and_then(Result::ok),
-            reason,
-            transition,
-        },
-        warning,
-    ))
+    let transition = program.as_ref().is_ok_and(|program| program.references().has_variable("oldSelf"));
+    Ok((Rule { text, program, message: message.and_then(Result::ok), reason, transition }, warning))
 }
 
 /// The libraries whose functions are called by a qualified name.
@@ -100,9 +86,7 @@ fn program(expression: &str, functions: &Context<'_>) -> Result<Program, String>
     for name in program.references().functions() {
         let is_operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
         if !is_operator
-            && !LIBRARIES
-                .iter()
-                .any(|library| has_function(&format!("{library}{name}"), functions))
+            && !LIBRARIES.iter().any(|library| has_function(&format!("{library}{name}"), functions))
         {
             return Err(format!("function or macro {name} is not supported"));
         }
@@ -112,22 +96,14 @@ fn program(expression: &str, functions: &Context<'_>) -> Result<Program, String>
 
 /// A context does not list its functions; calling one without arguments tells whether it is there.
 fn has_function(name: &str, functions: &Context<'_>) -> bool {
-    Program::compile(&format!("{name}()")).is_ok_and(|call| {
-        !matches!(
-            call.execute(functions),
-            Err(ExecutionError::UndeclaredReference(_))
-        )
-    })
+    Program::compile(&format!("{name}()"))
+        .is_ok_and(|call| !matches!(call.execute(functions), Err(ExecutionError::UndeclaredReference(_))))
 }
 
 /// Adds an error for every rule at or below `node` that `new` breaks.
 pub(super) fn check(node: &Node, new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     if node.has_rules() {
-        Checker {
-            functions: context(),
-            errors,
-        }
-        .walk(node, new, old, "");
+        Checker { functions: context(), errors }.walk(node, new, old, "");
     }
 }
 
@@ -195,11 +171,9 @@ impl Rule {
         match result {
             Ok(CelValue::Bool(true)) => None,
             Ok(CelValue::Bool(false)) => Some(self.error(value, path, &self.message(scope))),
-            Ok(_) => Some(self.error(
-                value,
-                path,
-                &format!("rule `{}` must evaluate to a bool", self.text.rule),
-            )),
+            Ok(_) => {
+                Some(self.error(value, path, &format!("rule `{}` must evaluate to a bool", self.text.rule)))
+            }
             Err(error) => {
                 let detail = format!("rule `{}` could not be evaluated: {error}", self.text.rule);
                 Some(self.error(value, path, &detail))
@@ -235,10 +209,6 @@ impl Rule {
             "FieldValueDuplicate" => format!("Duplicate value: {shown}: {detail}"),
             _ => return FieldError::invalid(path, &shown, detail),
         };
-        FieldError {
-            path,
-            reason: self.reason,
-            message,
-        }
+        FieldError { path, reason: self.reason, message }
     }
 }

@@ -54,16 +54,9 @@ fn object_to_cel(node: &Node, fields: &Map<String, Value>, functions: &Context<'
             .iter()
             .filter_map(|name| Some((key(name), string(metadata?.get(*name)?.as_str()?))))
             .collect();
-        entries.insert(
-            key("metadata"),
-            CelValue::Map(CelMap {
-                map: Arc::new(visible),
-            }),
-        );
+        entries.insert(key("metadata"), CelValue::Map(CelMap { map: Arc::new(visible) }));
     }
-    CelValue::Map(CelMap {
-        map: Arc::new(entries),
-    })
+    CelValue::Map(CelMap { map: Arc::new(entries) })
 }
 
 /// Rules see no value whose type is unknown.
@@ -97,9 +90,7 @@ fn text_to_cel(node: &Node, text: &str, functions: &Context<'_>) -> CelValue {
     };
     let mut scope = functions.new_inner_scope();
     scope.add_variable_from_value("text", string(text));
-    let read = Program::compile(reader)
-        .ok()
-        .and_then(|reader| reader.execute(&scope).ok());
+    let read = Program::compile(reader).ok().and_then(|reader| reader.execute(&scope).ok());
     read.unwrap_or_else(|| string(text))
 }
 

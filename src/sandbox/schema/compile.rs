@@ -65,19 +65,8 @@ pub enum SchemaError {
 
 /// Compiles a root schema, and lists the rules that cannot be evaluated.
 pub(super) fn compile(schema: &Value) -> Result<(Node, Vec<String>), SchemaError> {
-    let mut compiler = Compiler {
-        warnings: Vec::new(),
-        functions: cel::context(),
-    };
-    let mut root = compiler.node(
-        schema,
-        "",
-        Place {
-            rooted: true,
-            junctor: false,
-            correlatable: true,
-        },
-    )?;
+    let mut compiler = Compiler { warnings: Vec::new(), functions: cel::context() };
+    let mut root = compiler.node(schema, "", Place { rooted: true, junctor: false, correlatable: true })?;
     root.resource = true;
     Ok((root, compiler.warnings))
 }
@@ -139,30 +128,16 @@ impl Compiler {
             return Ok(properties);
         };
         let path = child(keywords.path, "properties");
-        for (name, schema) in declared
-            .as_object()
-            .ok_or_else(|| malformed(&path, "an object"))?
-        {
-            properties.insert(
-                name.clone(),
-                self.node(schema, &format!("{path}[{name}]"), place)?,
-            );
+        for (name, schema) in declared.as_object().ok_or_else(|| malformed(&path, "an object"))? {
+            properties.insert(name.clone(), self.node(schema, &format!("{path}[{name}]"), place)?);
         }
         Ok(properties)
     }
 
     fn checks(&mut self, keywords: &Keywords, place: Place) -> Result<Checks, SchemaError> {
-        let junctor = Place {
-            rooted: false,
-            junctor: true,
-            ..place
-        };
+        let junctor = Place { rooted: false, junctor: true, ..place };
         let not = match keywords.object.get("not") {
-            Some(schema) => Some(Box::new(self.node(
-                schema,
-                &child(keywords.path, "not"),
-                junctor,
-            )?)),
+            Some(schema) => Some(Box::new(self.node(schema, &child(keywords.path, "not"), junctor)?)),
             None => None,
         };
         Ok(Checks {
@@ -190,26 +165,20 @@ impl Compiler {
     fn branches(&mut self, keywords: &Keywords, name: &str, place: Place) -> Result<Vec<Node>, SchemaError> {
         let path = child(keywords.path, name);
         let schemas = keywords.list(name)?.iter().enumerate();
-        schemas
-            .map(|(i, schema)| self.node(schema, &format!("{path}[{i}]"), place))
-            .collect()
+        schemas.map(|(i, schema)| self.node(schema, &format!("{path}[{i}]"), place)).collect()
     }
 
     fn rules(&mut self, node: &mut Node, keywords: &Keywords, place: Place) -> Result<(), SchemaError> {
         let path = child(keywords.path, "x-kubernetes-validations");
         for (i, rule) in keywords.list("x-kubernetes-validations")?.iter().enumerate() {
             let path = format!("{path}[{i}]");
-            let (rule, warning) =
-                cel::compile(rule, &self.functions).map_err(|source| SchemaError::Rule {
-                    path: path.clone(),
-                    source,
-                })?;
+            let (rule, warning) = cel::compile(rule, &self.functions)
+                .map_err(|source| SchemaError::Rule { path: path.clone(), source })?;
             if rule.transition && !place.correlatable {
                 let rule = "oldSelf cannot be found below a list that is not of type map";
                 return Err(SchemaError::Forbidden { path, rule });
             }
-            self.warnings
-                .extend(warning.map(|warning| format!("{path}: {warning}")));
+            self.warnings.extend(warning.map(|warning| format!("{path}: {warning}")));
             node.rules.push(rule);
         }
         let below = match &node.additional {
@@ -232,10 +201,7 @@ fn check_default(node: &Node, path: &str) -> Result<(), SchemaError> {
     let mut errors = Vec::new();
     validate(node, &default, "", &mut errors);
     match errors.into_iter().next() {
-        Some(error) => Err(SchemaError::Default {
-            path: child(path, "default"),
-            message: error.message,
-        }),
+        Some(error) => Err(SchemaError::Default { path: child(path, "default"), message: error.message }),
         None => Ok(()),
     }
 }

@@ -15,24 +15,13 @@ pub struct FieldError {
 
 impl FieldError {
     pub(super) fn required(path: String, detail: &str) -> Self {
-        let message = if detail.is_empty() {
-            "Required value".into()
-        } else {
-            format!("Required value: {detail}")
-        };
-        Self {
-            path,
-            reason: "FieldValueRequired",
-            message,
-        }
+        let message =
+            if detail.is_empty() { "Required value".into() } else { format!("Required value: {detail}") };
+        Self { path, reason: "FieldValueRequired", message }
     }
 
     pub(super) fn invalid(path: String, value: &Value, detail: &str) -> Self {
-        Self {
-            path,
-            reason: "FieldValueInvalid",
-            message: format!("Invalid value: {value}: {detail}"),
-        }
+        Self { path, reason: "FieldValueInvalid", message: format!("Invalid value: {value}: {detail}") }
     }
 
     /// A value whose JSON type, or whose number format, is not the schema's.
@@ -41,24 +30,13 @@ impl FieldError {
             "Invalid value: {shown}: {path} in body must be of type {expected}: {shown}",
             shown = Value::from(type_name(value))
         );
-        Self {
-            path: path.to_owned(),
-            reason: "FieldValueTypeInvalid",
-            message,
-        }
+        Self { path: path.to_owned(), reason: "FieldValueTypeInvalid", message }
     }
 
     pub(super) fn not_supported(path: String, value: &Value, supported: &[Value]) -> Self {
         let supported: Vec<String> = supported.iter().map(Value::to_string).collect();
-        let message = format!(
-            "Unsupported value: {value}: supported values: {}",
-            supported.join(", ")
-        );
-        Self {
-            path,
-            reason: "FieldValueNotSupported",
-            message,
-        }
+        let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
+        Self { path, reason: "FieldValueNotSupported", message }
     }
 
     pub(super) fn too_long(path: String, max: u64) -> Self {
@@ -71,19 +49,11 @@ impl FieldError {
 
     pub(super) fn too_many(path: String, actual: usize, max: u64) -> Self {
         let message = format!("Too many: {actual}: must have at most {max} items");
-        Self {
-            path,
-            reason: "FieldValueTooMany",
-            message,
-        }
+        Self { path, reason: "FieldValueTooMany", message }
     }
 
     pub(super) fn duplicate(path: String, value: &Value) -> Self {
-        Self {
-            path,
-            reason: "FieldValueDuplicate",
-            message: format!("Duplicate value: {value}"),
-        }
+        Self { path, reason: "FieldValueDuplicate", message: format!("Duplicate value: {value}") }
     }
 
     pub(super) fn rules_not_checked() -> Self {
@@ -116,11 +86,7 @@ pub(super) fn type_name(value: &Value) -> &'static str {
 
 /// `base.name`, or `name` at the root.
 pub(super) fn child(base: &str, name: &str) -> String {
-    if base.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{base}.{name}")
-    }
+    if base.is_empty() { name.to_owned() } else { format!("{base}.{name}") }
 }
 
 /// `base[index]`.

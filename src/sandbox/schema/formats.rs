@@ -112,9 +112,9 @@ impl Format {
             Self::Uri => {
                 http::Uri::from_str(text).is_ok_and(|uri| uri.scheme().is_some() || text.starts_with('/'))
             }
-            Self::Email => text
-                .split_once('@')
-                .is_some_and(|(user, host)| !user.is_empty() && is_hostname(host)),
+            Self::Email => {
+                text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && is_hostname(host))
+            }
             Self::Hostname => is_hostname(text),
             Self::Int32 | Self::Int64 | Self::Float => true,
         }
@@ -129,10 +129,7 @@ fn within(number: &Number, low: f64, high: f64) -> bool {
 
 /// RFC 3339, whose separator and offset jiff alone would not insist on.
 fn is_date_time(text: &str) -> bool {
-    let separated = text
-        .as_bytes()
-        .get(10)
-        .is_some_and(|byte| matches!(byte, b'T' | b't'));
+    let separated = text.as_bytes().get(10).is_some_and(|byte| matches!(byte, b'T' | b't'));
     separated && !text.contains('[') && jiff::Timestamp::from_str(text).is_ok()
 }
 
@@ -140,9 +137,7 @@ fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     text.len().is_multiple_of(4)
         && text.len() - body.len() <= 2
-        && body
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
 fn is_cidr(text: &str) -> bool {
@@ -163,10 +158,7 @@ fn is_uuid(text: &str) -> bool {
 
 fn is_mac(text: &str) -> bool {
     let groups: Vec<&str> = text.split([':', '-']).collect();
-    groups.len() == 6
-        && groups
-            .iter()
-            .all(|group| group.len() == 2 && u8::from_str_radix(group, 16).is_ok())
+    groups.len() == 6 && groups.iter().all(|group| group.len() == 2 && u8::from_str_radix(group, 16).is_ok())
 }
 
 fn is_hostname(text: &str) -> bool {
@@ -176,9 +168,7 @@ fn is_hostname(text: &str) -> bool {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label
-                    .chars()
-                    .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+                && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
         })
 }
 

@@ -46,15 +46,11 @@ impl<'a> Keywords<'a> {
         let Some(value) = self.object.get(name) else {
             return Ok(None);
         };
-        read(value)
-            .map(Some)
-            .ok_or_else(|| malformed(&child(self.path, name), expected))
+        read(value).map(Some).ok_or_else(|| malformed(&child(self.path, name), expected))
     }
 
     pub fn flag(&self, name: &str) -> Result<bool, SchemaError> {
-        Ok(self
-            .read(name, "true or false", Value::as_bool)?
-            .unwrap_or_default())
+        Ok(self.read(name, "true or false", Value::as_bool)?.unwrap_or_default())
     }
 
     pub fn text(&self, name: &str) -> Result<Option<&'a str>, SchemaError> {
@@ -70,19 +66,12 @@ impl<'a> Keywords<'a> {
     }
 
     pub fn list(&self, name: &str) -> Result<&'a [Value], SchemaError> {
-        Ok(self
-            .read(name, "a list", Value::as_array)?
-            .map_or(&[], Vec::as_slice))
+        Ok(self.read(name, "a list", Value::as_array)?.map_or(&[], Vec::as_slice))
     }
 
     pub fn texts(&self, name: &str) -> Result<Vec<String>, SchemaError> {
-        let texts = self
-            .list(name)?
-            .iter()
-            .map(|text| text.as_str().map(str::to_owned));
-        texts
-            .collect::<Option<_>>()
-            .ok_or_else(|| malformed(&child(self.path, name), "a list of strings"))
+        let texts = self.list(name)?.iter().map(|text| text.as_str().map(str::to_owned));
+        texts.collect::<Option<_>>().ok_or_else(|| malformed(&child(self.path, name), "a list of strings"))
     }
 
     pub fn kind(&self) -> Result<Option<Kind>, SchemaError> {
@@ -91,22 +80,17 @@ impl<'a> Keywords<'a> {
 
     pub fn bound(&self, name: &str, exclusive: &str) -> Result<Option<Bound>, SchemaError> {
         let exclusive = self.flag(exclusive)?;
-        Ok(self.number(name)?.map(|value| Bound {
-            value: value.clone(),
-            exclusive,
-        }))
+        Ok(self.number(name)?.map(|value| Bound { value: value.clone(), exclusive }))
     }
 
     pub fn pattern(&self) -> Result<Option<Pattern>, SchemaError> {
         let Some(source) = self.text("pattern")? else {
             return Ok(None);
         };
-        pattern::compile(source)
-            .map(Some)
-            .map_err(|source| SchemaError::Pattern {
-                path: child(self.path, "pattern"),
-                source: Box::new(source),
-            })
+        pattern::compile(source).map(Some).map_err(|source| SchemaError::Pattern {
+            path: child(self.path, "pattern"),
+            source: Box::new(source),
+        })
     }
 
     pub fn list_type(&self) -> Result<ListType, SchemaError> {
@@ -115,40 +99,24 @@ impl<'a> Keywords<'a> {
             Some("set") => ListType::Set,
             Some("map") => ListType::Map(self.texts("x-kubernetes-list-map-keys")?),
             Some(_) => {
-                return Err(malformed(
-                    &child(self.path, "x-kubernetes-list-type"),
-                    "atomic, set or map",
-                ));
+                return Err(malformed(&child(self.path, "x-kubernetes-list-type"), "atomic, set or map"));
             }
         })
     }
 
     pub fn refuse_unstructural(&self, node: &Node, place: Place) -> Result<(), SchemaError> {
-        let forbid = |rule| {
-            Err(SchemaError::Forbidden {
-                path: self.path.to_owned(),
-                rule,
-            })
-        };
+        let forbid = |rule| Err(SchemaError::Forbidden { path: self.path.to_owned(), rule });
         if place.junctor {
-            return match NOT_IN_JUNCTORS
-                .iter()
-                .find(|name| self.object.contains_key(**name))
-            {
+            return match NOT_IN_JUNCTORS.iter().find(|name| self.object.contains_key(**name)) {
                 Some(_) => forbid("allOf, anyOf, oneOf and not may hold value validations only"),
-                None if node
-                    .kind
-                    .is_some_and(|kind| !matches!(kind, Kind::Integer | Kind::String)) =>
-                {
+                None if node.kind.is_some_and(|kind| !matches!(kind, Kind::Integer | Kind::String)) => {
                     forbid("type must stand outside allOf, anyOf, oneOf and not")
                 }
                 None => Ok(()),
             };
         }
         if node.kind.is_none() && !node.int_or_string && !node.preserve_unknown {
-            return Err(SchemaError::MissingType {
-                path: self.path.to_owned(),
-            });
+            return Err(SchemaError::MissingType { path: self.path.to_owned() });
         }
         if place.rooted && node.kind != Some(Kind::Object) {
             return forbid("the root must be of type object");
@@ -187,8 +155,5 @@ impl<'a> Keywords<'a> {
 }
 
 pub(super) fn malformed(path: &str, expected: &'static str) -> SchemaError {
-    SchemaError::Malformed {
-        path: path.to_owned(),
-        expected,
-    }
+    SchemaError::Malformed { path: path.to_owned(), expected }
 }

@@ -32,10 +32,7 @@ pub(super) fn check_unique(node: &Node, value: &Value, path: &str, errors: &mut 
 /// The item of the old list that `item` continues; only lists of type map tell.
 pub(super) fn old_item<'a>(node: &Node, old: Option<&'a Value>, item: &Value) -> Option<&'a Value> {
     match node.list {
-        ListType::Map(_) => old?
-            .as_array()?
-            .iter()
-            .find(|earlier| same_item(node, earlier, item)),
+        ListType::Map(_) => old?.as_array()?.iter().find(|earlier| same_item(node, earlier, item)),
         ListType::Atomic | ListType::Set => None,
     }
 }
@@ -52,9 +49,8 @@ fn same_item(node: &Node, a: &Value, b: &Value) -> bool {
 fn identity(node: &Node, item: &Value) -> Value {
     match &node.list {
         ListType::Atomic | ListType::Set => item.clone(),
-        ListType::Map(keys) => keys
-            .iter()
-            .filter_map(|key| Some((key.clone(), item.get(key)?.clone())))
-            .collect(),
+        ListType::Map(keys) => {
+            keys.iter().filter_map(|key| Some((key.clone(), item.get(key)?.clone()))).collect()
+        }
     }
 }

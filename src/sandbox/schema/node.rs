@@ -10,10 +10,7 @@ use super::formats::Format;
 
 /// A schema node: what the value is, and what must hold of it.
 #[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "they mirror the schema's own independent flags"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "they mirror the schema's own independent flags")]
 pub(super) struct Node {
     /// Absent where the schema may be untyped: int-or-string, preserved unknown fields, inside `allOf` and its like.
     pub kind: Option<Kind>,

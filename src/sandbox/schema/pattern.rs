@@ -8,10 +8,7 @@ use super::node::Pattern;
 
 /// Compiles a pattern with Go's meaning.
 pub(super) fn compile(source: &str) -> Result<Pattern, regex::Error> {
-    Ok(Pattern {
-        source: source.to_owned(),
-        regex: Regex::new(&from_go(source))?,
-    })
+    Ok(Pattern { source: source.to_owned(), regex: Regex::new(&from_go(source))? })
 }
 
 /// The same pattern in the `regex` crate's syntax.

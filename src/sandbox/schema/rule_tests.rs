@@ -16,31 +16,19 @@ fn rules_are_checked_where_they_stand() {
 
     let cases = [
         // What the rule says, and the fields it reads under their escaped names.
-        (
-            json!([{"rule": "self.a_b == 1 && self.c__dash__d == 2 && self.__namespace__ == 'n'"}]),
-            None,
-        ),
+        (json!([{"rule": "self.a_b == 1 && self.c__dash__d == 2 && self.__namespace__ == 'n'"}]), None),
         (
             json!([{"rule": "self.at > timestamp('2020-01-01T00:00:00Z') && self.took < duration('1h')"}]),
             None,
         ),
-        (
-            json!([{"rule": "has(self.hidden)"}]),
-            Some(("spec", "FieldValueInvalid")),
-        ),
+        (json!([{"rule": "has(self.hidden)"}]), Some(("spec", "FieldValueInvalid"))),
         (
             json!([{"rule": "self.a_b > 1", "fieldPath": ".a_b", "reason": "FieldValueForbidden"}]),
             Some(("spec.a_b", "FieldValueForbidden")),
         ),
-        (
-            json!([{"rule": "self.absent == 1"}]),
-            Some(("spec", "FieldValueInvalid")),
-        ),
+        (json!([{"rule": "self.absent == 1"}]), Some(("spec", "FieldValueInvalid"))),
         (json!([{"rule": "self.a_b"}]), Some(("spec", "FieldValueInvalid"))),
-        (
-            json!([{"rule": "self.parts.all(p, p.size() == 1)"}]),
-            Some(("spec", "FieldValueInvalid")),
-        ),
+        (json!([{"rule": "self.parts.all(p, p.size() == 1)"}]), Some(("spec", "FieldValueInvalid"))),
     ];
     for (rules, expected) in cases {
         let schema = compile(&with_spec(
@@ -61,23 +49,15 @@ fn rules_are_checked_where_they_stand() {
 #[test]
 fn messages_come_from_the_expression_then_the_text_then_the_rule() {
     let cases = [
-        (
-            json!({"messageExpression": "'got ' + string(self)", "message": "plain"}),
-            "got 3",
-        ),
+        (json!({"messageExpression": "'got ' + string(self)", "message": "plain"}), "got 3"),
         (json!({"messageExpression": "''", "message": "plain"}), "plain"),
         (json!({}), "failed rule: self > 3"),
     ];
     for (mut rule, expected) in cases {
         rule["rule"] = json!("self > 3");
-        let schema = compile(&with_spec(
-            json!({"type": "integer", "x-kubernetes-validations": [rule]}),
-        ));
+        let schema = compile(&with_spec(json!({"type": "integer", "x-kubernetes-validations": [rule]})));
         let errors = schema.validate(&json!({"spec": 3}), None);
-        assert_eq!(
-            errors[0].message,
-            format!("Invalid value: \"integer\": {expected}")
-        );
+        assert_eq!(errors[0].message, format!("Invalid value: \"integer\": {expected}"));
     }
 }
 
@@ -107,12 +87,7 @@ fn transition_rules_run_on_updates_of_what_can_be_paired() {
 
 #[test]
 fn a_rule_that_cannot_be_evaluated_warns_and_then_refuses() {
-    for rule in [
-        "self.sortBy(x, x)",
-        "self ==",
-        "cel.bind(x, self, x == 1)",
-        "nosuch(self)",
-    ] {
+    for rule in ["self.sortBy(x, x)", "self ==", "cel.bind(x, self, x == 1)", "nosuch(self)"] {
         let schema = with_spec(json!({"type": "integer", "x-kubernetes-validations": [{"rule": rule}]}));
         let (schema, warnings) = Schema::compile(&schema).unwrap();
         assert!(
@@ -130,8 +105,5 @@ fn rules_wait_for_a_well_formed_object() {
     let schema = compile(&with_spec(json!({"type": "object", "required": ["a"],
         "x-kubernetes-validations": [{"rule": "self.a > 1"}], "properties": {"a": {"type": "integer"}}})));
     let errors = schema.validate(&json!({"spec": {}}), None);
-    assert_eq!(
-        causes(&errors),
-        [("spec.a", "FieldValueRequired"), ("<nil>", "FieldValueInvalid")]
-    );
+    assert_eq!(causes(&errors), [("spec.a", "FieldValueRequired"), ("<nil>", "FieldValueInvalid")]);
 }

@@ -21,10 +21,7 @@ pub(super) fn compile(schema: &Value) -> Schema {
 }
 
 pub(super) fn causes(errors: &[FieldError]) -> Vec<(&str, &str)> {
-    errors
-        .iter()
-        .map(|error| (error.path.as_str(), error.reason))
-        .collect()
+    errors.iter().map(|error| (error.path.as_str(), error.reason)).collect()
 }
 
 #[test]
@@ -35,14 +32,8 @@ fn schemas_that_are_not_structural_are_refused() {
         (with_spec(json!({})), "properties[spec].type must not be empty"),
         (with_spec(json!({"type": "strnig"})), "must be one OpenAPI type"),
         (with_spec(json!({"type": "array"})), "an array needs items"),
-        (
-            with_spec(json!({"type": "string", "minLength": -1})),
-            "whole number",
-        ),
-        (
-            with_spec(json!({"type": "string", "pattern": "("})),
-            "cannot compile the pattern",
-        ),
+        (with_spec(json!({"type": "string", "minLength": -1})), "whole number"),
+        (with_spec(json!({"type": "string", "pattern": "("})), "cannot compile the pattern"),
         (
             with_spec(json!({"type": "string", "default": 3})),
             "default at properties[spec].default is refused",
@@ -55,10 +46,7 @@ fn schemas_that_are_not_structural_are_refused() {
             with_spec(json!({"type": "object", "anyOf": [{"properties": {"a": {"type": "object"}}}]})),
             "type must stand outside",
         ),
-        (
-            with_spec(json!({"type": "object", "allOf": [{"nullable": true}]})),
-            "value validations only",
-        ),
+        (with_spec(json!({"type": "object", "allOf": [{"nullable": true}]})), "value validations only"),
         (
             with_spec(json!({"type": "array", "items": {"type": "object"}, "x-kubernetes-list-type": "map"})),
             "needs x-kubernetes-list-map-keys",
@@ -153,9 +141,7 @@ fn a_schema_is_shared_between_threads() {
 
 /// Every version of the CRDs in `folder` with its schema.
 fn crd_schemas(folder: &str) -> Vec<(String, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(folder);
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut schemas = Vec::new();
     for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "yaml")) {
@@ -183,10 +169,8 @@ fn the_crds_of_app_mesh_and_gateway_api_compile_without_warnings() {
 #[test]
 fn an_http_route_is_defaulted_and_judged_by_its_rules() {
     let schemas = crd_schemas("gateway-api/crds");
-    let (_, schema) = schemas
-        .iter()
-        .find(|(name, _)| name.contains("httproutes") && name.contains("\"v1\""))
-        .unwrap();
+    let (_, schema) =
+        schemas.iter().find(|(name, _)| name.contains("httproutes") && name.contains("\"v1\"")).unwrap();
     let schema = compile(schema);
     let mut route = json!({"metadata": {"name": "r"}, "spec": {"parentRefs": [{"name": "gw"}], "rules": [{
         "matches": [{"path": {"type": "PathPrefix", "value": "/a"}}],
@@ -199,21 +183,10 @@ fn an_http_route_is_defaulted_and_judged_by_its_rules() {
     let mut bad = route.clone();
     bad["spec"]["rules"][0]["matches"][0]["path"]["value"] = json!("/a//b");
     let errors = schema.validate(&bad, None);
-    assert_eq!(
-        causes(&errors),
-        [("spec.rules[0].matches[0].path", "FieldValueInvalid")],
-        "{errors:?}"
-    );
+    assert_eq!(causes(&errors), [("spec.rules[0].matches[0].path", "FieldValueInvalid")], "{errors:?}");
 
     let mut portless = route;
-    portless["spec"]["rules"][0]["backendRefs"][0]
-        .as_object_mut()
-        .unwrap()
-        .remove("port");
+    portless["spec"]["rules"][0]["backendRefs"][0].as_object_mut().unwrap().remove("port");
     let errors = schema.validate(&portless, None);
-    assert_eq!(
-        causes(&errors),
-        [("spec.rules[0].backendRefs[0]", "FieldValueInvalid")],
-        "{errors:?}"
-    );
+    assert_eq!(causes(&errors), [("spec.rules[0].backendRefs[0]", "FieldValueInvalid")], "{errors:?}");
 }

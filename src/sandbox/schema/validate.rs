@@ -84,11 +84,7 @@ fn check_format(format: Option<Format>, value: &Value, path: &str, errors: &mut 
 fn check_number(checks: &Checks, number: &Number, path: &str, errors: &mut Vec<FieldError>) {
     let mut refuse = |detail: String| {
         let detail = format!("{path} in body should be {detail}");
-        errors.push(FieldError::invalid(
-            path.to_owned(),
-            &Value::Number(number.clone()),
-            &detail,
-        ));
+        errors.push(FieldError::invalid(path.to_owned(), &Value::Number(number.clone()), &detail));
     };
     if let Some(Bound { value, exclusive }) = &checks.minimum {
         match compare(number, value) {
@@ -107,9 +103,7 @@ fn check_number(checks: &Checks, number: &Number, path: &str, errors: &mut Vec<F
         }
     }
     if let Some(divisor) = checks.multiple_of
-        && number
-            .as_f64()
-            .is_none_or(|number| (number / divisor).fract() != 0.0)
+        && number.as_f64().is_none_or(|number| (number / divisor).fract() != 0.0)
     {
         refuse(format!("a multiple of {divisor}"));
     }
@@ -149,12 +143,8 @@ fn check_array(node: &Node, items: &[Value], value: &Value, path: &str, errors: 
     {
         errors.push(FieldError::too_many(path.to_owned(), items.len(), max));
     }
-    let repeats = || {
-        items
-            .iter()
-            .enumerate()
-            .any(|(i, item)| items[..i].iter().any(|other| same(other, item)))
-    };
+    let repeats =
+        || items.iter().enumerate().any(|(i, item)| items[..i].iter().any(|other| same(other, item)));
     if checks.unique_items && repeats() {
         let detail = format!("{path} in body shouldn't contain duplicates");
         errors.push(FieldError::invalid(path.to_owned(), value, &detail));
@@ -211,11 +201,7 @@ fn check_embedded(fields: &Map<String, Value>, path: &str, errors: &mut Vec<Fiel
         }
     }
     if let Some(metadata) = fields.get("metadata").filter(|metadata| !metadata.is_object()) {
-        errors.push(FieldError::wrong_type(
-            &child(path, "metadata"),
-            metadata,
-            "object",
-        ));
+        errors.push(FieldError::wrong_type(&child(path, "metadata"), metadata, "object"));
     }
 }
 
@@ -245,9 +231,7 @@ fn check_junctors(checks: &Checks, value: &Value, path: &str, errors: &mut Vec<F
         match attempts.iter().filter(|errors| errors.is_empty()).count() {
             1 => {}
             0 => {
-                errors.push(refused(
-                    "validate one and only one schema (oneOf). Found none valid",
-                ));
+                errors.push(refused("validate one and only one schema (oneOf). Found none valid"));
                 errors.extend(closest(attempts));
             }
             several => errors.push(refused(&format!(
