@@ -11,7 +11,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{FIELD_MANAGER, gateway_route, resource};
+use super::{FIELD_MANAGER, apply::without_body, gateway_route, resource};
 use crate::api::RouteKind;
 
 /// The GatewayRoute CRD that is installed.
@@ -56,7 +56,7 @@ pub async fn probe_dialect(client: &Client, namespace: &str, name: &str) -> Resu
         Api::namespaced_with(client.clone(), namespace, &resource(RouteKind::GatewayRoute));
     let object = routes.get(name).await.map_err(|source| ProbeError::Read {
         name: name.to_owned(),
-        source: Box::new(source),
+        source: Box::new(without_body(source)),
     })?;
     let patch = to_weights(&object.data).ok_or_else(|| ProbeError::NoLoneTarget {
         name: name.to_owned(),
@@ -72,7 +72,7 @@ pub async fn probe_dialect(client: &Client, namespace: &str, name: &str) -> Resu
         Err(kube::Error::Api(status)) if knows_no_weights(&status) => Ok(Dialect::Aws),
         Err(source) => Err(ProbeError::Undecided {
             name: name.to_owned(),
-            source: Box::new(source),
+            source: Box::new(without_body(source)),
         }),
     }
 }
@@ -106,3 +106,6 @@ fn knows_no_weights(status: &Status) -> bool {
     };
     missed || unknown(&status.message) || causes.clone().any(|cause| unknown(&cause.message))
 }
+
+#[cfg(test)]
+mod tests;
