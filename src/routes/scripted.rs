@@ -10,8 +10,13 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use kube::{Client, Config};
 use serde_json::Value;
 
-/// One answer: an HTTP status and a body; `None` drops the connection.
-pub(super) type Answer = Option<(u16, String)>;
+/// What the server does with a request.
+pub(super) enum Answer {
+    /// It answers with an HTTP status and a body.
+    Send(u16, String),
+    /// It drops the connection.
+    Drop,
+}
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -38,7 +43,9 @@ pub(super) async fn server(answers: Vec<Answer>) -> (Client, Arc<Mutex<Vec<Asked
         let answer = answers.lock().unwrap().pop_front().unwrap();
         async move {
             // A handler that panics takes its connection down with it.
-            let (code, body) = answer.expect("the connection is dropped");
+            let Answer::Send(code, body) = answer else {
+                panic!("the connection is dropped");
+            };
             (
                 StatusCode::from_u16(code).unwrap(),
                 [(header::CONTENT_TYPE, "application/json")],

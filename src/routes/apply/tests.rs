@@ -47,7 +47,7 @@ fn status(code: u16, message: &str, details: &Value) -> Answer {
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "Invalid",
         "message": message, "details": details,
     });
-    Some((code, status.to_string()))
+    Answer::Send(code, status.to_string())
 }
 
 async fn failed(answer: Answer) -> ApplyError {
@@ -62,7 +62,7 @@ async fn what_is_made_of_a_failure() {
     let busy = |seconds: Option<u64>| Failure::Busy {
         retry_after: seconds.map(Duration::from_secs),
     };
-    let causes = json!({"causes": [
+    let refusal = json!({"causes": [
         {"field": "spec.httpRoute", "message": "Invalid value: must be true", "reason": "FieldValueInvalid"},
         {"field": "spec.priority", "message": "Required value", "reason": "FieldValueRequired"},
     ]});
@@ -85,7 +85,7 @@ async fn what_is_made_of_a_failure() {
         ),
         (
             "the schema refused it",
-            status(422, "is invalid", &causes),
+            status(422, "is invalid", &refusal),
             Failure::Refused(
                 "spec.httpRoute: Invalid value: must be true; spec.priority: Required value".into(),
             ),
@@ -108,7 +108,7 @@ async fn what_is_made_of_a_failure() {
         ("no such route", status(404, "not found", &none), Failure::Gone),
         (
             "no such kind",
-            Some((404, "404 page not found".into())),
+            Answer::Send(404, "404 page not found".into()),
             Failure::Gone,
         ),
         (
@@ -118,7 +118,7 @@ async fn what_is_made_of_a_failure() {
         ),
         (
             "throttled in text",
-            Some((429, "Too many requests".into())),
+            Answer::Send(429, "Too many requests".into()),
             busy(None),
         ),
         ("unavailable", status(503, "starting", &none), busy(None)),
@@ -128,8 +128,8 @@ async fn what_is_made_of_a_failure() {
             status(504, "timed out", &none),
             Failure::Unknown,
         ),
-        ("connection lost", None, Failure::Unknown),
-        ("no object", Some((200, "<html>".into())), Failure::Unknown),
+        ("connection lost", Answer::Drop, Failure::Unknown),
+        ("no object", Answer::Send(200, "<html>".into()), Failure::Unknown),
     ];
     for (name, answer, want) in cases {
         let error = failed(answer).await;
@@ -147,7 +147,7 @@ async fn what_is_made_of_a_failure() {
 #[tokio::test]
 async fn an_answer_of_somebody_else_is_not_passed_on() {
     for code in [400, 403, 422, 500] {
-        let error = failed(Some((code, "secret-canary".into()))).await;
+        let error = failed(Answer::Send(code, "secret-canary".into())).await;
         let mut told = format!("{error} {error:?} {:?}", error.kind());
         let mut source = error.source();
         while let Some(cause) = source {
@@ -192,7 +192,7 @@ async fn no_answer_is_an_unknown_outcome() {
 
 #[tokio::test]
 async fn a_write_is_one_json_patch_under_our_name() {
-    let (client, asked) = server(vec![Some((200, object().to_string()))]).await;
+    let (client, asked) = server(vec![Answer::Send(200, object().to_string())]).await;
     let write = raise(&[(0, 80), (1, 20)]);
     let answer = apply(&client, "shop", &write).await.unwrap();
     assert_eq!(answer.metadata.resource_version.as_deref(), Some("7"));

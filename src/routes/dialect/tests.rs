@@ -8,7 +8,7 @@ fn route(spec: &Value) -> Answer {
         "apiVersion": "appmesh.k8s.aws/v1beta2", "kind": "GatewayRoute",
         "metadata": {"name": "color", "namespace": "shop"}, "spec": spec,
     });
-    Some((200, object.to_string()))
+    Answer::Send(200, object.to_string())
 }
 
 fn lone() -> Answer {
@@ -21,7 +21,7 @@ fn refused(code: u16, message: &str, causes: &Value) -> Answer {
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "Invalid",
         "message": message, "details": {"causes": causes},
     });
-    Some((code, status.to_string()))
+    Answer::Send(code, status.to_string())
 }
 
 /// What an API server says to a field that it does not know; the refused object comes first.
@@ -41,7 +41,7 @@ async fn the_crd_is_told_by_its_refusal() {
             None,
         ),
         ("another unknown field", refused(422, elsewhere, &json!([])), None),
-        ("connection lost", None, None),
+        ("connection lost", Answer::Drop, None),
         (
             "unknown field",
             refused(422, UNKNOWN, &json!([])),

@@ -17,10 +17,21 @@ fn weighted() -> Value {
     route(&json!({"weightedTargets": [entry("v1", 90), entry("v2", 10)]}))
 }
 
+/// Each case: what is wrong, the object, the reason, a part of the sentence.
+type Refusal = (&'static str, Value, &'static str, &'static str);
+
+fn all_refused<const N: usize>(cases: [Refusal; N]) {
+    for (name, object, reason, part) in cases {
+        let refused = view(&object).expect_err(name);
+        assert_eq!(refused.reason, reason, "{name}");
+        assert!(refused.message.contains(part), "{name}: {}", refused.message);
+    }
+}
+
 #[test]
-fn refused_with_a_remedy() {
+fn a_route_without_one_list_is_refused_with_a_remedy() {
     let v1 = json!({"virtualServiceRef": {"name": "v1"}});
-    let cases = [
+    all_refused([
         ("no spec", json!({}), "NoRoute", "exactly one must stand"),
         (
             "no block",
@@ -96,6 +107,12 @@ fn refused_with_a_remedy() {
             "SeveralLists",
             "one must remain",
         ),
+    ]);
+}
+
+#[test]
+fn a_list_that_leaves_doubt_is_refused() {
+    all_refused([
         (
             "no list",
             route(&json!({"targets": {"v1": 1}})),
@@ -162,12 +179,7 @@ fn refused_with_a_remedy() {
             "DuplicateEntry",
             "v1 more than once",
         ),
-    ];
-    for (name, object, reason, part) in cases {
-        let refused = view(&object).expect_err(name);
-        assert_eq!(refused.reason, reason, "{name}");
-        assert!(refused.message.contains(part), "{name}: {}", refused.message);
-    }
+    ]);
 }
 
 #[test]
