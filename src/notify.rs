@@ -35,6 +35,17 @@ impl Notifier {
         let event = event(note);
         match tokio::time::timeout(DEADLINE, self.recorder.publish(&event, &reference)).await {
             Ok(Ok(())) => {}
+            Ok(Err(kube::Error::Api(status))) => {
+                // Its message may be the body of an answer that somebody in between gave.
+                let (code, why) = (status.code, &status.reason);
+                tracing::warn!(
+                    reason = note.reason,
+                    name = reference.name,
+                    code,
+                    why,
+                    "cannot write an Event"
+                );
+            }
             Ok(Err(error)) => {
                 tracing::warn!(reason = note.reason, name = reference.name, %error, "cannot write an Event");
             }

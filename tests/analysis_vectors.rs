@@ -1,10 +1,6 @@
 //! The statistics against vectors from an independent reference implementation.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests may end the test"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests may end the test")]
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -31,11 +27,7 @@ fn vectors() -> Value {
 }
 
 fn cases(section: &str) -> Vec<Value> {
-    vectors()[section]
-        .as_array()
-        .filter(|cases| !cases.is_empty())
-        .expect(section)
-        .clone()
+    vectors()[section].as_array().filter(|cases| !cases.is_empty()).expect(section).clone()
 }
 
 fn float(value: &Value) -> f64 {
@@ -43,9 +35,7 @@ fn float(value: &Value) -> f64 {
         Some("-inf") => f64::NEG_INFINITY,
         Some("+Inf") => f64::INFINITY,
         Some(text) => text.parse().expect("a number"),
-        None => value
-            .as_f64()
-            .unwrap_or_else(|| panic!("{value} is not a number")),
+        None => value.as_f64().unwrap_or_else(|| panic!("{value} is not a number")),
     }
 }
 
@@ -77,10 +67,7 @@ fn batch(of: &Value) -> Batch {
 }
 
 fn level(of: &Value) -> Level {
-    Level {
-        ratio: float(&of["ratio"]),
-        absolute: float(&of["absolute"]),
-    }
+    Level { ratio: float(&of["ratio"]), absolute: float(&of["absolute"]) }
 }
 
 fn config(of: &Value) -> SequenceConfig {
@@ -99,12 +86,8 @@ fn config(of: &Value) -> SequenceConfig {
 #[test]
 fn vector_sections_are_all_known() {
     let vectors = vectors();
-    let mut sections: Vec<&str> = vectors
-        .as_object()
-        .expect("an object")
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let mut sections: Vec<&str> =
+        vectors.as_object().expect("an object").keys().map(String::as_str).collect();
     sections.retain(|name| !["version", "tolerance", "constants", "defaults"].contains(name));
     sections.sort_unstable();
     assert_eq!(sections, SECTIONS);
@@ -129,11 +112,7 @@ fn vector_constants_and_defaults() {
 #[test]
 fn vector_log_bet() {
     for case in cases("log_bet") {
-        assert_close(
-            log_bet(batch(&case), level(&case), float(&case["g"])),
-            &case["expected"],
-            &case,
-        );
+        assert_close(log_bet(batch(&case), level(&case), float(&case["g"])), &case["expected"], &case);
     }
 }
 
@@ -143,36 +122,16 @@ fn vector_sequences() {
         let (id, config) = (text(&case["id"]), config(&case["config"]));
         let mut sequence = Sequence::new();
         let mut verdicts = Vec::new();
-        let (polls, expected) = (
-            case["polls"].as_array().expect(id),
-            case["expected"].as_array().expect(id),
-        );
+        let (polls, expected) = (case["polls"].as_array().expect(id), case["expected"].as_array().expect(id));
         assert!(!polls.is_empty() && polls.len() == expected.len(), "{id}");
         for (index, (poll, want)) in polls.iter().zip(expected).enumerate() {
             sequence.update(&config, int(&poll["step"]), batch(poll));
-            assert_close(
-                sequence.log_e_harm(),
-                &want["log_e_harm"],
-                format_args!("{id} {index} harm"),
-            );
-            assert_close(
-                sequence.log_e_safe(),
-                &want["log_e_safe"],
-                format_args!("{id} {index} safe"),
-            );
+            assert_close(sequence.log_e_harm(), &want["log_e_harm"], format_args!("{id} {index} harm"));
+            assert_close(sequence.log_e_safe(), &want["log_e_safe"], format_args!("{id} {index} safe"));
             verdicts.push(sequence.verdict(&config));
-            assert_eq!(
-                verdicts[index].to_string(),
-                text(&want["verdict"]),
-                "{id} {index}"
-            );
+            assert_eq!(verdicts[index].to_string(), text(&want["verdict"]), "{id} {index}");
         }
-        let first = |verdict| {
-            verdicts
-                .iter()
-                .position(|seen| *seen == verdict)
-                .map(|index| index as u64)
-        };
+        let first = |verdict| verdicts.iter().position(|seen| *seen == verdict).map(|index| index as u64);
         assert_eq!(first(Verdict::Fail), case["first_fail"].as_u64(), "{id}");
         assert_eq!(first(Verdict::Safe), case["first_safe"].as_u64(), "{id}");
     }
@@ -181,22 +140,12 @@ fn vector_sequences() {
 #[test]
 fn vector_counter_increment() {
     let snapshot = |of: &Value| -> Snapshot {
-        of.as_object()
-            .expect("series")
-            .iter()
-            .map(|(series, value)| (series.clone(), float(value)))
-            .collect()
+        of.as_object().expect("series").iter().map(|(series, value)| (series.clone(), float(value))).collect()
     };
     for case in cases("counter_increment") {
-        let previous = case["had_previous_snapshot"]
-            .as_bool()
-            .expect("a flag")
-            .then(|| snapshot(&case["prev"]));
-        assert_close(
-            increment(previous.as_ref(), &snapshot(&case["cur"])),
-            &case["expected"],
-            &case["why"],
-        );
+        let previous =
+            case["had_previous_snapshot"].as_bool().expect("a flag").then(|| snapshot(&case["prev"]));
+        assert_close(increment(previous.as_ref(), &snapshot(&case["cur"])), &case["expected"], &case["why"]);
     }
 }
 
@@ -205,10 +154,8 @@ fn vector_slow_count() {
     for case in cases("slow_count") {
         let buckets: BTreeMap<String, Value> =
             serde_json::from_value(case["buckets"].clone()).expect("an object");
-        let buckets: Vec<(f64, f64)> = buckets
-            .iter()
-            .map(|(le, count)| (float(&Value::from(le.as_str())), float(count)))
-            .collect();
+        let buckets: Vec<(f64, f64)> =
+            buckets.iter().map(|(le, count)| (float(&Value::from(le.as_str())), float(count))).collect();
         let seen = slow_count(&buckets, float(&case["limit"])).expect("whole buckets");
         assert_close(seen.le, &case["expected"]["le"], "le");
         assert_close(seen.slow, &case["expected"]["slow"], "slow");
@@ -240,11 +187,8 @@ fn vector_dispersion() {
 #[test]
 fn vector_min_clean_requests() {
     for case in cases("min_clean_requests") {
-        let needed = min_clean_requests(
-            float(&case["absolute"]),
-            float(&case["beta"]),
-            float(&case["burst"]),
-        );
+        let needed =
+            min_clean_requests(float(&case["absolute"]), float(&case["beta"]), float(&case["burst"]));
         assert_eq!(needed, case["expected"].as_i64(), "{case}");
     }
 }
@@ -269,10 +213,9 @@ fn vector_decision() {
             .into_iter()
             .map(|verdict| match verdict {
                 Verdict::Pass => Judged::Plain(verdict),
-                Verdict::Fail | Verdict::Safe | Verdict::Collecting | Verdict::Error => Judged::Sequential {
-                    verdict,
-                    log_e_harm: 0.0,
-                },
+                Verdict::Fail | Verdict::Safe | Verdict::Collecting | Verdict::Error => {
+                    Judged::Sequential { verdict, log_e_harm: 0.0 }
+                }
             })
             .collect();
         let decision = decide_step(&StepFacts {

@@ -28,10 +28,7 @@ fn refusals(schema: &Schema, pointer: &str, value: Value) -> String {
     assert_eq!(schema.prune(&mut object), Vec::<String>::new(), "{pointer}");
     schema.apply_defaults(&mut object);
     let errors = schema.validate(&object, None);
-    let told: Vec<String> = errors
-        .iter()
-        .map(|e| format!("{}: {}", e.path, e.message))
-        .collect();
+    let told: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.path, e.message)).collect();
     told.join("\n")
 }
 
@@ -48,39 +45,20 @@ fn each_rule_refuses_its_bad_example() {
         (steps, json!([{"weight": 20}, {"weight": 20}]), "must increase"),
         (steps, json!([{"weight": 20}, {"weight": 5}]), "must increase"),
         (steps, json!([{"weight": 101}]), "weight"),
-        (
-            steps,
-            json!([{"weight": 5, "hold": "9m", "maxHold": "8m"}]),
-            "longer than its maxHold",
-        ),
+        (steps, json!([{"weight": 5, "hold": "9m", "maxHold": "8m"}]), "longer than its maxHold"),
         ("/spec/strategy/canary/hold", json!("5 minutes"), "hold"),
         ("/spec/strategy/canary/hold", json!("0s"), "hold"),
         ("/metadata/name", json!("a".repeat(64)), "at most 63"),
         ("/spec/analysis/interval", json!("500ms"), "between 1s and 5m"),
         ("/spec/analysis/interval", json!("6m"), "between 1s and 5m"),
-        (
-            "/spec/progressDeadline",
-            json!("20m"),
-            "progressDeadline must be longer",
-        ),
-        (
-            "/spec/analysis/metrics",
-            json!([{"name": "lag", "query": "lag"}]),
-            "min or max",
-        ),
-        (
-            "/spec/analysis/series",
-            json!({"preset": "tidegate-gateway", "total": "t"}),
-            "either a preset",
-        ),
+        ("/spec/progressDeadline", json!("20m"), "progressDeadline must be longer"),
+        ("/spec/analysis/metrics", json!([{"name": "lag", "query": "lag"}]), "min or max"),
+        ("/spec/analysis/series", json!({"preset": "tidegate-gateway", "total": "t"}), "either a preset"),
         ("/spec/analysis/series", json!({}), "series must"),
     ];
     for (pointer, value, want) in cases {
         let got = refusals(&schema, pointer, value.clone());
-        assert!(
-            got.contains(want),
-            "{pointer} = {value}: wanted {want:?}, got {got:?}"
-        );
+        assert!(got.contains(want), "{pointer} = {value}: wanted {want:?}, got {got:?}");
     }
 }
 
@@ -116,13 +94,7 @@ fn evidence_is_stored_under_plain_lists() {
         .unwrap();
     for (list, bets) in [("harm", 6), ("safe", 4)] {
         let list = &sequence["properties"][list];
-        assert_eq!(
-            (&list["type"], &list["items"]["type"]),
-            (&json!("array"), &json!("string"))
-        );
-        assert_eq!(
-            (&list["minItems"], &list["maxItems"]),
-            (&json!(bets), &json!(bets))
-        );
+        assert_eq!((&list["type"], &list["items"]["type"]), (&json!("array"), &json!("string")));
+        assert_eq!((&list["minItems"], &list["maxItems"]), (&json!(bets), &json!(bets)));
     }
 }

@@ -1,10 +1,6 @@
 //! The GatewayRoute CRD keeps the whole dialect, and refuses or prunes nothing that AWS's CRD takes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests may end the test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may end the test")]
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -65,27 +61,11 @@ fn bad_lists_of_targets_are_refused_where_they_are_wrong() {
         ("both", both, action.to_owned()),
         ("both names", aliases, action.to_owned()),
         ("neither", json!({}), action.to_owned()),
-        (
-            "eleven",
-            json!({"weightedTargets": eleven}),
-            format!("{action}.weightedTargets"),
-        ),
-        (
-            "empty",
-            json!({"weightedTargets": []}),
-            format!("{action}.weightedTargets"),
-        ),
+        ("eleven", json!({"weightedTargets": eleven}), format!("{action}.weightedTargets")),
+        ("empty", json!({"weightedTargets": []}), format!("{action}.weightedTargets")),
         ("empty alias", json!({"targets": []}), format!("{action}.targets")),
-        (
-            "negative",
-            json!({"targets": [entry("a", -1)]}),
-            format!("{action}.targets[0].weight"),
-        ),
-        (
-            "huge",
-            json!({"targets": [entry("a", 1_000_001)]}),
-            format!("{action}.targets[0].weight"),
-        ),
+        ("negative", json!({"targets": [entry("a", -1)]}), format!("{action}.targets[0].weight")),
+        ("huge", json!({"targets": [entry("a", 1_000_001)]}), format!("{action}.targets[0].weight")),
         (
             "unweighted",
             json!({"targets": [{"virtualServiceRef": {"name": "a"}}]}),
@@ -101,26 +81,14 @@ fn bad_lists_of_targets_are_refused_where_they_are_wrong() {
             json!({"targets": [{"virtualServiceRef": {}, "weight": 1}]}),
             format!("{action}.targets[0].virtualServiceRef.name"),
         ),
-        (
-            "target without service",
-            json!({"target": {"port": 80}}),
-            format!("{action}.target"),
-        ),
+        ("target without service", json!({"target": {"port": 80}}), format!("{action}.target")),
     ];
     let schema = ours();
     for (name, action, path) in cases {
         for wrapped in [false, true] {
             let route = json!({"httpRoute": {"match": {"prefix": "/"}, "action": action}});
-            let spec = if wrapped {
-                json!({"routeSpec": route})
-            } else {
-                route
-            };
-            let path = if wrapped {
-                path.replacen("spec.", "spec.routeSpec.", 1)
-            } else {
-                path.clone()
-            };
+            let spec = if wrapped { json!({"routeSpec": route}) } else { route };
+            let path = if wrapped { path.replacen("spec.", "spec.routeSpec.", 1) } else { path.clone() };
             let (_, pruned, errors) = admit(&schema, &json!({"metadata": {"name": "r"}, "spec": spec}));
             assert_eq!(pruned, Vec::<String>::new(), "{name}");
             let error = errors.iter().find(|error| error.path == path);
@@ -139,41 +107,23 @@ fn contradictions_are_refused_with_a_sentence_that_helps() {
     };
     let second = json!({"unit": "s", "value": 1});
     let cases = [
-        (
-            json!({"spec": {"routeSpec": {"httpRoute": route}, "grpcRoute": route}}),
-            "not in both",
-        ),
+        (json!({"spec": {"routeSpec": {"httpRoute": route}, "grpcRoute": route}}), "not in both"),
         (
             json!({"spec": {"routeSpec": {}}}),
             "exactly one of httpRoute, http2Route and grpcRoute must be set",
         ),
         (
-            with(
-                "retryPolicy",
-                json!({"maxRetries": 1, "perTryTimeout": second, "perRetryTimeout": second}),
-            ),
+            with("retryPolicy", json!({"maxRetries": 1, "perTryTimeout": second, "perRetryTimeout": second})),
             "only one",
         ),
-        (
-            with(
-                "retryPolicy",
-                json!({"maxRetries": 1, "httpRetryEvents": ["sometimes"]}),
-            ),
-            "supported values",
-        ),
-        (
-            with("timeout", json!({"idle": {"unit": "h", "value": 1}})),
-            "supported values",
-        ),
+        (with("retryPolicy", json!({"maxRetries": 1, "httpRetryEvents": ["sometimes"]})), "supported values"),
+        (with("timeout", json!({"idle": {"unit": "h", "value": 1}})), "supported values"),
         (with("timeout", json!({"idle": {"unit": "s"}})), "Required value"),
     ];
     let schema = ours();
     for (manifest, sentence) in cases {
         let (_, _, errors) = admit(&schema, &manifest);
-        assert!(
-            errors.iter().any(|error| error.message.contains(sentence)),
-            "{manifest}: {errors:?}"
-        );
+        assert!(errors.iter().any(|error| error.message.contains(sentence)), "{manifest}: {errors:?}");
     }
 }
 
@@ -243,10 +193,7 @@ fn everything_outside_the_schema_is_as_aws_has_it() {
     for crd in [&mut ours, &mut aws] {
         crd["spec"]["versions"][0]["schema"].take();
     }
-    let note = ours["metadata"]["annotations"]
-        .as_object_mut()
-        .unwrap()
-        .remove("tidegate.dev/superset-of");
+    let note = ours["metadata"]["annotations"].as_object_mut().unwrap().remove("tidegate.dev/superset-of");
     assert!(note.is_some());
     assert_eq!(ours, aws);
 }
@@ -260,29 +207,19 @@ fn valid(schema: &Value) -> BoxedStrategy<Value> {
         "string" if schema["format"] == "date-time" => Just(json!("2026-01-01T00:00:00Z")).boxed(),
         "string" => {
             let (min, max) = (size(schema, "minLength", 0), size(schema, "maxLength", 40));
-            assert!(
-                schema["pattern"].is_null(),
-                "AWS's CRD has no patterns; generate them if it ever does"
-            );
+            assert!(schema["pattern"].is_null(), "AWS's CRD has no patterns; generate them if it ever does");
             vec(select(vec!['a', '/', '-', '.', '*', ' ', 'é', '漢']), min..=max)
                 .prop_map(|chars| Value::from(chars.into_iter().collect::<String>()))
                 .boxed()
         }
         "integer" => {
-            let (min, max) = (
-                bound(schema, "minimum", i64::MIN),
-                bound(schema, "maximum", i64::MAX),
-            );
-            prop_oneof![Just(min), Just(max), min..=max]
-                .prop_map(Value::from)
-                .boxed()
+            let (min, max) = (bound(schema, "minimum", i64::MIN), bound(schema, "maximum", i64::MAX));
+            prop_oneof![Just(min), Just(max), min..=max].prop_map(Value::from).boxed()
         }
         "boolean" => any::<bool>().prop_map(Value::from).boxed(),
         "array" => {
             let (min, max) = (size(schema, "minItems", 0), size(schema, "maxItems", 3));
-            vec(valid(&schema["items"]), min..=max)
-                .prop_map(Value::from)
-                .boxed()
+            vec(valid(&schema["items"]), min..=max).prop_map(Value::from).boxed()
         }
         "object" => valid_object(schema),
         other => panic!("no generator for {other}"),
@@ -290,9 +227,7 @@ fn valid(schema: &Value) -> BoxedStrategy<Value> {
 }
 
 fn size(schema: &Value, keyword: &str, default: usize) -> usize {
-    schema[keyword]
-        .as_u64()
-        .map_or(default, |size| usize::try_from(size).unwrap())
+    schema[keyword].as_u64().map_or(default, |size| usize::try_from(size).unwrap())
 }
 
 fn bound(schema: &Value, keyword: &str, default: i64) -> i64 {
@@ -300,12 +235,8 @@ fn bound(schema: &Value, keyword: &str, default: i64) -> i64 {
 }
 
 fn valid_object(schema: &Value) -> BoxedStrategy<Value> {
-    let required: Vec<&str> = schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut fields = Vec::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let name = name.clone();
@@ -330,14 +261,8 @@ fn valid_object(schema: &Value) -> BoxedStrategy<Value> {
         ]),
     );
     let unknown = prop_oneof![3 => Just(None), 1 => unknown.prop_map(Some)];
-    fields.push(
-        unknown
-            .prop_map(|field| field.map(|(name, value)| (name.to_owned(), value)))
-            .boxed(),
-    );
-    fields
-        .prop_map(|fields| fields.into_iter().flatten().collect::<Map<_, _>>().into())
-        .boxed()
+    fields.push(unknown.prop_map(|field| field.map(|(name, value)| (name.to_owned(), value))).boxed());
+    fields.prop_map(|fields| fields.into_iter().flatten().collect::<Map<_, _>>().into()).boxed()
 }
 
 proptest! {

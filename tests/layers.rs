@@ -32,16 +32,7 @@ const ARROW: &[(&str, &[&str])] = &[
     ("routes", EFFECT),
     ("workloads", EFFECT),
     ("notify", EFFECT),
-    (
-        "metrics",
-        &[
-            "api",
-            "config",
-            "engine::decision",
-            "engine::observed",
-            "engine::look",
-        ],
-    ),
+    ("metrics", &["api", "config", "engine::decision", "engine::observed", "engine::look"]),
     (
         "controller",
         &[
@@ -78,22 +69,13 @@ struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            layer,
-            knows,
-            why,
-        } = self;
+        let Self { file, line, layer, knows, why } = self;
         write!(f, "{file}:{line}: layer `{layer}` names `{knows}`: {why}")
     }
 }
 
 fn allowed(layer: &str) -> Option<&'static [&'static str]> {
-    ARROW
-        .iter()
-        .find(|(name, _)| *name == layer)
-        .map(|(_, allowed)| *allowed)
+    ARROW.iter().find(|(name, _)| *name == layer).map(|(_, allowed)| *allowed)
 }
 
 /// What a source file (its path below `src/`) names against the arrow.
@@ -110,26 +92,16 @@ fn violations(path: &str, text: &str) -> Vec<Violation> {
         why,
     };
     let Some(allowed) = allowed(&layer) else {
-        return vec![violation(
-            1,
-            &module,
-            "this top-level module has no place yet; add it to the arrow",
-        )];
+        return vec![violation(1, &module, "this top-level module has no place yet; add it to the arrow")];
     };
-    let test_file = module
-        .iter()
-        .any(|part| part == "tests" || part.ends_with("_tests"));
+    let test_file = module.iter().any(|part| part == "tests" || part.ends_with("_tests"));
     let mut found = vec![];
     for Mention { line, path } in Scanner::new(text, module).mentions() {
         let Some(knows) = path.first().filter(|knows| **knows != layer) else {
             continue;
         };
         if !ARROW.iter().any(|(name, _)| name == knows) {
-            found.push(violation(
-                line,
-                &path,
-                "there is no such layer; add it to the arrow",
-            ));
+            found.push(violation(line, &path, "there is no such layer; add it to the arrow"));
         } else if !(allowed.iter().any(|rule| covers(rule, &path)) || test_file && knows == TESTS_BESIDES) {
             found.push(violation(line, &path, "this is against the arrow"));
         }
@@ -139,20 +111,12 @@ fn violations(path: &str, text: &str) -> Vec<Violation> {
 
 /// Whether a rule (`*`, a layer, or a path into one) allows a path.
 fn covers(rule: &str, path: &[String]) -> bool {
-    rule == "*"
-        || rule
-            .split("::")
-            .enumerate()
-            .all(|(at, part)| path.get(at).is_some_and(|p| p == part))
+    rule == "*" || rule.split("::").enumerate().all(|(at, part)| path.get(at).is_some_and(|p| p == part))
 }
 
 /// The module of a file below `src/`: `routes/mod.rs` is `routes`, `routes/patch.rs` is `routes::patch`.
 fn module_path(path: &str) -> Vec<String> {
-    let mut parts: Vec<String> = path
-        .trim_end_matches(".rs")
-        .split('/')
-        .map(str::to_owned)
-        .collect();
+    let mut parts: Vec<String> = path.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     if parts.last().is_some_and(|last| last == "mod" || last == "lib") {
         parts.pop();
     }
@@ -176,11 +140,7 @@ fn no_import_points_against_the_arrow() {
     let mut files = vec![];
     sources(&root, &mut files);
     files.sort();
-    assert!(
-        files.len() > 20,
-        "only {} sources found under {root:?}",
-        files.len()
-    );
+    assert!(files.len() > 20, "only {} sources found under {root:?}", files.len());
     let found: Vec<String> = files
         .iter()
         .flat_map(|file| {
@@ -227,10 +187,8 @@ fn planted_imports_are_found() {
         ("unknown file", "helpers.rs", "", "1 helpers"),
     ];
     for (name, path, text, want) in cases {
-        let found: Vec<String> = violations(path, text)
-            .iter()
-            .map(|found| format!("{} {}", found.line, found.knows))
-            .collect();
+        let found: Vec<String> =
+            violations(path, text).iter().map(|found| format!("{} {}", found.line, found.knows)).collect();
         assert_eq!(found.join("|"), want, "{name}");
     }
 }

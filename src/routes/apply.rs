@@ -50,12 +50,14 @@ pub enum ApplyError {
         source: Box<kube::Error>,
     },
     /// No answer came in time.
-    #[error("cannot {} {route}: no answer within 10s", .purpose.verb())]
+    #[error("cannot {} {route}: no answer within {deadline:?}", .purpose.verb())]
     Timeout {
         /// The route.
         route: RouteRef,
         /// What it was to be changed for.
         purpose: Purpose,
+        /// How long the answer was waited for.
+        deadline: Duration,
     },
 }
 
@@ -92,21 +94,40 @@ pub async fn apply(
     namespace: &str,
     write: &RouteWrite,
 ) -> Result<DynamicObject, ApplyError> {
+    apply_within(DEADLINE, client, namespace, write).await
+}
+
+async fn apply_within(
+    deadline: Duration,
+    client: &Client,
+    namespace: &str,
+    write: &RouteWrite,
+) -> Result<DynamicObject, ApplyError> {
     let (route, purpose) = (&write.route, write.purpose);
-    let patch =
-        patch(write).map_err(|source| ApplyError::Inconsistent { route: route.clone(), purpose, source })?;
+    let patch = patch(write).map_err(|source| ApplyError::Inconsistent {
+        route: route.clone(),
+        purpose,
+        source,
+    })?;
     let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(route.kind));
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
     let patch = Patch::Json::<()>(patch);
-    match tokio::time::timeout(DEADLINE, routes.patch(&route.name, &params, &patch)).await {
+    match tokio::time::timeout(deadline, routes.patch(&route.name, &params, &patch)).await {
         Ok(Ok(object)) => Ok(object),
         Ok(Err(source)) => Err(ApplyError::Request {
             route: route.clone(),
             purpose,
             failure: Failure::of(&source),
-            source: Box::new(source),
+            source: Box::new(without_body(source)),
         }),
-        Err(_) => Err(ApplyError::Timeout { route: route.clone(), purpose }),
+        Err(_) => Err(ApplyError::Timeout {
+            route: route.clone(),
+            purpose,
+            deadline,
+        }),
     }
 }
 
@@ -179,20 +200,41 @@ impl Failure {
 /// The fields that the schema refused, and why.
 fn causes(status: &Status) -> Option<String> {
     let causes = &status.details.as_ref()?.causes;
-    let told: Vec<String> =
-        causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+    let told: Vec<String> = causes
+        .iter()
+        .map(|cause| format!("{}: {}", cause.field, cause.message))
+        .collect();
     (!told.is_empty()).then(|| cut(&told.join("; ")))
 }
 
-/// The API server's own sentence. kube makes up a status from answers that are none, body and all; the reason
-/// tells them apart.
+/// The API server's own sentence.
 fn said(status: &Status) -> String {
-    if status.message.is_empty() || status.reason == "Failed to parse error data" {
+    if status.message.is_empty() || made_up(status) {
         return format!("the answer is HTTP {}", status.code);
     }
     cut(&status.message)
 }
 
+/// Whether the answer was no status object; kube then makes one up, body and all.
+fn made_up(status: &Status) -> bool {
+    status.reason == "Failed to parse error data"
+}
+
+/// The error without the answer's text, where that is not the API server's own: whatever stands in between may
+/// answer with anything.
+pub(super) fn without_body(error: kube::Error) -> kube::Error {
+    match error {
+        kube::Error::Api(mut status) if made_up(&status) => {
+            status.message.clear();
+            kube::Error::Api(status)
+        }
+        other => other,
+    }
+}
+
 fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(TEXT_LIMIT)].to_owned()
 }
+
+#[cfg(test)]
+mod tests;

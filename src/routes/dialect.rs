@@ -11,7 +11,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{FIELD_MANAGER, gateway_route, resource};
+use super::{FIELD_MANAGER, apply::without_body, gateway_route, resource};
 use crate::api::RouteKind;
 
 /// The GatewayRoute CRD that is installed.
@@ -54,11 +54,13 @@ pub enum ProbeError {
 pub async fn probe_dialect(client: &Client, namespace: &str, name: &str) -> Result<Dialect, ProbeError> {
     let routes: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &resource(RouteKind::GatewayRoute));
-    let object = routes
-        .get(name)
-        .await
-        .map_err(|source| ProbeError::Read { name: name.to_owned(), source: Box::new(source) })?;
-    let patch = to_weights(&object.data).ok_or_else(|| ProbeError::NoLoneTarget { name: name.to_owned() })?;
+    let object = routes.get(name).await.map_err(|source| ProbeError::Read {
+        name: name.to_owned(),
+        source: Box::new(without_body(source)),
+    })?;
+    let patch = to_weights(&object.data).ok_or_else(|| ProbeError::NoLoneTarget {
+        name: name.to_owned(),
+    })?;
     let params = PatchParams {
         dry_run: true,
         field_manager: Some(FIELD_MANAGER.into()),
@@ -68,7 +70,10 @@ pub async fn probe_dialect(client: &Client, namespace: &str, name: &str) -> Resu
     match routes.patch(name, &params, &Patch::Json::<()>(patch)).await {
         Ok(_) => Ok(Dialect::Weighted),
         Err(kube::Error::Api(status)) if knows_no_weights(&status) => Ok(Dialect::Aws),
-        Err(source) => Err(ProbeError::Undecided { name: name.to_owned(), source: Box::new(source) }),
+        Err(source) => Err(ProbeError::Undecided {
+            name: name.to_owned(),
+            source: Box::new(without_body(source)),
+        }),
     }
 }
 
@@ -78,7 +83,9 @@ fn to_weights(object: &Value) -> Option<JsonPatch> {
     let target = format!("{action}/target");
     let value = gateway_route::weighted_list(object.pointer(&target)?)?;
     Some(JsonPatch(vec![
-        PatchOperation::Remove(RemoveOperation { path: PointerBuf::parse(target).ok()? }),
+        PatchOperation::Remove(RemoveOperation {
+            path: PointerBuf::parse(target).ok()?,
+        }),
         PatchOperation::Add(AddOperation {
             path: PointerBuf::parse(format!("{action}/weightedTargets")).ok()?,
             value,
@@ -99,3 +106,6 @@ fn knows_no_weights(status: &Status) -> bool {
     };
     missed || unknown(&status.message) || causes.clone().any(|cause| unknown(&cause.message))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@ mod apply;
 mod dialect;
 pub mod gateway_route;
 pub mod patch;
+#[cfg(test)]
+mod scripted;
 
 pub use apply::{ApplyError, Failure, apply};
 pub use dialect::{Dialect, ProbeError, probe_dialect};

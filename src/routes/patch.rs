@@ -162,7 +162,6 @@ fn weight_as_seen(view: &RouteView, index: usize, patch: &mut Builder) -> Result
 
 fn stamp(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
     match &write.stamp {
-        StampChange::Keep(_) => Ok(()),
         StampChange::Set(rollout, stamp) if write.view.annotated => {
             patch.add(&annotation(rollout), json!(stamp.spelled()))
         }
@@ -172,7 +171,7 @@ fn stamp(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
         StampChange::Remove(rollout) if write.view.stamps.contains_key(rollout) => {
             patch.remove(&annotation(rollout))
         }
-        StampChange::Remove(_) => Ok(()),
+        StampChange::Keep(_) | StampChange::Remove(_) => Ok(()),
     }
 }
 

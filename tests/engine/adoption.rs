@@ -22,40 +22,23 @@ fn refused(change: impl FnOnce(&mut World)) -> (String, String) {
 fn refusals_name_the_reason_and_the_remedy() {
     type Change = Box<dyn FnOnce(&mut World)>;
     let cases: Vec<(&str, &str, Change)> = vec![
-        (
-            "RouteNotFound",
-            "does not exist",
-            Box::new(|w| drop(w.routes.remove("color"))),
-        ),
+        ("RouteNotFound", "does not exist", Box::new(|w| drop(w.routes.remove("color")))),
         (
             "NoWeights",
             "paste",
             Box::new(|w| {
-                let state = RouteState::Unusable {
-                    reason: "NoWeights",
-                    message: "paste this list".into(),
-                };
+                let state = RouteState::Unusable { reason: "NoWeights", message: "paste this list".into() };
                 w.routes.insert("color".into(), state);
             }),
         ),
-        (
-            "Ambiguous",
-            "spec.stable",
-            Box::new(|w| w.somebody_sets("color", "kubectl", &[90, 10])),
-        ),
-        (
-            "Ambiguous",
-            "no target any weight",
-            Box::new(|w| w.somebody_sets("color", "kubectl", &[0, 0])),
-        ),
+        ("Ambiguous", "spec.stable", Box::new(|w| w.somebody_sets("color", "kubectl", &[90, 10]))),
+        ("Ambiguous", "no target any weight", Box::new(|w| w.somebody_sets("color", "kubectl", &[0, 0]))),
         (
             "Ambiguous",
             "which is neither stable nor target",
             Box::new(|w| {
-                w.routes.insert(
-                    "color".into(),
-                    route(vec![entry("v1", 80), entry("v2", 10), entry("v3", 10)]),
-                );
+                w.routes
+                    .insert("color".into(), route(vec![entry("v1", 80), entry("v2", 10), entry("v3", 10)]));
                 w.spec.stable = Some(spec(&SPEC.replace("v2", "v1")).target);
             }),
         ),
@@ -63,16 +46,11 @@ fn refusals_name_the_reason_and_the_remedy() {
             "Ambiguous",
             "does not list spec.stable",
             Box::new(|w| {
-                w.routes
-                    .insert("color".into(), route(vec![entry("v3", 80), entry("v2", 20)]));
+                w.routes.insert("color".into(), route(vec![entry("v3", 80), entry("v2", 20)]));
                 w.spec.stable = Some(spec(&SPEC.replace("v2", "v1")).target);
             }),
         ),
-        (
-            "UnknownProvider",
-            "does not have",
-            Box::new(|w| w.unknown_providers = vec!["nowhere".into()]),
-        ),
+        ("UnknownProvider", "does not have", Box::new(|w| w.unknown_providers = vec!["nowhere".into()])),
         (
             "RouteOwned",
             "stepped by the Rollout other",
@@ -86,9 +64,7 @@ fn refusals_name_the_reason_and_the_remedy() {
                     aborted: false,
                     added: vec![],
                 };
-                w.edit("color", |view| {
-                    drop(view.stamps.insert("other".into(), stamp.spelled()))
-                });
+                w.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.spelled())));
             }),
         ),
     ];
@@ -102,17 +78,8 @@ fn refusals_name_the_reason_and_the_remedy() {
 #[test]
 fn a_stamp_of_a_rollout_that_is_gone_binds_nobody() {
     let mut world = World::new(SPEC);
-    let stamp = Stamp {
-        uid: "gone".into(),
-        epoch: 9,
-        run: 9,
-        step: 1,
-        aborted: false,
-        added: vec![],
-    };
-    world.edit("color", |view| {
-        drop(view.stamps.insert("other".into(), stamp.spelled()))
-    });
+    let stamp = Stamp { uid: "gone".into(), epoch: 9, run: 9, step: 1, aborted: false, added: vec![] };
+    world.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.spelled())));
     world.run_until("10", |world| world.share("v2") == 10);
 }
 
@@ -130,15 +97,7 @@ fn a_share_found_is_where_the_plan_begins() {
     world.somebody_sets("color", "kubectl", &[70, 30]);
     world.spec.stable = Some(spec(&SPEC.replace("v2", "v1")).target);
     world.settle();
-    let plan: Vec<_> = world
-        .working
-        .run
-        .as_ref()
-        .unwrap()
-        .plan
-        .iter()
-        .map(|s| s.weight.percent())
-        .collect();
+    let plan: Vec<_> = world.working.run.as_ref().unwrap().plan.iter().map(|s| s.weight.percent()).collect();
     assert_eq!(plan, [30, 50, 100]);
     assert_eq!(world.share("v2"), 30);
     world.run_until("healthy", |world| {

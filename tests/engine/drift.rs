@@ -16,13 +16,7 @@ use crate::{
 };
 
 fn paused(world: &World) -> Option<PauseReason> {
-    world
-        .working
-        .run
-        .as_ref()?
-        .pause
-        .as_ref()
-        .map(|pause| pause.reason)
+    world.working.run.as_ref()?.pause.as_ref().map(|pause| pause.reason)
 }
 
 fn at_ten() -> World {
@@ -40,11 +34,7 @@ fn a_raised_share_goes_back_at_once_and_the_third_time_pauses() {
         world.somebody_sets("color", "argocd-controller", &[20, 80]);
         world.settle();
         assert_eq!((world.share("v1"), world.share("v2")), (90, 10), "time {time}");
-        assert_eq!(
-            paused(&world),
-            (time == 3).then_some(PauseReason::Drifted),
-            "time {time}"
-        );
+        assert_eq!(paused(&world), (time == 3).then_some(PauseReason::Drifted), "time {time}");
     }
     assert!(
         world
@@ -67,13 +57,7 @@ fn a_lowered_share_is_left_until_resume() {
     world.run_for(Duration::from_secs(120));
     assert_eq!(world.share("v2"), 0);
     assert_eq!(paused(&world), Some(PauseReason::Drifted));
-    assert!(
-        world
-            .message()
-            .contains("kustomize-controller lowered the canary"),
-        "{}",
-        world.message()
-    );
+    assert!(world.message().contains("kustomize-controller lowered the canary"), "{}", world.message());
     ask(&mut world, "promote");
     assert_eq!(world.share("v2"), 0, "promote is refused while drifted");
     ask(&mut world, "resume");
@@ -103,10 +87,7 @@ fn a_forged_stamp_can_only_hold_or_lower() {
     world.run_for(Duration::from_secs(300));
     assert_eq!(world.share("v2"), 10, "no step while it stands");
     assert!(world.message().contains("epoch 99"), "{}", world.message());
-    world.subject.abort = Some(format!(
-        r#"{{"run":1,"by":"ann","at":"{}","reason":"now"}}"#,
-        world.now
-    ));
+    world.subject.abort = Some(format!(r#"{{"run":1,"by":"ann","at":"{}","reason":"now"}}"#, world.now));
     world.settle();
     assert_eq!(world.share("v2"), 0);
 }
@@ -119,10 +100,7 @@ fn a_third_target_pauses_and_a_bad_canary_still_goes_back() {
     assert_eq!(paused(&world), Some(PauseReason::Drifted));
     world.traffic.failing.insert("v2".into(), 0.3);
     world.run_until("failed", |world| world.phase() == Phase::Failed);
-    assert_eq!(
-        (world.share("v1"), world.share("v2"), world.share("v3")),
-        (100, 0, 10)
-    );
+    assert_eq!((world.share("v1"), world.share("v2"), world.share("v3")), (100, 0, 10));
 }
 
 #[test]
@@ -146,19 +124,13 @@ fn a_route_that_is_gone_pauses_until_it_is_back() {
     world.routes.insert("color".into(), route.clone());
     world.settle();
     assert_eq!(paused(&world), None);
-    let RouteState::Present(view) = route else {
-        panic!()
-    };
+    let RouteState::Present(view) = route else { panic!() };
     let mut other = (*view).clone();
     other.uid = "made again".into();
     other.stamps.clear();
     other.entries = vec![entry("v1", 100), entry("v2", 0)];
-    world
-        .routes
-        .insert("color".into(), RouteState::Present(other.into()));
-    world.run_until("a new run", |world| {
-        world.working.run.as_ref().unwrap().number == 2
-    });
+    world.routes.insert("color".into(), RouteState::Present(other.into()));
+    world.run_until("a new run", |world| world.working.run.as_ref().unwrap().number == 2);
 }
 
 #[test]
@@ -174,19 +146,9 @@ fn at_rest_stable_is_restored_three_times_a_day() {
     world.run_for(Duration::from_secs(120));
     assert_eq!(world.share("v2"), 0, "left, the fourth time");
     assert_eq!(world.condition("Ready"), Some(("False", "Drifted")));
-    world.workloads.insert(
-        "v1".into(),
-        WorkloadSeen::Present {
-            ready: 0,
-            hash: "h1".into(),
-        },
-    );
+    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 0, hash: "h1".into() });
     world.settle();
-    assert_eq!(
-        world.share("v2"),
-        100,
-        "unless what has the weight has no ready pod"
-    );
+    assert_eq!(world.share("v2"), 100, "unless what has the weight has no ready pod");
 }
 
 #[test]

@@ -10,13 +10,7 @@ use tidegate::{
 use crate::world::{SPEC, World};
 
 fn paused(world: &World) -> Option<PauseReason> {
-    world
-        .working
-        .run
-        .as_ref()?
-        .pause
-        .as_ref()
-        .map(|pause| pause.reason)
+    world.working.run.as_ref()?.pause.as_ref().map(|pause| pause.reason)
 }
 
 #[test]
@@ -27,11 +21,7 @@ fn a_metrics_outage_holds_pauses_and_goes_on_by_itself() {
     world.run_for(Duration::from_secs(600));
     assert_eq!(world.share("v2"), 10, "never advanced, never blamed");
     assert_eq!(paused(&world), Some(PauseReason::MetricError));
-    assert!(
-        world.message().contains("can't be reached"),
-        "{}",
-        world.message()
-    );
+    assert!(world.message().contains("can't be reached"), "{}", world.message());
     world.traffic.down = false;
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
 }
@@ -119,19 +109,10 @@ fn plain_thresholds() {
 #[test]
 fn no_number_is_no_pass() {
     for error in [
-        ReadError::Empty {
-            query: "queue".into(),
-        },
-        ReadError::NotFinite {
-            query: "queue".into(),
-        },
-        ReadError::ManySeries {
-            query: "queue".into(),
-            count: 3,
-        },
-        ReadError::BadQuery {
-            query: "queue".into(),
-        },
+        ReadError::Empty { query: "queue".into() },
+        ReadError::NotFinite { query: "queue".into() },
+        ReadError::ManySeries { query: "queue".into(), count: 3 },
+        ReadError::BadQuery { query: "queue".into() },
         ReadError::TooLarge,
         ReadError::Redirect,
         ReadError::Timeout("5s".into()),
@@ -143,11 +124,7 @@ fn no_number_is_no_pass() {
         world.run_for(Duration::from_secs(600));
         assert_eq!(world.share("v2"), 10, "{error}");
         assert_eq!(paused(&world), Some(PauseReason::MetricError), "{error}");
-        assert!(
-            world.message().contains(&error.to_string()),
-            "{}",
-            world.message()
-        );
+        assert!(world.message().contains(&error.to_string()), "{}", world.message());
     }
 }
 

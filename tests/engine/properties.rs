@@ -49,13 +49,7 @@ fn apply(world: &mut World, happening: &Happening) {
         Happening::Ask(action) => ask(world, action),
         Happening::CanaryReady(ready) => {
             let ready = i32::from(*ready) * 2;
-            world.workloads.insert(
-                "v2".into(),
-                WorkloadSeen::Present {
-                    ready,
-                    hash: "h2".into(),
-                },
-            );
+            world.workloads.insert("v2".into(), WorkloadSeen::Present { ready, hash: "h2".into() });
         }
         Happening::Abort => {
             let run = world.working.run.as_ref().map_or(0, |run| run.number);

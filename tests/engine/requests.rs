@@ -72,10 +72,9 @@ fn requests_that_saw_something_else_are_refused() {
 #[test]
 fn unreadable_annotations_are_answered_and_do_no_harm() {
     let mut world = at_ten();
-    for text in [
-        "promote",
-        r#"{"action":"dance","run":1,"step":1,"by":"a","at":"2026-01-01T00:00:00Z","id":"x"}"#,
-    ] {
+    for text in
+        ["promote", r#"{"action":"dance","run":1,"step":1,"by":"a","at":"2026-01-01T00:00:00Z","id":"x"}"#]
+    {
         world.subject.request = Some(text.into());
         world.settle();
         let (outcome, message) = answer(&world);
@@ -150,9 +149,5 @@ fn abort_beats_everything_but_deletion() {
     world.subject.request = Some(text);
     world.settle();
     assert_eq!((world.share("v1"), world.share("v2")), (100, 0));
-    assert!(
-        world.working.history[0]
-            .message
-            .contains("aborted by ann: checkout is slow")
-    );
+    assert!(world.working.history[0].message.contains("aborted by ann: checkout is slow"));
 }

@@ -22,24 +22,14 @@ fn a_good_canary_goes_to_100_and_becomes_stable() {
         world.phase() == Phase::Healthy
     });
     shares.dedup();
-    assert_eq!(
-        shares,
-        [0, 10, 50, 100]
-            .into_iter()
-            .filter(|s| shares.contains(s))
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(shares, [0, 10, 50, 100].into_iter().filter(|s| shares.contains(s)).collect::<Vec<_>>());
     assert_eq!((world.share("v1"), world.share("v2")), (0, 100));
     assert_eq!(world.working.stable.as_ref().unwrap().name, "v2");
     assert_eq!(world.condition("Ready"), Some(("True", "Healthy")));
     assert!(!world.subject.finalizer, "the guard goes with the run");
     let before = (world.status_writes, world.writes.len());
     world.run_for(Duration::from_secs(600));
-    assert_eq!(
-        (world.status_writes, world.writes.len()),
-        before,
-        "then nothing is written any more"
-    );
+    assert_eq!((world.status_writes, world.writes.len()), before, "then nothing is written any more");
 }
 
 #[test]
@@ -48,20 +38,12 @@ fn a_bad_canary_goes_back_with_a_sentence() {
     world.traffic.failing.insert("v2".into(), 0.05);
     world.run_until("failed", |world| world.phase() == Phase::Failed);
     assert_eq!((world.share("v1"), world.share("v2")), (100, 0));
-    assert!(
-        world.message().starts_with("Rolled back at 10%"),
-        "{}",
-        world.message()
-    );
+    assert!(world.message().starts_with("Rolled back at 10%"), "{}", world.message());
     assert_eq!(ended(&world), Some(EndReason::Failed));
     assert_eq!(world.condition("Stalled"), Some(("True", "RolledBack")));
     let writes = world.writes.len();
     world.run_for(Duration::from_secs(600));
-    assert_eq!(
-        world.writes.len(),
-        writes,
-        "it stays failed, and nothing is written"
-    );
+    assert_eq!(world.writes.len(), writes, "it stays failed, and nothing is written");
 }
 
 #[test]
@@ -72,11 +54,7 @@ fn a_run_costs_few_writes() {
     // Claim; a step each; finalizer on and off are not counted here.
     assert_eq!(world.writes.len(), 1 + steps, "{:?}", world.writes);
     // A run of 3 minutes: start, claimed, per step intent and in effect, once a minute evidence, the end.
-    assert!(
-        world.status_writes <= 3 + 3 * steps + 4,
-        "{} status writes",
-        world.status_writes
-    );
+    assert!(world.status_writes <= 3 + 3 * steps + 4, "{} status writes", world.status_writes);
     assert!(world.notes.len() <= 3 + steps, "{:?}", world.notes);
 }
 
@@ -88,21 +66,8 @@ fn a_target_that_the_route_does_not_list_is_added_and_taken_out_again() {
     world.run_until("failed and clean", |world| {
         world.phase() == Phase::Failed && world.view("color").entries.iter().all(|e| e.name != "v3")
     });
-    assert_eq!(
-        world
-            .view("color")
-            .entries
-            .iter()
-            .map(|e| e.name.as_str())
-            .collect::<Vec<_>>(),
-        ["v1", "v2"]
-    );
-    assert!(
-        world
-            .writes
-            .iter()
-            .any(|(purpose, _, _)| *purpose == Purpose::Retire)
-    );
+    assert_eq!(world.view("color").entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["v1", "v2"]);
+    assert!(world.writes.iter().any(|(purpose, _, _)| *purpose == Purpose::Retire));
 }
 
 #[test]
@@ -130,13 +95,7 @@ fn back_to_stable_ends_the_run_on_stable() {
 fn a_new_image_mid_run_starts_from_zero() {
     let mut world = World::new(SPEC);
     world.run_until("50", |world| world.share("v2") == 50);
-    world.workloads.insert(
-        "v2".into(),
-        WorkloadSeen::Present {
-            ready: 2,
-            hash: "other".into(),
-        },
-    );
+    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "other".into() });
     world.settle();
     assert_eq!(world.working.run.as_ref().unwrap().number, 2);
     assert_eq!(world.working.history[0].outcome, EndReason::RevisionChanged);
@@ -150,64 +109,30 @@ fn within_the_rollback_window_going_back_is_one_step() {
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
     world.spec.target = spec(&SPEC.replace("v2", "v1")).target;
     world.settle();
-    let plan: Vec<_> = world
-        .working
-        .run
-        .as_ref()
-        .unwrap()
-        .plan
-        .iter()
-        .map(|s| s.weight.percent())
-        .collect();
+    let plan: Vec<_> = world.working.run.as_ref().unwrap().plan.iter().map(|s| s.weight.percent()).collect();
     assert_eq!(plan, [100]);
     world.run_until("healthy again", |world| world.phase() == Phase::Healthy);
     assert_eq!(world.share("v1"), 100);
 
     let mut world = World::new(&yaml);
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
-    world.workloads.insert(
-        "v1".into(),
-        WorkloadSeen::Present {
-            ready: 2,
-            hash: "rebuilt".into(),
-        },
-    );
+    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 2, hash: "rebuilt".into() });
     world.spec.target = spec(&SPEC.replace("v2", "v1")).target;
     world.settle();
-    assert_eq!(
-        world.working.run.as_ref().unwrap().plan.len(),
-        3,
-        "another revision: the normal plan"
-    );
+    assert_eq!(world.working.run.as_ref().unwrap().plan.len(), 3, "another revision: the normal plan");
 }
 
 #[test]
 fn nothing_is_given_to_a_canary_without_ready_pods() {
     let mut world = World::new(SPEC);
-    world.workloads.insert(
-        "v2".into(),
-        WorkloadSeen::Present {
-            ready: 0,
-            hash: "h2".into(),
-        },
-    );
+    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 0, hash: "h2".into() });
     world.run_for(Duration::from_secs(120));
     assert_eq!(world.share("v2"), 0);
-    assert!(
-        world.message().contains("v2 has no ready pod"),
-        "{}",
-        world.message()
-    );
+    assert!(world.message().contains("v2 has no ready pod"), "{}", world.message());
     world.workloads.insert("v2".into(), WorkloadSeen::Missing);
     world.run_for(Duration::from_secs(30));
     assert!(world.message().contains("does not exist"), "{}", world.message());
-    world.workloads.insert(
-        "v2".into(),
-        WorkloadSeen::Present {
-            ready: 1,
-            hash: "h2".into(),
-        },
-    );
+    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 1, hash: "h2".into() });
     world.run_until("10", |world| world.share("v2") == 10);
 }
 
@@ -216,31 +141,15 @@ fn the_deadline_rolls_back_or_pauses() {
     let stuck = |on: &str| {
         let yaml = format!("{SPEC}progressDeadline: 10m\nonDeadline: {on}\n");
         let mut world = World::new(&yaml);
-        world.workloads.insert(
-            "v2".into(),
-            WorkloadSeen::Present {
-                ready: 0,
-                hash: "h2".into(),
-            },
-        );
+        world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 0, hash: "h2".into() });
         world.run_for(Duration::from_secs(660));
         world
     };
     let world = stuck("Rollback");
-    assert_eq!(
-        (world.phase(), ended(&world)),
-        (Phase::Failed, Some(EndReason::Deadline))
-    );
-    assert!(
-        world.message().contains("no step forward for 10m"),
-        "{}",
-        world.message()
-    );
+    assert_eq!((world.phase(), ended(&world)), (Phase::Failed, Some(EndReason::Deadline)));
+    assert!(world.message().contains("no step forward for 10m"), "{}", world.message());
     let world = stuck("Pause");
-    assert_eq!(
-        world.working.run.as_ref().unwrap().pause.as_ref().unwrap().reason,
-        PauseReason::Deadline
-    );
+    assert_eq!(world.working.run.as_ref().unwrap().pause.as_ref().unwrap().reason, PauseReason::Deadline);
 }
 
 #[test]
@@ -272,13 +181,7 @@ fn deletion_puts_traffic_on_stable_and_takes_the_stamp_away() {
 fn deletion_waits_for_a_ready_stable_pod_but_not_for_ever() {
     let mut world = World::new(SPEC);
     world.run_until("50", |world| world.share("v2") == 50);
-    world.workloads.insert(
-        "v1".into(),
-        WorkloadSeen::Present {
-            ready: 0,
-            hash: "h1".into(),
-        },
-    );
+    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 0, hash: "h1".into() });
     world.subject.deleting = true;
     world.run_for(Duration::from_secs(60));
     assert!(world.subject.finalizer);
@@ -293,44 +196,25 @@ fn deletion_waits_for_a_ready_stable_pod_but_not_for_ever() {
 fn a_rollback_waits_for_a_ready_stable_pod() {
     let mut world = World::new(SPEC);
     world.run_until("50", |world| world.share("v2") == 50);
-    world.workloads.insert(
-        "v1".into(),
-        WorkloadSeen::Present {
-            ready: 0,
-            hash: "h1".into(),
-        },
-    );
+    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 0, hash: "h1".into() });
     world.traffic.failing.insert("v2".into(), 0.2);
     world.run_for(Duration::from_secs(120));
     assert_eq!(world.share("v2"), 50, "nothing to go back to");
     assert_eq!(world.phase(), Phase::RollingBack);
-    world.workloads.insert(
-        "v1".into(),
-        WorkloadSeen::Present {
-            ready: 1,
-            hash: "h1".into(),
-        },
-    );
+    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 1, hash: "h1".into() });
     world.run_until("failed", |world| world.phase() == Phase::Failed);
     assert_eq!(world.share("v2"), 0);
 }
 
 #[test]
 fn several_routes_move_as_one() {
-    let yaml = SPEC.replace(
-        "name: color}]",
-        "name: color}, {group: appmesh.k8s.aws, kind: GatewayRoute, name: api}]",
-    );
+    let yaml = SPEC
+        .replace("name: color}]", "name: color}, {group: appmesh.k8s.aws, kind: GatewayRoute, name: api}]");
     let mut world = World::new(&yaml);
-    world
-        .routes
-        .insert("api".into(), route(vec![entry("v2", 0), entry("v1", 100)]));
+    world.routes.insert("api".into(), route(vec![entry("v2", 0), entry("v1", 100)]));
     world.run_until("healthy", |world| {
         let shares = [world.share("v2"), world.view("api").entries[0].weight];
-        assert_eq!(
-            shares[0], shares[1],
-            "both routes show the same share once things are at rest"
-        );
+        assert_eq!(shares[0], shares[1], "both routes show the same share once things are at rest");
         world.phase() == Phase::Healthy
     });
     assert_eq!(world.view("api").entries[0].weight, 100);
@@ -353,11 +237,7 @@ fn a_crash_after_any_write_ends_where_the_undisturbed_run_ends() {
         let over = |world: &World| {
             let quiet = matches!(world.phase(), Phase::Healthy | Phase::Failed);
             quiet
-                && world
-                    .working
-                    .run
-                    .as_ref()
-                    .is_some_and(|run| run.ended.as_ref().is_some_and(|e| e.settled))
+                && world.working.run.as_ref().is_some_and(|run| run.ended.as_ref().is_some_and(|e| e.settled))
         };
         undisturbed.run_until("over", over);
         let writes = undisturbed.status_writes + undisturbed.writes.len() + 2;

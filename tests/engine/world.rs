@@ -71,12 +71,7 @@ pub struct World {
 
 pub fn entry(name: &str, weight: i64) -> EntrySeen {
     let raw = serde_json::json!({ "virtualServiceRef": { "name": name }, "weight": weight });
-    EntrySeen {
-        name: name.into(),
-        port: None,
-        weight,
-        raw,
-    }
+    EntrySeen { name: name.into(), port: None, weight, raw }
 }
 
 pub fn route(entries: Vec<EntrySeen>) -> RouteState {
@@ -95,20 +90,10 @@ pub fn route(entries: Vec<EntrySeen>) -> RouteState {
 
 impl World {
     pub fn new(yaml: &str) -> Self {
-        let present = |hash: &str| WorkloadSeen::Present {
-            ready: 2,
-            hash: hash.into(),
-        };
+        let present = |hash: &str| WorkloadSeen::Present { ready: 2, hash: hash.into() };
         let workloads = [("v1", "h1"), ("v2", "h2"), ("v3", "h3")];
-        let workloads = workloads
-            .into_iter()
-            .map(|(name, hash)| (name.to_owned(), present(hash)))
-            .collect();
-        let traffic = Traffic {
-            per_second: 200.0,
-            failing: BTreeMap::new(),
-            down: false,
-        };
+        let workloads = workloads.into_iter().map(|(name, hash)| (name.to_owned(), present(hash))).collect();
+        let traffic = Traffic { per_second: 200.0, failing: BTreeMap::new(), down: false };
         Self {
             spec: spec(yaml),
             stored: RolloutStatus::default(),
@@ -173,11 +158,7 @@ impl World {
     }
 
     pub fn share(&self, target: &str) -> i64 {
-        self.view("color")
-            .entries
-            .iter()
-            .find(|e| e.name == target)
-            .map_or(0, |e| e.weight)
+        self.view("color").entries.iter().find(|e| e.name == target).map_or(0, |e| e.weight)
     }
 
     pub fn phase(&self) -> Phase {
@@ -203,13 +184,7 @@ impl World {
             subject: self.subject.clone(),
             stored: self.stored.clone(),
             fresh: std::mem::take(&mut self.fresh),
-            routes: refs
-                .iter()
-                .map(|r| RouteSeen {
-                    route: r.clone(),
-                    state: state(r),
-                })
-                .collect(),
+            routes: refs.iter().map(|r| RouteSeen { route: r.clone(), state: state(r) }).collect(),
             workloads: self.workloads.clone(),
             others: self.others.clone(),
             look: self.pending.take(),
@@ -243,11 +218,7 @@ impl World {
                 Effect::Write(write) => self.write(write),
                 Effect::Look { run, step, request } => {
                     let look = self.look(request);
-                    self.pending = Some(LookDone {
-                        run: *run,
-                        step: *step,
-                        look,
-                    });
+                    self.pending = Some(LookDone { run: *run, step: *step, look });
                 }
                 Effect::Tell(note) => self.notes.push(note.clone()),
                 Effect::Hold => {
@@ -340,11 +311,7 @@ impl World {
         });
         let programmed = self.programmed;
         self.edit(&name, |view| {
-            view.in_effect = if programmed {
-                InEffect::Yes
-            } else {
-                InEffect::No("not taken up yet".into())
-            };
+            view.in_effect = if programmed { InEffect::Yes } else { InEffect::No("not taken up yet".into()) };
         });
         let canary = self.working.canary.clone();
         let share = canary.map_or(0, |canary| self.view(&name).weight(&canary));
@@ -359,34 +326,17 @@ impl World {
             let of = |name: &str| {
                 let (errors, total) = self.counters.get(name).copied().unwrap_or_default();
                 let one = |value: f64| [("gw".to_owned(), value)].into();
-                Counters {
-                    errors: one(errors),
-                    total: one(total),
-                    buckets: vec![],
-                }
+                Counters { errors: one(errors), total: one(total), buckets: vec![] }
             };
-            Ok(Arms {
-                at: self.now,
-                canary: of(&request.canary),
-                stable: of(&request.stable),
-                past: vec![],
-            })
+            Ok(Arms { at: self.now, canary: of(&request.canary), stable: of(&request.stable), past: vec![] })
         });
         let at = self.now;
         let numbers = request.numbers.iter().map(|n| {
-            let value = self
-                .numbers
-                .get(&n.name)
-                .cloned()
-                .unwrap_or(Err(ReadError::Empty {
-                    query: n.name.clone(),
-                }));
+            let value =
+                self.numbers.get(&n.name).cloned().unwrap_or(Err(ReadError::Empty { query: n.name.clone() }));
             (n.name.clone(), value.map(|value| Sample { at, value }))
         });
-        Look {
-            arms,
-            numbers: numbers.collect(),
-        }
+        Look { arms, numbers: numbers.collect() }
     }
 
     /// Lets time pass; traffic flows by the weights.
@@ -402,10 +352,7 @@ impl World {
                 counter.1 += requests;
             }
         }
-        self.now = self
-            .now
-            .checked_add(SignedDuration::try_from(span).unwrap())
-            .unwrap();
+        self.now = self.now.checked_add(SignedDuration::try_from(span).unwrap()).unwrap();
     }
 
     /// Decides until nothing happens at this moment any more.
@@ -420,12 +367,7 @@ impl World {
                 return;
             }
         }
-        panic!(
-            "no rest at {}: {:?} {}",
-            self.now,
-            self.working.phase,
-            self.message()
-        );
+        panic!("no rest at {}: {:?} {}", self.now, self.working.phase, self.message());
     }
 
     /// Lets time pass in steps of 5 s until the condition holds; panics after an hour.
@@ -445,10 +387,7 @@ impl World {
     }
 
     pub fn run_for(&mut self, span: Duration) {
-        let end = self
-            .now
-            .checked_add(SignedDuration::try_from(span).unwrap())
-            .unwrap();
+        let end = self.now.checked_add(SignedDuration::try_from(span).unwrap()).unwrap();
         while self.now < end {
             self.settle();
             self.pass(Duration::from_secs(5));
@@ -480,33 +419,20 @@ impl World {
             if let (Purpose::Raise, Some(stable), Some(canary)) = (write.purpose, stable, &status.canary) {
                 let set = |target: &tidegate::api::Target| {
                     let index = write.view.index(&target.name, target.port);
-                    let listed = write
-                        .weights
-                        .iter()
-                        .find(|(at, _)| Some(*at) == index)
-                        .map(|(_, w)| *w);
+                    let listed = write.weights.iter().find(|(at, _)| Some(*at) == index).map(|(_, w)| *w);
                     listed.or_else(|| write.add.iter().find(|e| e.name == target.name).map(|e| e.weight))
                 };
-                let (rest, share) = (
-                    set(stable).expect("stable's weight"),
-                    set(canary).expect("canary's weight"),
-                );
+                let (rest, share) =
+                    (set(stable).expect("stable's weight"), set(canary).expect("canary's weight"));
                 assert_eq!(rest + share, 100, "stable and canary sum to 100");
                 let run = status.run.as_ref().expect("a raise belongs to a run");
                 assert!(run.ended.is_none(), "no raise after the end");
                 assert!(
-                    !self
-                        .routes
-                        .values()
-                        .any(|r| matches!(r, RouteState::Present(v) if marked(v))),
+                    !self.routes.values().any(|r| matches!(r, RouteState::Present(v) if marked(v))),
                     "no raise after a mark"
                 );
                 let step = status.step.as_ref().unwrap();
-                assert_eq!(
-                    share,
-                    i64::from(step.weight.percent()),
-                    "the intended step's weight"
-                );
+                assert_eq!(share, i64::from(step.weight.percent()), "the intended step's weight");
                 let stored = decision.before.as_ref().unwrap_or(&self.stored).step.as_ref();
                 assert_eq!(
                     stored.map(|s| s.index),
@@ -520,10 +446,7 @@ impl World {
             && self.working.run.as_ref().map(|r| r.number) == decision.after.run.as_ref().map(|r| r.number)
         {
             let jumps = decision.after.run.as_ref().is_some_and(|run| run.promote_full);
-            assert!(
-                is.index >= was.index && (jumps || is.index <= was.index + 1),
-                "one step at a time"
-            );
+            assert!(is.index >= was.index && (jumps || is.index <= was.index + 1), "one step at a time");
         }
     }
 }

@@ -22,13 +22,7 @@ pub struct Scanner {
 impl Scanner {
     /// A scanner over the text of a module's file.
     pub fn new(text: &str, file_module: Vec<String>) -> Self {
-        Self {
-            code: code_only(text),
-            at: 0,
-            file_module,
-            inline: vec![],
-            found: vec![],
-        }
+        Self { code: code_only(text), at: 0, file_module, inline: vec![], found: vec![] }
     }
 
     /// All paths that start at `crate`, `self` or `super`, resolved.
@@ -168,11 +162,7 @@ fn code_only(text: &str) -> Vec<char> {
             at += 1;
         } else {
             let end = end.min(source.len());
-            code.extend(
-                source[at..end]
-                    .iter()
-                    .map(|c| if *c == '\n' { '\n' } else { ' ' }),
-            );
+            code.extend(source[at..end].iter().map(|c| if *c == '\n' { '\n' } else { ' ' }));
             at = end;
         }
     }
@@ -217,9 +207,7 @@ fn end_of_raw_string(source: &[char], at: usize) -> usize {
     let closing = |from: &usize| {
         source[*from] == '"' && source[from + 1..].iter().take_while(|c| **c == '#').count() >= hashes
     };
-    (open + 1..source.len())
-        .find(closing)
-        .map_or(source.len(), |from| from + 1 + hashes)
+    (open + 1..source.len()).find(closing).map_or(source.len(), |from| from + 1 + hashes)
 }
 
 fn end_of_char(source: &[char], at: usize) -> usize {

@@ -19,46 +19,26 @@ async fn refusals_have_the_codes_of_a_real_server() {
     let server = server().await;
     let api = widgets(&server);
     assert_eq!(refusal(api.get("absent").await), (404, "NotFound".into(), 0));
-    assert_eq!(
-        refusal(api.delete("absent", &DeleteParams::default()).await).0,
-        404
-    );
-    api.create(&PostParams::default(), &widget("a", json!({"color": "red"})))
-        .await
-        .unwrap();
+    assert_eq!(refusal(api.delete("absent", &DeleteParams::default()).await).0, 404);
+    api.create(&PostParams::default(), &widget("a", json!({"color": "red"}))).await.unwrap();
     let again = api.create(&PostParams::default(), &widget("a", json!({}))).await;
     assert_eq!(refusal(again), (409, "AlreadyExists".into(), 0));
-    let misnamed = api
-        .create(&PostParams::default(), &widget("Not_A_Name", json!({})))
-        .await;
+    let misnamed = api.create(&PostParams::default(), &widget("Not_A_Name", json!({}))).await;
     assert_eq!(refusal(misnamed), (422, "Invalid".into(), 1));
     let mut stale = api.get("a").await.unwrap();
     stale.metadata.resource_version = Some("1".into());
     let replaced = api.replace("a", &PostParams::default(), &stale).await;
     assert_eq!(refusal(replaced), (409, "Conflict".into(), 0));
     stale.metadata.resource_version = None;
-    assert_eq!(
-        refusal(api.replace("a", &PostParams::default(), &stale).await).0,
-        422
-    );
+    assert_eq!(refusal(api.replace("a", &PostParams::default(), &stale).await).0, 422);
     let wrong = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: Some("other".into()),
-            resource_version: None,
-        }),
+        preconditions: Some(Preconditions { uid: Some("other".into()), resource_version: None }),
         ..DeleteParams::default()
     };
-    assert_eq!(
-        refusal(api.delete("a", &wrong).await),
-        (409, "Conflict".into(), 0)
-    );
+    assert_eq!(refusal(api.delete("a", &wrong).await), (409, "Conflict".into(), 0));
     let nowhere: Api<ConfigMap> = Api::namespaced(server.client().unwrap(), "nowhere");
-    let homeless = nowhere
-        .create(
-            &PostParams::default(),
-            &config_map(json!({"metadata": {"name": "x"}})),
-        )
-        .await;
+    let homeless =
+        nowhere.create(&PostParams::default(), &config_map(json!({"metadata": {"name": "x"}}))).await;
     assert_eq!(refusal(homeless), (404, "NotFound".into(), 0));
 }
 
@@ -69,21 +49,13 @@ async fn what_is_not_served_says_so() {
     for (method, path, content_type, want) in [
         ("POST", collection, "application/vnd.kubernetes.protobuf", 415),
         ("POST", collection, "application/yaml", 415),
-        (
-            "PATCH",
-            "/api/v1/namespaces/default",
-            "application/apply-patch+yaml",
-            415,
-        ),
+        ("PATCH", "/api/v1/namespaces/default", "application/apply-patch+yaml", 415),
         ("GET", "/api/v1/namespaces/default/pods/x/log", "", 501),
         ("GET", "/apis/absent.dev/v1/things", "", 404),
         ("GET", "/openapi/v2", "", 404),
         ("POST", "/api/v1/configmaps", "application/json", 405),
     ] {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", content_type);
+        let request = Request::builder().method(method).uri(path).header("content-type", content_type);
         let (status, body) = raw(&server, request.body(b"{}".to_vec()).unwrap()).await;
         assert_eq!(status.as_u16(), want, "{method} {path}: {body}");
         assert_eq!(body["kind"], "Status");
@@ -97,16 +69,9 @@ async fn generation_counts_changes_of_the_desired_state_only() {
     let api = widgets(&server);
     let patch = |value: Value| {
         let api = api.clone();
-        async move {
-            api.patch("a", &PatchParams::default(), &Patch::Merge(value))
-                .await
-                .unwrap()
-        }
+        async move { api.patch("a", &PatchParams::default(), &Patch::Merge(value)).await.unwrap() }
     };
-    let made = api
-        .create(&PostParams::default(), &widget("a", json!({"color": "red"})))
-        .await
-        .unwrap();
+    let made = api.create(&PostParams::default(), &widget("a", json!({"color": "red"}))).await.unwrap();
     assert_eq!(made.metadata.generation, Some(1));
     assert!(made.metadata.uid.is_some() && made.metadata.creation_timestamp.is_some());
     let labelled = patch(json!({"metadata": {"labels": {"a": "b"}}})).await;
@@ -118,14 +83,8 @@ async fn generation_counts_changes_of_the_desired_state_only() {
     assert_eq!(changed.metadata.generation, Some(2));
     assert!(changed.data.get("status").is_none());
     let status = json!({"spec": {"color": "ignored"}, "status": {"phase": "Ready"}});
-    let told = api
-        .patch_status("a", &PatchParams::default(), &Patch::Merge(status))
-        .await
-        .unwrap();
-    assert_eq!(
-        (told.metadata.generation, &told.data["spec"]["color"]),
-        (Some(2), &json!("blue"))
-    );
+    let told = api.patch_status("a", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    assert_eq!((told.metadata.generation, &told.data["spec"]["color"]), (Some(2), &json!("blue")));
     assert_eq!(told.data["status"]["phase"], "Ready");
 }
 
@@ -143,19 +102,10 @@ async fn finalizers_hold_and_owners_take_their_dependants_along() {
     let dependant = config_map(json!({"metadata": {"name": "dependant", "ownerReferences": owner}}));
     maps.create(&PostParams::default(), &dependant).await.unwrap();
     api.delete("held", &DeleteParams::default()).await.unwrap();
-    assert!(
-        api.get("held")
-            .await
-            .unwrap()
-            .metadata
-            .deletion_timestamp
-            .is_some()
-    );
+    assert!(api.get("held").await.unwrap().metadata.deletion_timestamp.is_some());
     assert!(maps.get_opt("dependant").await.unwrap().is_some());
     let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    api.patch("held", &PatchParams::default(), &release)
-        .await
-        .unwrap();
+    api.patch("held", &PatchParams::default(), &release).await.unwrap();
     assert!(api.get_opt("held").await.unwrap().is_none());
     assert!(maps.get_opt("dependant").await.unwrap().is_none());
 }
@@ -166,34 +116,19 @@ async fn a_namespace_goes_with_its_contents_once_nothing_holds_them() {
     let client = server.client().unwrap();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = serde_json::from_value(json!({"metadata": {"name": "team"}})).unwrap();
-    namespaces
-        .create(&PostParams::default(), &namespace)
-        .await
-        .unwrap();
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
     let maps: Api<ConfigMap> = Api::namespaced(client, "team");
     let held = config_map(json!({"metadata": {"name": "held", "finalizers": ["test.dev/hold"]}}));
     maps.create(&PostParams::default(), &held).await.unwrap();
-    maps.create(
-        &PostParams::default(),
-        &config_map(json!({"metadata": {"name": "free"}})),
-    )
-    .await
-    .unwrap();
+    maps.create(&PostParams::default(), &config_map(json!({"metadata": {"name": "free"}}))).await.unwrap();
     namespaces.delete("team", &DeleteParams::default()).await.unwrap();
     assert!(maps.get_opt("free").await.unwrap().is_none());
     let ending = namespaces.get("team").await.unwrap();
     assert_eq!(ending.status.unwrap().phase.as_deref(), Some("Terminating"));
-    let late = maps
-        .create(
-            &PostParams::default(),
-            &config_map(json!({"metadata": {"name": "late"}})),
-        )
-        .await;
+    let late = maps.create(&PostParams::default(), &config_map(json!({"metadata": {"name": "late"}}))).await;
     assert_eq!(refusal(late), (403, "Forbidden".into(), 1));
     let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    maps.patch("held", &PatchParams::default(), &release)
-        .await
-        .unwrap();
+    maps.patch("held", &PatchParams::default(), &release).await.unwrap();
     assert!(namespaces.get_opt("team").await.unwrap().is_none());
 }
 
@@ -207,52 +142,27 @@ async fn lists_select_and_page_through_one_moment() {
         api.create(&PostParams::default(), &one).await.unwrap();
     }
     let names = |list: kube::api::ObjectList<kube::api::DynamicObject>| -> Vec<String> {
-        list.items
-            .into_iter()
-            .map(|item| item.metadata.name.unwrap())
-            .collect()
+        list.items.into_iter().map(|item| item.metadata.name.unwrap()).collect()
     };
     let by = |params: ListParams| {
         let api = api.clone();
         async move { api.list(&params).await }
     };
-    assert_eq!(
-        names(by(ListParams::default().labels("color=red")).await.unwrap()),
-        ["a", "c"]
-    );
-    assert_eq!(
-        names(by(ListParams::default().fields("metadata.name=b")).await.unwrap()),
-        ["b"]
-    );
-    assert_eq!(
-        names(by(ListParams::default().fields("spec.color=blue")).await.unwrap()),
-        ["b"]
-    );
-    assert_eq!(
-        refusal(by(ListParams::default().fields("spec.other=1")).await).0,
-        400
-    );
+    assert_eq!(names(by(ListParams::default().labels("color=red")).await.unwrap()), ["a", "c"]);
+    assert_eq!(names(by(ListParams::default().fields("metadata.name=b")).await.unwrap()), ["b"]);
+    assert_eq!(names(by(ListParams::default().fields("spec.color=blue")).await.unwrap()), ["b"]);
+    assert_eq!(refusal(by(ListParams::default().fields("spec.other=1")).await).0, 400);
     let first = by(ListParams::default().limit(2)).await.unwrap();
     let token = first.metadata.continue_.clone().unwrap();
     assert_eq!(
         (names(first.clone()), first.metadata.remaining_item_count),
         (vec!["a".into(), "b".into()], Some(1))
     );
-    api.create(&PostParams::default(), &widget("d", json!({})))
-        .await
-        .unwrap();
-    let rest = by(ListParams::default().limit(2).continue_token(&token))
-        .await
-        .unwrap();
-    assert_eq!(
-        names(rest),
-        ["c"],
-        "what came later is not in the list that began earlier"
-    );
+    api.create(&PostParams::default(), &widget("d", json!({}))).await.unwrap();
+    let rest = by(ListParams::default().limit(2).continue_token(&token)).await.unwrap();
+    assert_eq!(names(rest), ["c"], "what came later is not in the list that began earlier");
     server.compact();
-    api.create(&PostParams::default(), &widget("e", json!({})))
-        .await
-        .unwrap();
+    api.create(&PostParams::default(), &widget("e", json!({}))).await.unwrap();
     let expired = by(ListParams::default().limit(2).continue_token(&token)).await;
     assert_eq!(refusal(expired), (410, "Expired".into(), 0));
 }
@@ -285,25 +195,15 @@ async fn deployments_become_ready_as_far_as_they_may() {
     let hash = pod_template_hash(&template);
     let set = sets.get(&format!("color-{hash}")).await.unwrap();
     assert_eq!(set.metadata.labels.unwrap()["pod-template-hash"], hash);
-    assert_eq!(
-        set.metadata.annotations.unwrap()["deployment.kubernetes.io/revision"],
-        "1"
-    );
+    assert_eq!(set.metadata.annotations.unwrap()["deployment.kubernetes.io/revision"], "1");
     let scale = Patch::Merge(json!({"spec": {"replicas": 5}}));
-    let scaled = api
-        .patch_scale("color", &PatchParams::default(), &scale)
-        .await
-        .unwrap();
+    let scaled = api.patch_scale("color", &PatchParams::default(), &scale).await.unwrap();
     assert_eq!(scaled.spec.unwrap().replicas, Some(5));
     await_condition(api.clone(), "color", ready(5)).await.unwrap();
     assert_eq!(
         refusal(
-            api.patch(
-                "color",
-                &PatchParams::default(),
-                &Patch::Merge(json!({"spec": {"replicas": "x"}}))
-            )
-            .await
+            api.patch("color", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": "x"}})))
+                .await
         )
         .0,
         400
@@ -317,46 +217,25 @@ async fn definitions_are_served_at_once_and_go_with_their_objects() {
     let api = widgets(&server);
     assert_eq!(refusal(api.get("a").await).0, 404);
     let request = |method: &str, path: &str, body: &Value| {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", "application/json");
+        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
         request.body(body.to_string().into_bytes()).unwrap()
     };
     let (status, made) = raw(&server, request("POST", path, &widget_definition())).await;
-    assert_eq!(
-        (status.as_u16(), &made["status"]["conditions"][1]["type"]),
-        (201, &json!("Established"))
-    );
-    api.create(&PostParams::default(), &widget("a", json!({})))
-        .await
-        .unwrap();
-    raw(
-        &server,
-        request("DELETE", &format!("{path}/widgets.test.dev"), &json!({})),
-    )
-    .await;
+    assert_eq!((status.as_u16(), &made["status"]["conditions"][1]["type"]), (201, &json!("Established")));
+    api.create(&PostParams::default(), &widget("a", json!({}))).await.unwrap();
+    raw(&server, request("DELETE", &format!("{path}/widgets.test.dev"), &json!({}))).await;
     assert_eq!(refusal(api.get("a").await).0, 404);
     let mut misnamed = widget_definition();
     misnamed["metadata"]["name"] = json!("other.test.dev");
     let (status, body) = raw(&server, request("POST", path, &misnamed)).await;
-    assert_eq!(
-        (status.as_u16(), &body["details"]["causes"][0]["field"]),
-        (422, &json!("metadata.name"))
-    );
+    assert_eq!((status.as_u16(), &body["details"]["causes"][0]["field"]), (422, &json!("metadata.name")));
 }
 
 #[tokio::test]
 async fn the_state_outlives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
-        data: Some(folder.path().join("state.json")),
-        ..Options::default()
-    };
-    let with_crd = Options {
-        crds: vec![widget_definition()],
-        ..options.clone()
-    };
+    let options = Options { data: Some(folder.path().join("state.json")), ..Options::default() };
+    let with_crd = Options { crds: vec![widget_definition()], ..options.clone() };
     let server = ApiServer::start(with_crd).await.unwrap();
     let made = widgets(&server)
         .create(&PostParams::default(), &widget("kept", json!({"color": "red"})))
@@ -368,9 +247,7 @@ async fn the_state_outlives_a_restart() {
     assert_eq!(server.revision(), revision);
     let kept = widgets(&server).get("kept").await.unwrap();
     assert_eq!(kept, made);
-    let old = ListParams::default()
-        .at("1")
-        .matching(kube::api::VersionMatch::Exact);
+    let old = ListParams::default().at("1").matching(kube::api::VersionMatch::Exact);
     assert_eq!(refusal(widgets(&server).list(&old).await).0, 410);
     server.shutdown().await;
     std::fs::write(folder.path().join("state.json"), "broken").unwrap();

@@ -47,10 +47,7 @@ struct Kubectl {
 impl Kubectl {
     /// `None`, with a line that says so, where kubectl is not installed.
     fn new(server: &ApiServer) -> Option<Self> {
-        let installed = Command::new("kubectl")
-            .args(["version", "--client"])
-            .stdout(Stdio::null())
-            .status();
+        let installed = Command::new("kubectl").args(["version", "--client"]).stdout(Stdio::null()).status();
         if !installed.is_ok_and(|status| status.success()) {
             let told = writeln!(std::io::stderr(), "skipped: kubectl is not installed");
             assert!(told.is_ok());
@@ -69,9 +66,7 @@ impl Kubectl {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("kubectl");
-        command
-            .env("KUBECONFIG", self.folder.path().join("config"))
-            .env("HOME", self.folder.path());
+        command.env("KUBECONFIG", self.folder.path().join("config")).env("HOME", self.folder.path());
         command.args(line.split_whitespace());
         command
     }
@@ -79,23 +74,14 @@ impl Kubectl {
     fn try_run(&self, line: &str) -> Result<String, String> {
         let output = self.command(line).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        if output.status.success() {
-            Ok(text(output.stdout))
-        } else {
-            Err(text(output.stderr))
-        }
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
     /// Runs a command that must succeed and tell all of these.
     fn run(&self, line: &str, wanted: &[&str]) -> String {
-        let told = self
-            .try_run(line)
-            .unwrap_or_else(|error| panic!("kubectl {line}: {error}"));
+        let told = self.try_run(line).unwrap_or_else(|error| panic!("kubectl {line}: {error}"));
         for part in wanted {
-            assert!(
-                told.contains(part),
-                "kubectl {line} does not tell {part:?}:\n{told}"
-            );
+            assert!(told.contains(part), "kubectl {line} does not tell {part:?}:\n{told}");
         }
         told
     }
@@ -103,10 +89,7 @@ impl Kubectl {
     /// Runs a command that must fail and tell this.
     fn refused(&self, line: &str, wanted: &str) {
         let told = self.try_run(line).expect_err(line);
-        assert!(
-            told.contains(wanted),
-            "kubectl {line} does not tell {wanted:?}:\n{told}"
-        );
+        assert!(told.contains(wanted), "kubectl {line} does not tell {wanted:?}:\n{told}");
     }
 }
 
@@ -128,14 +111,8 @@ async fn reads() {
         kubectl.run("get tidegate -A", &["NAMESPACE", "default"]);
         kubectl.run("get widget a -o name", &["widget.test.dev/a"]);
         kubectl.run("get widget a -o yaml", &["kind: Widget", "color: red"]);
-        kubectl.run(
-            "get widgets -o json",
-            &["\"kind\": \"List\"", "\"kind\": \"Widget\""],
-        );
-        kubectl.run(
-            "get widgets -l team=x --field-selector spec.color=red -o name",
-            &["/a"],
-        );
+        kubectl.run("get widgets -o json", &["\"kind\": \"List\"", "\"kind\": \"Widget\""]);
+        kubectl.run("get widgets -l team=x --field-selector spec.color=red -o name", &["/a"]);
         kubectl.run("get ns,sa,svc,deploy,crd", &["kube-system", "widgets.test.dev"]);
         kubectl.run("api-resources", &["gatewayroutes", "deployments", "wd"]);
         kubectl.run("api-versions", &["test.dev/v1"]);
@@ -156,22 +133,13 @@ async fn writes() {
         kubectl.run(&format!("apply -f {file}"), &["created"]);
         kubectl.run(&format!("apply -f {file}"), &["unchanged"]);
         let changed = kubectl.file("a.yaml", &WIDGET.replace("red", "blue"));
-        kubectl.run(
-            &format!("apply --dry-run=server -f {changed}"),
-            &["configured (server dry run)"],
-        );
+        kubectl.run(&format!("apply --dry-run=server -f {changed}"), &["configured (server dry run)"]);
         kubectl.run("get widget a -o jsonpath={.spec.color}", &["red"]);
         kubectl.run(&format!("apply -f {changed}"), &["configured"]);
         kubectl.run("get widget a -o jsonpath={.spec.color}", &["blue"]);
-        kubectl.run(
-            r#"patch widget a --type=merge -p {"spec":{"color":"green"}}"#,
-            &["patched"],
-        );
+        kubectl.run(r#"patch widget a --type=merge -p {"spec":{"color":"green"}}"#, &["patched"]);
         let test = r#"[{"op":"test","path":"/spec/color","value":"red"}]"#;
-        kubectl.refused(
-            &format!("patch widget a --type=json -p {test}"),
-            "the server rejected our request",
-        );
+        kubectl.refused(&format!("patch widget a --type=json -p {test}"), "the server rejected our request");
         let add = r#"[{"op":"replace","path":"/spec/weights/0","value":90}]"#;
         kubectl.run(&format!("patch widget a --type=json -p {add}"), &["patched"]);
         kubectl.run(
@@ -181,32 +149,17 @@ async fn writes() {
         kubectl.run("annotate widget a tidegate.dev/x=y", &["annotated"]);
         kubectl.run("label widget a team=z --overwrite", &["labeled"]);
         kubectl.run("scale widget a --replicas=3", &["scaled"]);
-        kubectl.run(
-            "wait widget a --for=jsonpath={.status.phase}=Up --timeout=5s",
-            &["condition met"],
-        );
-        let shown = kubectl.run(
-            "get widget a -o json",
-            &["\"green\"", "\"team\": \"z\"", "\"replicas\": 3"],
-        );
+        kubectl.run("wait widget a --for=jsonpath={.status.phase}=Up --timeout=5s", &["condition met"]);
+        let shown = kubectl.run("get widget a -o json", &["\"green\"", "\"team\": \"z\"", "\"replicas\": 3"]);
         let replaced = kubectl.file("r.json", &shown);
         kubectl.run(&format!("replace -f {replaced}"), &["replaced"]);
-        kubectl.refused(
-            &format!("apply --server-side -f {file}"),
-            "does not serve server-side apply",
-        );
+        kubectl.refused(&format!("apply --server-side -f {file}"), "does not serve server-side apply");
         kubectl.run("delete widget a", &["deleted"]);
         kubectl.refused("get widget a", "not found");
         let route = kubectl.file("route.yaml", GATEWAY_ROUTE);
-        kubectl.run(
-            &format!("apply -f {route}"),
-            &["gatewayroute.appmesh.k8s.aws/color created"],
-        );
+        kubectl.run(&format!("apply -f {route}"), &["gatewayroute.appmesh.k8s.aws/color created"]);
         kubectl.refused("create namespace team", "JSON bodies only, not protobuf");
-        let team = kubectl.file(
-            "team.yaml",
-            "{apiVersion: v1, kind: Namespace, metadata: {name: team}}",
-        );
+        let team = kubectl.file("team.yaml", "{apiVersion: v1, kind: Namespace, metadata: {name: team}}");
         kubectl.run(&format!("apply -f {team}"), &["created"]);
         kubectl.run("delete namespace team", &["deleted"]);
     })
@@ -218,19 +171,10 @@ async fn deployments() {
     with_kubectl(|kubectl| {
         let file = kubectl.file("d.yaml", DEPLOYMENT);
         kubectl.run(&format!("apply -f {file}"), &["created"]);
-        kubectl.run(
-            "rollout status deployment color --timeout=10s",
-            &["successfully rolled out"],
-        );
+        kubectl.run("rollout status deployment color --timeout=10s", &["successfully rolled out"]);
         kubectl.run("scale deployment color --replicas=3", &["scaled"]);
-        kubectl.run(
-            "wait deployment color --for=condition=Available --timeout=10s",
-            &["condition met"],
-        );
-        kubectl.run(
-            "wait deployment color --for=jsonpath={.status.readyReplicas}=3 --timeout=10s",
-            &["met"],
-        );
+        kubectl.run("wait deployment color --for=condition=Available --timeout=10s", &["condition met"]);
+        kubectl.run("wait deployment color --for=jsonpath={.status.readyReplicas}=3 --timeout=10s", &["met"]);
         kubectl.run("get deployments", &["READY", "3/3"]);
         kubectl.run("get deploy,rs -o wide", &["IMAGES", "color:1"]);
         kubectl.run("describe deployment color", &["NewReplicaSet:", "color-"]);
@@ -264,15 +208,9 @@ async fn describes_with_events() {
         action: "Judge".into(),
         secondary: None,
     };
-    Recorder::new(server.client().unwrap(), "tidegate".into())
-        .publish(&event, &reference)
-        .await
-        .unwrap();
+    Recorder::new(server.client().unwrap(), "tidegate".into()).publish(&event, &reference).await.unwrap();
     tokio::task::spawn_blocking(move || {
-        kubectl.run(
-            "describe widget a",
-            &["Color:", "Judged", "the canary fails", "tidegate"],
-        );
+        kubectl.run("describe widget a", &["Color:", "Judged", "the canary fails", "tidegate"]);
         kubectl.run("get events", &["LAST SEEN", "Judged", "widget/a"]);
         kubectl.run("events --for widget/a", &["Judged"]);
     })
@@ -290,11 +228,7 @@ async fn watches_as_a_table() {
     let (send, mut lines) = tokio::sync::mpsc::unbounded_channel();
     let mut child = tokio::task::spawn_blocking(move || {
         kubectl.run(&format!("create -f {file}"), &["created"]);
-        let mut child = kubectl
-            .command("get widgets -w")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = kubectl.command("get widgets -w").stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
@@ -311,15 +245,9 @@ async fn watches_as_a_table() {
     assert!(lines.recv().await.unwrap().starts_with("NAME"));
     assert!(lines.recv().await.unwrap().contains("red"));
     let blue = Patch::Merge(json!({"spec": {"color": "blue"}}));
-    widgets(&server)
-        .patch("a", &PatchParams::default(), &blue)
-        .await
-        .unwrap();
+    widgets(&server).patch("a", &PatchParams::default(), &blue).await.unwrap();
     let line = lines.recv().await.unwrap();
-    assert!(
-        line.starts_with('a') && line.contains("blue"),
-        "the header is not repeated: {line}"
-    );
+    assert!(line.starts_with('a') && line.contains("blue"), "the header is not repeated: {line}");
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -57,12 +57,7 @@ pub fn app_mesh_definition(plural: &str) -> Value {
 pub async fn server() -> ApiServer {
     let crds = ["gatewayroutes", "virtualrouters", "meshes"].map(app_mesh_definition);
     let crds = crds.into_iter().chain([widget_definition()]).collect();
-    ApiServer::start(Options {
-        crds,
-        ..Options::default()
-    })
-    .await
-    .unwrap()
+    ApiServer::start(Options { crds, ..Options::default() }).await.unwrap()
 }
 
 pub fn widgets_resource() -> ApiResource {
@@ -90,17 +85,9 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, kube::Error>) -> (u16, Stri
 
 /// A raw request with any headers.
 pub async fn raw(server: &ApiServer, request: Request<Vec<u8>>) -> (StatusCode, Value) {
-    let response = server
-        .client()
-        .unwrap()
-        .send(request.map(kube::client::Body::from))
-        .await
-        .unwrap();
+    let response = server.client().unwrap().send(request.map(kube::client::Body::from)).await.unwrap();
     let status = response.status();
-    let body = http_body_util::BodyExt::collect(response.into_body())
-        .await
-        .unwrap()
-        .to_bytes();
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
     (
         status,
         serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned().into()),
@@ -108,8 +95,5 @@ pub async fn raw(server: &ApiServer, request: Request<Vec<u8>>) -> (StatusCode, 
 }
 
 pub fn get(path: &str, accept: &str) -> Request<Vec<u8>> {
-    Request::get(path)
-        .header("accept", accept)
-        .body(Vec::new())
-        .unwrap()
+    Request::get(path).header("accept", accept).body(Vec::new()).unwrap()
 }

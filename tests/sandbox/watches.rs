@@ -32,13 +32,7 @@ fn told(event: &WatchEvent<DynamicObject>) -> String {
 }
 
 async fn watch_all(api: &Api<DynamicObject>, params: &WatchParams, from: &str) -> Vec<String> {
-    let events: Vec<_> = api
-        .watch(params, from)
-        .await
-        .unwrap()
-        .try_collect()
-        .await
-        .unwrap();
+    let events: Vec<_> = api.watch(params, from).await.unwrap().try_collect().await.unwrap();
     events.iter().map(told).collect()
 }
 
@@ -50,38 +44,22 @@ async fn a_watch_tells_what_is_there_what_comes_and_where_it_is() {
     red.metadata.labels = Some([("color".to_owned(), "red".to_owned())].into());
     api.create(&PostParams::default(), &red).await.unwrap();
     let start = server.revision().to_string();
-    api.create(&PostParams::default(), &widget("plain", json!({})))
-        .await
-        .unwrap();
+    api.create(&PostParams::default(), &widget("plain", json!({}))).await.unwrap();
     let label = |color: &str| Patch::Merge(json!({"metadata": {"labels": {"color": color}}}));
-    api.patch("plain", &PatchParams::default(), &label("red"))
+    api.patch("plain", &PatchParams::default(), &label("red")).await.unwrap();
+    api.patch("plain", &PatchParams::default(), &Patch::Merge(json!({"spec": {"color": "x"}})))
         .await
         .unwrap();
-    api.patch(
-        "plain",
-        &PatchParams::default(),
-        &Patch::Merge(json!({"spec": {"color": "x"}})),
-    )
-    .await
-    .unwrap();
-    api.patch("plain", &PatchParams::default(), &label("blue"))
-        .await
-        .unwrap();
+    api.patch("plain", &PatchParams::default(), &label("blue")).await.unwrap();
     api.delete("plain", &DeleteParams::default()).await.unwrap();
     let brief = WatchParams::default().timeout(1);
     assert_eq!(
         watch_all(&api, &brief, &start).await,
         ["+plain", "~plain", "~plain", "~plain", "-plain", "bookmark"]
     );
-    assert_eq!(
-        watch_all(&api, &brief.clone().disable_bookmarks(), "0").await,
-        ["+red"]
-    );
+    assert_eq!(watch_all(&api, &brief.clone().disable_bookmarks(), "0").await, ["+red"]);
     let reds = brief.labels("color=red").disable_bookmarks();
-    assert_eq!(
-        watch_all(&api, &reds, &start).await,
-        ["+plain", "~plain", "-plain"]
-    );
+    assert_eq!(watch_all(&api, &reds, &start).await, ["+plain", "~plain", "-plain"]);
 }
 
 #[tokio::test]
@@ -89,17 +67,10 @@ async fn what_was_compacted_has_expired() {
     let server = server().await;
     let api = widgets(&server);
     let old = server.revision().to_string();
-    api.create(&PostParams::default(), &widget("a", json!({})))
-        .await
-        .unwrap();
+    api.create(&PostParams::default(), &widget("a", json!({}))).await.unwrap();
     server.compact();
-    assert_eq!(
-        watch_all(&api, &WatchParams::default().timeout(5), &old).await,
-        ["410"]
-    );
-    let exact = ListParams::default()
-        .at(&old)
-        .matching(kube::api::VersionMatch::Exact);
+    assert_eq!(watch_all(&api, &WatchParams::default().timeout(5), &old).await, ["410"]);
+    let exact = ListParams::default().at(&old).matching(kube::api::VersionMatch::Exact);
     assert_eq!(refusal(api.list(&exact).await), (410, "Expired".into(), 0));
     let streaming =
         "/apis/test.dev/v1/widgets?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
@@ -111,42 +82,28 @@ async fn what_was_compacted_has_expired() {
 async fn kubes_watcher_recovers_from_everything() {
     let server = server().await;
     let api = widgets(&server);
-    let stream = watcher(api.clone(), watcher::Config::default())
-        .default_backoff()
-        .applied_objects();
+    let stream = watcher(api.clone(), watcher::Config::default()).default_backoff().applied_objects();
     let mut stream = std::pin::pin!(stream.filter_map(|object| async { object.ok() }));
     let faults: [&dyn Fn(); 4] = [
         &|| {},
         &|| {
-            server
-                .faults()
-                .add(Fault::once(Effect::DropWatch).resource("widgets"));
+            server.faults().add(Fault::once(Effect::DropWatch).resource("widgets"));
         },
         &|| {
             server.faults().add(Fault::once(Effect::Expired).verb("watch"));
-            server
-                .faults()
-                .add(Fault::once(Effect::DropWatch).resource("widgets"));
+            server.faults().add(Fault::once(Effect::DropWatch).resource("widgets"));
         },
         &|| {
-            server
-                .faults()
-                .add(Fault::once(Effect::Status(503)).verb("watch").times(2));
-            server
-                .faults()
-                .add(Fault::once(Effect::DropWatch).resource("widgets"));
+            server.faults().add(Fault::once(Effect::Status(503)).verb("watch").times(2));
+            server.faults().add(Fault::once(Effect::DropWatch).resource("widgets"));
         },
     ];
     for (round, fault) in faults.into_iter().enumerate() {
         fault();
         let name = format!("w{round}");
-        api.create(&PostParams::default(), &widget(&name, json!({})))
-            .await
-            .unwrap();
+        api.create(&PostParams::default(), &widget(&name, json!({}))).await.unwrap();
         let seen = async { while stream.next().await.unwrap().name_any() != name {} };
-        timeout(LONG, seen)
-            .await
-            .unwrap_or_else(|_| panic!("round {round}"));
+        timeout(LONG, seen).await.unwrap_or_else(|_| panic!("round {round}"));
     }
 }
 
@@ -154,13 +111,9 @@ async fn kubes_watcher_recovers_from_everything() {
 async fn a_frozen_watch_says_nothing_until_it_is_opened_anew() {
     let server = server().await;
     let api = widgets(&server);
-    server
-        .faults()
-        .add(Fault::once(Effect::FreezeWatch).resource("widgets"));
+    server.faults().add(Fault::once(Effect::FreezeWatch).resource("widgets"));
     let start = server.revision().to_string();
-    api.create(&PostParams::default(), &widget("a", json!({})))
-        .await
-        .unwrap();
+    api.create(&PostParams::default(), &widget("a", json!({}))).await.unwrap();
     let brief = WatchParams::default().timeout(1);
     assert!(watch_all(&api, &brief, &start).await.is_empty());
     assert_eq!(watch_all(&api, &brief.disable_bookmarks(), &start).await, ["+a"]);
@@ -182,39 +135,25 @@ async fn kubes_controller_reconciles_and_its_recorder_tells() {
             action: "Reconcile".into(),
             secondary: None,
         };
-        recorder
-            .publish(&event, &object.object_ref(&widgets_resource()))
-            .await?;
+        recorder.publish(&event, &object.object_ref(&widgets_resource())).await?;
         let status =
             json!({"metadata": {"resourceVersion": object.resource_version()}, "status": {"phase": "Seen"}});
-        api.patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(status))
-            .await?;
+        api.patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
         Ok::<_, kube::Error>(Action::await_change())
     };
     let controller = Controller::new_with(api.clone(), watcher::Config::default(), widgets_resource())
-        .owns(
-            Api::<ConfigMap>::default_namespaced(client.clone()),
-            watcher::Config::default(),
-        )
+        .owns(Api::<ConfigMap>::default_namespaced(client.clone()), watcher::Config::default())
         .run(
             reconcile,
             |_, _, _| Action::requeue(Duration::from_millis(50)),
             Arc::new((api.clone(), recorder)),
         );
     let running = tokio::spawn(controller.for_each(|_| async {}));
-    api.create(&PostParams::default(), &widget("a", json!({})))
-        .await
-        .unwrap();
+    api.create(&PostParams::default(), &widget("a", json!({}))).await.unwrap();
     let is_seen = |object: Option<&DynamicObject>| {
         object.is_some_and(|object| object.data["status"]["phase"] == "Seen")
     };
-    timeout(
-        LONG,
-        kube::runtime::wait::await_condition(api.clone(), "a", is_seen),
-    )
-    .await
-    .unwrap()
-    .unwrap();
+    timeout(LONG, kube::runtime::wait::await_condition(api.clone(), "a", is_seen)).await.unwrap().unwrap();
     running.abort();
     let by_object = ListParams::default().fields("involvedObject.kind=Widget,involvedObject.name=a");
     let core: Api<CoreEvent> = Api::default_namespaced(client.clone());
@@ -223,10 +162,6 @@ async fn kubes_controller_reconciles_and_its_recorder_tells() {
     assert_eq!(events[0].message.as_deref(), Some("the widget was seen"));
     assert_eq!(events[0].reporting_component.as_deref(), Some("tester"));
     let new: Api<NewEvent> = Api::default_namespaced(client);
-    let events = new
-        .list(&ListParams::default().fields("regarding.name=a"))
-        .await
-        .unwrap()
-        .items;
+    let events = new.list(&ListParams::default().fields("regarding.name=a")).await.unwrap().items;
     assert_eq!(events[0].note.as_deref(), Some("the widget was seen"));
 }

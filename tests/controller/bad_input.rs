@@ -1,0 +1,178 @@
+//! Bad input is met with a clear sentence and no harm.
+
+use kube::api::PostParams;
+use serde_json::{Value, json};
+use tidegate::api::{PauseReason, Phase, RequestOutcome, Rollout};
+
+use crate::{
+    cluster::{Cluster, ROLLOUT, entry, route},
+    metrics::Answer,
+};
+
+fn message(rollout: &Rollout) -> String {
+    rollout.status.as_ref().and_then(|s| s.message.clone()).unwrap_or_default()
+}
+
+async fn invalid(cluster: &Cluster, part: &str) {
+    let told = |r: &Rollout| {
+        r.status.as_ref().and_then(|s| s.phase) == Some(Phase::Invalid) && message(r).contains(part)
+    };
+    cluster.until("color", &format!("Invalid with {part:?}"), told).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_that_do_not_fit() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("GatewayRoute, name: color", "GatewayRoute, name: nowhere")).await;
+    invalid(&cluster, "GatewayRoute nowhere does not exist").await;
+
+    // It is picked up when it appears; here without stable's weight told.
+    cluster.create(route("nowhere", json!([entry("v1", 60), entry("v2", 40)]))).await;
+    invalid(&cluster, "spec.stable").await;
+
+    let lone = json!({
+        "apiVersion": "appmesh.k8s.aws/v1beta2", "kind": "GatewayRoute",
+        "metadata": { "name": "lone", "namespace": "default" },
+        "spec": { "httpRoute": { "match": { "prefix": "/" }, "action": { "target": { "virtualService": { "virtualServiceRef": { "name": "v1" } } } } } },
+    });
+    cluster.create(lone).await;
+    let routes = json!([{ "group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "lone" }]);
+    cluster.patch("color", json!({ "spec": { "routes": routes } })).await;
+    invalid(&cluster, "weightedTargets").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_schema_refuses_what_the_engine_would() {
+    let cluster = Cluster::without_controller().await;
+    let cases = [
+        ("kind: GatewayRoute, name", "kind: HTTPRoute, name", "spec.routes[0].kind"),
+        ("{weight: 10}, {weight: 50}", "{weight: 50}, {weight: 10}", "must increase"),
+        ("{weight: 10}, {weight: 50}", "{weight: 110}", "spec.strategy.canary.steps[0].weight"),
+        ("{weight: 10}, {weight: 50}", "", "spec.strategy.canary.steps"),
+        ("{weight: 10}", "{weight: 10, hold: 5m, maxHold: 1m}", "must not be longer than its maxHold"),
+        ("hold: 1s", "hold: soon", "spec.strategy.canary.hold"),
+        ("interval: 1s", "interval: 1h", "interval must be between"),
+        ("{name: color, namespace", &format!("{{name: {}, namespace", "c".repeat(64)), "63 characters"),
+    ];
+    for (good, bad, part) in cases {
+        let object: Value = serde_saphyr::from_str(&ROLLOUT.replacen(good, bad, 1)).unwrap();
+        let api = cluster.api_of(&object);
+        let error =
+            api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap_err();
+        let kube::Error::Api(status) = error else { panic!("{error}") };
+        assert_eq!(status.code, 422, "{}", status.message);
+        assert!(status.message.contains(part), "{part}: {}", status.message);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_is_not_configured() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("interval: 1s", "interval: 1s\n    provider: elsewhere")).await;
+    invalid(&cluster, "provider elsewhere").await;
+    assert_eq!(cluster.share("v2").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_that_give_nothing_never_advance_and_never_blame() {
+    for answer in
+        [Answer::Status(500), Answer::Huge, Answer::Redirect, Answer::Nonsense, Answer::Nothing, Answer::Hang]
+    {
+        let cluster = Cluster::start().await;
+        cluster.gateway.answer(answer.clone());
+        cluster.roll(&ROLLOUT.replace("{weight: 10}", "{weight: 10, maxHold: 2s}")).await;
+        let error = |r: &Rollout| {
+            let status = r.status.as_ref();
+            status.is_some_and(|s| s.analysis.iter().any(|m| m.verdict == tidegate::analysis::Verdict::Error))
+        };
+        let rollout = cluster.until("color", "a metric in Error", error).await;
+        let told = serde_json::to_string(&rollout.status).unwrap();
+        assert!(!told.contains("s3cret"), "no byte of an answer is told: {told}");
+        assert_eq!(cluster.share("v2").await, 10, "{answer:?}");
+        if answer == Answer::Status(500) {
+            let paused = |r: &Rollout| {
+                let run = r.status.as_ref().and_then(|s| s.run.as_ref());
+                run.and_then(|run| run.pause.as_ref()).is_some_and(|p| p.reason == PauseReason::MetricError)
+            };
+            cluster.until("color", "paused for the metrics", paused).await;
+            cluster.gateway.answer(Answer::Counters);
+            cluster.phase(Phase::Healthy).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn annotations_that_are_no_requests() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
+    cluster.at(10).await;
+    let at = "2026-01-01T00:00:00Z";
+    let cases = [
+        ("promote".to_owned(), "can't be read"),
+        (
+            json!({ "action": "dance", "run": 1, "step": 1, "by": "ann", "at": at, "id": "1" }).to_string(),
+            "can't be read",
+        ),
+        (
+            json!({ "action": "promote", "run": 9, "step": 1, "by": "ann", "at": at, "id": "2" }).to_string(),
+            "names run 9",
+        ),
+    ];
+    for (text, part) in cases {
+        cluster
+            .patch("color", json!({ "metadata": { "annotations": { "tidegate.dev/request": text } } }))
+            .await;
+        let refused = |r: &Rollout| {
+            let last = r.status.as_ref().and_then(|s| s.last_request.as_ref());
+            last.is_some_and(|last| last.outcome == RequestOutcome::Refused && last.message.contains(part))
+        };
+        cluster.until("color", part, refused).await;
+        assert_eq!(cluster.share("v2").await, 10);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_does_not_decode_hinders_nobody() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut cluster = Cluster::without_controller().await;
+    // An API server whose schema knows less than we do: the object passes there and not here.
+    let crds: kube::Api<
+        k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    > = kube::Api::all(cluster.client.clone());
+    let mut crd = crds.get("rollouts.tidegate.dev").await.unwrap();
+    let good = crd.spec.versions[0].schema.clone();
+    crd.spec.versions[0].schema = serde_json::from_value(json!({
+        "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true }
+    }))
+    .unwrap();
+    crd.metadata.managed_fields = None;
+    let mut loose = crds.replace("rollouts.tidegate.dev", &PostParams::default(), &crd).await.unwrap();
+    cluster
+        .roll(
+            &ROLLOUT
+                .replace("name: color, namespace", "name: odd, namespace")
+                .replace("weight: 10", "weight: 1000"),
+        )
+        .await;
+    loose.spec.versions[0].schema = good;
+    loose.metadata.managed_fields = None;
+    crds.replace("rollouts.tidegate.dev", &PostParams::default(), &loose).await.unwrap();
+    cluster.run_controller();
+    cluster.roll(ROLLOUT).await;
+    cluster.phase(Phase::Healthy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_of_another_rollout_is_refused() {
+    let cluster = Cluster::start().await;
+    cluster
+        .roll(
+            &ROLLOUT
+                .replace("hold: 1s", "hold: 5m")
+                .replace("name: color, namespace", "name: first, namespace"),
+        )
+        .await;
+    cluster.until_share("v2", 10).await;
+    cluster.roll(ROLLOUT).await;
+    invalid(&cluster, "stepped by the Rollout first").await;
+}

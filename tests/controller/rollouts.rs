@@ -1,0 +1,173 @@
+//! Whole rollouts: forth, back, and what people ask.
+
+use serde_json::json;
+use tidegate::api::{EndReason, Phase, Rollout};
+
+use crate::cluster::{Cluster, ROLLOUT, ready, route};
+
+fn message(rollout: &Rollout) -> String {
+    rollout.status.as_ref().and_then(|s| s.message.clone()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_canary_is_promoted_with_few_calls() {
+    let cluster = Cluster::start().await;
+    cluster.roll(ROLLOUT).await;
+    let rollout = cluster.phase(Phase::Healthy).await;
+    assert_eq!(rollout.status.as_ref().unwrap().stable.as_ref().unwrap().name, "v2");
+    assert_eq!((cluster.share("v1").await, cluster.share("v2").await), (0, 100));
+    cluster.event("Promoted").await;
+    cluster.event("Step").await;
+    let calls: Vec<_> = cluster
+        .calls()
+        .into_iter()
+        .filter(|call| !matches!(call.verb.as_str(), "list" | "watch"))
+        .map(|call| format!("{} {} {}", call.verb, call.resource, call.subresource))
+        .collect();
+    // Three steps: start, claim, guard on and off, four a step, the end, and evidence in between.
+    assert!(calls.len() <= 30, "{} calls: {calls:#?}", calls.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_canary_is_put_back_with_the_sentence() {
+    let cluster = Cluster::start().await;
+    cluster.gateway.fail("v2", 0.05);
+    cluster.roll(ROLLOUT).await;
+    let rollout = cluster.phase(Phase::Failed).await;
+    assert_eq!((cluster.share("v1").await, cluster.share("v2").await), (100, 0));
+    let told = message(&rollout);
+    assert!(told.starts_with("Rolled back at 10%") && told.contains("5.0%"), "{told}");
+    let event = cluster.event("AnalysisFailed").await;
+    assert_eq!(event.type_.as_deref(), Some("Warning"));
+    assert!(event.message.unwrap().contains("Rolled back at 10%"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_is_not_listed_is_added_and_goes_again() {
+    let cluster = Cluster::start().await;
+    cluster.gateway.fail("v3", 0.2);
+    cluster.roll(&ROLLOUT.replace("v2", "v3")).await;
+    cluster.until_share("v3", 10).await;
+    cluster.phase(Phase::Failed).await;
+    crate::cluster::eventually(
+        "v3 is taken out",
+        || cluster.weights("color"),
+        |found| !found.contains_key("v3"),
+    )
+    .await;
+    assert_eq!(cluster.weights("color").await, [("v1".into(), 100), ("v2".into(), 0)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_routes_move_as_one() {
+    let cluster = Cluster::start().await;
+    cluster
+        .create(route("api", json!([crate::cluster::entry("v2", 0), crate::cluster::entry("v1", 100)])))
+        .await;
+    let routes = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
+    cluster.roll(&ROLLOUT.replace(routes, &format!("{routes}, {}", routes.replace("color", "api")))).await;
+    cluster.phase(Phase::Healthy).await;
+    assert_eq!(cluster.weights("api").await["v2"], 100);
+    assert_eq!(cluster.weights("color").await["v2"], 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abort_is_taken_at_once() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
+    cluster.at(10).await;
+    cluster.abort("checkout is slow").await;
+    let rollout = cluster.phase(Phase::Failed).await;
+    assert!(message(&rollout).contains("aborted by ann: checkout is slow"), "{}", message(&rollout));
+    assert_eq!(cluster.share("v2").await, 0);
+    cluster.ask("retry").await;
+    cluster.at(10).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn approval_and_promote() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("{weight: 10}", "{weight: 10, approval: Required}")).await;
+    let rollout = cluster.phase(Phase::Paused).await;
+    assert!(message(&rollout).contains("promote to go on"), "{}", message(&rollout));
+    cluster.ask("promote").await;
+    cluster.phase(Phase::Healthy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_target_mid_run_ends_the_run_first() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
+    cluster.at(10).await;
+    let target = json!({ "name": "v3", "workloadRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "v3" } });
+    cluster.patch("color", json!({ "spec": { "target": target } })).await;
+    cluster.until_share("v3", 10).await;
+    assert_eq!(cluster.share("v2").await, 0);
+    let rollout = cluster.rollouts().get("color").await.unwrap();
+    assert_eq!(rollout.status.unwrap().history[0].outcome, EndReason::TargetChanged);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_image_mid_run_starts_from_zero() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
+    cluster.at(10).await;
+    let container = json!([{ "name": "app", "image": "example.com/color:other" }]);
+    let patch = json!({ "spec": { "template": { "spec": { "containers": container } } } });
+    let api = cluster.api_of(&crate::cluster::deployment("v2"));
+    api.patch("v2", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(patch)).await.unwrap();
+    let second =
+        |r: &Rollout| r.status.as_ref().and_then(|s| s.run.as_ref()).is_some_and(|run| run.number == 2);
+    let rollout = cluster.until("color", "a second run", second).await;
+    assert_eq!(rollout.status.unwrap().history[0].outcome, EndReason::RevisionChanged);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletion_mid_run_puts_traffic_on_stable() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
+    cluster.at(10).await;
+    cluster.rollouts().delete("color", &kube::api::DeleteParams::default()).await.unwrap();
+    cluster.until_share("v2", 0).await;
+    let api = cluster.rollouts();
+    crate::cluster::eventually(
+        "the Rollout is gone",
+        || async { api.get_opt("color").await.unwrap() },
+        Option::is_none,
+    )
+    .await;
+    let route = cluster.routes().get("color").await.unwrap();
+    assert!(route.metadata.annotations.unwrap_or_default().is_empty(), "our stamp goes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_given_to_a_canary_without_ready_pods() {
+    let cluster = Cluster::start().await;
+    ready(&cluster, "v2", Some("0")).await;
+    cluster.roll(ROLLOUT).await;
+    let waiting = |r: &Rollout| message(r).contains("v2 has no ready pod");
+    cluster.until("color", "waiting for pods", waiting).await;
+    assert_eq!(cluster.share("v2").await, 0);
+    ready(&cluster, "v2", None).await;
+    cluster.phase(Phase::Healthy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_rest_nothing_is_asked_and_nothing_is_written() {
+    let cluster = Cluster::start().await;
+    cluster.roll(ROLLOUT).await;
+    cluster.phase(Phase::Healthy).await;
+    cluster.event("Promoted").await;
+    let finalizers = |r: &Rollout| r.metadata.finalizers.clone().unwrap_or_default().is_empty();
+    cluster.until("color", "without our finalizer", finalizers).await;
+    let revision = cluster.server.revision();
+    // Something unrelated happens; the Rollout is looked at again, and nothing follows from it.
+    cluster.patch("color", json!({ "metadata": { "labels": { "looked": "at" } } })).await;
+    cluster.create(route("other", json!([crate::cluster::entry("v1", 100)]))).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let ours = cluster.server.revision() - revision;
+    assert!(
+        ours <= 4,
+        "the two changes, the programmer's word on the new route, and nothing of ours: {ours}"
+    );
+}
