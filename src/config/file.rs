@@ -163,9 +163,9 @@ fn key_of(path: Option<String>) -> String {
     let path = path.unwrap_or_default();
     let keys: Vec<&str> = path
         .split('.')
-        .filter(|key| !matches!(*key, "value" | "?"))
+        .filter(|key| !matches!(*key, "value" | "?" | ""))
         .collect();
-    if keys.is_empty() || path.is_empty() {
+    if keys.is_empty() {
         "the file".to_owned()
     } else {
         keys.join(".")
@@ -176,16 +176,32 @@ fn key_of(path: Option<String>) -> String {
 fn explain(error: &serde_saphyr::Error) -> String {
     match error.without_snippet() {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            format!("there is no key {field:?} here; the keys are {}", expected.join(", "))
+            format!(
+                "there is no key {field:?} here; the keys are {}",
+                expected.join(", ")
+            )
         }
-        serde_saphyr::Error::SerdeMissingField { field, .. } => format!("the key {field:?} is missing; add it"),
+        serde_saphyr::Error::SerdeMissingField { field, .. } => {
+            format!("the key {field:?} is missing; add it")
+        }
         serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or("a key");
             format!("{key:?} is given twice; remove one")
         }
         serde_saphyr::Error::SerdeUnknownVariant {
             variant, expected, ..
-        } => format!("{variant:?} is not known; it must be one of {}", expected.join(", ")),
+        } => format!(
+            "{variant:?} is not known; it must be one of {}",
+            expected.join(", ")
+        ),
+        serde_saphyr::Error::Unexpected { expected, .. } => match *expected {
+            "mapping start" => "there must be keys with values here; write them as key: value".to_owned(),
+            "sequence start" => "there must be a list here; write it as [a, b]".to_owned(),
+            "string scalar" => {
+                "there must be a single text here; quote it if it has special characters".to_owned()
+            }
+            other => format!("there must be a {other} here"),
+        },
         serde_saphyr::Error::Message { msg, .. } => msg.clone(),
         other => other.render_with_options(plain()),
     }

@@ -12,7 +12,9 @@ use std::{
     path::Path,
 };
 
-pub use providers::{Auth, EnvoyConfig, HttpConfig, ProviderConfig, ProvidersConfig, PrometheusConfig, TlsConfig};
+pub use providers::{
+    Auth, EnvoyConfig, HttpConfig, PrometheusConfig, ProviderConfig, ProvidersConfig, TlsConfig,
+};
 
 use file::{ConfigFile, Place};
 
@@ -176,7 +178,10 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
                     Problem::new(
                         level.referenced.line(),
                         "log.level",
-                        format!("{:?} is not a log filter; it must be like info or info,kube=debug", level.value),
+                        format!(
+                            "{:?} is not a log filter; it must be like info or info,kube=debug",
+                            level.value
+                        ),
                     )
                 })?;
             level.value

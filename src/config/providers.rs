@@ -113,7 +113,10 @@ pub(super) fn resolve(
             return Err(Problem::new(
                 name.referenced.line(),
                 "defaults.provider",
-                format!("no provider is called {:?}; name one listed under providers", name.value),
+                format!(
+                    "no provider is called {:?}; name one listed under providers",
+                    name.value
+                ),
             ));
         }
         None if entries.contains_key("default") => Some("default".to_owned()),
@@ -137,7 +140,9 @@ fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderCo
         (Some(_), Some(_)) => Err(problem(
             "a provider must be either prometheus or envoy; make two entries of it",
         )),
-        (None, None) => Err(problem("a provider must have one of prometheus and envoy; add it")),
+        (None, None) => Err(problem(
+            "a provider must have one of prometheus and envoy; add it",
+        )),
     }
 }
 
@@ -146,7 +151,11 @@ fn resolve_prometheus(entry: PrometheusEntry, key: &str) -> Result<ProviderConfi
     let line = entry.url.referenced.line();
     let url = resolve_url(&entry.url, &url_key)?;
     if url.query().is_some() {
-        return Err(Problem::new(line, url_key, "the address must have no query; remove what follows the ?"));
+        return Err(Problem::new(
+            line,
+            url_key,
+            "the address must have no query; remove what follows the ?",
+        ));
     }
     let tls = resolve_tls(entry.tls, std::slice::from_ref(&url), key)?;
     Ok(ProviderConfig::Prometheus(PrometheusConfig {
@@ -206,10 +215,14 @@ fn resolve_url(written: &Spanned<String>, key: &str) -> Result<Url, Problem> {
         return Err(problem("the address must begin with http:// or https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(problem("the address must hold no credentials; use auth, which reads them from files"));
+        return Err(problem(
+            "the address must hold no credentials; use auth, which reads them from files",
+        ));
     }
     if url.fragment().is_some() {
-        return Err(problem("the address must have no fragment; remove what follows the #"));
+        return Err(problem(
+            "the address must have no fragment; remove what follows the #",
+        ));
     }
     Ok(url)
 }
@@ -218,17 +231,23 @@ fn resolve_tls(tls: Option<Spanned<Tls>>, urls: &[Url], key: &str) -> Result<Opt
     let Some(tls) = tls else { return Ok(None) };
     let problem = |text: &str| Problem::new(tls.referenced.line(), format!("{key}.tls"), text);
     if urls.iter().all(|url| url.scheme() == "http") {
-        return Err(problem("tls has no effect on an http:// address; make it https:// or remove tls"));
+        return Err(problem(
+            "tls has no effect on an http:// address; make it https:// or remove tls",
+        ));
     }
     let identity = match (tls.value.cert_file, tls.value.key_file) {
         (Some(cert), Some(key)) => Some((cert.into(), key.into())),
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => {
-            return Err(problem("certFile and keyFile must be given together; add the other one"));
+            return Err(problem(
+                "certFile and keyFile must be given together; add the other one",
+            ));
         }
     };
     if tls.value.insecure_skip_verify && tls.value.ca_file.is_some() {
-        return Err(problem("caFile has no effect beside insecureSkipVerify; remove one of them"));
+        return Err(problem(
+            "caFile has no effect beside insecureSkipVerify; remove one of them",
+        ));
     }
     Ok(Some(TlsConfig {
         ca_file: tls.value.ca_file.map(PathBuf::from),
@@ -252,9 +271,9 @@ fn resolve_auth(auth: Spanned<AuthEntry>, key: &str) -> Result<Auth, Problem> {
                 username_file: file.into(),
                 password_file: basic.password_file.into(),
             }),
-            (Some(_), Some(_)) | (None, None) => {
-                Err(problem("basic must have exactly one of username and usernameFile"))
-            }
+            (Some(_), Some(_)) | (None, None) => Err(problem(
+                "basic must have exactly one of username and usernameFile",
+            )),
         },
         (Some(_), Some(_)) => Err(problem("auth must be either basic or bearer; remove one")),
         (None, None) => Err(problem("auth must have one of basic and bearer; add it")),

@@ -58,14 +58,11 @@ pub(super) fn client(config: &HttpConfig, over_tls: bool) -> Result<Client, Read
     })
 }
 
-fn tls(
-    mut builder: reqwest::ClientBuilder,
-    config: &TlsConfig,
-) -> Result<reqwest::ClientBuilder, ReadError> {
+fn tls(mut builder: reqwest::ClientBuilder, config: &TlsConfig) -> Result<reqwest::ClientBuilder, ReadError> {
     if let Some(path) = &config.ca_file {
         let pem = read("tls.caFile", path)?;
-        let authorities =
-            Certificate::from_pem_bundle(&pem).map_err(|_| unusable("tls.caFile", path, "PEM certificates"))?;
+        let authorities = Certificate::from_pem_bundle(&pem)
+            .map_err(|_| unusable("tls.caFile", path, "PEM certificates"))?;
         if authorities.is_empty() {
             return Err(unusable("tls.caFile", path, "PEM certificates"));
         }
@@ -75,8 +72,13 @@ fn tls(
         let mut pem = read("tls.certFile", cert)?;
         pem.push(b'\n');
         pem.extend(read("tls.keyFile", key)?);
-        let identity = Identity::from_pem(&pem)
-            .map_err(|_| unusable("tls.certFile", cert, "a PEM certificate for the key of tls.keyFile"))?;
+        let identity = Identity::from_pem(&pem).map_err(|_| {
+            unusable(
+                "tls.certFile",
+                cert,
+                "a PEM certificate for the key of tls.keyFile",
+            )
+        })?;
         builder = builder.identity(identity);
     }
     if config.insecure_skip_verify {
@@ -101,7 +103,9 @@ impl Proof {
         let password = |path| secret("auth.basic.passwordFile", path);
         match auth {
             None => Ok(Self::None),
-            Some(Auth::Bearer { token_file }) => secret("auth.bearer.tokenFile", token_file).map(Self::Bearer),
+            Some(Auth::Bearer { token_file }) => {
+                secret("auth.bearer.tokenFile", token_file).map(Self::Bearer)
+            }
             Some(Auth::Basic {
                 username,
                 password_file,
@@ -148,7 +152,10 @@ fn unreadable(key: &str, path: &Path, error: &std::io::Error) -> ReadError {
 }
 
 fn unusable(key: &str, path: &Path, wanted: &str) -> ReadError {
-    ReadError::Credentials(format!("{} of {key} does not hold {wanted}; correct it", path.display()))
+    ReadError::Credentials(format!(
+        "{} of {key} does not hold {wanted}; correct it",
+        path.display()
+    ))
 }
 
 /// Every file that a configuration names, with its key.

@@ -35,7 +35,9 @@ pub(super) struct Answer {
 
 impl std::fmt::Debug for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Http").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Http")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 

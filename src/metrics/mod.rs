@@ -89,9 +89,12 @@ impl Providers {
                 None => None,
             }
         };
-        let numbers = join_all(request.numbers.iter().map(|number| async move {
-            (number.name.clone(), self.number(request, number, now).await)
-        }));
+        let numbers = join_all(
+            request
+                .numbers
+                .iter()
+                .map(|number| async move { (number.name.clone(), self.number(request, number, now).await) }),
+        );
         let (arms, numbers) = futures::join!(arms, numbers);
         Look {
             arms,
@@ -99,7 +102,12 @@ impl Providers {
         }
     }
 
-    async fn arms(&self, request: &LookRequest, arms: &ArmsRequest, now: Timestamp) -> Result<Arms, ReadError> {
+    async fn arms(
+        &self,
+        request: &LookRequest,
+        arms: &ArmsRequest,
+        now: Timestamp,
+    ) -> Result<Arms, ReadError> {
         match self.find(arms.provider.as_deref())? {
             Provider::Prometheus(prometheus) => {
                 within(prometheus.timeout(), prometheus.arms(request, arms, now)).await

@@ -32,7 +32,7 @@ pub struct ArmScope<'a> {
 }
 
 /// The queries of one arm: raw cumulative counters, no rates.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ArmQueries {
     /// Failed requests; absent where only latency is judged.
     pub errors: Option<String>,
@@ -123,7 +123,10 @@ pub fn envoy(series: &Series, scope: ArmScope<'_>) -> Result<ArmSelectors, ReadE
         ));
     };
     let cluster = Params::new(preset, &series.params)?.cluster(scope)?;
-    Ok(ArmSelectors::of(&BTreeMap::from([("envoy_cluster_name", cluster)])))
+    Ok(ArmSelectors::of(&BTreeMap::from([(
+        "envoy_cluster_name",
+        cluster,
+    )])))
 }
 
 fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
@@ -149,9 +152,17 @@ fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
         ReadError::Unsupported("series has neither a preset nor the query total; add one".to_owned())
     })?;
     Ok(ArmQueries {
-        errors: series.errors.as_ref().map(|query| fill("errors", query)).transpose()?,
+        errors: series
+            .errors
+            .as_ref()
+            .map(|query| fill("errors", query))
+            .transpose()?,
         total: fill("total", total)?,
-        latency: series.latency.as_ref().map(|query| fill("latency", query)).transpose()?,
+        latency: series
+            .latency
+            .as_ref()
+            .map(|query| fill("latency", query))
+            .transpose()?,
         per_second: 1.0,
     })
 }
@@ -211,9 +222,7 @@ impl<'a> Params<'a> {
     fn gateway(&self, scope: ArmScope<'_>) -> Result<Option<String>, ReadError> {
         match self.preset {
             Preset::TidegateGateway => Ok(None),
-            Preset::AppmeshEnvoy => {
-                app_mesh_name("gateway", self.get("gateway"), scope.namespace).map(Some)
-            }
+            Preset::AppmeshEnvoy => app_mesh_name("gateway", self.get("gateway"), scope.namespace).map(Some),
         }
     }
 }
@@ -259,7 +268,8 @@ fn node_of(node: &str, scope: ArmScope<'_>) -> Result<String, ReadError> {
         .replace("{{namespace}}", scope.namespace);
     if filled.contains("{{") {
         return Err(ReadError::Unsupported(
-            "the param \"node\" has an unknown placeholder; it may have {{target}}, {{name}}, {{namespace}}".to_owned(),
+            "the param \"node\" has an unknown placeholder; it may have {{target}}, {{name}}, {{namespace}}"
+                .to_owned(),
         ));
     }
     Ok(filled)
@@ -300,7 +310,10 @@ mod tests {
     fn series(preset: Preset, params: &[(&str, &str)]) -> Series {
         Series {
             preset: Some(preset),
-            params: params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            params: params
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
             ..Series::default()
         }
     }
@@ -337,8 +350,16 @@ mod tests {
             ("v2.web", &[], "cds_egress_m_v2_web_http_8080"),
             ("v2.web.svc.cluster.local", &[], "cds_egress_m_v2_web_http_8080"),
             ("v2_web", &[], "cds_egress_m_v2_web_http_8080"),
-            ("v2.example.com", &[("node", "{{name}}-node_{{namespace}}")], "cds_egress_m_v2-node_shop_http_8080"),
-            ("v2", &[("prefix", "app"), ("protocol", "grpc")], "app_egress_m_v2_shop_grpc_8080"),
+            (
+                "v2.example.com",
+                &[("node", "{{name}}-node_{{namespace}}")],
+                "cds_egress_m_v2-node_shop_http_8080",
+            ),
+            (
+                "v2",
+                &[("prefix", "app"), ("protocol", "grpc")],
+                "app_egress_m_v2_shop_grpc_8080",
+            ),
         ];
         for (target, params, want) in cases {
             let params = [&[("mesh", "m"), ("port", "8080")], params].concat();
@@ -356,19 +377,42 @@ mod tests {
             ..Series::default()
         };
         let cases = [
-            (series(Preset::AppmeshEnvoy, &[("mesh", "m"), ("port", "1")]), "param \"gateway\""),
-            (series(Preset::TidegateGateway, &[("mesh", "m")]), "param \"port\""),
-            (series(Preset::TidegateGateway, &[("mesh", "m"), ("port", "1"), ("prot", "x")]), "no param \"prot\""),
-            (series(Preset::TidegateGateway, &[("mesh", "m"), ("port", "1"), ("node", "x")]), "\"node\" has neither"),
+            (
+                series(Preset::AppmeshEnvoy, &[("mesh", "m"), ("port", "1")]),
+                "param \"gateway\"",
+            ),
+            (
+                series(Preset::TidegateGateway, &[("mesh", "m")]),
+                "param \"port\"",
+            ),
+            (
+                series(
+                    Preset::TidegateGateway,
+                    &[("mesh", "m"), ("port", "1"), ("prot", "x")],
+                ),
+                "no param \"prot\"",
+            ),
+            (
+                series(
+                    Preset::TidegateGateway,
+                    &[("mesh", "m"), ("port", "1"), ("node", "x")],
+                ),
+                "\"node\" has neither",
+            ),
             (Series::default(), "neither a preset"),
             (own("t{a=\"v2\"}"), "query total has no {{target}}"),
-            (own("t{a=\"{{target}}\",b=\"{{canary}}\"}"), "unknown placeholder {{canary}}"),
+            (
+                own("t{a=\"{{target}}\",b=\"{{canary}}\"}"),
+                "unknown placeholder {{canary}}",
+            ),
         ];
         for (series, want) in cases {
             let error = check(&series).unwrap_err().to_string();
             assert!(error.contains(want), "{want}: {error}");
         }
-        let error = envoy(&own("t{a=\"{{target}}\"}"), scope("v2")).unwrap_err().to_string();
+        let error = envoy(&own("t{a=\"{{target}}\"}"), scope("v2"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("provider of kind prometheus"), "{error}");
     }
 }

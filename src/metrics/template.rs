@@ -8,12 +8,14 @@ pub(super) fn fill(role: &str, query: &str, values: &[(&str, &str)]) -> Result<S
     let mut within: Option<Quoted> = None;
     while let Some(c) = rest.chars().next() {
         if let Some(after) = rest.strip_prefix("{{") {
-            let (name, after) = after
-                .split_once("}}")
-                .ok_or_else(|| format!("the query {role} opens {{{{ and never closes it; write }}}} behind the name"))?;
+            let (name, after) = after.split_once("}}").ok_or_else(|| {
+                format!("the query {role} opens {{{{ and never closes it; write }}}} behind the name")
+            })?;
             let value = lookup(role, name.trim(), values)?;
             let quoted = within.ok_or_else(|| {
-                format!("the query {role} has {{{{{name}}}}} outside quotes; put it into a quoted label value")
+                format!(
+                    "the query {role} has {{{{{name}}}}} outside quotes; put it into a quoted label value"
+                )
             })?;
             filled.push_str(&quoted.escape(role, value)?);
             rest = after;
@@ -56,8 +58,14 @@ fn lookup<'a>(role: &str, name: &str, values: &[(&str, &'a str)]) -> Result<&'a 
         .find(|(known, _)| *known == name)
         .map(|(_, value)| *value)
         .ok_or_else(|| {
-            let known: Vec<String> = values.iter().map(|(known, _)| format!("{{{{{known}}}}}")).collect();
-            format!("the query {role} has the unknown placeholder {{{{{name}}}}}; it may have {}", known.join(", "))
+            let known: Vec<String> = values
+                .iter()
+                .map(|(known, _)| format!("{{{{{known}}}}}"))
+                .collect();
+            format!(
+                "the query {role} has the unknown placeholder {{{{{name}}}}}; it may have {}",
+                known.join(", ")
+            )
         })
 }
 
@@ -80,7 +88,9 @@ impl Quoted {
         if self.quote == '`' {
             // A raw string has no escapes.
             return if literal.contains('`') {
-                Err(format!("the query {role} has a placeholder in backticks; use double quotes"))
+                Err(format!(
+                    "the query {role} has a placeholder in backticks; use double quotes"
+                ))
             } else {
                 Ok(literal)
             };
@@ -116,13 +126,25 @@ mod tests {
         let cases = [
             ("x{a=\"{{target}}\"}", "v2", "x{a=\"v2\"}"),
             ("x{a='{{ target }}'}", "it's", "x{a='it\\'s'}"),
-            ("x{a=\"{{target}}\"}", "\"} or vector(1) # \\", "x{a=\"\\\"} or vector(1) # \\\\\"}"),
-            ("x{a=~\"{{target}}-.*\"}", "v2.default", "x{a=~\"v2\\\\.default-.*\"}"),
+            (
+                "x{a=\"{{target}}\"}",
+                "\"} or vector(1) # \\",
+                "x{a=\"\\\"} or vector(1) # \\\\\"}",
+            ),
+            (
+                "x{a=~\"{{target}}-.*\"}",
+                "v2.default",
+                "x{a=~\"v2\\\\.default-.*\"}",
+            ),
             ("x{a=~`{{target}}.*`}", "v2.default", "x{a=~`v2\\.default.*`}"),
             ("x{a=\"\\\"{{target}}\"}", "v2", "x{a=\"\\\"v2\"}"),
         ];
         for (query, value, want) in cases {
-            assert_eq!(fill("errors", query, &[("target", value)]).unwrap(), want, "{query}");
+            assert_eq!(
+                fill("errors", query, &[("target", value)]).unwrap(),
+                want,
+                "{query}"
+            );
         }
     }
 
@@ -130,13 +152,19 @@ mod tests {
     fn what_cannot_be_filled_says_why() {
         let cases = [
             ("{{target}}_total", "outside quotes"),
-            ("x{a=\"{{pod}}\"}", "unknown placeholder {{pod}}; it may have {{target}}"),
+            (
+                "x{a=\"{{pod}}\"}",
+                "unknown placeholder {{pod}}; it may have {{target}}",
+            ),
             ("x{a=\"{{target\"}", "never closes"),
             ("x{a=`{{target}}`}", "use double quotes"),
         ];
         for (query, want) in cases {
             let error = fill("errors", query, &[("target", "a`b")]).unwrap_err();
-            assert!(error.contains(want) && error.contains("errors"), "{query}: {error}");
+            assert!(
+                error.contains(want) && error.contains("errors"),
+                "{query}: {error}"
+            );
         }
     }
 
