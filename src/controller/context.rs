@@ -52,6 +52,8 @@ pub struct Context {
     pub workloads: Mirror<WorkloadSeen>,
     /// Who wants to hear of which object.
     pub interests: Interests,
+    /// Why the Rollouts can't be served yet, in a sentence; `None` once they are.
+    pub rollouts_lack: Mutex<Option<String>>,
     /// What is kept of each Rollout, by UID.
     entries: Mutex<HashMap<String, Arc<Entry>>>,
     /// The UIDs of Rollouts that can't be read and whose people have been told.
@@ -89,6 +91,7 @@ impl Context {
             routes: Mirror::new("GatewayRoutes"),
             workloads: Mirror::new("Deployments"),
             interests: Interests::default(),
+            rollouts_lack: Mutex::new(Some("the Rollouts have not been listed yet".to_owned())),
             entries: Mutex::default(),
             quarantined: Mutex::default(),
             wakes,
@@ -124,6 +127,12 @@ impl Context {
     /// The same, where there is something.
     pub fn known(&self, uid: &str) -> Option<Arc<Entry>> {
         lock(&self.entries).get(uid).cloned()
+    }
+
+    /// What is not there yet, in sentences; empty once everything is.
+    pub fn lacks(&self) -> Vec<String> {
+        let rollouts = lock(&self.rollouts_lack).clone();
+        [rollouts, self.routes.lacks(), self.workloads.lacks()].into_iter().flatten().collect()
     }
 
     /// Drops what is kept of Rollouts that are gone.

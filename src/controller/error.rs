@@ -3,8 +3,6 @@
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    api::RouteRef,
-    engine::decision::Purpose,
     metrics::ProviderError,
     routes::{ApplyError, Failure},
 };
@@ -29,6 +27,12 @@ pub enum Error {
     /// The API server does not answer.
     #[error("cannot reach the API server; check KUBECONFIG, and that the server is up")]
     Unreachable(#[source] kube::Error),
+    /// The API server accepts the connection and says nothing.
+    #[error("the API server did not answer within {seconds} s; check KUBECONFIG, and that the server is up")]
+    Silent {
+        /// The deadline.
+        seconds: u64,
+    },
     /// The API server does not know who we are, or does not let us read Rollouts.
     #[error("the API server refuses to list Rollouts; check the credentials in KUBECONFIG and the RBAC rules")]
     Refused(#[source] kube::Error),
@@ -85,26 +89,12 @@ pub enum TurnError {
         /// The deadline.
         seconds: u64,
     },
-    /// A route could not be written.
-    #[error("cannot {} {route}", purpose.verb())]
-    Write {
-        /// What for.
-        purpose: Purpose,
-        /// Which route.
-        route: RouteRef,
-        /// Why not.
-        source: ApplyError,
-    },
-    /// A route could not be written in time; whether it was is not known.
-    #[error("cannot {} {route} within {seconds} s; it is read back", purpose.verb())]
-    WriteLate {
-        /// What for.
-        purpose: Purpose,
-        /// Which route.
-        route: RouteRef,
-        /// The deadline.
-        seconds: u64,
-    },
+    /// The Rollout could not be read.
+    #[error("cannot read the Rollout")]
+    ReadRollout(#[source] kube::Error),
+    /// A route could not be written; the source says which, what for and why.
+    #[error(transparent)]
+    Write(#[from] ApplyError),
     /// A defect of ours, confined to this Rollout.
     #[error("the turn of this Rollout panicked; it is tried again, the others go on")]
     Panicked,
@@ -123,7 +113,7 @@ pub enum Again {
 
 impl TurnError {
     /// A bounded label for metrics.
-    pub const fn label(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::StatusConflict => "StatusConflict",
             Self::StoreStatus(_) => "StoreStatus",
@@ -131,8 +121,8 @@ impl TurnError {
             Self::Pruned { .. } => "Pruned",
             Self::Finalizer { .. } => "Finalizer",
             Self::Late { .. } => "Late",
-            Self::Write { .. } => "Write",
-            Self::WriteLate { .. } => "WriteLate",
+            Self::ReadRollout(_) => "ReadRollout",
+            Self::Write(source) => source.label(),
             Self::Panicked => "Panicked",
         }
     }
@@ -141,7 +131,7 @@ impl TurnError {
     pub fn is_race(&self) -> bool {
         match self {
             Self::StatusConflict => true,
-            Self::Write { source, .. } => match source.kind() {
+            Self::Write(source) => match source.kind() {
                 Failure::Changed => true,
                 Failure::Refused(_)
                 | Failure::Forbidden(_)
@@ -154,7 +144,7 @@ impl TurnError {
             | Self::Pruned { .. }
             | Self::Finalizer { .. }
             | Self::Late { .. }
-            | Self::WriteLate { .. }
+            | Self::ReadRollout(_)
             | Self::Panicked => false,
         }
     }
@@ -162,18 +152,32 @@ impl TurnError {
     /// When to try again.
     pub fn again(&self) -> Again {
         match self {
-            Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. } | Self::WriteLate { .. } => Again::Soon,
+            Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. }  => Again::Soon,
             Self::Pruned { .. } | Self::Panicked => Again::Slowly,
-            Self::StoreStatus(source) | Self::Finalizer { source, .. } => match source {
-                kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) => Again::Slowly,
-                _ => Again::Soon,
-            },
-            Self::Write { source, .. } => match source.kind() {
-                Failure::Changed | Failure::Gone | Failure::Unknown => Again::Soon,
-                Failure::Refused(_) | Failure::Forbidden(_) => Again::Slowly,
+            Self::StoreStatus(source) | Self::Finalizer { source, .. } | Self::ReadRollout(source) => {
+                asked_for(source)
+            }
+            Self::Write(source) => match source.kind() {
+                // After a refusal the next turn makes it visible; the write itself waits much longer.
+                Failure::Changed
+                | Failure::Gone
+                | Failure::Unknown
+                | Failure::Refused(_)
+                | Failure::Forbidden(_) => Again::Soon,
                 Failure::Busy { retry_after } => retry_after.map_or(Again::Soon, Again::After),
             },
         }
+    }
+}
+
+/// What the API server's answer asks for.
+fn asked_for(error: &kube::Error) -> Again {
+    let kube::Error::Api(status) = error else { return Again::Soon };
+    let wait = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    match status.code {
+        400 | 401 | 403 | 422 => Again::Slowly,
+        _ if wait > 0 => Again::After(Duration::from_secs(wait.into())),
+        _ => Again::Soon,
     }
 }
 

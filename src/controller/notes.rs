@@ -1,7 +1,7 @@
 //! What is to be told goes through a bounded queue, off the way of everything else: an Event may come late or be
 //! lost, it never delays a write.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::sync::mpsc;
@@ -12,8 +12,6 @@ use crate::{engine::decision::Note, notify::Notifier};
 
 /// How many may wait.
 const QUEUE: usize = 1024;
-/// How long one may take.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Takes what is to be told. Cheap to clone.
 #[derive(Clone)]
@@ -28,9 +26,7 @@ impl Notes {
         let (queue, mut waiting) = mpsc::channel::<(ObjectReference, Note)>(QUEUE);
         tokio::spawn(async move {
             while let Some(Some((about, note))) = stop.run_until_cancelled(waiting.recv()).await {
-                if tokio::time::timeout(DEADLINE, notifier.tell(about, &note)).await.is_err() {
-                    tracing::warn!(reason = note.reason, "an Event was not taken in time and is dropped");
-                }
+                notifier.tell(about, &note).await;
             }
         });
         Self { queue, meters }

@@ -39,6 +39,7 @@ pub enum Found<V> {
 #[derive(Debug)]
 pub struct Mirror<V> {
     what: &'static str,
+    answered: tokio::sync::watch::Sender<bool>,
     state: RwLock<State<V>>,
 }
 
@@ -64,6 +65,7 @@ impl<V: Clone + PartialEq> Mirror<V> {
     pub fn new(what: &'static str) -> Self {
         Self {
             what,
+            answered: tokio::sync::watch::Sender::new(false),
             state: RwLock::new(State {
                 objects: HashMap::new(),
                 filling: None,
@@ -93,6 +95,13 @@ impl<V: Clone + PartialEq> Mirror<V> {
         }
     }
 
+    /// Waits until the kind was listed once, or can't be.
+    pub async fn answered(&self) {
+        let mut answered = self.answered.subscribe();
+        // The sender lives in self, so this ends by the answer alone.
+        let _ = answered.wait_for(|answered| *answered).await;
+    }
+
     /// Takes an event of the watch in and says whose value changed.
     pub fn take(&self, event: Event<Versioned<V>>) -> Vec<Key> {
         let mut state = self.write();
@@ -107,7 +116,10 @@ impl<V: Clone + PartialEq> Mirror<V> {
                 keep_newer(state.filling.get_or_insert_default(), object);
                 Vec::new()
             }
-            Event::InitDone => state.finish_list(),
+            Event::InitDone => {
+                self.answered.send_replace(true);
+                state.finish_list()
+            }
             Event::Apply(object) => {
                 state.seen = state.seen.max(object.version);
                 keep_newer(&mut state.objects, object).into_iter().collect()
@@ -151,6 +163,7 @@ impl<V: Clone + PartialEq> Mirror<V> {
     pub fn fail(&self, why: String) -> bool {
         let health = Health::Unavailable(why);
         let mut state = self.write();
+        self.answered.send_replace(true);
         let news = state.health != health;
         state.health = health;
         news
