@@ -1,1 +1,92 @@
-//! notify.
+//! Tells people what happened, as Kubernetes Events on the Rollout. Nothing depends on an Event: one that can't be
+//! written is logged and forgotten.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+
+use crate::engine::decision::Note;
+
+/// The API server refuses longer notes.
+const NOTE_LIMIT: usize = 1024;
+/// An Event that takes longer is given up.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Writes Events. One for the process: it folds repeated ones, for which it has to remember the last.
+#[derive(Clone)]
+pub struct Notifier {
+    recorder: Recorder,
+}
+
+impl Notifier {
+    /// A notifier that reports as `tidegate`; the instance is the pod's name, where known.
+    pub fn new(client: Client, instance: Option<String>) -> Self {
+        let controller = "tidegate".to_owned();
+        Self {
+            recorder: Recorder::new(client, Reporter { controller, instance }),
+        }
+    }
+
+    /// Writes a note as an Event on the object of the reference.
+    pub async fn tell(&self, reference: ObjectReference, note: &Note) {
+        let reference = about(reference, note.step);
+        let event = event(note);
+        match tokio::time::timeout(DEADLINE, self.recorder.publish(&event, &reference)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(kube::Error::Api(status))) => {
+                // Its message may be the body of an answer that somebody in between gave.
+                let (code, why) = (status.code, &status.reason);
+                tracing::warn!(
+                    reason = note.reason,
+                    name = reference.name,
+                    code,
+                    why,
+                    "cannot write an Event"
+                );
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(reason = note.reason, name = reference.name, %error, "cannot write an Event");
+            }
+            Err(_) => {
+                tracing::warn!(
+                    reason = note.reason,
+                    name = reference.name,
+                    "no answer to an Event within 5s"
+                );
+            }
+        }
+    }
+}
+
+/// The reference that Events of one step share. Events are folded by it, so it names the step, lest one step's
+/// Event swallow the next one's; and no resourceVersion, which changes all the time.
+fn about(reference: ObjectReference, step: Option<i32>) -> ObjectReference {
+    ObjectReference {
+        field_path: step
+            .filter(|step| *step > 0)
+            .map(|step| format!("spec.strategy.canary.steps[{}]", step - 1)),
+        resource_version: None,
+        ..reference
+    }
+}
+
+fn event(note: &Note) -> Event {
+    Event {
+        type_: if note.warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        },
+        reason: note.reason.to_owned(),
+        note: Some(note.message[..note.message.floor_char_boundary(NOTE_LIMIT)].to_owned()),
+        action: note.reason.to_owned(),
+        secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Sends a route write, once, and tells what became of it. Trying again is the caller's decision, for it must read
+//! and decide anew first.
+
+use std::time::Duration;
+
+use kube::{
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams},
+    core::Status,
+};
+
+use super::{
+    FIELD_MANAGER,
+    patch::{PatchError, patch},
+    resource,
+};
+use crate::{
+    api::RouteRef,
+    engine::decision::{Purpose, RouteWrite},
+};
+
+/// A patch that takes longer may still land; its outcome has to be read back.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The API server's texts go into our status; this many bytes of one are enough.
+const TEXT_LIMIT: usize = 512;
+
+/// Why a route was not written, or not for sure.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The write contradicts the view that it was decided from; nothing was sent.
+    #[error("cannot {} {route}: the write is not consistent", .purpose.verb())]
+    Inconsistent {
+        /// The route.
+        route: RouteRef,
+        /// What it was to be changed for.
+        purpose: Purpose,
+        /// What is wrong with it.
+        source: PatchError,
+    },
+    /// The API server did not do it, or did not say that it did.
+    #[error("cannot {} {route}: {failure}", .purpose.verb())]
+    Request {
+        /// The route.
+        route: RouteRef,
+        /// What it was to be changed for.
+        purpose: Purpose,
+        /// What is to be made of it.
+        failure: Failure,
+        /// The client's error.
+        source: Box<kube::Error>,
+    },
+    /// No answer came in time.
+    #[error("cannot {} {route}: no answer within {deadline:?}", .purpose.verb())]
+    Timeout {
+        /// The route.
+        route: RouteRef,
+        /// What it was to be changed for.
+        purpose: Purpose,
+        /// How long the answer was waited for.
+        deadline: Duration,
+    },
+}
+
+/// What is to be made of a write that was not confirmed. The texts are the API server's own words for people; an
+/// answer that is none of its status objects is never passed on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It is no longer the route that was seen: read again and decide anew.
+    #[error("it has changed meanwhile")]
+    Changed,
+    /// It will be refused as long as nothing else changes.
+    #[error("it is refused: {0}")]
+    Refused(String),
+    /// We may not.
+    #[error("it is forbidden: {0}")]
+    Forbidden(String),
+    /// There is no such route.
+    #[error("it does not exist")]
+    Gone,
+    /// Not now.
+    #[error("the API server is busy")]
+    Busy {
+        /// How long the server wants to be left alone, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// It may have been done; read back.
+    #[error("the outcome is unknown")]
+    Unknown,
+}
+
+/// Patches a route, once. The answer is the route as it is now.
+pub async fn apply(
+    client: &Client,
+    namespace: &str,
+    write: &RouteWrite,
+) -> Result<DynamicObject, ApplyError> {
+    apply_within(DEADLINE, client, namespace, write).await
+}
+
+async fn apply_within(
+    deadline: Duration,
+    client: &Client,
+    namespace: &str,
+    write: &RouteWrite,
+) -> Result<DynamicObject, ApplyError> {
+    let (route, purpose) = (&write.route, write.purpose);
+    let patch = patch(write).map_err(|source| ApplyError::Inconsistent {
+        route: route.clone(),
+        purpose,
+        source,
+    })?;
+    let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(route.kind));
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Json::<()>(patch);
+    match tokio::time::timeout(deadline, routes.patch(&route.name, &params, &patch)).await {
+        Ok(Ok(object)) => Ok(object),
+        Ok(Err(source)) => Err(ApplyError::Request {
+            route: route.clone(),
+            purpose,
+            failure: Failure::of(&source),
+            source: Box::new(without_body(source)),
+        }),
+        Err(_) => Err(ApplyError::Timeout {
+            route: route.clone(),
+            purpose,
+            deadline,
+        }),
+    }
+}
+
+impl ApplyError {
+    /// What is to be made of it.
+    pub fn kind(&self) -> Failure {
+        match self {
+            Self::Inconsistent { source, .. } => Failure::Refused(source.to_string()),
+            Self::Request { failure, .. } => failure.clone(),
+            Self::Timeout { .. } => Failure::Unknown,
+        }
+    }
+
+    /// The same as a metric label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Inconsistent { .. } => "Inconsistent",
+            Self::Request { failure, .. } => failure.label(),
+            Self::Timeout { .. } => "Timeout",
+        }
+    }
+}
+
+impl Failure {
+    /// As a metric label.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Changed => "Changed",
+            Self::Refused(_) => "Refused",
+            Self::Forbidden(_) => "Forbidden",
+            Self::Gone => "Gone",
+            Self::Busy { .. } => "Busy",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+    fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(status),
+            kube::Error::BuildRequest(_) => Self::Refused("the request can't be built".into()),
+            kube::Error::Auth(_) => Self::Forbidden("the controller's credentials can't be used".into()),
+            // Everything else breaks after something was sent, or can't be told from that.
+            _ => Self::Unknown,
+        }
+    }
+
+    fn of_status(status: &Status) -> Self {
+        match status.code {
+            409 => Self::Changed,
+            // A `test` that failed names no causes, the schema does.
+            422 => match causes(status) {
+                Some(causes) => Self::Refused(causes),
+                None => Self::Changed,
+            },
+            401 | 403 => Self::Forbidden(said(status)),
+            404 => Self::Gone,
+            429 | 503 => Self::Busy {
+                retry_after: status
+                    .details
+                    .as_ref()
+                    .map(|details| Duration::from_secs(details.retry_after_seconds.into()))
+                    .filter(|wait| !wait.is_zero()),
+            },
+            400..=499 => Self::Refused(said(status)),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The fields that the schema refused, and why.
+fn causes(status: &Status) -> Option<String> {
+    let causes = &status.details.as_ref()?.causes;
+    let told: Vec<String> = causes
+        .iter()
+        .map(|cause| format!("{}: {}", cause.field, cause.message))
+        .collect();
+    (!told.is_empty()).then(|| cut(&told.join("; ")))
+}
+
+/// The API server's own sentence.
+fn said(status: &Status) -> String {
+    if status.message.is_empty() || made_up(status) {
+        return format!("the answer is HTTP {}", status.code);
+    }
+    cut(&status.message)
+}
+
+/// Whether the answer was no status object; kube then makes one up, body and all.
+fn made_up(status: &Status) -> bool {
+    status.reason == "Failed to parse error data"
+}
+
+/// The error without the answer's text, where that is not the API server's own: whatever stands in between may
+/// answer with anything.
+pub(super) fn without_body(error: kube::Error) -> kube::Error {
+    match error {
+        kube::Error::Api(mut status) if made_up(&status) => {
+            status.message.clear();
+            kube::Error::Api(status)
+        }
+        other => other,
+    }
+}
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(TEXT_LIMIT)].to_owned()
+}
+
+#[cfg(test)]
+mod tests;
