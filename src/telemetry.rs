@@ -1,1 +1,36 @@
-//! telemetry.
+//! The log: one line of text or one JSON object an event, filtered as configured or as `RUST_LOG` says.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Why the log can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter can't be read.
+    #[error("cannot read the log filter {filter:?}; it must be like info or info,kube=debug")]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// Where it is wrong.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// The process has a log already.
+    #[error("cannot set up the log a second time")]
+    Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Sets up the log of this process. `over`, where given, is used in place of the configured filter.
+pub fn start(config: &LogConfig, over: Option<&str>) -> Result<(), TelemetryError> {
+    let filter = over.unwrap_or(&config.level);
+    let filter = EnvFilter::try_new(filter).map_err(|source| TelemetryError::Filter {
+        filter: filter.to_owned(),
+        source,
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    }
+    .map_err(TelemetryError::Twice)
+}

@@ -1,1 +1,144 @@
-//! controller.
+//! The controller: joins the engine, which decides, with the effects, which do.
+//!
+//! A turn of a Rollout has four verbs: observe, decide, act, publish (`turn`). It reads memory only, which the watches
+//! fill (`feeds`, `stores`); it says what it will do before it does it; and what it failed to do it decides anew. No
+//! turn waits for a metric backend (`looks`) or an Event (`notes`), and a lowering waits for nothing at all.
+
+mod act;
+mod context;
+mod error;
+mod feeds;
+mod looks;
+mod meters;
+mod notes;
+mod observe;
+mod publish;
+mod server;
+mod start;
+mod stores;
+mod turn;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use kube::{
+    Client,
+    runtime::{applier, controller, reflector},
+};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use error::Error;
+pub use start::client;
+
+use crate::{clock::Clock, config::Config, metrics::Providers, notify::Notifier};
+use context::{Context, Guarded, Parts};
+use meters::Meters;
+use notes::Notes;
+
+/// What is under way at a shutdown may take so long to end.
+const DRAIN: Duration = Duration::from_secs(5);
+/// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
+
+/// Runs the controller until `shutdown`; then it starts no further turns, and ends those under way within five
+/// seconds. The client must retry nothing by itself; [`client`] makes one.
+pub async fn run(
+    config: Config,
+    client: Client,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) -> Result<(), Error> {
+    let listener = TcpListener::bind(config.listen).await.map_err(|source| Error::Listen {
+        address: config.listen,
+        source,
+    })?;
+    run_on(listener, config, client, shutdown).await
+}
+
+/// The same, with health and metrics on a listener that is bound already.
+pub async fn run_on(
+    listener: TcpListener,
+    config: Config,
+    client: Client,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) -> Result<(), Error> {
+    let providers = Providers::from_config(&config.providers)?;
+    start::check(&client, &config.namespaces).await?;
+    // What serves turns stops last, so that a turn under way can still tell.
+    let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+    let meters = Arc::new(Meters::new());
+    let instance = std::env::var("HOSTNAME").ok();
+    let notifier = Notifier::new(client.clone(), instance);
+    let parts = |rollouts| Parts {
+        client: client.clone(),
+        providers: providers.clone(),
+        notes: Notes::start(notifier.clone(), Arc::clone(&meters), stopped.clone()),
+        meters: Arc::clone(&meters),
+        clock: Clock::start(),
+        rollouts,
+    };
+    let scopes: Vec<feeds::Scope> = match config.namespaces.as_slice() {
+        [] => vec![None],
+        namespaces => namespaces.iter().cloned().map(Some).collect(),
+    };
+    let mut tasks = JoinSet::new();
+    let mut turns = JoinSet::new();
+    let mut contexts = Vec::new();
+    for scope in scopes {
+        let (rollouts, writer) = reflector::store();
+        let (context, woken) = Context::new(parts(rollouts));
+        tasks.spawn(feeds::routes(Arc::clone(&context), scope.clone(), stopped.clone()));
+        tasks.spawn(feeds::deployments(Arc::clone(&context), scope.clone(), stopped.clone()));
+        turns.spawn(serve(Arc::clone(&context), writer, woken, scope, stop.clone()));
+        contexts.push(context);
+    }
+    tasks.spawn(server::serve(listener, contexts, Arc::clone(&meters), stopped.clone()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "the controller runs");
+
+    shutdown.await;
+    tracing::info!("shutting down: no further turns, those under way end");
+    stop.cancel();
+    let drained = tokio::time::timeout(DRAIN, async { while turns.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::warn!("some turns did not end in time; what they did is read back at the next start");
+    }
+    stopped.cancel();
+    tasks.shutdown().await;
+    Ok(())
+}
+
+/// Gives the Rollouts of a scope their turns until `stop`, and lets those under way end.
+async fn serve(
+    context: Arc<Context>,
+    writer: reflector::store::Writer<Guarded>,
+    mut woken: tokio::sync::mpsc::UnboundedReceiver<reflector::ObjectRef<Guarded>>,
+    scope: feeds::Scope,
+    stop: CancellationToken,
+) {
+    let lists = async { tokio::join!(context.routes.answered(), context.workloads.answered()) };
+    if tokio::time::timeout(FIRST_LISTS, lists).await.is_err() {
+        tracing::warn!("turns begin although not everything could be listed yet");
+    }
+    let changed = feeds::rollouts(&context, writer, &scope);
+    let woken = stream::poll_fn(move |task| woken.poll_recv(task));
+    let due = stream::select(changed, woken).map(Ok::<_, Infallible>);
+    // No bound on turns at once: one that waits must not keep another's lowering waiting.
+    let turns = applier(
+        |rollout, context| Box::pin(turn::reconcile(rollout, context)),
+        |rollout, error, context| turn::after_error(&rollout, error, &context),
+        Arc::clone(&context),
+        context.rollouts.clone(),
+        due.take_until(stop.cancelled_owned()).boxed(),
+        controller::Config::default(),
+    );
+    turns
+        .for_each(|turn| async move {
+            match turn {
+                // Failed turns are told by `after_error`; a Rollout deleted meanwhile needs no turn.
+                Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+                Err(controller::Error::QueueError(never)) => match never {},
+                Err(error @ controller::Error::RunnerError(_)) => tracing::error!(%error, "turns have ended"),
+            }
+        })
+        .await;
+}

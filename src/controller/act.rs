@@ -1,0 +1,134 @@
+//! Act: writes to routes. Nothing is forced: whatever does not land as decided is read again and decided anew.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use kube::{Api, ResourceExt, api::DynamicObject};
+
+use super::{
+    context::{Context, Problem, RouteKept, Working},
+    error::TurnError,
+    observe::key,
+    stores::{Versioned, version},
+};
+use crate::{
+    api::{RouteKind, RouteRef},
+    engine::decision::RouteWrite,
+    routes::{self, ApplyError, Failure},
+};
+
+/// A route that refuses a write is left alone for so long.
+const SLOW: SignedDuration = SignedDuration::from_secs(30);
+/// Reading a route back takes no longer than this.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Carries out lowering writes, all at once, each sent until it is stored or known to be outdated. After a while
+/// the turn ends nevertheless: the next one decides the same again, from what stands then.
+pub async fn lower(context: &Context, namespace: &str, writes: &[&RouteWrite]) -> Vec<(RouteWrite, ApplyError)> {
+    let lowered = join_all(writes.iter().map(|write| async move {
+        let attempt = || write_once(context, namespace, write);
+        let stored = attempt.retry(patience()).when(is_passing).adjust(honour_retry_after).await;
+        stored.err().map(|error| ((*write).clone(), error))
+    }));
+    lowered.await.into_iter().flatten().collect()
+}
+
+/// Sends a write once. What comes back is known to all turns at once.
+pub async fn write_once(context: &Context, namespace: &str, write: &RouteWrite) -> Result<(), ApplyError> {
+    let answer = routes::apply(&context.client, namespace, write).await;
+    context.meters.write(write.purpose.verb(), answer.is_ok());
+    let object = answer?;
+    context.routes.learn(kept(write.route.kind, &object));
+    tracing::info!(
+        route = %write.route,
+        purpose = write.purpose.verb(),
+        version = object.resource_version(),
+        "wrote the route"
+    );
+    Ok(())
+}
+
+/// Draws the consequence of a write that failed: a route that refuses it is left alone for a while, with the reason
+/// told; any other is read back.
+pub async fn after_failure(
+    context: &Context,
+    namespace: &str,
+    working: &mut Working,
+    write: &RouteWrite,
+    error: ApplyError,
+    now: Timestamp,
+) -> TurnError {
+    match error.kind() {
+        Failure::Refused(_) | Failure::Forbidden(_) => {
+            let problem = Problem {
+                message: error.to_string(),
+                until: now.saturating_add(SLOW).unwrap_or(Timestamp::MAX),
+                lowering: write.purpose.lowers(),
+            };
+            working.problems.insert(write.route.to_string(), problem);
+        }
+        Failure::Changed | Failure::Gone | Failure::Unknown => read_back(context, namespace, &write.route).await,
+        Failure::Busy { .. } => {}
+    }
+    TurnError::Write(error)
+}
+
+/// Reads a route from the API server; where that fails too, the watch or the next attempt will tell.
+async fn read_back(context: &Context, namespace: &str, route: &RouteRef) {
+    let resource = routes::resource(route.kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
+    match tokio::time::timeout(DEADLINE, api.get_opt(&route.name)).await {
+        Ok(Ok(Some(object))) => context.routes.learn(kept(route.kind, &object)),
+        Ok(Ok(None)) => context.routes.forget(&key(namespace, &route.name)),
+        Ok(Err(error)) => tracing::debug!(%route, %error, "cannot read the route back"),
+        Err(_) => tracing::debug!(%route, "cannot read the route back in time"),
+    }
+}
+
+/// What is kept of a route.
+pub fn kept(kind: RouteKind, object: &DynamicObject) -> Versioned<RouteKept> {
+    let value = match serde_json::to_value(object) {
+        Ok(whole) => routes::view(kind, &whole)
+            .map(std::sync::Arc::new)
+            .map_err(|unusable| (unusable.reason, unusable.message)),
+        Err(_) => Err(("Unreadable", "the route can't be read as JSON".to_owned())),
+    };
+    Versioned {
+        key: (object.namespace().unwrap_or_default(), object.name_any()),
+        version: version(object.metadata.resource_version.as_deref()),
+        value,
+    }
+}
+
+fn patience() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(1))
+        .with_total_delay(Some(Duration::from_secs(10)))
+        .without_max_times()
+        .with_jitter()
+}
+
+/// The same write may be sent again: where the first one landed after all, its own tests stop the second.
+fn is_passing(error: &ApplyError) -> bool {
+    match error.kind() {
+        Failure::Busy { .. } | Failure::Unknown => true,
+        Failure::Changed | Failure::Refused(_) | Failure::Forbidden(_) | Failure::Gone => false,
+    }
+}
+
+fn honour_retry_after(error: &ApplyError, wait: Option<Duration>) -> Option<Duration> {
+    match error.kind() {
+        Failure::Busy {
+            retry_after: Some(least),
+        } => wait.map(|wait| least.saturating_add(wait)),
+        Failure::Busy { retry_after: None }
+        | Failure::Unknown
+        | Failure::Changed
+        | Failure::Refused(_)
+        | Failure::Forbidden(_)
+        | Failure::Gone => wait,
+    }
+}

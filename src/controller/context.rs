@@ -1,0 +1,335 @@
+//! What the turns of all Rollouts of a scope share, and what the process keeps of each between its turns.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32, atomic::AtomicU64, atomic::Ordering},
+};
+
+use jiff::Timestamp;
+use kube::{
+    Client,
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store},
+};
+use tokio::sync::{mpsc, mpsc::UnboundedSender};
+
+use super::{
+    meters::Meters,
+    notes::Notes,
+    stores::{Key, Mirror},
+};
+use crate::{
+    api::{Rollout, RolloutStatus, RouteKind},
+    clock::Clock,
+    engine::observed::{LookDone, Memory, RouteView, WorkloadSeen},
+    metrics::Providers,
+};
+
+/// A Rollout, or what is left of one that can't be read.
+pub type Guarded = DeserializeGuard<Rollout>;
+
+/// A route as it is kept: its weights, or why it can't be stepped (a reason in a word, and a sentence).
+pub type RouteKept = Result<Arc<RouteView>, (&'static str, String)>;
+
+/// What the turns of all Rollouts of a scope share.
+pub struct Context {
+    /// Speaks to the API server; retries nothing by itself.
+    pub client: Client,
+    /// Where metrics come from.
+    pub providers: Providers,
+    /// Takes what is to be told.
+    pub notes: Notes,
+    /// Counts what is done.
+    pub meters: Arc<Meters>,
+    /// The process' clock.
+    pub clock: Clock,
+    /// The Rollouts as the watch has shown them.
+    pub rollouts: Store<Guarded>,
+    /// The routes.
+    pub routes: Mirror<RouteKept>,
+    /// The Deployments.
+    pub workloads: Mirror<WorkloadSeen>,
+    /// Who wants to hear of which object.
+    pub interests: Interests,
+    /// Why the Rollouts can't be served yet, in a sentence; `None` once they are.
+    pub rollouts_lack: Mutex<Option<String>>,
+    /// What is kept of each Rollout, by UID.
+    entries: Mutex<HashMap<String, Arc<Entry>>>,
+    /// The UIDs of Rollouts that can't be read and whose people have been told.
+    quarantined: Mutex<HashSet<String>>,
+    wakes: UnboundedSender<ObjectRef<Guarded>>,
+}
+
+/// What a context is made of.
+pub struct Parts {
+    /// See [`Context::client`].
+    pub client: Client,
+    /// See [`Context::providers`].
+    pub providers: Providers,
+    /// See [`Context::notes`].
+    pub notes: Notes,
+    /// See [`Context::meters`].
+    pub meters: Arc<Meters>,
+    /// See [`Context::clock`].
+    pub clock: Clock,
+    /// See [`Context::rollouts`].
+    pub rollouts: Store<Guarded>,
+}
+
+impl Context {
+    /// The context of a scope, and the Rollouts that are to have a turn as they come.
+    pub fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Guarded>>) {
+        let (wakes, woken) = mpsc::unbounded_channel();
+        let context = Self {
+            client: parts.client,
+            providers: parts.providers,
+            notes: parts.notes,
+            meters: parts.meters,
+            clock: parts.clock,
+            rollouts: parts.rollouts,
+            routes: Mirror::new("GatewayRoutes"),
+            workloads: Mirror::new("Deployments"),
+            interests: Interests::default(),
+            rollouts_lack: Mutex::new(Some("the Rollouts have not been listed yet".to_owned())),
+            entries: Mutex::default(),
+            quarantined: Mutex::default(),
+            wakes,
+        };
+        (Arc::new(context), woken)
+    }
+
+    /// Gives a Rollout a turn.
+    pub fn wake(&self, namespace: &str, rollout: &str) {
+        // The receiver only goes when the controller stops; then nobody needs a turn.
+        let _ = self.wakes.send(ObjectRef::new(rollout).within(namespace));
+    }
+
+    /// Gives every Rollout a turn that wants to hear of this object.
+    pub fn wake_interested(&self, interest: &Interest) {
+        for (namespace, rollout) in self.interests.of(interest) {
+            self.wake(&namespace, &rollout);
+        }
+    }
+
+    /// Gives every Rollout a turn.
+    pub fn wake_all(&self) {
+        for (namespace, rollout) in self.interests.everybody() {
+            self.wake(&namespace, &rollout);
+        }
+    }
+
+    /// What is kept of a Rollout.
+    pub fn entry(&self, uid: &str) -> Arc<Entry> {
+        lock(&self.entries).entry(uid.to_owned()).or_default().clone()
+    }
+
+    /// The same, where there is something.
+    pub fn known(&self, uid: &str) -> Option<Arc<Entry>> {
+        lock(&self.entries).get(uid).cloned()
+    }
+
+    /// What is not there yet, in sentences; empty once everything is.
+    pub fn lacks(&self) -> Vec<String> {
+        let rollouts = lock(&self.rollouts_lack).clone();
+        [rollouts, self.routes.lacks(), self.workloads.lacks()].into_iter().flatten().collect()
+    }
+
+    /// Drops what is kept of Rollouts that are gone.
+    pub fn forget_unless(&self, living: impl Fn(&str) -> bool) {
+        lock(&self.entries).retain(|uid, _| living(uid));
+        lock(&self.quarantined).retain(|uid| living(uid));
+        self.meters.quarantined(lock(&self.quarantined).len());
+    }
+
+    /// Sets a Rollout that can't be read aside. Returns whether that is news.
+    pub fn quarantine(&self, uid: &str) -> bool {
+        let mut quarantined = lock(&self.quarantined);
+        let news = quarantined.insert(uid.to_owned());
+        self.meters.quarantined(quarantined.len());
+        news
+    }
+
+    /// A Rollout can be read (again).
+    pub fn readable(&self, uid: &str) {
+        let mut quarantined = lock(&self.quarantined);
+        if quarantined.remove(uid) {
+            self.meters.quarantined(quarantined.len());
+        }
+    }
+}
+
+/// What is kept of one Rollout between its turns.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// What its turns work on; one turn at a time.
+    pub working: tokio::sync::Mutex<Working>,
+    /// Its look at the metrics.
+    pub look: Mutex<LookSlot>,
+    /// Failed turns in a row.
+    pub attempts: AtomicU32,
+    /// The resourceVersion of our own newest write to it, so that its echo gives no turn.
+    pub own_version: AtomicU64,
+    /// When it wants its next turn, whatever the last one failed of.
+    pub wake: Mutex<Option<Timestamp>>,
+}
+
+/// What the turns of one Rollout work on.
+#[derive(Debug, Default)]
+pub struct Working {
+    /// The Rollout as our newest own write or read returned it; ahead of the watch at times.
+    pub own: Option<Arc<Rollout>>,
+    /// The stored status that the working one grew from.
+    pub base: Option<RolloutStatus>,
+    /// The status as last decided, stored or not.
+    pub status: RolloutStatus,
+    /// What the engine remembers.
+    pub memory: Memory,
+    /// The Rollout is to be read from the API server before the next decision.
+    pub refresh: bool,
+    /// Routes whose last write was refused for good.
+    pub problems: BTreeMap<String, Problem>,
+}
+
+/// A route that refuses our writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Why, in a sentence.
+    pub message: String,
+    /// Not tried again before this.
+    pub until: Timestamp,
+    /// It was a lowering that was refused.
+    pub lowering: bool,
+}
+
+/// A look: under way, come back, or neither.
+#[derive(Debug, Default)]
+pub struct LookSlot {
+    /// One is under way.
+    pub under_way: bool,
+    /// It came back, and no decision has seen it.
+    pub done: Option<LookDone>,
+}
+
+impl Entry {
+    /// The look that came back, taken, and whether one is under way.
+    pub fn take_look(&self) -> (Option<LookDone>, bool) {
+        let mut slot = lock(&self.look);
+        (slot.done.take(), slot.under_way)
+    }
+
+    /// Counts a failed turn; returns how many failed before it in a row.
+    pub fn failed(&self) -> u32 {
+        self.attempts.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A turn went well.
+    pub fn went_well(&self) {
+        self.attempts.store(0, Ordering::Relaxed);
+    }
+}
+
+/// An object that a Rollout depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Interest {
+    /// A route.
+    Route(RouteKind, Key),
+    /// A workload.
+    Workload(Key),
+}
+
+/// Who wants to hear of which object. A turn registers before it reads, so no change falls in between.
+#[derive(Debug, Default)]
+pub struct Interests(Mutex<Index>);
+
+#[derive(Debug, Default)]
+struct Index {
+    by_object: HashMap<Interest, HashSet<Key>>,
+    by_rollout: HashMap<Key, HashSet<Interest>>,
+}
+
+impl Interests {
+    /// Replaces the interests of a Rollout.
+    pub fn set(&self, rollout: &Key, interests: HashSet<Interest>) {
+        let mut index = lock(&self.0);
+        if index.by_rollout.get(rollout) == Some(&interests) {
+            return;
+        }
+        index.drop_rollout(rollout);
+        for interest in &interests {
+            index.by_object.entry(interest.clone()).or_default().insert(rollout.clone());
+        }
+        index.by_rollout.insert(rollout.clone(), interests);
+    }
+
+    /// Drops a Rollout that is gone and returns what it was interested in.
+    pub fn forget(&self, rollout: &Key) -> HashSet<Interest> {
+        lock(&self.0).drop_rollout(rollout)
+    }
+
+    /// The Rollouts that want to hear of an object.
+    pub fn of(&self, interest: &Interest) -> Vec<Key> {
+        let index = lock(&self.0);
+        index.by_object.get(interest).map(|rollouts| rollouts.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// All Rollouts that want to hear of anything.
+    pub fn everybody(&self) -> Vec<Key> {
+        lock(&self.0).by_rollout.keys().cloned().collect()
+    }
+}
+
+impl Index {
+    fn drop_rollout(&mut self, rollout: &Key) -> HashSet<Interest> {
+        let interests = self.by_rollout.remove(rollout).unwrap_or_default();
+        for interest in &interests {
+            if let Some(rollouts) = self.by_object.get_mut(interest) {
+                rollouts.remove(rollout);
+                if rollouts.is_empty() {
+                    self.by_object.remove(interest);
+                }
+            }
+        }
+        interests
+    }
+}
+
+/// Locks; a panic elsewhere while locked leaves plain data that is still whole.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        ("ns".to_owned(), name.to_owned())
+    }
+
+    fn route(name: &str) -> Interest {
+        Interest::Route(RouteKind::GatewayRoute, key(name))
+    }
+
+    #[test]
+    fn an_object_wakes_those_who_name_it_and_nobody_else() {
+        let interests = Interests::default();
+        interests.set(&key("a"), HashSet::from([route("r1"), Interest::Workload(key("v1"))]));
+        interests.set(&key("b"), HashSet::from([route("r2")]));
+        assert_eq!(interests.of(&route("r1")), [key("a")]);
+        assert_eq!(interests.of(&Interest::Workload(key("v1"))), [key("a")]);
+        assert!(interests.of(&route("r3")).is_empty());
+        assert!(interests.of(&Interest::Route(RouteKind::GatewayRoute, ("other".into(), "r1".into()))).is_empty());
+
+        interests.set(&key("a"), HashSet::from([route("r2")]));
+        assert!(interests.of(&route("r1")).is_empty(), "no longer named");
+        let mut both = interests.of(&route("r2"));
+        both.sort();
+        assert_eq!(both, [key("a"), key("b")]);
+
+        assert_eq!(interests.forget(&key("a")), HashSet::from([route("r2")]));
+        assert_eq!(interests.of(&route("r2")), [key("b")]);
+        interests.forget(&key("b"));
+        assert!(lock(&interests.0).by_object.is_empty(), "nothing is left behind");
+    }
+}

@@ -1,0 +1,242 @@
+//! The watches: one list and one watch a kind. Whatever they bring is reduced at once to what decisions need, and
+//! gives a turn to the Rollouts that named it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use futures::{Stream, StreamExt};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::DynamicObject,
+    discovery::ApiResource,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, store::Writer},
+        watcher::{self, Event, watcher},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    act,
+    context::{Context, Guarded, Interest, lock},
+    stores::{Key, Mirror, Versioned, version},
+};
+use crate::{
+    api::RouteKind,
+    engine::observed::WorkloadSeen,
+    routes, workloads,
+};
+
+/// A watch is renewed this often, and one that has gone silent is noticed five seconds later.
+const WATCH_SECONDS: u32 = 50;
+
+/// The namespace of a scope; `None` is the whole cluster.
+pub type Scope = Option<String>;
+
+/// Keeps the routes of a scope mirrored until `stop`.
+pub async fn routes(context: Arc<Context>, scope: Scope, stop: CancellationToken) {
+    let kind = RouteKind::GatewayRoute;
+    let feed = Feed {
+        context: &context,
+        mirror: &context.routes,
+        resource: routes::resource(kind),
+        reduce: |object: &DynamicObject| act::kept(kind, object),
+        interest: |key| Interest::Route(kind, key),
+    };
+    feed.run(scope, stop).await;
+}
+
+/// Keeps the Deployments of a scope mirrored until `stop`.
+pub async fn deployments(context: Arc<Context>, scope: Scope, stop: CancellationToken) {
+    let feed = Feed {
+        context: &context,
+        mirror: &context.workloads,
+        resource: ApiResource::erase::<k8s_openapi::api::apps::v1::Deployment>(&()),
+        reduce: deployment,
+        interest: Interest::Workload,
+    };
+    feed.run(scope, stop).await;
+}
+
+/// The Rollouts of a scope as they change, after the store has taken the change in; each is to have a turn. Our own
+/// writes come back here too, and give none.
+pub fn rollouts(
+    context: &Arc<Context>,
+    writer: Writer<Guarded>,
+    scope: &Scope,
+) -> impl Stream<Item = ObjectRef<Guarded>> + use<> {
+    let api: Api<Guarded> = match scope {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    };
+    let events = watcher(api, settings())
+        .modify(|rollout| rollout.meta_mut().managed_fields = None)
+        .default_backoff();
+    let context = Arc::clone(context);
+    reflector::reflector(writer, events).flat_map(move |event| {
+        let touched = match event {
+            Ok(event) => rollout_event(&context, event),
+            Err(error) => {
+                rollouts_failed(&context, &error);
+                None
+            }
+        };
+        futures::stream::iter(touched)
+    })
+}
+
+/// Where the objects of a kind go.
+struct Feed<'a, V, Reduce, Name> {
+    context: &'a Context,
+    mirror: &'a Mirror<V>,
+    resource: ApiResource,
+    reduce: Reduce,
+    interest: Name,
+}
+
+impl<V, Reduce, Name> Feed<'_, V, Reduce, Name>
+where
+    V: Clone + PartialEq,
+    Reduce: Fn(&DynamicObject) -> Versioned<V>,
+    Name: Fn(Key) -> Interest,
+{
+    async fn run(self, scope: Scope, stop: CancellationToken) {
+        let client: Client = self.context.client.clone();
+        let api: Api<DynamicObject> = match scope {
+            Some(namespace) => Api::namespaced_with(client, &namespace, &self.resource),
+            None => Api::all_with(client, &self.resource),
+        };
+        let mut events = watcher(api, settings()).default_backoff().boxed();
+        while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
+            match event {
+                Ok(event) => self.take(event),
+                Err(error) => self.failed(&error),
+            }
+        }
+    }
+
+    fn take(&self, event: Event<DynamicObject>) {
+        let lacked = self.mirror.lacks();
+        let changed = self.mirror.take(reduced(event, &self.reduce));
+        if lacked != self.mirror.lacks() {
+            // What is missing now was unreadable before, which is a difference to everybody.
+            tracing::info!(kind = self.resource.kind, "listed");
+            self.context.wake_all();
+            return;
+        }
+        for key in changed {
+            self.context.wake_interested(&(self.interest)(key));
+        }
+    }
+
+    fn failed(&self, error: &watcher::Error) {
+        let kind = &self.resource.kind;
+        let problem = match code(error) {
+            Some(404) => format!(
+                "the API server does not serve {kind} ({}): its CRD is not installed",
+                self.resource.api_version
+            ),
+            Some(403) => format!("the controller may not list and watch {kind}: grant it get, list and watch"),
+            Some(_) | None => {
+                tracing::warn!(kind, %error, "the watch broke; it is tried again");
+                return;
+            }
+        };
+        if self.mirror.fail(problem.clone()) {
+            self.context.meters.error("KindUnavailable");
+            tracing::error!(kind, problem, "the kind is unavailable; it is tried again");
+            self.context.wake_all();
+        }
+    }
+}
+
+fn settings() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+fn reduced<V>(event: Event<DynamicObject>, reduce: impl Fn(&DynamicObject) -> Versioned<V>) -> Event<Versioned<V>> {
+    match event {
+        Event::Apply(object) => Event::Apply(reduce(&object)),
+        Event::Delete(object) => Event::Delete(reduce(&object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(reduce(&object)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+fn deployment(object: &DynamicObject) -> Versioned<WorkloadSeen> {
+    let value = match serde_json::to_value(object) {
+        Ok(whole) => workloads::seen(&whole),
+        Err(_) => WorkloadSeen::Unreadable("the Deployment can't be read as JSON".to_owned()),
+    };
+    Versioned {
+        key: (object.namespace().unwrap_or_default(), object.name_any()),
+        version: version(object.metadata.resource_version.as_deref()),
+        value,
+    }
+}
+
+/// The HTTP status behind an error of a watch, where there is one.
+fn code(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status.code),
+        watcher::Error::WatchError(status) => Some(status.code),
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+fn rollout_event(context: &Context, event: Event<Guarded>) -> Option<ObjectRef<Guarded>> {
+    match event {
+        Event::Init => None,
+        Event::Apply(rollout) | Event::InitApply(rollout) => {
+            let shown = version(rollout.meta().resource_version.as_deref());
+            let own = rollout.uid().and_then(|uid| context.known(&uid));
+            let echo = own.is_some_and(|entry| entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown);
+            (!echo).then(|| ObjectRef::from_obj(&rollout))
+        }
+        Event::InitDone => {
+            *lock(&context.rollouts_lack) = None;
+            forget_the_gone(context);
+            None
+        }
+        Event::Delete(_) => {
+            forget_the_gone(context);
+            None
+        }
+    }
+}
+
+/// Drops what is kept of Rollouts that no longer exist, and gives a turn to those who shared an object with them:
+/// a stamp without its Rollout binds nobody.
+fn forget_the_gone(context: &Context) {
+    let living = context.rollouts.state();
+    let uids: HashSet<String> = living.iter().filter_map(|rollout| rollout.uid()).collect();
+    context.forget_unless(|uid| uids.contains(uid));
+    let keys: HashSet<Key> = living
+        .iter()
+        .map(|rollout| (rollout.namespace().unwrap_or_default(), rollout.name_any()))
+        .collect();
+    for gone in context.interests.everybody().iter().filter(|key| !keys.contains(*key)) {
+        for interest in context.interests.forget(gone) {
+            context.wake_interested(&interest);
+        }
+    }
+}
+
+fn rollouts_failed(context: &Context, error: &watcher::Error) {
+    context.meters.error("RolloutWatch");
+    tracing::warn!(%error, "the watch of the Rollouts broke; it is tried again");
+    let mut lack = lock(&context.rollouts_lack);
+    if let (Some(lack), Some(code)) = (lack.as_mut(), code(error)) {
+        *lack = match code {
+            404 => "the Rollout CRD is not installed; install it with: kubectl apply -f crds/".to_owned(),
+            403 => "the controller may not list and watch Rollouts; grant it get, list and watch".to_owned(),
+            _ => format!("the Rollouts can't be listed: HTTP {code}"),
+        };
+    }
+}

@@ -1,0 +1,105 @@
+//! Looks at the metrics: never inside a turn. A task of its own asks the providers, leaves the answer in the
+//! Rollout's entry and gives it a turn; so an abort is handled at once while a metric backend hangs.
+
+use std::{sync::Arc, time::Duration};
+
+use super::context::{Context, Entry, lock};
+use crate::engine::{
+    look::{Look, LookRequest, ReadError},
+    observed::LookDone,
+};
+
+/// Providers have deadlines of their own; this one only guards against a provider that breaks its word.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Starts a look, unless one is under way.
+pub fn start(context: &Arc<Context>, entry: &Arc<Entry>, run: i64, step: i32, request: LookRequest) {
+    let mut slot = lock(&entry.look);
+    if slot.under_way {
+        return;
+    }
+    slot.under_way = true;
+    drop(slot);
+    let end = End {
+        context: Arc::clone(context),
+        entry: Arc::clone(entry),
+        namespace: request.namespace.clone(),
+        rollout: request.rollout.clone(),
+        done: None,
+    };
+    tokio::spawn(carry_out(end, run, step, request));
+}
+
+async fn carry_out(mut end: End, run: i64, step: i32, request: LookRequest) {
+    let context = Arc::clone(&end.context);
+    let answer = context.providers.look(&request, context.clock.now());
+    let look = tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| unanswered(&request));
+    count(&context, &request, &look);
+    end.done = Some(LookDone { run, step, look });
+}
+
+/// What a look that outlasted its deadline amounts to: every part of it an error.
+fn unanswered(request: &LookRequest) -> Look {
+    let late = || ReadError::Timeout(format!("{}s", DEADLINE.as_secs()));
+    Look {
+        arms: request.arms.as_ref().map(|_| Err(late())),
+        numbers: request.numbers.iter().map(|number| (number.name.clone(), Err(late()))).collect(),
+    }
+}
+
+fn count(context: &Context, request: &LookRequest, look: &Look) {
+    // A name that is not configured could be anything; it is counted under one label.
+    let label = |provider: &Option<String>| match provider {
+        Some(_) if !context.providers.has(provider.as_deref()) => Some("unknown".to_owned()),
+        other => other.clone(),
+    };
+    if let (Some(asked), Some(answer)) = (&request.arms, &look.arms) {
+        context.meters.look(label(&asked.provider).as_deref(), answer.is_ok());
+    }
+    for asked in &request.numbers {
+        let answered = look.numbers.get(&asked.name).is_some_and(Result::is_ok);
+        context.meters.look(label(&asked.provider).as_deref(), answered);
+    }
+}
+
+/// Ends a look however its task ends, a panic included: else no other would ever start.
+struct End {
+    context: Arc<Context>,
+    entry: Arc<Entry>,
+    namespace: String,
+    rollout: String,
+    done: Option<LookDone>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut slot = lock(&self.entry.look);
+        slot.under_way = false;
+        if let Some(done) = self.done.take() {
+            slot.done = Some(done);
+        }
+        drop(slot);
+        self.context.wake(&self.namespace, &self.rollout);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::look::NumberRequest;
+
+    #[test]
+    fn a_look_past_its_deadline_is_an_error_in_every_part() {
+        let request = LookRequest {
+            namespace: "ns".into(),
+            rollout: "color".into(),
+            canary: "v2".into(),
+            stable: "v1".into(),
+            arms: None,
+            numbers: vec![NumberRequest { name: "queue".into(), provider: None, query: "q".into() }],
+        };
+        let look = unanswered(&request);
+        assert_eq!(look.arms, None, "not asked for");
+        assert_eq!(look.numbers["queue"], Err(ReadError::Timeout("60s".into())));
+    }
+}

@@ -1,0 +1,210 @@
+//! Observe: gathers what a decision is taken from, as plain data. It reads memory only; the watches filled it.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use kube::ResourceExt;
+
+use super::{
+    context::{Context, Entry, Interest, Problem, RouteKept},
+    stores::{Found, Key},
+};
+use crate::{
+    api::{ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef, WorkloadRef},
+    engine::{
+        decision::{Decision, Effect, RouteWrite},
+        observed::{Observed, RouteSeen, RouteState, Subject, WorkloadSeen, workload_names},
+    },
+};
+
+/// Everything observed about a Rollout now. A look that has come back is taken with it.
+pub fn observe(
+    context: &Context,
+    entry: &Entry,
+    rollout: &Rollout,
+    status: &RolloutStatus,
+    fresh: bool,
+) -> Observed {
+    let subject = subject(rollout);
+    let namespace = subject.namespace.clone();
+    let refs = routes(rollout, status);
+    let names = workloads(rollout, status, &namespace);
+    // Registered before anything is read: a change in between gives another turn.
+    context.interests.set(
+        &(namespace.clone(), subject.name.clone()),
+        refs.iter()
+            .map(|route| Interest::Route(route.kind, (namespace.clone(), route.name.clone())))
+            .chain(names.iter().map(|name| Interest::Workload((namespace.clone(), name.clone()))))
+            .collect::<HashSet<_>>(),
+    );
+    let analysis = analysis(rollout, status);
+    let (look, looking) = entry.take_look();
+    Observed {
+        stored: rollout.status.clone().unwrap_or_default(),
+        fresh,
+        routes: refs
+            .into_iter()
+            .map(|route| {
+                let key = (namespace.clone(), route.name.clone());
+                let state = route_state(context.routes.get(&key));
+                RouteSeen { route, state }
+            })
+            .collect(),
+        workloads: names
+            .into_iter()
+            .map(|name| {
+                let seen = workload_seen(context.workloads.get(&(namespace.clone(), name.clone())));
+                (name, seen)
+            })
+            .collect(),
+        others: others(context, &subject),
+        look,
+        looking,
+        settle: settle(context, analysis),
+        unknown_providers: unknown_providers(context, analysis),
+        subject,
+    }
+}
+
+/// Hides the routes that refuse our writes behind their sentence, where the decision would only send them the
+/// same again. A lowering is hidden only by a lowering that was refused: it must not wait for a raise's retry.
+pub fn hide_problems(
+    seen: &Observed,
+    decision: &Decision,
+    problems: &BTreeMap<String, Problem>,
+) -> Option<Observed> {
+    let writes = || {
+        decision.effects.iter().filter_map(|effect| match effect {
+            Effect::Write(write) => Some(write),
+            Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => None,
+        })
+    };
+    let refused = |write: &RouteWrite| {
+        problems
+            .get(&write.route.to_string())
+            .is_some_and(|problem| problem.lowering || !write.purpose.lowers())
+    };
+    if !writes().any(refused) || writes().any(|write| write.purpose.lowers() && !refused(write)) {
+        return None;
+    }
+    let mut hidden = seen.clone();
+    for route in &mut hidden.routes {
+        if let Some(problem) = problems.get(&route.route.to_string()) {
+            route.state = RouteState::Unreadable(problem.message.clone());
+        }
+    }
+    Some(hidden)
+}
+
+/// The newer of what the watch shows and what our own write or read returned.
+pub fn newest<'a>(watched: &'a Rollout, own: Option<&'a Rollout>) -> &'a Rollout {
+    let version = |rollout: &Rollout| super::stores::version(rollout.metadata.resource_version.as_deref());
+    match own {
+        Some(own) if own.metadata.uid == watched.metadata.uid && version(own) > version(watched) => own,
+        Some(_) | None => watched,
+    }
+}
+
+fn subject(rollout: &Rollout) -> Subject {
+    let annotation = |key: &str| rollout.annotations().get(key).cloned();
+    Subject {
+        namespace: rollout.namespace().unwrap_or_default(),
+        name: rollout.name_any(),
+        uid: rollout.uid().unwrap_or_default(),
+        generation: rollout.metadata.generation.unwrap_or_default(),
+        deleting: rollout.metadata.deletion_timestamp.is_some(),
+        finalizer: rollout.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
+        abort: annotation(ABORT_ANNOTATION),
+        request: annotation(REQUEST_ANNOTATION),
+    }
+}
+
+/// The routes of spec and status, each once.
+fn routes(rollout: &Rollout, status: &RolloutStatus) -> Vec<RouteRef> {
+    let mut refs = rollout.spec.routes.clone();
+    for known in &status.routes {
+        if !refs.iter().any(|route| route.same(&known.route)) {
+            refs.push(known.route.clone());
+        }
+    }
+    refs
+}
+
+/// The names of the Deployments that spec and status name or imply.
+fn workloads(rollout: &Rollout, status: &RolloutStatus, namespace: &str) -> HashSet<String> {
+    let spec = &rollout.spec;
+    let specified = [Some(&spec.target), spec.stable.as_ref()].into_iter().flatten();
+    let specified = specified.map(|target| (&target.name, target.workload_ref.as_ref()));
+    let known = [status.stable.as_ref(), status.canary.as_ref()].into_iter().flatten();
+    let known = known.map(|target| (&target.name, target.workload_ref.as_ref()));
+    let named = specified.chain(known);
+    named
+        .flat_map(|(name, workload): (&String, Option<&WorkloadRef>)| workload_names(name, namespace, workload))
+        .collect()
+}
+
+/// The analysis that judges now: the frozen one of a run that goes on, else the spec's.
+fn analysis<'a>(rollout: &'a Rollout, status: &'a RolloutStatus) -> Option<&'a Analysis> {
+    match &status.run {
+        Some(run) if run.ended.is_none() => run.analysis.as_ref(),
+        Some(_) | None => rollout.spec.analysis.as_ref(),
+    }
+}
+
+fn settle(context: &Context, analysis: Option<&Analysis>) -> Duration {
+    analysis
+        .and_then(|analysis| context.providers.settle(analysis.provider.as_deref()))
+        .unwrap_or_default()
+}
+
+/// Each once. Where no default is configured and one is needed, it is called `default`.
+fn unknown_providers(context: &Context, analysis: Option<&Analysis>) -> Vec<String> {
+    let Some(analysis) = analysis else { return Vec::new() };
+    let own = analysis.provider.as_deref();
+    let of_arms = analysis.series.as_ref().map(|_| own);
+    let of_numbers = analysis.metrics.iter().map(|metric| metric.provider.as_deref().or(own));
+    let mut unknown: Vec<String> = of_arms
+        .into_iter()
+        .chain(of_numbers)
+        .filter(|provider| !context.providers.has(*provider))
+        .map(|provider| provider.unwrap_or("default").to_owned())
+        .collect();
+    unknown.sort();
+    unknown.dedup();
+    unknown
+}
+
+/// The other living Rollouts of the namespace. One that can't be read lives too, and its stamps bind.
+fn others(context: &Context, subject: &Subject) -> BTreeMap<String, String> {
+    let state = context.rollouts.state();
+    let named = state.iter().map(|rollout| kube::Resource::meta(rollout.as_ref()));
+    named
+        .filter(|meta| meta.namespace.as_deref() == Some(&subject.namespace))
+        .filter_map(|meta| Some((meta.name.clone()?, meta.uid.clone()?)))
+        .filter(|(name, _)| *name != subject.name)
+        .collect()
+}
+
+fn route_state(found: Found<RouteKept>) -> RouteState {
+    match found {
+        Found::Present(Ok(view)) => RouteState::Present(view),
+        Found::Present(Err((reason, message))) => RouteState::Unusable { reason, message },
+        Found::Missing => RouteState::Missing,
+        Found::Unreadable(why) => RouteState::Unreadable(why),
+    }
+}
+
+fn workload_seen(found: Found<WorkloadSeen>) -> WorkloadSeen {
+    match found {
+        Found::Present(seen) => seen,
+        Found::Missing => WorkloadSeen::Missing,
+        Found::Unreadable(why) => WorkloadSeen::Unreadable(why),
+    }
+}
+
+/// The key of an object of a Rollout's namespace.
+pub fn key(namespace: &str, name: &str) -> Key {
+    (namespace.to_owned(), name.to_owned())
+}

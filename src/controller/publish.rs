@@ -1,0 +1,164 @@
+//! Publish: writes to the Rollout itself. Every one carries the resourceVersion that it was decided on, so that a
+//! decision from a stale cache fails here, before it reaches a route.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::{context::Context, error::TurnError};
+use crate::{
+    api::{FINALIZER, Rollout, RolloutStatus},
+    routes::FIELD_MANAGER,
+};
+
+/// An API call on a Rollout that takes longer has an unknown outcome.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Stores a status; the answer is the Rollout as it is now.
+pub async fn store_status(
+    context: &Context,
+    rollout: &Rollout,
+    status: &RolloutStatus,
+) -> Result<Arc<Rollout>, TurnError> {
+    let mut next = rollout.clone();
+    next.status = Some(status.clone());
+    next.metadata.managed_fields = None;
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let api = api(context, rollout);
+    let name = rollout.name_any();
+    let answer = tokio::time::timeout(DEADLINE, api.replace_status(&name, &params, &next)).await;
+    context.meters.write("status", matches!(answer, Ok(Ok(_))));
+    let stored = match answer {
+        Ok(Ok(stored)) => stored,
+        Ok(Err(error)) => return Err(status_error(error)),
+        Err(_) => return Err(TurnError::StatusUnknown(None)),
+    };
+    let got = stored.status.as_ref().and_then(|status| serde_json::to_value(status).ok());
+    let sent = serde_json::to_value(status).unwrap_or_default();
+    match lost(&sent, &got.unwrap_or_default()) {
+        Some(field) => Err(TurnError::Pruned { field }),
+        None => Ok(Arc::new(stored)),
+    }
+}
+
+/// Puts our finalizer on a Rollout or takes it off.
+pub async fn set_finalizer(context: &Context, rollout: &Rollout, hold: bool) -> Result<Arc<Rollout>, TurnError> {
+    let (verb, attempt) = if hold {
+        ("add", "add the finalizer of the Rollout")
+    } else {
+        ("remove", "remove the finalizer of the Rollout")
+    };
+    let others = rollout.finalizers().iter().map(String::as_str).filter(|name| *name != FINALIZER);
+    let finalizers: Vec<&str> = others.chain(hold.then_some(FINALIZER)).collect();
+    let patch = json!({
+        "metadata": { "resourceVersion": rollout.resource_version(), "finalizers": finalizers }
+    });
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let (api, name) = (api(context, rollout), rollout.name_any());
+    let answer = tokio::time::timeout(DEADLINE, api.patch(&name, &params, &Patch::Merge(&patch))).await;
+    context.meters.write("finalizer", matches!(answer, Ok(Ok(_))));
+    match answer {
+        Ok(Ok(stored)) => Ok(Arc::new(stored)),
+        Ok(Err(source)) => Err(TurnError::Finalizer { verb, source }),
+        Err(_) => Err(late(attempt)),
+    }
+}
+
+/// Reads a Rollout from the API server; `None` where that very one is gone.
+pub async fn read(context: &Context, rollout: &Rollout) -> Result<Option<Arc<Rollout>>, TurnError> {
+    let (api, name) = (api(context, rollout), rollout.name_any());
+    match tokio::time::timeout(DEADLINE, api.get_opt(&name)).await {
+        Ok(Ok(read)) => Ok(read.filter(|read| read.metadata.uid == rollout.metadata.uid).map(Arc::new)),
+        Ok(Err(source)) => Err(TurnError::ReadRollout(source)),
+        Err(_) => Err(late("read the Rollout")),
+    }
+}
+
+fn api(context: &Context, rollout: &Rollout) -> Api<Rollout> {
+    Api::namespaced(context.client.clone(), &rollout.namespace().unwrap_or_default())
+}
+
+fn late(attempt: &'static str) -> TurnError {
+    TurnError::Late {
+        attempt,
+        seconds: DEADLINE.as_secs(),
+    }
+}
+
+/// A 4xx, 429 and 503 say that nothing was stored; after anything else it may have been.
+fn status_error(error: kube::Error) -> TurnError {
+    let code = match &error {
+        kube::Error::Api(status) => status.code,
+        _ => 0,
+    };
+    match code {
+        409 => TurnError::StatusConflict,
+        400..=499 | 503 => TurnError::StoreStatus(error),
+        _ => TurnError::StatusUnknown(Some(Box::new(error))),
+    }
+}
+
+/// The first field that was sent and did not come back: an older CRD prunes what it does not know, and a
+/// controller that went on would write it again for ever.
+fn lost(sent: &Value, got: &Value) -> Option<String> {
+    match (sent, got) {
+        (Value::Object(sent), Value::Object(got)) => sent.iter().find_map(|(name, value)| match got.get(name) {
+            None if value.is_null() => None,
+            None => Some(name.clone()),
+            Some(other) => lost(value, other).map(|field| format!("{name}.{field}")),
+        }),
+        (Value::Array(sent), Value::Array(got)) => sent
+            .iter()
+            .zip(got)
+            .enumerate()
+            .find_map(|(place, (sent, got))| lost(sent, got).map(|field| format!("{place}.{field}"))),
+        (Value::Object(sent), _) => sent.keys().next().cloned(),
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_), _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pruned_field_is_found_and_another_spelling_is_not() {
+        let cases = [
+            (json!({"a": 1}), json!({"a": 1}), None),
+            (json!({"a": 1}), json!({}), Some("a")),
+            (json!({"a": null}), json!({}), None),
+            (json!({"a": 0.1}), json!({"a": 0.100_000_000_000_000_01}), None),
+            (json!({"run": {"plan": [{"x": 1, "y": 2}]}}), json!({"run": {"plan": [{"x": 1}]}}), Some("run.plan.0.y")),
+            (json!({"run": {"x": 1}}), Value::Null, Some("run")),
+        ];
+        for (sent, got, want) in cases {
+            assert_eq!(lost(&sent, &got).as_deref(), want, "{sent} → {got}");
+        }
+    }
+
+    #[test]
+    fn only_an_answer_that_says_so_means_not_stored() {
+        let answered = |code| {
+            let status = kube::core::Status::failure("", "").with_code(code);
+            status_error(kube::Error::Api(Box::new(status))).label()
+        };
+        assert_eq!(answered(409), "StatusConflict");
+        assert_eq!(answered(422), "StoreStatus");
+        assert_eq!(answered(429), "StoreStatus");
+        assert_eq!(answered(503), "StoreStatus");
+        assert_eq!(answered(500), "StatusUnknown");
+        assert_eq!(answered(504), "StatusUnknown");
+        let broken = kube::Error::ReadEvents(std::io::Error::other("broken"));
+        assert_eq!(status_error(broken).label(), "StatusUnknown");
+    }
+}

@@ -1,0 +1,312 @@
+//! What the watches have seen, reduced to the little that decisions need.
+//!
+//! A mirror is never behind our own writes: what a write returned is learnt at once, and an older event that
+//! still comes in does not undo it. resourceVersions of one kind are compared as the numbers that they are.
+
+use std::{
+    collections::HashMap,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use kube::runtime::watcher::Event;
+
+/// An object's namespace and name.
+pub type Key = (String, String);
+
+/// An object as a watch or a write returned it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Versioned<V> {
+    /// Which object.
+    pub key: Key,
+    /// Its resourceVersion as a number; 0 where it is none.
+    pub version: u64,
+    /// What is kept of it.
+    pub value: V,
+}
+
+/// What a mirror says about one object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found<V> {
+    /// It stands.
+    Present(V),
+    /// It does not exist.
+    Missing,
+    /// Nothing is known; the sentence says why.
+    Unreadable(String),
+}
+
+/// The objects of one kind in one scope.
+#[derive(Debug)]
+pub struct Mirror<V> {
+    what: &'static str,
+    answered: tokio::sync::watch::Sender<bool>,
+    state: RwLock<State<V>>,
+}
+
+#[derive(Debug)]
+struct State<V> {
+    objects: HashMap<Key, (u64, V)>,
+    /// The objects of a list that is coming in.
+    filling: Option<HashMap<Key, (u64, V)>>,
+    /// The greatest version that the watch has shown: it has seen everything up to there.
+    seen: u64,
+    health: Health,
+}
+
+#[derive(Debug, PartialEq)]
+enum Health {
+    Pending,
+    Ready,
+    Unavailable(String),
+}
+
+impl<V: Clone + PartialEq> Mirror<V> {
+    /// An empty mirror of objects that sentences call `what`, in the plural.
+    pub fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            answered: tokio::sync::watch::Sender::new(false),
+            state: RwLock::new(State {
+                objects: HashMap::new(),
+                filling: None,
+                seen: 0,
+                health: Health::Pending,
+            }),
+        }
+    }
+
+    /// The object, where one is known.
+    pub fn get(&self, key: &Key) -> Found<V> {
+        let state = self.read();
+        match (&state.health, state.objects.get(key)) {
+            (Health::Ready, None) => Found::Missing,
+            (Health::Ready, Some((_, value))) => Found::Present(value.clone()),
+            (Health::Pending, _) => Found::Unreadable(format!("the {} have not been listed yet", self.what)),
+            (Health::Unavailable(why), _) => Found::Unreadable(why.clone()),
+        }
+    }
+
+    /// Why the mirror can't be used, in a sentence; `None` where it can.
+    pub fn lacks(&self) -> Option<String> {
+        match &self.read().health {
+            Health::Ready => None,
+            Health::Pending => Some(format!("the {} have not been listed yet", self.what)),
+            Health::Unavailable(why) => Some(why.clone()),
+        }
+    }
+
+    /// Waits until the kind was listed once, or can't be.
+    pub async fn answered(&self) {
+        let mut answered = self.answered.subscribe();
+        // The sender lives in self, so this ends by the answer alone.
+        let _ = answered.wait_for(|answered| *answered).await;
+    }
+
+    /// Takes an event of the watch in and says whose value changed.
+    pub fn take(&self, event: Event<Versioned<V>>) -> Vec<Key> {
+        let mut state = self.write();
+        match event {
+            Event::Init => {
+                state.filling = Some(HashMap::new());
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                state.seen = state.seen.max(object.version);
+                // Told when the list is whole.
+                keep_newer(state.filling.get_or_insert_default(), object);
+                Vec::new()
+            }
+            Event::InitDone => {
+                self.answered.send_replace(true);
+                state.finish_list()
+            }
+            Event::Apply(object) => {
+                state.seen = state.seen.max(object.version);
+                keep_newer(&mut state.objects, object).into_iter().collect()
+            }
+            Event::Delete(object) => {
+                state.seen = state.seen.max(object.version);
+                let newer = state
+                    .objects
+                    .get(&object.key)
+                    .is_some_and(|(version, _)| *version > object.version);
+                if newer || state.objects.remove(&object.key).is_none() {
+                    return Vec::new();
+                }
+                vec![object.key]
+            }
+        }
+    }
+
+    /// Takes in what our own write or read returned, unless the watch is already past it.
+    pub fn learn(&self, object: Versioned<V>) {
+        let mut state = self.write();
+        if object.version <= state.seen && state.filling.is_none() {
+            return;
+        }
+        if let Some(filling) = &mut state.filling {
+            keep_newer(filling, object.clone());
+        }
+        keep_newer(&mut state.objects, object);
+    }
+
+    /// Takes in that a read of our own did not find the object.
+    pub fn forget(&self, key: &Key) {
+        let mut state = self.write();
+        state.objects.remove(key);
+        if let Some(filling) = &mut state.filling {
+            filling.remove(key);
+        }
+    }
+
+    /// The kind can't be listed or watched; the sentence says why. Returns whether that is news.
+    pub fn fail(&self, why: String) -> bool {
+        let health = Health::Unavailable(why);
+        let mut state = self.write();
+        self.answered.send_replace(true);
+        let news = state.health != health;
+        state.health = health;
+        news
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State<V>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<V>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V: PartialEq> State<V> {
+    fn finish_list(&mut self) -> Vec<Key> {
+        let listed = self.filling.take().unwrap_or_default();
+        let before = std::mem::replace(&mut self.objects, listed);
+        let was_ready = std::mem::replace(&mut self.health, Health::Ready) == Health::Ready;
+        let gone = before.keys().filter(|key| !self.objects.contains_key(*key)).cloned();
+        let changed = self.objects.iter().filter_map(|(key, (_, value))| {
+            let same = before.get(key).is_some_and(|(_, old)| old == value);
+            (!was_ready || !same).then(|| key.clone())
+        });
+        gone.chain(changed).collect()
+    }
+}
+
+/// Keeps the newer of two versions; the key if its value changed by that.
+fn keep_newer<V: PartialEq>(objects: &mut HashMap<Key, (u64, V)>, object: Versioned<V>) -> Option<Key> {
+    let Versioned { key, version, value } = object;
+    match objects.get_mut(&key) {
+        Some((known, _)) if *known > version => None,
+        Some((known, old)) => {
+            let changed = *old != value;
+            *known = version;
+            *old = value;
+            changed.then_some(key)
+        }
+        None => {
+            objects.insert(key.clone(), (version, value));
+            Some(key)
+        }
+    }
+}
+
+/// A resourceVersion as the number that it is; 0 where it is none.
+pub fn version(text: Option<&str>) -> u64 {
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(name: &str, version: u64, value: i32) -> Versioned<i32> {
+        Versioned {
+            key: key(name),
+            version,
+            value,
+        }
+    }
+
+    fn key(name: &str) -> Key {
+        ("ns".to_owned(), name.to_owned())
+    }
+
+    fn listed(objects: &[Versioned<i32>]) -> Mirror<i32> {
+        let mirror = Mirror::new("routes");
+        mirror.take(Event::Init);
+        for object in objects {
+            mirror.take(Event::InitApply(object.clone()));
+        }
+        mirror.take(Event::InitDone);
+        mirror
+    }
+
+    #[test]
+    fn nothing_is_missing_before_the_first_list_is_whole() {
+        let mirror = Mirror::new("routes");
+        assert!(matches!(mirror.get(&key("a")), Found::Unreadable(_)));
+        mirror.take(Event::Init);
+        mirror.take(Event::InitApply(object("a", 3, 1)));
+        assert!(matches!(mirror.get(&key("a")), Found::Unreadable(_)));
+        assert_eq!(mirror.take(Event::InitDone), [key("a")]);
+        assert_eq!(mirror.get(&key("a")), Found::Present(1));
+        assert_eq!(mirror.get(&key("b")), Found::Missing);
+        assert_eq!(mirror.lacks(), None);
+    }
+
+    #[test]
+    fn an_older_event_does_not_undo_our_own_write() {
+        let mirror = listed(&[object("a", 3, 1)]);
+        mirror.learn(object("a", 9, 2));
+        assert!(mirror.take(Event::Apply(object("a", 5, 7))).is_empty());
+        assert_eq!(mirror.get(&key("a")), Found::Present(2));
+        assert!(mirror.take(Event::Apply(object("a", 9, 2))).is_empty(), "our own echo is no news");
+        assert_eq!(mirror.take(Event::Apply(object("a", 10, 3))), [key("a")]);
+    }
+
+    #[test]
+    fn versions_are_numbers() {
+        assert_eq!(version(Some("10")), 10);
+        assert!(version(Some("10")) > version(Some("9")));
+        assert_eq!(version(Some("not a number")), 0);
+        assert_eq!(version(None), 0);
+    }
+
+    #[test]
+    fn a_late_answer_does_not_bring_a_deleted_object_back() {
+        let mirror = listed(&[object("a", 3, 1)]);
+        assert_eq!(mirror.take(Event::Delete(object("a", 12, 1))), [key("a")]);
+        mirror.learn(object("a", 9, 2));
+        assert_eq!(mirror.get(&key("a")), Found::Missing);
+    }
+
+    #[test]
+    fn a_list_takes_away_what_it_lacks_and_keeps_what_was_written_meanwhile() {
+        let mirror = listed(&[object("a", 3, 1), object("b", 4, 1)]);
+        mirror.take(Event::Init);
+        mirror.learn(object("b", 8, 2));
+        mirror.take(Event::InitApply(object("b", 4, 1)));
+        assert_eq!(mirror.take(Event::InitDone), [key("a")]);
+        assert_eq!(mirror.get(&key("a")), Found::Missing);
+        assert_eq!(mirror.get(&key("b")), Found::Present(2));
+    }
+
+    #[test]
+    fn a_failing_kind_is_unreadable_until_it_is_listed_again() {
+        let mirror = listed(&[object("a", 3, 1)]);
+        assert!(mirror.fail("the CRD is not installed".to_owned()));
+        assert!(!mirror.fail("the CRD is not installed".to_owned()), "told once");
+        assert_eq!(mirror.get(&key("a")), Found::Unreadable("the CRD is not installed".to_owned()));
+        mirror.take(Event::Init);
+        mirror.take(Event::InitApply(object("a", 3, 1)));
+        assert_eq!(mirror.take(Event::InitDone), [key("a")], "what was unreadable is news");
+        assert_eq!(mirror.get(&key("a")), Found::Present(1));
+    }
+
+    #[test]
+    fn what_a_read_did_not_find_is_gone() {
+        let mirror = listed(&[object("a", 3, 1)]);
+        mirror.forget(&key("a"));
+        assert_eq!(mirror.get(&key("a")), Found::Missing);
+    }
+}

@@ -1,0 +1,340 @@
+//! A turn of one Rollout: observe, decide, act, publish. Everything is decided in the engine; a turn says what it
+//! will do before it does it, and publishes even where it failed to do it.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt, core::error_boundary::InvalidObject, runtime::controller::Action};
+
+use super::{
+    act,
+    context::{Context, Entry, Guarded, Working, lock},
+    error::{TurnError, backoff},
+    looks,
+    observe::{hide_problems, newest, observe},
+    publish,
+    stores::version,
+};
+use crate::{
+    api::Rollout,
+    engine::{
+        self,
+        decision::{Decision, Effect, Note, RouteWrite},
+        observed::Observed,
+    },
+};
+
+/// Gives a Rollout its turn. A panic is confined to it.
+#[tracing::instrument(skip_all, fields(namespace = guarded.namespace(), rollout = guarded.name_any()))]
+pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, TurnError> {
+    let started = context.clock.now();
+    let outcome = match &guarded.0 {
+        Err(invalid) => {
+            quarantine(&context, &guarded, invalid);
+            Ok(Action::await_change())
+        }
+        Ok(rollout) => {
+            let turn = turn(Arc::clone(&context), Arc::new(rollout.clone()));
+            let turn = tracing::Instrument::in_current_span(turn);
+            tokio::spawn(turn).await.unwrap_or(Err(TurnError::Panicked))
+        }
+    };
+    let took = context.clock.now().duration_since(started);
+    context.meters.turn(Duration::try_from(took).unwrap_or_default());
+    outcome
+}
+
+/// The one place where a failed turn is told, and where it is decided when the next one comes.
+pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Action {
+    let entry = context.entry(&guarded.uid().unwrap_or_default());
+    let attempt = entry.failed();
+    let mut wait = backoff(error.again(), attempt, fastrand::f64());
+    // What the Rollout waits for besides does not wait longer for its failure.
+    if let Some(wake) = *lock(&entry.wake) {
+        wait = wait.min(until(wake, context.clock.now()));
+    }
+    context.meters.error(error.label());
+    let (namespace, rollout) = (guarded.namespace(), guarded.name_any());
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    if error.is_race() {
+        tracing::debug!(namespace, rollout, %error, cause, attempt, "the turn is tried again");
+    } else {
+        tracing::warn!(namespace, rollout, %error, cause, attempt, retry_in = ?wait, "the turn failed");
+    }
+    Action::requeue(wait)
+}
+
+async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, TurnError> {
+    let uid = watched.uid().unwrap_or_default();
+    context.readable(&uid);
+    let entry = context.entry(&uid);
+    let mut working = entry.working.lock().await;
+    let read = match working.read(&context, &entry, watched).await {
+        Read::Gone => return Ok(Action::await_change()),
+        Read::Is(read) => read,
+    };
+
+    let now = context.clock.now();
+    working.problems.retain(|_, problem| problem.until > now);
+    let (seen, decision) = working.decide(&context, &entry, &read, now);
+    let turn = Turn {
+        context: &context,
+        entry: &entry,
+        namespace: &seen.subject.namespace,
+        now,
+    };
+    let acted = turn.carry_out(&mut working, read.rollout, &seen, &decision).await;
+
+    let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
+    *lock(&entry.wake) = due;
+    acted?;
+    if let Some(error) = read.failed {
+        return Err(error);
+    }
+    entry.went_well();
+    if working.refresh {
+        return Ok(Action::requeue(Duration::ZERO));
+    }
+    Ok(due.map_or_else(Action::await_change, |due| Action::requeue(until(due, context.clock.now()))))
+}
+
+/// A Rollout at the beginning of a turn.
+struct Reading {
+    rollout: Arc<Rollout>,
+    fresh: bool,
+    /// It should have been read from the API server, and could not be.
+    failed: Option<TurnError>,
+}
+
+enum Read {
+    Is(Reading),
+    Gone,
+}
+
+impl Working {
+    /// The newest Rollout known, read from the API server where that is due.
+    async fn read(&mut self, context: &Context, entry: &Entry, watched: Arc<Rollout>) -> Read {
+        let mut failed = None;
+        let mut fresh = false;
+        if self.refresh {
+            match publish::read(context, &watched).await {
+                Ok(None) => return Read::Gone,
+                Ok(Some(read)) => {
+                    self.remember(entry, read);
+                    self.refresh = false;
+                    fresh = true;
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        let rollout = match &self.own {
+            Some(own) if std::ptr::eq(newest(&watched, Some(own)), own.as_ref()) => Arc::clone(own),
+            Some(_) | None => {
+                self.own = None;
+                watched
+            }
+        };
+        // Somebody else wrote status: what we made of the old one no longer counts.
+        let stored = rollout.status.clone().unwrap_or_default();
+        if self.base.as_ref() != Some(&stored) {
+            self.status = stored.clone();
+            self.base = Some(stored);
+        }
+        Read::Is(Reading { rollout, fresh, failed })
+    }
+
+    fn decide(&self, context: &Context, entry: &Entry, read: &Reading, now: Timestamp) -> (Observed, Decision) {
+        let rollout = &read.rollout;
+        let seen = observe(context, entry, rollout, &self.status, read.fresh);
+        let decide = |seen: &Observed| engine::decide(&rollout.spec, &self.status, seen, &self.memory, now);
+        let decision = decide(&seen);
+        match hide_problems(&seen, &decision, &self.problems) {
+            None => (seen, decision),
+            Some(hidden) => {
+                let decision = decide(&hidden);
+                (hidden, decision)
+            }
+        }
+    }
+
+    /// Takes in what our own write or read returned.
+    fn remember(&mut self, entry: &Entry, rollout: Arc<Rollout>) {
+        let own = version(rollout.metadata.resource_version.as_deref());
+        entry.own_version.fetch_max(own, Ordering::Relaxed);
+        self.own = Some(rollout);
+    }
+
+    /// The same, of a status that we stored: the working status stands on it.
+    fn stand_on(&mut self, entry: &Entry, stored: Arc<Rollout>) {
+        self.base = Some(stored.status.clone().unwrap_or_default());
+        self.remember(entry, stored);
+    }
+}
+
+/// What carrying out a decision needs throughout.
+struct Turn<'a> {
+    context: &'a Arc<Context>,
+    entry: &'a Arc<Entry>,
+    namespace: &'a str,
+    now: Timestamp,
+}
+
+impl Turn<'_> {
+    /// Lowering writes run at once and beside everything else; none waits for another, or for status.
+    async fn carry_out(
+        &self,
+        working: &mut Working,
+        rollout: Arc<Rollout>,
+        seen: &Observed,
+        decision: &Decision,
+    ) -> Result<(), TurnError> {
+        let lowering: Vec<&RouteWrite> = decision
+            .effects
+            .iter()
+            .filter(|effect| effect.lowers())
+            .filter_map(|effect| match effect {
+                Effect::Write(write) => Some(write),
+                Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => None,
+            })
+            .collect();
+        let (lowered, rest) = tokio::join!(
+            act::lower(self.context, self.namespace, &lowering),
+            self.publish_and_act(working, rollout, seen, decision)
+        );
+        let mut outcome = rest;
+        for (write, error) in lowered {
+            let error = act::after_failure(self.context, self.namespace, working, &write, error, self.now).await;
+            outcome = outcome.and(Err(error));
+        }
+        outcome
+    }
+
+    async fn publish_and_act(
+        &self,
+        working: &mut Working,
+        mut rollout: Arc<Rollout>,
+        seen: &Observed,
+        decision: &Decision,
+    ) -> Result<(), TurnError> {
+        if let Some(before) = &decision.before {
+            match publish::store_status(self.context, &rollout, before).await {
+                Ok(stored) => {
+                    working.stand_on(self.entry, Arc::clone(&stored));
+                    rollout = stored;
+                }
+                Err(error) => {
+                    self.not_published(working, seen, &error);
+                    return Err(error);
+                }
+            }
+        }
+        let last_stored_at = working.memory.stored_at;
+        working.status = decision.after.clone();
+        working.memory = decision.memory.clone();
+        let acted = self.act(working, &mut rollout, decision).await;
+        // A Rollout being deleted that nobody holds any more is gone.
+        let gone = rollout.metadata.deletion_timestamp.is_some() && rollout.finalizers().is_empty();
+        if gone || !decision.store {
+            return acted;
+        }
+        match publish::store_status(self.context, &rollout, &decision.after).await {
+            Ok(stored) => working.stand_on(self.entry, stored),
+            Err(error) => {
+                working.memory.stored_at = last_stored_at;
+                working.refresh = true;
+                return acted.and(Err(error));
+            }
+        }
+        acted
+    }
+
+    /// The intent was not stored: nothing that was decided on it counts, and the Rollout is read before the next
+    /// decision. The look that the decision used is kept for that.
+    fn not_published(&self, working: &mut Working, seen: &Observed, error: &TurnError) {
+        working.refresh = true;
+        if matches!(error, TurnError::StatusUnknown(_)) {
+            working.memory.held = None;
+        }
+        let mut slot = lock(&self.entry.look);
+        if slot.done.is_none() && !slot.under_way {
+            slot.done.clone_from(&seen.look);
+        }
+    }
+
+    /// Everything but lowering, in order; a write that fails stops the writes after it.
+    async fn act(
+        &self,
+        working: &mut Working,
+        rollout: &mut Arc<Rollout>,
+        decision: &Decision,
+    ) -> Result<(), TurnError> {
+        let mut outcome = Ok(());
+        for effect in decision.effects.iter().filter(|effect| !effect.lowers()) {
+            match effect {
+                Effect::Look { run, step, request } => {
+                    looks::start(self.context, self.entry, *run, *step, request.clone());
+                }
+                Effect::Tell(note) => self.context.notes.tell(rollout.object_ref(&()), note.clone()),
+                Effect::Reread => working.refresh = true,
+                Effect::Write(_) | Effect::Hold | Effect::Release if outcome.is_err() => {}
+                Effect::Write(write) => {
+                    if let Err(error) = act::write_once(self.context, self.namespace, write).await {
+                        let failed = act::after_failure(self.context, self.namespace, working, write, error, self.now);
+                        outcome = Err(failed.await);
+                    }
+                }
+                Effect::Hold => outcome = self.set_finalizer(working, rollout, true).await,
+                Effect::Release => outcome = self.set_finalizer(working, rollout, false).await,
+            }
+        }
+        outcome
+    }
+
+    async fn set_finalizer(
+        &self,
+        working: &mut Working,
+        rollout: &mut Arc<Rollout>,
+        hold: bool,
+    ) -> Result<(), TurnError> {
+        match publish::set_finalizer(self.context, rollout, hold).await {
+            Ok(stored) => {
+                working.remember(self.entry, Arc::clone(&stored));
+                *rollout = stored;
+                Ok(())
+            }
+            Err(error) => {
+                working.refresh = true;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A Rollout that can't be read: told once, left alone until it changes.
+fn quarantine(context: &Context, guarded: &Guarded, invalid: &InvalidObject) {
+    if !context.quarantine(&guarded.uid().unwrap_or_default()) {
+        return;
+    }
+    context.meters.error("Undecodable");
+    tracing::error!(error = invalid.error, "the Rollout can't be read and is left alone until it changes");
+    let note = Note {
+        warning: true,
+        reason: "Undecodable",
+        message: format!(
+            "This Rollout can't be read ({}) and is left alone until it is put right; its routes stay as they are. \
+             The installed CRD may be older or newer than the controller: kubectl apply -f crds/",
+            invalid.error
+        ),
+        step: None,
+    };
+    context.notes.tell(guarded.object_ref(&()), note);
+}
+
+/// How long until a moment; a little at least, so that a moment just past can't spin.
+fn until(moment: Timestamp, now: Timestamp) -> Duration {
+    const LEAST: Duration = Duration::from_millis(5);
+    Duration::try_from(moment.duration_since(now)).unwrap_or_default().max(LEAST)
+}
