@@ -23,10 +23,8 @@ pub enum TelemetryError {
 /// Sets up the log of this process. `over`, where given, is used in place of the configured filter.
 pub fn start(config: &LogConfig, over: Option<&str>) -> Result<(), TelemetryError> {
     let filter = over.unwrap_or(&config.level);
-    let filter = EnvFilter::try_new(filter).map_err(|source| TelemetryError::Filter {
-        filter: filter.to_owned(),
-        source,
-    })?;
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => builder.try_init(),

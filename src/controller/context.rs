@@ -319,7 +319,9 @@ mod tests {
         assert_eq!(interests.of(&route("r1")), [key("a")]);
         assert_eq!(interests.of(&Interest::Workload(key("v1"))), [key("a")]);
         assert!(interests.of(&route("r3")).is_empty());
-        assert!(interests.of(&Interest::Route(RouteKind::GatewayRoute, ("other".into(), "r1".into()))).is_empty());
+        assert!(
+            interests.of(&Interest::Route(RouteKind::GatewayRoute, ("other".into(), "r1".into()))).is_empty()
+        );
 
         interests.set(&key("a"), HashSet::from([route("r2")]));
         assert!(interests.of(&route("r1")).is_empty(), "no longer named");

@@ -34,7 +34,9 @@ pub enum Error {
         seconds: u64,
     },
     /// The API server does not know who we are, or does not let us read Rollouts.
-    #[error("the API server refuses to list Rollouts; check the credentials in KUBECONFIG and the RBAC rules")]
+    #[error(
+        "the API server refuses to list Rollouts; check the credentials in KUBECONFIG and the RBAC rules"
+    )]
     Refused(#[source] kube::Error),
     /// Our CRD is not there.
     #[error("the Rollout CRD is not installed; install it with: kubectl apply -f crds/")]
@@ -152,7 +154,7 @@ impl TurnError {
     /// When to try again.
     pub fn again(&self) -> Again {
         match self {
-            Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. }  => Again::Soon,
+            Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. } => Again::Soon,
             Self::Pruned { .. } | Self::Panicked => Again::Slowly,
             Self::StoreStatus(source) | Self::Finalizer { source, .. } | Self::ReadRollout(source) => {
                 asked_for(source)

@@ -21,11 +21,7 @@ use super::{
     context::{Context, Guarded, Interest, lock},
     stores::{Key, Mirror, Versioned, version},
 };
-use crate::{
-    api::RouteKind,
-    engine::observed::WorkloadSeen,
-    routes, workloads,
-};
+use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
 /// A watch is renewed this often, and one that has gone silent is noticed five seconds later.
 const WATCH_SECONDS: u32 = 50;
@@ -69,9 +65,8 @@ pub fn rollouts(
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
     };
-    let events = watcher(api, settings())
-        .modify(|rollout| rollout.meta_mut().managed_fields = None)
-        .default_backoff();
+    let events =
+        watcher(api, settings()).modify(|rollout| rollout.meta_mut().managed_fields = None).default_backoff();
     let context = Arc::clone(context);
     reflector::reflector(writer, events).flat_map(move |event| {
         let touched = match event {
@@ -136,7 +131,9 @@ where
                 "the API server does not serve {kind} ({}): its CRD is not installed",
                 self.resource.api_version
             ),
-            Some(403) => format!("the controller may not list and watch {kind}: grant it get, list and watch"),
+            Some(403) => {
+                format!("the controller may not list and watch {kind}: grant it get, list and watch")
+            }
             Some(_) | None => {
                 tracing::warn!(kind, %error, "the watch broke; it is tried again");
                 return;
@@ -154,7 +151,10 @@ fn settings() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
 }
 
-fn reduced<V>(event: Event<DynamicObject>, reduce: impl Fn(&DynamicObject) -> Versioned<V>) -> Event<Versioned<V>> {
+fn reduced<V>(
+    event: Event<DynamicObject>,
+    reduce: impl Fn(&DynamicObject) -> Versioned<V>,
+) -> Event<Versioned<V>> {
     match event {
         Event::Apply(object) => Event::Apply(reduce(&object)),
         Event::Delete(object) => Event::Delete(reduce(&object)),
@@ -196,7 +196,8 @@ fn rollout_event(context: &Context, event: Event<Guarded>) -> Option<ObjectRef<G
         Event::Apply(rollout) | Event::InitApply(rollout) => {
             let shown = version(rollout.meta().resource_version.as_deref());
             let own = rollout.uid().and_then(|uid| context.known(&uid));
-            let echo = own.is_some_and(|entry| entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown);
+            let echo = own
+                .is_some_and(|entry| entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown);
             (!echo).then(|| ObjectRef::from_obj(&rollout))
         }
         Event::InitDone => {
@@ -217,10 +218,8 @@ fn forget_the_gone(context: &Context) {
     let living = context.rollouts.state();
     let uids: HashSet<String> = living.iter().filter_map(|rollout| rollout.uid()).collect();
     context.forget_unless(|uid| uids.contains(uid));
-    let keys: HashSet<Key> = living
-        .iter()
-        .map(|rollout| (rollout.namespace().unwrap_or_default(), rollout.name_any()))
-        .collect();
+    let keys: HashSet<Key> =
+        living.iter().map(|rollout| (rollout.namespace().unwrap_or_default(), rollout.name_any())).collect();
     for gone in context.interests.everybody().iter().filter(|key| !keys.contains(*key)) {
         for interest in context.interests.forget(gone) {
             context.wake_interested(&interest);

@@ -67,17 +67,12 @@ impl Meters {
             quarantined.clone(),
         );
         let notes_dropped = Counter::<u64, AtomicU64>::default();
-        registry.register("events_dropped", "Events that were not sent, for too many waited", notes_dropped.clone());
-        Self {
-            registry,
-            turns,
-            turn_seconds,
-            errors,
-            writes,
-            looks,
-            quarantined,
-            notes_dropped,
-        }
+        registry.register(
+            "events_dropped",
+            "Events that were not sent, for too many waited",
+            notes_dropped.clone(),
+        );
+        Self { registry, turns, turn_seconds, errors, writes, looks, quarantined, notes_dropped }
     }
 
     /// A turn is over.

@@ -48,10 +48,9 @@ pub async fn run(
     client: Client,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> Result<(), Error> {
-    let listener = TcpListener::bind(config.listen).await.map_err(|source| Error::Listen {
-        address: config.listen,
-        source,
-    })?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| Error::Listen { address: config.listen, source })?;
     run_on(listener, config, client, shutdown).await
 }
 
@@ -135,7 +134,8 @@ async fn serve(
         .for_each(|turn| async move {
             match turn {
                 // Failed turns are told by `after_error`; a Rollout deleted meanwhile needs no turn.
-                Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+                Ok(_)
+                | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
                 Err(controller::Error::QueueError(never)) => match never {},
                 Err(error @ controller::Error::RunnerError(_)) => tracing::error!(%error, "turns have ended"),
             }

@@ -12,7 +12,10 @@ use super::{
     stores::{Found, Key},
 };
 use crate::{
-    api::{ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef, WorkloadRef},
+    api::{
+        ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef,
+        WorkloadRef,
+    },
     engine::{
         decision::{Decision, Effect, RouteWrite},
         observed::{Observed, RouteSeen, RouteState, Subject, WorkloadSeen, workload_names},
@@ -141,7 +144,9 @@ fn workloads(rollout: &Rollout, status: &RolloutStatus, namespace: &str) -> Hash
     let known = known.map(|target| (&target.name, target.workload_ref.as_ref()));
     let named = specified.chain(known);
     named
-        .flat_map(|(name, workload): (&String, Option<&WorkloadRef>)| workload_names(name, namespace, workload))
+        .flat_map(|(name, workload): (&String, Option<&WorkloadRef>)| {
+            workload_names(name, namespace, workload)
+        })
         .collect()
 }
 
@@ -154,9 +159,7 @@ fn analysis<'a>(rollout: &'a Rollout, status: &'a RolloutStatus) -> Option<&'a A
 }
 
 fn settle(context: &Context, analysis: Option<&Analysis>) -> Duration {
-    analysis
-        .and_then(|analysis| context.providers.settle(analysis.provider.as_deref()))
-        .unwrap_or_default()
+    analysis.and_then(|analysis| context.providers.settle(analysis.provider.as_deref())).unwrap_or_default()
 }
 
 /// Each once. Where no default is configured and one is needed, it is called `default`.

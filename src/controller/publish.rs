@@ -27,10 +27,7 @@ pub async fn store_status(
     let mut next = rollout.clone();
     next.status = Some(status.clone());
     next.metadata.managed_fields = None;
-    let params = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    };
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let api = api(context, rollout);
     let name = rollout.name_any();
     let answer = tokio::time::timeout(DEADLINE, api.replace_status(&name, &params, &next)).await;
@@ -49,7 +46,11 @@ pub async fn store_status(
 }
 
 /// Puts our finalizer on a Rollout or takes it off.
-pub async fn set_finalizer(context: &Context, rollout: &Rollout, hold: bool) -> Result<Arc<Rollout>, TurnError> {
+pub async fn set_finalizer(
+    context: &Context,
+    rollout: &Rollout,
+    hold: bool,
+) -> Result<Arc<Rollout>, TurnError> {
     let (verb, attempt) = if hold {
         ("add", "add the finalizer of the Rollout")
     } else {
@@ -60,10 +61,7 @@ pub async fn set_finalizer(context: &Context, rollout: &Rollout, hold: bool) -> 
     let patch = json!({
         "metadata": { "resourceVersion": rollout.resource_version(), "finalizers": finalizers }
     });
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let (api, name) = (api(context, rollout), rollout.name_any());
     let answer = tokio::time::timeout(DEADLINE, api.patch(&name, &params, &Patch::Merge(&patch))).await;
     context.meters.write("finalizer", matches!(answer, Ok(Ok(_))));
@@ -89,10 +87,7 @@ fn api(context: &Context, rollout: &Rollout) -> Api<Rollout> {
 }
 
 fn late(attempt: &'static str) -> TurnError {
-    TurnError::Late {
-        attempt,
-        seconds: DEADLINE.as_secs(),
-    }
+    TurnError::Late { attempt, seconds: DEADLINE.as_secs() }
 }
 
 /// A 4xx, 429 and 503 say that nothing was stored; after anything else it may have been.
@@ -112,11 +107,13 @@ fn status_error(error: kube::Error) -> TurnError {
 /// controller that went on would write it again for ever.
 fn lost(sent: &Value, got: &Value) -> Option<String> {
     match (sent, got) {
-        (Value::Object(sent), Value::Object(got)) => sent.iter().find_map(|(name, value)| match got.get(name) {
-            None if value.is_null() => None,
-            None => Some(name.clone()),
-            Some(other) => lost(value, other).map(|field| format!("{name}.{field}")),
-        }),
+        (Value::Object(sent), Value::Object(got)) => {
+            sent.iter().find_map(|(name, value)| match got.get(name) {
+                None if value.is_null() => None,
+                None => Some(name.clone()),
+                Some(other) => lost(value, other).map(|field| format!("{name}.{field}")),
+            })
+        }
         (Value::Array(sent), Value::Array(got)) => sent
             .iter()
             .zip(got)
@@ -138,7 +135,11 @@ mod tests {
             (json!({"a": 1}), json!({}), Some("a")),
             (json!({"a": null}), json!({}), None),
             (json!({"a": 0.1}), json!({"a": 0.100_000_000_000_000_01}), None),
-            (json!({"run": {"plan": [{"x": 1, "y": 2}]}}), json!({"run": {"plan": [{"x": 1}]}}), Some("run.plan.0.y")),
+            (
+                json!({"run": {"plan": [{"x": 1, "y": 2}]}}),
+                json!({"run": {"plan": [{"x": 1}]}}),
+                Some("run.plan.0.y"),
+            ),
             (json!({"run": {"x": 1}}), Value::Null, Some("run")),
         ];
         for (sent, got, want) in cases {

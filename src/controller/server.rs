@@ -21,11 +21,13 @@ struct Served {
 }
 
 /// Serves until `stop`.
-pub async fn serve(listener: TcpListener, contexts: Vec<Arc<Context>>, meters: Arc<Meters>, stop: CancellationToken) {
-    let served = Served {
-        contexts: Arc::new(contexts),
-        meters,
-    };
+pub async fn serve(
+    listener: TcpListener,
+    contexts: Vec<Arc<Context>>,
+    meters: Arc<Meters>,
+    stop: CancellationToken,
+) {
+    let served = Served { contexts: Arc::new(contexts), meters };
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))

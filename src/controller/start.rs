@@ -24,7 +24,8 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = match kubeconfig {
         Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| Error::Kubeconfig(Box::new(error)))?;
+            let kubeconfig =
+                Kubeconfig::read_from(path).map_err(|error| Error::Kubeconfig(Box::new(error)))?;
             ClientConfig::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                 .await
                 .map_err(|error| Error::Kubeconfig(Box::new(error)))?
@@ -48,9 +49,7 @@ pub async fn check(client: &Client, namespaces: &[String]) -> Result<(), Error> 
     match listed {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(understood(error)),
-        Err(_) => Err(Error::Silent {
-            seconds: ANSWER.as_secs(),
-        }),
+        Err(_) => Err(Error::Silent { seconds: ANSWER.as_secs() }),
     }
 }
 

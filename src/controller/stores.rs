@@ -126,10 +126,8 @@ impl<V: Clone + PartialEq> Mirror<V> {
             }
             Event::Delete(object) => {
                 state.seen = state.seen.max(object.version);
-                let newer = state
-                    .objects
-                    .get(&object.key)
-                    .is_some_and(|(version, _)| *version > object.version);
+                let newer =
+                    state.objects.get(&object.key).is_some_and(|(version, _)| *version > object.version);
                 if newer || state.objects.remove(&object.key).is_none() {
                     return Vec::new();
                 }
@@ -220,11 +218,7 @@ mod tests {
     use super::*;
 
     fn object(name: &str, version: u64, value: i32) -> Versioned<i32> {
-        Versioned {
-            key: key(name),
-            version,
-            value,
-        }
+        Versioned { key: key(name), version, value }
     }
 
     fn key(name: &str) -> Key {

@@ -80,12 +80,7 @@ async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, Tu
     let now = context.clock.now();
     working.problems.retain(|_, problem| problem.until > now);
     let (seen, decision) = working.decide(&context, &entry, &read, now);
-    let turn = Turn {
-        context: &context,
-        entry: &entry,
-        namespace: &seen.subject.namespace,
-        now,
-    };
+    let turn = Turn { context: &context, entry: &entry, namespace: &seen.subject.namespace, now };
     let acted = turn.carry_out(&mut working, read.rollout, &seen, &decision).await;
 
     let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
@@ -146,7 +141,13 @@ impl Working {
         Read::Is(Reading { rollout, fresh, failed })
     }
 
-    fn decide(&self, context: &Context, entry: &Entry, read: &Reading, now: Timestamp) -> (Observed, Decision) {
+    fn decide(
+        &self,
+        context: &Context,
+        entry: &Entry,
+        read: &Reading,
+        now: Timestamp,
+    ) -> (Observed, Decision) {
         let rollout = &read.rollout;
         let seen = observe(context, entry, rollout, &self.status, read.fresh);
         let decide = |seen: &Observed| engine::decide(&rollout.spec, &self.status, seen, &self.memory, now);
@@ -197,7 +198,9 @@ impl Turn<'_> {
             .filter(|effect| effect.lowers())
             .filter_map(|effect| match effect {
                 Effect::Write(write) => Some(write),
-                Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => None,
+                Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => {
+                    None
+                }
             })
             .collect();
         let (lowered, rest) = tokio::join!(
@@ -206,7 +209,8 @@ impl Turn<'_> {
         );
         let mut outcome = rest;
         for (write, error) in lowered {
-            let error = act::after_failure(self.context, self.namespace, working, &write, error, self.now).await;
+            let error =
+                act::after_failure(self.context, self.namespace, working, &write, error, self.now).await;
             outcome = outcome.and(Err(error));
         }
         outcome
@@ -282,7 +286,8 @@ impl Turn<'_> {
                 Effect::Write(_) | Effect::Hold | Effect::Release if outcome.is_err() => {}
                 Effect::Write(write) => {
                     if let Err(error) = act::write_once(self.context, self.namespace, write).await {
-                        let failed = act::after_failure(self.context, self.namespace, working, write, error, self.now);
+                        let failed =
+                            act::after_failure(self.context, self.namespace, working, write, error, self.now);
                         outcome = Err(failed.await);
                     }
                 }

@@ -46,10 +46,7 @@ async fn a_refused_event_is_only_logged() {
 async fn repeated_events_are_folded_and_those_of_each_step_stay_apart() {
     let (notifier, came) = notifier(StatusCode::OK).await;
     for step in [1, 2, 2] {
-        let moved = ObjectReference {
-            resource_version: Some(step.to_string()),
-            ..color()
-        };
+        let moved = ObjectReference { resource_version: Some(step.to_string()), ..color() };
         notifier.tell(moved, &note("canary failed", Some(step))).await;
     }
     let came = came.lock().unwrap();
@@ -57,10 +54,7 @@ async fn repeated_events_are_folded_and_those_of_each_step_stay_apart() {
     assert_eq!(methods, ["POST", "POST", "PATCH"]);
     let event = &came[1].1;
     assert_eq!(event["regarding"]["fieldPath"], "spec.strategy.canary.steps[1]");
-    assert_eq!(
-        (&event["type"], &event["reason"]),
-        (&"Warning".into(), &"RolledBack".into())
-    );
+    assert_eq!((&event["type"], &event["reason"]), (&"Warning".into(), &"RolledBack".into()));
     assert_eq!(event["note"], "canary failed");
     assert_eq!(event["reportingController"], "tidegate");
     assert_eq!(event["reportingInstance"], "tidegate-0");

@@ -104,16 +104,10 @@ async fn apply_within(
     write: &RouteWrite,
 ) -> Result<DynamicObject, ApplyError> {
     let (route, purpose) = (&write.route, write.purpose);
-    let patch = patch(write).map_err(|source| ApplyError::Inconsistent {
-        route: route.clone(),
-        purpose,
-        source,
-    })?;
+    let patch =
+        patch(write).map_err(|source| ApplyError::Inconsistent { route: route.clone(), purpose, source })?;
     let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(route.kind));
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    };
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let patch = Patch::Json::<()>(patch);
     match tokio::time::timeout(deadline, routes.patch(&route.name, &params, &patch)).await {
         Ok(Ok(object)) => Ok(object),
@@ -123,11 +117,7 @@ async fn apply_within(
             failure: Failure::of(&source),
             source: Box::new(without_body(source)),
         }),
-        Err(_) => Err(ApplyError::Timeout {
-            route: route.clone(),
-            purpose,
-            deadline,
-        }),
+        Err(_) => Err(ApplyError::Timeout { route: route.clone(), purpose, deadline }),
     }
 }
 
@@ -200,10 +190,8 @@ impl Failure {
 /// The fields that the schema refused, and why.
 fn causes(status: &Status) -> Option<String> {
     let causes = &status.details.as_ref()?.causes;
-    let told: Vec<String> = causes
-        .iter()
-        .map(|cause| format!("{}: {}", cause.field, cause.message))
-        .collect();
+    let told: Vec<String> =
+        causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
     (!told.is_empty()).then(|| cut(&told.join("; ")))
 }
 

@@ -58,9 +58,7 @@ pub async fn probe_dialect(client: &Client, namespace: &str, name: &str) -> Resu
         name: name.to_owned(),
         source: Box::new(without_body(source)),
     })?;
-    let patch = to_weights(&object.data).ok_or_else(|| ProbeError::NoLoneTarget {
-        name: name.to_owned(),
-    })?;
+    let patch = to_weights(&object.data).ok_or_else(|| ProbeError::NoLoneTarget { name: name.to_owned() })?;
     let params = PatchParams {
         dry_run: true,
         field_manager: Some(FIELD_MANAGER.into()),
@@ -70,10 +68,9 @@ pub async fn probe_dialect(client: &Client, namespace: &str, name: &str) -> Resu
     match routes.patch(name, &params, &Patch::Json::<()>(patch)).await {
         Ok(_) => Ok(Dialect::Weighted),
         Err(kube::Error::Api(status)) if knows_no_weights(&status) => Ok(Dialect::Aws),
-        Err(source) => Err(ProbeError::Undecided {
-            name: name.to_owned(),
-            source: Box::new(without_body(source)),
-        }),
+        Err(source) => {
+            Err(ProbeError::Undecided { name: name.to_owned(), source: Box::new(without_body(source)) })
+        }
     }
 }
 
@@ -83,9 +80,7 @@ fn to_weights(object: &Value) -> Option<JsonPatch> {
     let target = format!("{action}/target");
     let value = gateway_route::weighted_list(object.pointer(&target)?)?;
     Some(JsonPatch(vec![
-        PatchOperation::Remove(RemoveOperation {
-            path: PointerBuf::parse(target).ok()?,
-        }),
+        PatchOperation::Remove(RemoveOperation { path: PointerBuf::parse(target).ok()? }),
         PatchOperation::Add(AddOperation {
             path: PointerBuf::parse(format!("{action}/weightedTargets")).ok()?,
             value,

@@ -46,11 +46,7 @@ pub(super) async fn server(answers: Vec<Answer>) -> (Client, Arc<Mutex<Vec<Asked
             let Answer::Send(code, body) = answer else {
                 panic!("the connection is dropped");
             };
-            (
-                StatusCode::from_u16(code).unwrap(),
-                [(header::CONTENT_TYPE, "application/json")],
-                body,
-            )
+            (StatusCode::from_u16(code).unwrap(), [(header::CONTENT_TYPE, "application/json")], body)
         }
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -35,30 +35,14 @@ async fn the_crd_is_told_by_its_refusal() {
     let elsewhere = r#"patch: Invalid value: "{\"a\":\".weightedTargets\"}": strict decoding error: unknown field "spec.extra""#;
     let cases = [
         ("forbidden", refused(403, "cannot patch", &json!([])), None),
-        (
-            "invalid for another reason",
-            refused(422, "is invalid", &other),
-            None,
-        ),
+        ("invalid for another reason", refused(422, "is invalid", &other), None),
         ("another unknown field", refused(422, elsewhere, &json!([])), None),
         ("connection lost", Answer::Drop, None),
-        (
-            "unknown field",
-            refused(422, UNKNOWN, &json!([])),
-            Some(Dialect::Aws),
-        ),
-        (
-            "unknown field, as a bad request",
-            refused(400, UNKNOWN, &json!([])),
-            Some(Dialect::Aws),
-        ),
+        ("unknown field", refused(422, UNKNOWN, &json!([])), Some(Dialect::Aws)),
+        ("unknown field, as a bad request", refused(400, UNKNOWN, &json!([])), Some(Dialect::Aws)),
         (
             "unknown field, in a cause",
-            refused(
-                422,
-                "is invalid",
-                &json!([{"field": "patch", "message": UNKNOWN}]),
-            ),
+            refused(422, "is invalid", &json!([{"field": "patch", "message": UNKNOWN}])),
             Some(Dialect::Aws),
         ),
         ("pruned", refused(422, "is invalid", &missed), Some(Dialect::Aws)),
@@ -99,10 +83,7 @@ async fn nothing_is_stored() {
     probe_dialect(&client, "shop", "color").await.unwrap();
     let asked = asked.lock().unwrap();
     let query = asked[1].uri.query().unwrap();
-    assert!(
-        query.contains("dryRun=All") && query.contains("fieldValidation=Strict"),
-        "{query}"
-    );
+    assert!(query.contains("dryRun=All") && query.contains("fieldValidation=Strict"), "{query}");
     assert_eq!(
         asked[1].body,
         json!([

@@ -33,18 +33,8 @@ fn a_route_without_one_list_is_refused_with_a_remedy() {
     let v1 = json!({"virtualServiceRef": {"name": "v1"}});
     all_refused([
         ("no spec", json!({}), "NoRoute", "exactly one must stand"),
-        (
-            "no block",
-            json!({"spec": {"routeSpec": {}}}),
-            "NoRoute",
-            "exactly one must stand",
-        ),
-        (
-            "null block",
-            json!({"spec": {"httpRoute": null}}),
-            "NoRoute",
-            "exactly one must stand",
-        ),
+        ("no block", json!({"spec": {"routeSpec": {}}}), "NoRoute", "exactly one must stand"),
+        ("null block", json!({"spec": {"httpRoute": null}}), "NoRoute", "exactly one must stand"),
         (
             "two blocks",
             json!({"spec": {"httpRoute": {}, "grpcRoute": {}}}),
@@ -57,12 +47,7 @@ fn a_route_without_one_list_is_refused_with_a_remedy() {
             "SeveralRoutes",
             "/spec/routeSpec/httpRoute",
         ),
-        (
-            "no action",
-            json!({"spec": {"httpRoute": {}}}),
-            "NoWeights",
-            "a canary needs them",
-        ),
+        ("no action", json!({"spec": {"httpRoute": {}}}), "NoWeights", "a canary needs them"),
         (
             "lone target",
             route(&json!({"target": v1})),
@@ -113,36 +98,11 @@ fn a_route_without_one_list_is_refused_with_a_remedy() {
 #[test]
 fn a_list_that_leaves_doubt_is_refused() {
     all_refused([
-        (
-            "no list",
-            route(&json!({"targets": {"v1": 1}})),
-            "BadEntry",
-            "not a list",
-        ),
-        (
-            "empty list",
-            route(&json!({"targets": []})),
-            "EmptyList",
-            "at least the stable target",
-        ),
-        (
-            "no name",
-            route(&json!({"targets": [{"weight": 1}]})),
-            "BadEntry",
-            "target 0 has no",
-        ),
-        (
-            "no object",
-            route(&json!({"targets": [entry("v1", 1), "v2"]})),
-            "BadEntry",
-            "target 1 has no",
-        ),
-        (
-            "empty name",
-            route(&json!({"targets": [entry("", 1)]})),
-            "BadEntry",
-            "target 0 has no",
-        ),
+        ("no list", route(&json!({"targets": {"v1": 1}})), "BadEntry", "not a list"),
+        ("empty list", route(&json!({"targets": []})), "EmptyList", "at least the stable target"),
+        ("no name", route(&json!({"targets": [{"weight": 1}]})), "BadEntry", "target 0 has no"),
+        ("no object", route(&json!({"targets": [entry("v1", 1), "v2"]})), "BadEntry", "target 1 has no"),
+        ("empty name", route(&json!({"targets": [entry("", 1)]})), "BadEntry", "target 0 has no"),
         (
             "by ARN",
             route(&json!({"targets": [{"virtualServiceARN": "arn:aws:x", "weight": 1}]})),
@@ -155,12 +115,7 @@ fn a_list_that_leaves_doubt_is_refused() {
             "EntryByARN",
             "use virtualServiceRef",
         ),
-        (
-            "negative weight",
-            route(&json!({"targets": [entry("v1", -1)]})),
-            "BadEntry",
-            "the weight of its",
-        ),
+        ("negative weight", route(&json!({"targets": [entry("v1", -1)]})), "BadEntry", "the weight of its"),
         (
             "weight as text",
             route(&json!({"targets": [{"virtualServiceRef": {"name": "v1"}, "weight": "10"}]})),
@@ -224,16 +179,10 @@ fn stamps_as_they_are_spelled() {
     };
     assert_eq!(annotated(Value::Null), (false, BTreeMap::new()));
     assert_eq!(annotated(json!({})), (true, BTreeMap::new()));
-    assert_eq!(
-        annotated(json!({"other.dev/color": "x"})),
-        (true, BTreeMap::new())
-    );
+    assert_eq!(annotated(json!({"other.dev/color": "x"})), (true, BTreeMap::new()));
     let stamps =
         annotated(json!({"state.tidegate.dev/color": "{ }", "state.tidegate.dev/shape": "not ours"})).1;
-    let want = [
-        ("color".to_owned(), "{ }".to_owned()),
-        ("shape".into(), "not ours".into()),
-    ];
+    let want = [("color".to_owned(), "{ }".to_owned()), ("shape".into(), "not ours".into())];
     assert_eq!(stamps, BTreeMap::from(want));
 }
 
@@ -254,26 +203,14 @@ fn what_the_status_shows() {
     // `Ok` where it is in effect or nothing is reported, else a part of the sentence.
     let cases = [
         ("no status", Value::Null, Ok(InEffect::Unreported)),
-        (
-            "no condition",
-            json!({"conditions": []}),
-            Ok(InEffect::Unreported),
-        ),
+        ("no condition", json!({"conditions": []}), Ok(InEffect::Unreported)),
         (
             "another condition",
             json!({"conditions": [{"type": "Ready", "status": "True"}]}),
             Ok(InEffect::Unreported),
         ),
-        (
-            "older",
-            programmed("True", json!(2)),
-            Err("is still at generation 2"),
-        ),
-        (
-            "of no generation",
-            programmed("True", Value::Null),
-            Err("does not say which generation"),
-        ),
+        ("older", programmed("True", json!(2)), Err("is still at generation 2")),
+        ("of no generation", programmed("True", Value::Null), Err("does not say which generation")),
         ("refused", programmed("False", json!(3)), Err("no such gateway")),
         ("unknown", programmed("Unknown", json!(3)), Err("no such gateway")),
         ("programmed", programmed("True", json!(3)), Ok(InEffect::Yes)),
@@ -329,16 +266,8 @@ fn the_last_writer_of_the_list() {
         |name: &str, time: &str, fields: &Value| json!({"manager": name, "time": time, "fieldsV1": fields});
     let cases = [
         ("nobody is named", Value::Null, None),
-        (
-            "nobody owns it",
-            json!([manager("kubectl", "2026-01-01T00:00:00Z", &other)]),
-            None,
-        ),
-        (
-            "no time",
-            json!([{"manager": "kubectl", "fieldsV1": list}]),
-            Some("kubectl"),
-        ),
+        ("nobody owns it", json!([manager("kubectl", "2026-01-01T00:00:00Z", &other)]), None),
+        ("no time", json!([{"manager": "kubectl", "fieldsV1": list}]), Some("kubectl")),
         (
             "the later of two",
             json!([
@@ -361,8 +290,5 @@ fn the_last_writer_of_the_list() {
         )]},
         "spec": {"routeSpec": {"httpRoute": {"action": {"targets": [entry("v1", 1)]}}}},
     });
-    assert_eq!(
-        view(&wrapped).unwrap().writer.as_deref(),
-        Some("kustomize-controller")
-    );
+    assert_eq!(view(&wrapped).unwrap().writer.as_deref(), Some("kustomize-controller"));
 }

@@ -25,14 +25,7 @@ fn object() -> Value {
 }
 
 fn stamp(step: i32) -> Stamp {
-    Stamp {
-        uid: "u".into(),
-        epoch: 1,
-        run: 1,
-        step,
-        aborted: false,
-        added: vec![],
-    }
+    Stamp { uid: "u".into(), epoch: 1, run: 1, step, aborted: false, added: vec![] }
 }
 
 fn old_stamp() -> String {
@@ -58,12 +51,7 @@ fn write(object: &Value, weights: &[(usize, i64)], fence: Fence) -> RouteWrite {
 }
 
 fn new_entry(like: Value, name: &str, port: Option<i32>, weight: i64) -> NewEntry {
-    NewEntry {
-        like: RawEntry(like),
-        name: name.into(),
-        port,
-        weight,
-    }
+    NewEntry { like: RawEntry(like), name: name.into(), port, weight }
 }
 
 /// The operations as `kubectl patch` would be given them.
@@ -81,53 +69,21 @@ fn a_write_that_contradicts_its_view_is_refused() {
     let plain = || write(&object(), &[], Fence::Unchanged);
     let v1 = || json!({"virtualServiceRef": {"name": "v1"}, "port": 80});
     let weights = |weights: &[(usize, i64)]| write(&object(), weights, Fence::Unchanged);
-    let add = |new: NewEntry| RouteWrite {
-        add: vec![new],
-        ..plain()
-    };
+    let add = |new: NewEntry| RouteWrite { add: vec![new], ..plain() };
     let cases = [
         ("beyond the list", weights(&[(3, 1)]), PatchError::NoEntry(3)),
         ("twice", weights(&[(0, 1), (0, 2)]), PatchError::Twice(0)),
-        (
-            "negative",
-            weights(&[(0, 100), (1, -1)]),
-            PatchError::Negative(-1),
-        ),
+        ("negative", weights(&[(0, 100), (1, -1)]), PatchError::Negative(-1)),
         ("all zero", weights(&[(0, 0), (1, 0)]), PatchError::NoWeight),
-        (
-            "removed and changed",
-            RouteWrite {
-                remove: Some(2),
-                ..weights(&[(2, 1)])
-            },
-            PatchError::Twice(2),
-        ),
-        (
-            "removed beyond the list",
-            RouteWrite {
-                remove: Some(3),
-                ..plain()
-            },
-            PatchError::NoEntry(3),
-        ),
+        ("removed and changed", RouteWrite { remove: Some(2), ..weights(&[(2, 1)]) }, PatchError::Twice(2)),
+        ("removed beyond the list", RouteWrite { remove: Some(3), ..plain() }, PatchError::NoEntry(3)),
         (
             "removed with weight",
-            RouteWrite {
-                remove: Some(1),
-                ..plain()
-            },
+            RouteWrite { remove: Some(1), ..plain() },
             PatchError::HasWeight("v2".into()),
         ),
-        (
-            "added although listed",
-            add(new_entry(v1(), "v1", None, 0)),
-            PatchError::Listed("v1".into()),
-        ),
-        (
-            "added below zero",
-            add(new_entry(v1(), "v3", None, -5)),
-            PatchError::Negative(-5),
-        ),
+        ("added although listed", add(new_entry(v1(), "v1", None, 0)), PatchError::Listed("v1".into())),
+        ("added below zero", add(new_entry(v1(), "v3", None, -5)), PatchError::Negative(-5)),
         (
             "added twice",
             RouteWrite {
@@ -136,11 +92,7 @@ fn a_write_that_contradicts_its_view_is_refused() {
             },
             PatchError::Listed("v3".into()),
         ),
-        (
-            "a copy without a name",
-            add(new_entry(json!({}), "v3", None, 0)),
-            PatchError::Shape("a name"),
-        ),
+        ("a copy without a name", add(new_entry(json!({}), "v3", None, 0)), PatchError::Shape("a name")),
     ];
     for (name, write, want) in cases {
         assert_eq!(patch(&write), Err(want), "{name}");
@@ -177,10 +129,7 @@ fn a_lowering_waits_for_nobody_but_its_stamp() {
     meanwhile["spec"]["httpRoute"]["action"]["weightedTargets"][1]["weight"] = json!(50);
     let after = applied(&meanwhile, &lower).unwrap();
     let weights = &after["spec"]["httpRoute"]["action"]["weightedTargets"];
-    assert_eq!(
-        (&weights[0]["weight"], &weights[1]["weight"]),
-        (&json!(100), &json!(0))
-    );
+    assert_eq!((&weights[0]["weight"], &weights[1]["weight"]), (&json!(100), &json!(0)));
     assert_eq!(after["metadata"]["annotations"]["a"], "c");
 
     meanwhile["metadata"]["annotations"][KEY] = json!(stamp(2).spelled());
@@ -204,12 +153,7 @@ fn without_a_stamp_a_lowering_tests_the_version() {
 fn stable_put_back_by_a_lowering_is_never_listed_twice() {
     let mut before = object();
     let list = "/spec/httpRoute/action/weightedTargets";
-    before
-        .pointer_mut(list)
-        .unwrap()
-        .as_array_mut()
-        .unwrap()
-        .remove(0);
+    before.pointer_mut(list).unwrap().as_array_mut().unwrap().remove(0);
     let like = json!({"virtualServiceRef": {"name": "v1", "namespace": "n"}, "weight": 90, "port": 80});
     let lower = RouteWrite {
         add: vec![new_entry(like.clone(), "v1", None, 100)],
@@ -220,12 +164,7 @@ fn stable_put_back_by_a_lowering_is_never_listed_twice() {
     assert_eq!(after.pointer(list).unwrap()[2], want);
 
     let mut meanwhile = before.clone();
-    meanwhile
-        .pointer_mut(list)
-        .unwrap()
-        .as_array_mut()
-        .unwrap()
-        .push(like);
+    meanwhile.pointer_mut(list).unwrap().as_array_mut().unwrap().push(like);
     assert!(applied(&meanwhile, &lower).is_err());
 }
 
@@ -243,48 +182,29 @@ fn what_becomes_of_the_stamp() {
     let annotations = |before: Value, stamp: StampChange| {
         let mut object = object();
         object["metadata"]["annotations"] = before;
-        let write = RouteWrite {
-            stamp,
-            ..write(&object, &[], Fence::Unchanged)
-        };
+        let write = RouteWrite { stamp, ..write(&object, &[], Fence::Unchanged) };
         applied(&object, &write).unwrap()["metadata"]["annotations"].clone()
     };
     let set = || StampChange::Set("color".into(), stamp(2));
     let spelled = stamp(2).spelled();
     assert_eq!(annotations(Value::Null, set()), json!({KEY: spelled}));
     assert_eq!(annotations(json!({}), set()), json!({KEY: spelled}));
-    assert_eq!(
-        annotations(json!({"a": "b", KEY: "old"}), set()),
-        json!({"a": "b", KEY: spelled})
-    );
+    assert_eq!(annotations(json!({"a": "b", KEY: "old"}), set()), json!({"a": "b", KEY: spelled}));
     let remove = || StampChange::Remove("color".into());
     assert_eq!(annotations(Value::Null, remove()), Value::Null);
     assert_eq!(annotations(json!({"a": "b"}), remove()), json!({"a": "b"}));
-    assert_eq!(
-        annotations(json!({"a": "b", KEY: "old"}), remove()),
-        json!({"a": "b"})
-    );
-    assert_eq!(
-        annotations(json!({KEY: "old"}), StampChange::Keep("color".into())),
-        json!({KEY: "old"})
-    );
+    assert_eq!(annotations(json!({"a": "b", KEY: "old"}), remove()), json!({"a": "b"}));
+    assert_eq!(annotations(json!({KEY: "old"}), StampChange::Keep("color".into())), json!({KEY: "old"}));
 }
 
 #[test]
 fn an_entry_is_taken_out_under_the_version() {
-    let retire = RouteWrite {
-        remove: Some(2),
-        ..write(&object(), &[], Fence::Stamp)
-    };
+    let retire = RouteWrite { remove: Some(2), ..write(&object(), &[], Fence::Stamp) };
     let after = applied(&object(), &retire).unwrap();
-    let list = after["spec"]["httpRoute"]["action"]["weightedTargets"]
-        .as_array()
-        .unwrap();
+    let list = after["spec"]["httpRoute"]["action"]["weightedTargets"].as_array().unwrap();
     assert_eq!(
         list.as_slice(),
-        &object()["spec"]["httpRoute"]["action"]["weightedTargets"]
-            .as_array()
-            .unwrap()[..2]
+        &object()["spec"]["httpRoute"]["action"]["weightedTargets"].as_array().unwrap()[..2]
     );
     let mut meanwhile = object();
     meanwhile["metadata"]["resourceVersion"] = json!("8");

@@ -12,10 +12,7 @@ fn word() -> impl Strategy<Value = String> {
 fn extra() -> impl Strategy<Value = Map<String, Value>> {
     // A prefix keeps the unknown fields apart from the known ones.
     vec((word(), any::<i32>()), 0..3).prop_map(|fields| {
-        fields
-            .into_iter()
-            .map(|(key, value)| (format!("x-{key}"), json!(value)))
-            .collect()
+        fields.into_iter().map(|(key, value)| (format!("x-{key}"), json!(value))).collect()
     })
 }
 
@@ -92,11 +89,7 @@ fn object_len(object: &Value) -> usize {
 /// The object with everything that a write may change done by hand.
 fn by_hand(object: &Value, write: &RouteWrite) -> Value {
     let mut want = object.clone();
-    let list = want
-        .pointer_mut(&write.view.list)
-        .unwrap()
-        .as_array_mut()
-        .unwrap();
+    let list = want.pointer_mut(&write.view.list).unwrap().as_array_mut().unwrap();
     for &(index, weight) in &write.weights {
         list[index]["weight"] = json!(weight);
     }
