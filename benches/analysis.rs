@@ -7,7 +7,9 @@ use tidegate::analysis::{Batch, Sequence, SequenceConfig};
 
 fn update(criterion: &mut Criterion) {
     let config = SequenceConfig::default();
-    let Ok(batch) = Batch::new(1.0, 600.0, 5.0, 5400.0) else { return };
+    let Ok(batch) = Batch::new(1.0, 600.0, 5.0, 5400.0) else {
+        return;
+    };
     let mut sequence = Sequence::new();
     criterion.bench_function("update and verdict", |bencher| {
         bencher.iter(|| {

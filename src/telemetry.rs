@@ -27,7 +27,9 @@ pub fn start(config: &LogConfig, over: Option<&str>) -> Result<(), TelemetryErro
         filter: filter.to_owned(),
         source,
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -26,10 +26,18 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Carries out lowering writes, all at once, each sent until it is stored or known to be outdated. After a while
 /// the turn ends nevertheless: the next one decides the same again, from what stands then.
-pub async fn lower(context: &Context, namespace: &str, writes: &[&RouteWrite]) -> Vec<(RouteWrite, ApplyError)> {
+pub async fn lower(
+    context: &Context,
+    namespace: &str,
+    writes: &[&RouteWrite],
+) -> Vec<(RouteWrite, ApplyError)> {
     let lowered = join_all(writes.iter().map(|write| async move {
         let attempt = || write_once(context, namespace, write);
-        let stored = attempt.retry(patience()).when(is_passing).adjust(honour_retry_after).await;
+        let stored = attempt
+            .retry(patience())
+            .when(is_passing)
+            .adjust(honour_retry_after)
+            .await;
         stored.err().map(|error| ((*write).clone(), error))
     }));
     lowered.await.into_iter().flatten().collect()
@@ -69,7 +77,9 @@ pub async fn after_failure(
             };
             working.problems.insert(write.route.to_string(), problem);
         }
-        Failure::Changed | Failure::Gone | Failure::Unknown => read_back(context, namespace, &write.route).await,
+        Failure::Changed | Failure::Gone | Failure::Unknown => {
+            read_back(context, namespace, &write.route).await
+        }
         Failure::Busy { .. } => {}
     }
     TurnError::Write(error)

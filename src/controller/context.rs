@@ -132,7 +132,10 @@ impl Context {
     /// What is not there yet, in sentences; empty once everything is.
     pub fn lacks(&self) -> Vec<String> {
         let rollouts = lock(&self.rollouts_lack).clone();
-        [rollouts, self.routes.lacks(), self.workloads.lacks()].into_iter().flatten().collect()
+        [rollouts, self.routes.lacks(), self.workloads.lacks()]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Drops what is kept of Rollouts that are gone.
@@ -257,7 +260,11 @@ impl Interests {
         }
         index.drop_rollout(rollout);
         for interest in &interests {
-            index.by_object.entry(interest.clone()).or_default().insert(rollout.clone());
+            index
+                .by_object
+                .entry(interest.clone())
+                .or_default()
+                .insert(rollout.clone());
         }
         index.by_rollout.insert(rollout.clone(), interests);
     }
@@ -270,7 +277,11 @@ impl Interests {
     /// The Rollouts that want to hear of an object.
     pub fn of(&self, interest: &Interest) -> Vec<Key> {
         let index = lock(&self.0);
-        index.by_object.get(interest).map(|rollouts| rollouts.iter().cloned().collect()).unwrap_or_default()
+        index
+            .by_object
+            .get(interest)
+            .map(|rollouts| rollouts.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// All Rollouts that want to hear of anything.
@@ -314,12 +325,22 @@ mod tests {
     #[test]
     fn an_object_wakes_those_who_name_it_and_nobody_else() {
         let interests = Interests::default();
-        interests.set(&key("a"), HashSet::from([route("r1"), Interest::Workload(key("v1"))]));
+        interests.set(
+            &key("a"),
+            HashSet::from([route("r1"), Interest::Workload(key("v1"))]),
+        );
         interests.set(&key("b"), HashSet::from([route("r2")]));
         assert_eq!(interests.of(&route("r1")), [key("a")]);
         assert_eq!(interests.of(&Interest::Workload(key("v1"))), [key("a")]);
         assert!(interests.of(&route("r3")).is_empty());
-        assert!(interests.of(&Interest::Route(RouteKind::GatewayRoute, ("other".into(), "r1".into()))).is_empty());
+        assert!(
+            interests
+                .of(&Interest::Route(
+                    RouteKind::GatewayRoute,
+                    ("other".into(), "r1".into())
+                ))
+                .is_empty()
+        );
 
         interests.set(&key("a"), HashSet::from([route("r2")]));
         assert!(interests.of(&route("r1")).is_empty(), "no longer named");

@@ -34,7 +34,9 @@ pub enum Error {
         seconds: u64,
     },
     /// The API server does not know who we are, or does not let us read Rollouts.
-    #[error("the API server refuses to list Rollouts; check the credentials in KUBECONFIG and the RBAC rules")]
+    #[error(
+        "the API server refuses to list Rollouts; check the credentials in KUBECONFIG and the RBAC rules"
+    )]
     Refused(#[source] kube::Error),
     /// Our CRD is not there.
     #[error("the Rollout CRD is not installed; install it with: kubectl apply -f crds/")]
@@ -152,7 +154,7 @@ impl TurnError {
     /// When to try again.
     pub fn again(&self) -> Again {
         match self {
-            Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. }  => Again::Soon,
+            Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. } => Again::Soon,
             Self::Pruned { .. } | Self::Panicked => Again::Slowly,
             Self::StoreStatus(source) | Self::Finalizer { source, .. } | Self::ReadRollout(source) => {
                 asked_for(source)
@@ -172,8 +174,13 @@ impl TurnError {
 
 /// What the API server's answer asks for.
 fn asked_for(error: &kube::Error) -> Again {
-    let kube::Error::Api(status) = error else { return Again::Soon };
-    let wait = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    let kube::Error::Api(status) = error else {
+        return Again::Soon;
+    };
+    let wait = status
+        .details
+        .as_ref()
+        .map_or(0, |details| details.retry_after_seconds);
     match status.code {
         400 | 401 | 403 | 422 => Again::Slowly,
         _ if wait > 0 => Again::After(Duration::from_secs(wait.into())),
@@ -209,11 +216,21 @@ mod tests {
             ("spread", Again::Soon, 1, 0.0, 100),
             ("the tenth", Again::Soon, 10, 1.0, 30_000),
             ("any later one", Again::Soon, 4_000_000_000, 1.0, 30_000),
-            ("told to wait", Again::After(Duration::from_secs(7)), 0, 1.0, 7_100),
+            (
+                "told to wait",
+                Again::After(Duration::from_secs(7)),
+                0,
+                1.0,
+                7_100,
+            ),
             ("refused", Again::Slowly, 0, 1.0, 30_000),
         ];
         for (name, again, attempt, spread, want) in cases {
-            assert_eq!(backoff(again, attempt, spread), Duration::from_millis(want), "{name}");
+            assert_eq!(
+                backoff(again, attempt, spread),
+                Duration::from_millis(want),
+                "{name}"
+            );
         }
     }
 }

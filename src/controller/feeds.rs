@@ -21,11 +21,7 @@ use super::{
     context::{Context, Guarded, Interest, lock},
     stores::{Key, Mirror, Versioned, version},
 };
-use crate::{
-    api::RouteKind,
-    engine::observed::WorkloadSeen,
-    routes, workloads,
-};
+use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
 /// A watch is renewed this often, and one that has gone silent is noticed five seconds later.
 const WATCH_SECONDS: u32 = 50;
@@ -136,7 +132,9 @@ where
                 "the API server does not serve {kind} ({}): its CRD is not installed",
                 self.resource.api_version
             ),
-            Some(403) => format!("the controller may not list and watch {kind}: grant it get, list and watch"),
+            Some(403) => {
+                format!("the controller may not list and watch {kind}: grant it get, list and watch")
+            }
             Some(_) | None => {
                 tracing::warn!(kind, %error, "the watch broke; it is tried again");
                 return;
@@ -154,7 +152,10 @@ fn settings() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
 }
 
-fn reduced<V>(event: Event<DynamicObject>, reduce: impl Fn(&DynamicObject) -> Versioned<V>) -> Event<Versioned<V>> {
+fn reduced<V>(
+    event: Event<DynamicObject>,
+    reduce: impl Fn(&DynamicObject) -> Versioned<V>,
+) -> Event<Versioned<V>> {
     match event {
         Event::Apply(object) => Event::Apply(reduce(&object)),
         Event::Delete(object) => Event::Delete(reduce(&object)),
@@ -196,7 +197,8 @@ fn rollout_event(context: &Context, event: Event<Guarded>) -> Option<ObjectRef<G
         Event::Apply(rollout) | Event::InitApply(rollout) => {
             let shown = version(rollout.meta().resource_version.as_deref());
             let own = rollout.uid().and_then(|uid| context.known(&uid));
-            let echo = own.is_some_and(|entry| entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown);
+            let echo = own
+                .is_some_and(|entry| entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown);
             (!echo).then(|| ObjectRef::from_obj(&rollout))
         }
         Event::InitDone => {
@@ -221,7 +223,12 @@ fn forget_the_gone(context: &Context) {
         .iter()
         .map(|rollout| (rollout.namespace().unwrap_or_default(), rollout.name_any()))
         .collect();
-    for gone in context.interests.everybody().iter().filter(|key| !keys.contains(*key)) {
+    for gone in context
+        .interests
+        .everybody()
+        .iter()
+        .filter(|key| !keys.contains(*key))
+    {
         for interest in context.interests.forget(gone) {
             context.wake_interested(&interest);
         }

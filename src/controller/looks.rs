@@ -33,7 +33,9 @@ pub fn start(context: &Arc<Context>, entry: &Arc<Entry>, run: i64, step: i32, re
 async fn carry_out(mut end: End, run: i64, step: i32, request: LookRequest) {
     let context = Arc::clone(&end.context);
     let answer = context.providers.look(&request, context.clock.now());
-    let look = tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| unanswered(&request));
+    let look = tokio::time::timeout(DEADLINE, answer)
+        .await
+        .unwrap_or_else(|_| unanswered(&request));
     count(&context, &request, &look);
     end.done = Some(LookDone { run, step, look });
 }
@@ -43,7 +45,11 @@ fn unanswered(request: &LookRequest) -> Look {
     let late = || ReadError::Timeout(format!("{}s", DEADLINE.as_secs()));
     Look {
         arms: request.arms.as_ref().map(|_| Err(late())),
-        numbers: request.numbers.iter().map(|number| (number.name.clone(), Err(late()))).collect(),
+        numbers: request
+            .numbers
+            .iter()
+            .map(|number| (number.name.clone(), Err(late())))
+            .collect(),
     }
 }
 
@@ -54,7 +60,9 @@ fn count(context: &Context, request: &LookRequest, look: &Look) {
         other => other.clone(),
     };
     if let (Some(asked), Some(answer)) = (&request.arms, &look.arms) {
-        context.meters.look(label(&asked.provider).as_deref(), answer.is_ok());
+        context
+            .meters
+            .look(label(&asked.provider).as_deref(), answer.is_ok());
     }
     for asked in &request.numbers {
         let answered = look.numbers.get(&asked.name).is_some_and(Result::is_ok);
@@ -96,7 +104,11 @@ mod tests {
             canary: "v2".into(),
             stable: "v1".into(),
             arms: None,
-            numbers: vec![NumberRequest { name: "queue".into(), provider: None, query: "q".into() }],
+            numbers: vec![NumberRequest {
+                name: "queue".into(),
+                provider: None,
+                query: "q".into(),
+            }],
         };
         let look = unanswered(&request);
         assert_eq!(look.arms, None, "not asked for");

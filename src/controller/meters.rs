@@ -53,7 +53,12 @@ impl Meters {
         let turns = Counter::<u64, AtomicU64>::default();
         registry.register("reconciles", "Turns that Rollouts had", turns.clone());
         let turn_seconds = Histogram::new(exponential_buckets(0.000_25, 4.0, 10));
-        registry.register_with_unit("reconcile", "How long a turn took", Unit::Seconds, turn_seconds.clone());
+        registry.register_with_unit(
+            "reconcile",
+            "How long a turn took",
+            Unit::Seconds,
+            turn_seconds.clone(),
+        );
         let errors = Family::<ErrorLabel, Counter>::default();
         registry.register("errors", "What turns failed of", errors.clone());
         let writes = Family::<WriteLabel, Counter>::default();
@@ -67,7 +72,11 @@ impl Meters {
             quarantined.clone(),
         );
         let notes_dropped = Counter::<u64, AtomicU64>::default();
-        registry.register("events_dropped", "Events that were not sent, for too many waited", notes_dropped.clone());
+        registry.register(
+            "events_dropped",
+            "Events that were not sent, for too many waited",
+            notes_dropped.clone(),
+        );
         Self {
             registry,
             turns,

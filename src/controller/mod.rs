@@ -48,10 +48,12 @@ pub async fn run(
     client: Client,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> Result<(), Error> {
-    let listener = TcpListener::bind(config.listen).await.map_err(|source| Error::Listen {
-        address: config.listen,
-        source,
-    })?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| Error::Listen {
+            address: config.listen,
+            source,
+        })?;
     run_on(listener, config, client, shutdown).await
 }
 
@@ -87,12 +89,25 @@ pub async fn run_on(
     for scope in scopes {
         let (rollouts, writer) = reflector::store();
         let (context, woken) = Context::new(parts(rollouts));
-        tasks.spawn(feeds::routes(Arc::clone(&context), scope.clone(), stopped.clone()));
-        tasks.spawn(feeds::deployments(Arc::clone(&context), scope.clone(), stopped.clone()));
+        tasks.spawn(feeds::routes(
+            Arc::clone(&context),
+            scope.clone(),
+            stopped.clone(),
+        ));
+        tasks.spawn(feeds::deployments(
+            Arc::clone(&context),
+            scope.clone(),
+            stopped.clone(),
+        ));
         turns.spawn(serve(Arc::clone(&context), writer, woken, scope, stop.clone()));
         contexts.push(context);
     }
-    tasks.spawn(server::serve(listener, contexts, Arc::clone(&meters), stopped.clone()));
+    tasks.spawn(server::serve(
+        listener,
+        contexts,
+        Arc::clone(&meters),
+        stopped.clone(),
+    ));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the controller runs");
 
     shutdown.await;
@@ -135,7 +150,8 @@ async fn serve(
         .for_each(|turn| async move {
             match turn {
                 // Failed turns are told by `after_error`; a Rollout deleted meanwhile needs no turn.
-                Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+                Ok(_)
+                | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
                 Err(controller::Error::QueueError(never)) => match never {},
                 Err(error @ controller::Error::RunnerError(_)) => tracing::error!(%error, "turns have ended"),
             }

@@ -12,7 +12,10 @@ use super::{
     stores::{Found, Key},
 };
 use crate::{
-    api::{ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef, WorkloadRef},
+    api::{
+        ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef,
+        WorkloadRef,
+    },
     engine::{
         decision::{Decision, Effect, RouteWrite},
         observed::{Observed, RouteSeen, RouteState, Subject, WorkloadSeen, workload_names},
@@ -36,7 +39,11 @@ pub fn observe(
         &(namespace.clone(), subject.name.clone()),
         refs.iter()
             .map(|route| Interest::Route(route.kind, (namespace.clone(), route.name.clone())))
-            .chain(names.iter().map(|name| Interest::Workload((namespace.clone(), name.clone()))))
+            .chain(
+                names
+                    .iter()
+                    .map(|name| Interest::Workload((namespace.clone(), name.clone()))),
+            )
             .collect::<HashSet<_>>(),
     );
     let analysis = analysis(rollout, status);
@@ -115,7 +122,10 @@ fn subject(rollout: &Rollout) -> Subject {
         uid: rollout.uid().unwrap_or_default(),
         generation: rollout.metadata.generation.unwrap_or_default(),
         deleting: rollout.metadata.deletion_timestamp.is_some(),
-        finalizer: rollout.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
+        finalizer: rollout
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER),
         abort: annotation(ABORT_ANNOTATION),
         request: annotation(REQUEST_ANNOTATION),
     }
@@ -137,11 +147,15 @@ fn workloads(rollout: &Rollout, status: &RolloutStatus, namespace: &str) -> Hash
     let spec = &rollout.spec;
     let specified = [Some(&spec.target), spec.stable.as_ref()].into_iter().flatten();
     let specified = specified.map(|target| (&target.name, target.workload_ref.as_ref()));
-    let known = [status.stable.as_ref(), status.canary.as_ref()].into_iter().flatten();
+    let known = [status.stable.as_ref(), status.canary.as_ref()]
+        .into_iter()
+        .flatten();
     let known = known.map(|target| (&target.name, target.workload_ref.as_ref()));
     let named = specified.chain(known);
     named
-        .flat_map(|(name, workload): (&String, Option<&WorkloadRef>)| workload_names(name, namespace, workload))
+        .flat_map(|(name, workload): (&String, Option<&WorkloadRef>)| {
+            workload_names(name, namespace, workload)
+        })
         .collect()
 }
 
@@ -161,10 +175,15 @@ fn settle(context: &Context, analysis: Option<&Analysis>) -> Duration {
 
 /// Each once. Where no default is configured and one is needed, it is called `default`.
 fn unknown_providers(context: &Context, analysis: Option<&Analysis>) -> Vec<String> {
-    let Some(analysis) = analysis else { return Vec::new() };
+    let Some(analysis) = analysis else {
+        return Vec::new();
+    };
     let own = analysis.provider.as_deref();
     let of_arms = analysis.series.as_ref().map(|_| own);
-    let of_numbers = analysis.metrics.iter().map(|metric| metric.provider.as_deref().or(own));
+    let of_numbers = analysis
+        .metrics
+        .iter()
+        .map(|metric| metric.provider.as_deref().or(own));
     let mut unknown: Vec<String> = of_arms
         .into_iter()
         .chain(of_numbers)

@@ -40,7 +40,10 @@ pub async fn store_status(
         Ok(Err(error)) => return Err(status_error(error)),
         Err(_) => return Err(TurnError::StatusUnknown(None)),
     };
-    let got = stored.status.as_ref().and_then(|status| serde_json::to_value(status).ok());
+    let got = stored
+        .status
+        .as_ref()
+        .and_then(|status| serde_json::to_value(status).ok());
     let sent = serde_json::to_value(status).unwrap_or_default();
     match lost(&sent, &got.unwrap_or_default()) {
         Some(field) => Err(TurnError::Pruned { field }),
@@ -49,13 +52,21 @@ pub async fn store_status(
 }
 
 /// Puts our finalizer on a Rollout or takes it off.
-pub async fn set_finalizer(context: &Context, rollout: &Rollout, hold: bool) -> Result<Arc<Rollout>, TurnError> {
+pub async fn set_finalizer(
+    context: &Context,
+    rollout: &Rollout,
+    hold: bool,
+) -> Result<Arc<Rollout>, TurnError> {
     let (verb, attempt) = if hold {
         ("add", "add the finalizer of the Rollout")
     } else {
         ("remove", "remove the finalizer of the Rollout")
     };
-    let others = rollout.finalizers().iter().map(String::as_str).filter(|name| *name != FINALIZER);
+    let others = rollout
+        .finalizers()
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != FINALIZER);
     let finalizers: Vec<&str> = others.chain(hold.then_some(FINALIZER)).collect();
     let patch = json!({
         "metadata": { "resourceVersion": rollout.resource_version(), "finalizers": finalizers }
@@ -78,7 +89,9 @@ pub async fn set_finalizer(context: &Context, rollout: &Rollout, hold: bool) -> 
 pub async fn read(context: &Context, rollout: &Rollout) -> Result<Option<Arc<Rollout>>, TurnError> {
     let (api, name) = (api(context, rollout), rollout.name_any());
     match tokio::time::timeout(DEADLINE, api.get_opt(&name)).await {
-        Ok(Ok(read)) => Ok(read.filter(|read| read.metadata.uid == rollout.metadata.uid).map(Arc::new)),
+        Ok(Ok(read)) => Ok(read
+            .filter(|read| read.metadata.uid == rollout.metadata.uid)
+            .map(Arc::new)),
         Ok(Err(source)) => Err(TurnError::ReadRollout(source)),
         Err(_) => Err(late("read the Rollout")),
     }
@@ -112,11 +125,13 @@ fn status_error(error: kube::Error) -> TurnError {
 /// controller that went on would write it again for ever.
 fn lost(sent: &Value, got: &Value) -> Option<String> {
     match (sent, got) {
-        (Value::Object(sent), Value::Object(got)) => sent.iter().find_map(|(name, value)| match got.get(name) {
-            None if value.is_null() => None,
-            None => Some(name.clone()),
-            Some(other) => lost(value, other).map(|field| format!("{name}.{field}")),
-        }),
+        (Value::Object(sent), Value::Object(got)) => {
+            sent.iter().find_map(|(name, value)| match got.get(name) {
+                None if value.is_null() => None,
+                None => Some(name.clone()),
+                Some(other) => lost(value, other).map(|field| format!("{name}.{field}")),
+            })
+        }
         (Value::Array(sent), Value::Array(got)) => sent
             .iter()
             .zip(got)
@@ -138,7 +153,11 @@ mod tests {
             (json!({"a": 1}), json!({}), Some("a")),
             (json!({"a": null}), json!({}), None),
             (json!({"a": 0.1}), json!({"a": 0.100_000_000_000_000_01}), None),
-            (json!({"run": {"plan": [{"x": 1, "y": 2}]}}), json!({"run": {"plan": [{"x": 1}]}}), Some("run.plan.0.y")),
+            (
+                json!({"run": {"plan": [{"x": 1, "y": 2}]}}),
+                json!({"run": {"plan": [{"x": 1}]}}),
+                Some("run.plan.0.y"),
+            ),
             (json!({"run": {"x": 1}}), Value::Null, Some("run")),
         ];
         for (sent, got, want) in cases {

@@ -21,7 +21,12 @@ struct Served {
 }
 
 /// Serves until `stop`.
-pub async fn serve(listener: TcpListener, contexts: Vec<Arc<Context>>, meters: Arc<Meters>, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    contexts: Vec<Arc<Context>>,
+    meters: Arc<Meters>,
+    stop: CancellationToken,
+) {
     let served = Served {
         contexts: Arc::new(contexts),
         meters,
@@ -39,18 +44,30 @@ pub async fn serve(listener: TcpListener, contexts: Vec<Arc<Context>>, meters: A
 
 /// Ready once everything that decisions need has been seen; until then it says what is missing.
 async fn ready(State(served): State<Served>) -> Response {
-    let mut lacks: Vec<String> = served.contexts.iter().flat_map(|context| context.lacks()).collect();
+    let mut lacks: Vec<String> = served
+        .contexts
+        .iter()
+        .flat_map(|context| context.lacks())
+        .collect();
     lacks.dedup();
     if lacks.is_empty() {
         return "ok\n".into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", lacks.join("; "))).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("not ready: {}\n", lacks.join("; ")),
+    )
+        .into_response()
 }
 
 async fn metrics(State(served): State<Served>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match served.meters.text() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the metrics can't be written\n").into_response(),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics can't be written\n",
+        )
+            .into_response(),
     }
 }

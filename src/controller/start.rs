@@ -24,12 +24,15 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = match kubeconfig {
         Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| Error::Kubeconfig(Box::new(error)))?;
+            let kubeconfig =
+                Kubeconfig::read_from(path).map_err(|error| Error::Kubeconfig(Box::new(error)))?;
             ClientConfig::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                 .await
                 .map_err(|error| Error::Kubeconfig(Box::new(error)))?
         }
-        None => ClientConfig::infer().await.map_err(|error| Error::Kubeconfig(Box::new(error)))?,
+        None => ClientConfig::infer()
+            .await
+            .map_err(|error| Error::Kubeconfig(Box::new(error)))?,
     };
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);

@@ -183,7 +183,10 @@ impl<V: PartialEq> State<V> {
         let listed = self.filling.take().unwrap_or_default();
         let before = std::mem::replace(&mut self.objects, listed);
         let was_ready = std::mem::replace(&mut self.health, Health::Ready) == Health::Ready;
-        let gone = before.keys().filter(|key| !self.objects.contains_key(*key)).cloned();
+        let gone = before
+            .keys()
+            .filter(|key| !self.objects.contains_key(*key))
+            .cloned();
         let changed = self.objects.iter().filter_map(|(key, (_, value))| {
             let same = before.get(key).is_some_and(|(_, old)| old == value);
             (!was_ready || !same).then(|| key.clone())
@@ -260,7 +263,10 @@ mod tests {
         mirror.learn(object("a", 9, 2));
         assert!(mirror.take(Event::Apply(object("a", 5, 7))).is_empty());
         assert_eq!(mirror.get(&key("a")), Found::Present(2));
-        assert!(mirror.take(Event::Apply(object("a", 9, 2))).is_empty(), "our own echo is no news");
+        assert!(
+            mirror.take(Event::Apply(object("a", 9, 2))).is_empty(),
+            "our own echo is no news"
+        );
         assert_eq!(mirror.take(Event::Apply(object("a", 10, 3))), [key("a")]);
     }
 
@@ -296,10 +302,17 @@ mod tests {
         let mirror = listed(&[object("a", 3, 1)]);
         assert!(mirror.fail("the CRD is not installed".to_owned()));
         assert!(!mirror.fail("the CRD is not installed".to_owned()), "told once");
-        assert_eq!(mirror.get(&key("a")), Found::Unreadable("the CRD is not installed".to_owned()));
+        assert_eq!(
+            mirror.get(&key("a")),
+            Found::Unreadable("the CRD is not installed".to_owned())
+        );
         mirror.take(Event::Init);
         mirror.take(Event::InitApply(object("a", 3, 1)));
-        assert_eq!(mirror.take(Event::InitDone), [key("a")], "what was unreadable is news");
+        assert_eq!(
+            mirror.take(Event::InitDone),
+            [key("a")],
+            "what was unreadable is news"
+        );
         assert_eq!(mirror.get(&key("a")), Found::Present(1));
     }
 

@@ -88,7 +88,12 @@ async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, Tu
     };
     let acted = turn.carry_out(&mut working, read.rollout, &seen, &decision).await;
 
-    let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
+    let due = working
+        .problems
+        .values()
+        .map(|problem| problem.until)
+        .chain(decision.wake)
+        .min();
     *lock(&entry.wake) = due;
     acted?;
     if let Some(error) = read.failed {
@@ -98,7 +103,9 @@ async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, Tu
     if working.refresh {
         return Ok(Action::requeue(Duration::ZERO));
     }
-    Ok(due.map_or_else(Action::await_change, |due| Action::requeue(until(due, context.clock.now()))))
+    Ok(due.map_or_else(Action::await_change, |due| {
+        Action::requeue(until(due, context.clock.now()))
+    }))
 }
 
 /// A Rollout at the beginning of a turn.
@@ -143,10 +150,20 @@ impl Working {
             self.status = stored.clone();
             self.base = Some(stored);
         }
-        Read::Is(Reading { rollout, fresh, failed })
+        Read::Is(Reading {
+            rollout,
+            fresh,
+            failed,
+        })
     }
 
-    fn decide(&self, context: &Context, entry: &Entry, read: &Reading, now: Timestamp) -> (Observed, Decision) {
+    fn decide(
+        &self,
+        context: &Context,
+        entry: &Entry,
+        read: &Reading,
+        now: Timestamp,
+    ) -> (Observed, Decision) {
         let rollout = &read.rollout;
         let seen = observe(context, entry, rollout, &self.status, read.fresh);
         let decide = |seen: &Observed| engine::decide(&rollout.spec, &self.status, seen, &self.memory, now);
@@ -197,7 +214,9 @@ impl Turn<'_> {
             .filter(|effect| effect.lowers())
             .filter_map(|effect| match effect {
                 Effect::Write(write) => Some(write),
-                Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => None,
+                Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => {
+                    None
+                }
             })
             .collect();
         let (lowered, rest) = tokio::join!(
@@ -206,7 +225,8 @@ impl Turn<'_> {
         );
         let mut outcome = rest;
         for (write, error) in lowered {
-            let error = act::after_failure(self.context, self.namespace, working, &write, error, self.now).await;
+            let error =
+                act::after_failure(self.context, self.namespace, working, &write, error, self.now).await;
             outcome = outcome.and(Err(error));
         }
         outcome
@@ -282,7 +302,8 @@ impl Turn<'_> {
                 Effect::Write(_) | Effect::Hold | Effect::Release if outcome.is_err() => {}
                 Effect::Write(write) => {
                     if let Err(error) = act::write_once(self.context, self.namespace, write).await {
-                        let failed = act::after_failure(self.context, self.namespace, working, write, error, self.now);
+                        let failed =
+                            act::after_failure(self.context, self.namespace, working, write, error, self.now);
                         outcome = Err(failed.await);
                     }
                 }
@@ -319,7 +340,10 @@ fn quarantine(context: &Context, guarded: &Guarded, invalid: &InvalidObject) {
         return;
     }
     context.meters.error("Undecodable");
-    tracing::error!(error = invalid.error, "the Rollout can't be read and is left alone until it changes");
+    tracing::error!(
+        error = invalid.error,
+        "the Rollout can't be read and is left alone until it changes"
+    );
     let note = Note {
         warning: true,
         reason: "Undecodable",
@@ -336,5 +360,7 @@ fn quarantine(context: &Context, guarded: &Guarded, invalid: &InvalidObject) {
 /// How long until a moment; a little at least, so that a moment just past can't spin.
 fn until(moment: Timestamp, now: Timestamp) -> Duration {
     const LEAST: Duration = Duration::from_millis(5);
-    Duration::try_from(moment.duration_since(now)).unwrap_or_default().max(LEAST)
+    Duration::try_from(moment.duration_since(now))
+        .unwrap_or_default()
+        .max(LEAST)
 }

@@ -201,7 +201,8 @@ impl RouteView {
 
     /// The weight of a target; 0 where it is not listed.
     pub fn weight(&self, target: &Target) -> i64 {
-        self.entry(&target.name, target.port).map_or(0, |entry| entry.weight)
+        self.entry(&target.name, target.port)
+            .map_or(0, |entry| entry.weight)
     }
 
     /// The total weight of everything listed.
