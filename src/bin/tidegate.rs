@@ -1,3 +1,55 @@
 //! The `tidegate` program: parses, calls, maps the outcome to an exit code.
 
-fn main() {}
+use std::{error::Error, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tidegate::cli;
+
+/// Progressive delivery for Kubernetes: weighted routes stepped by evidence
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the controller
+    Run(cli::run::Args),
+    /// Write the CRDs to files, or check the files
+    Crds(cli::crds::Args),
+    /// Print the version
+    Version,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Args::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidegate: {}", cli::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    match command {
+        Command::Run(args) => cli::run::run(args).await?,
+        Command::Crds(args) => cli::crds::run(&args)?,
+        Command::Version => println!("tidegate {}", cli::VERSION),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -74,7 +74,7 @@ pub async fn after_failure(
             working.problems.insert(write.route.to_string(), problem);
         }
         Failure::Changed | Failure::Gone | Failure::Unknown => {
-            read_back(context, namespace, &write.route).await
+            read_back(context, namespace, &write.route).await;
         }
         Failure::Busy { .. } => {}
     }

@@ -174,7 +174,9 @@ impl TurnError {
 
 /// What the API server's answer asks for.
 fn asked_for(error: &kube::Error) -> Again {
-    let kube::Error::Api(status) = error else { return Again::Soon };
+    let kube::Error::Api(status) = error else {
+        return Again::Soon;
+    };
     let wait = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     match status.code {
         400 | 401 | 403 | 422 => Again::Slowly,
@@ -187,9 +189,11 @@ fn asked_for(error: &kube::Error) -> Again {
 /// `spread` is a random number from 0 to 1.
 pub fn backoff(again: Again, attempt: u32, spread: f64) -> Duration {
     const SLOW: Duration = Duration::from_secs(30);
+    // Not longer: a lowering may be waiting for the API server to come back.
+    const GROWN: Duration = Duration::from_secs(5);
     let grown = Duration::from_millis(100)
         .saturating_mul(1_u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX))
-        .min(SLOW);
+        .min(GROWN);
     let spread_over = |wait: Duration| wait.mul_f64(0.5 + spread.clamp(0.0, 1.0) / 2.0);
     match again {
         Again::Soon if attempt == 0 => Duration::ZERO,
@@ -209,8 +213,8 @@ mod tests {
             ("a lost race", Again::Soon, 0, 1.0, 0),
             ("a second one", Again::Soon, 1, 1.0, 200),
             ("spread", Again::Soon, 1, 0.0, 100),
-            ("the tenth", Again::Soon, 10, 1.0, 30_000),
-            ("any later one", Again::Soon, 4_000_000_000, 1.0, 30_000),
+            ("the tenth", Again::Soon, 10, 1.0, 5_000),
+            ("any later one", Again::Soon, 4_000_000_000, 1.0, 5_000),
             ("told to wait", Again::After(Duration::from_secs(7)), 0, 1.0, 7_100),
             ("refused", Again::Slowly, 0, 1.0, 30_000),
         ];

@@ -10,7 +10,7 @@ use crate::engine::{
 };
 
 /// Providers have deadlines of their own; this one only guards against a provider that breaks its word.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Starts a look, unless one is under way.
 pub fn start(context: &Arc<Context>, entry: &Arc<Entry>, run: i64, step: i32, request: LookRequest) {
@@ -32,7 +32,7 @@ pub fn start(context: &Arc<Context>, entry: &Arc<Entry>, run: i64, step: i32, re
 
 async fn carry_out(mut end: End, run: i64, step: i32, request: LookRequest) {
     let context = Arc::clone(&end.context);
-    let answer = context.providers.look(&request, context.clock.now());
+    let answer = Box::pin(context.providers.look(&request, context.clock.now()));
     let look = tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| unanswered(&request));
     count(&context, &request, &look);
     end.done = Some(LookDone { run, step, look });

@@ -115,7 +115,8 @@ async fn serve(
     stop: CancellationToken,
 ) {
     let lists = async { tokio::join!(context.routes.answered(), context.workloads.answered()) };
-    if tokio::time::timeout(FIRST_LISTS, lists).await.is_err() {
+    let listed = stop.run_until_cancelled(tokio::time::timeout(FIRST_LISTS, lists)).await;
+    if matches!(listed, Some(Err(_))) {
         tracing::warn!("turns begin although not everything could be listed yet");
     }
     let changed = feeds::rollouts(&context, writer, &scope);

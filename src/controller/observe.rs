@@ -164,7 +164,9 @@ fn settle(context: &Context, analysis: Option<&Analysis>) -> Duration {
 
 /// Each once. Where no default is configured and one is needed, it is called `default`.
 fn unknown_providers(context: &Context, analysis: Option<&Analysis>) -> Vec<String> {
-    let Some(analysis) = analysis else { return Vec::new() };
+    let Some(analysis) = analysis else {
+        return Vec::new();
+    };
     let own = analysis.provider.as_deref();
     let of_arms = analysis.series.as_ref().map(|_| own);
     let of_numbers = analysis.metrics.iter().map(|metric| metric.provider.as_deref().or(own));
@@ -210,4 +212,116 @@ fn workload_seen(found: Found<WorkloadSeen>) -> WorkloadSeen {
 /// The key of an object of a Rollout's namespace.
 pub fn key(namespace: &str, name: &str) -> Key {
     (namespace.to_owned(), name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::{RouteGroup, RouteKind},
+        engine::{
+            decision::{Fence, Purpose, StampChange},
+            observed::{InEffect, Memory, RouteView},
+        },
+    };
+
+    fn rollout(uid: &str, version: &str) -> Rollout {
+        serde_json::from_value(json!({
+            "apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "color", "namespace": "ns", "uid": uid, "resourceVersion": version},
+            "spec": {
+                "routes": [{"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "r"}],
+                "target": {"name": "v2"},
+                "strategy": {"canary": {"steps": [{"weight": 5}]}},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_newer_of_watch_and_own_write_counts() {
+        let cases = [
+            ("nothing of our own", "u", "9", None, "9"),
+            ("the watch is behind", "u", "9", Some(("u", "10")), "10"),
+            ("the watch has caught up", "u", "10", Some(("u", "10")), "10"),
+            ("the watch is ahead", "u", "11", Some(("u", "10")), "11"),
+            ("deleted and made again", "w", "9", Some(("u", "10")), "9"),
+        ];
+        for (name, uid, version, own, want) in cases {
+            let watched = rollout(uid, version);
+            let own = own.map(|(uid, version)| rollout(uid, version));
+            let newest = newest(&watched, own.as_ref());
+            assert_eq!(newest.metadata.resource_version.as_deref(), Some(want), "{name}");
+        }
+    }
+
+    fn write(purpose: Purpose) -> RouteWrite {
+        RouteWrite {
+            route: rollout("u", "1").spec.routes.remove(0),
+            purpose,
+            view: std::sync::Arc::new(RouteView {
+                uid: "r".into(),
+                resource_version: "1".into(),
+                list: String::new(),
+                name_field: "",
+                entries: Vec::new(),
+                stamps: BTreeMap::new(),
+                annotated: false,
+                in_effect: InEffect::Unreported,
+                writer: None,
+            }),
+            weights: Vec::new(),
+            add: Vec::new(),
+            remove: None,
+            stamp: StampChange::Keep("color".into()),
+            fence: Fence::Unchanged,
+        }
+    }
+
+    #[test]
+    fn a_refused_raise_is_hidden_and_never_hides_a_lowering() {
+        let route = RouteRef {
+            group: RouteGroup::AppMesh,
+            kind: RouteKind::GatewayRoute,
+            name: "r".into(),
+            evidence: None,
+        };
+        let seen = Observed {
+            subject: Subject::default(),
+            stored: RolloutStatus::default(),
+            fresh: false,
+            routes: vec![RouteSeen { route: route.clone(), state: RouteState::Missing }],
+            workloads: BTreeMap::new(),
+            others: BTreeMap::new(),
+            look: None,
+            looking: false,
+            settle: Duration::ZERO,
+            unknown_providers: Vec::new(),
+        };
+        let cases = [
+            ("a raise after a refused raise", vec![Purpose::Raise], false, true),
+            ("a lowering after a refused raise", vec![Purpose::Lower], false, false),
+            ("a lowering after a refused lowering", vec![Purpose::Lower], true, true),
+            ("a raise after a refused lowering", vec![Purpose::Raise], true, true),
+            ("nothing to write", vec![], false, false),
+        ];
+        for (name, purposes, lowering, hidden) in cases {
+            let decision = Decision {
+                before: None,
+                effects: purposes.into_iter().map(write).map(Effect::Write).collect(),
+                after: RolloutStatus::default(),
+                store: false,
+                memory: Memory::default(),
+                wake: None,
+            };
+            let problem = Problem { message: "refused".into(), until: jiff::Timestamp::MAX, lowering };
+            let problems = BTreeMap::from([(route.to_string(), problem)]);
+            let seen = hide_problems(&seen, &decision, &problems);
+            let state = seen.map(|seen| seen.routes[0].state.clone());
+            let want = hidden.then(|| RouteState::Unreadable("refused".into()));
+            assert_eq!(state, want, "{name}");
+        }
+    }
 }

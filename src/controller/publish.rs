@@ -129,12 +129,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pruned_field_is_found_and_another_spelling_is_not() {
+    fn a_pruned_field_is_found_and_another_value_is_not() {
         let cases = [
             (json!({"a": 1}), json!({"a": 1}), None),
             (json!({"a": 1}), json!({}), Some("a")),
             (json!({"a": null}), json!({}), None),
-            (json!({"a": 0.1}), json!({"a": 0.100_000_000_000_000_01}), None),
+            (json!({"a": 0.1}), json!({"a": 0.2}), None),
             (
                 json!({"run": {"plan": [{"x": 1, "y": 2}]}}),
                 json!({"run": {"plan": [{"x": 1}]}}),

@@ -210,13 +210,9 @@ impl Cluster {
     /// Waits until the Rollout is as wanted; panics with what it was last.
     pub async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Rollout) -> bool) -> Rollout {
         let api = self.rollouts();
-        eventually(
-            what,
-            || async { api.get(name).await.map_err(|e| e.to_string()) },
-            |found| found.as_ref().is_ok_and(&wanted),
-        )
-        .await
-        .unwrap()
+        let look = || async { api.get(name).await.map(Told) };
+        let found = eventually(what, look, |found| found.as_ref().is_ok_and(|told| wanted(&told.0))).await;
+        found.unwrap().0
     }
 
     pub async fn phase(&self, phase: Phase) -> Rollout {
@@ -334,4 +330,33 @@ pub async fn ready(cluster: &Cluster, name: &str, pods: Option<&str>) {
     let annotations = json!({ tidegate::sandbox::apiserver::READY_ANNOTATION: pods });
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     api.patch(name, &PatchParams::default(), &patch).await.unwrap();
+}
+
+/// A Rollout that shows in a panic what matters.
+struct Told(Rollout);
+
+impl Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let status = self.0.status.clone().unwrap_or_default();
+        writeln!(f, "{:?}: {:?}", status.phase, status.message)?;
+        writeln!(f, "step {:?}", status.step)?;
+        writeln!(f, "weights {:?}", status.weights)?;
+        writeln!(f, "last request {:?}", status.last_request)?;
+        writeln!(
+            f,
+            "finalizers {:?}, deleted {:?}",
+            self.0.metadata.finalizers, self.0.metadata.deletion_timestamp
+        )?;
+        for metric in &status.analysis {
+            writeln!(f, "{:?}: {}", metric.verdict, metric.sentence)?;
+        }
+        for condition in &status.conditions {
+            writeln!(
+                f,
+                "{} {} {}: {}",
+                condition.type_, condition.status, condition.reason, condition.message
+            )?;
+        }
+        Ok(())
+    }
 }
