@@ -1,1 +1,155 @@
-//! metrics.
+//! Metric providers: they answer a look, and judge nothing.
+//!
+//! A look never panics and never outlasts its provider's deadline; each part has its own error, and no error
+//! carries a byte of a response or of a secret. Nothing is retried here: the next look is the retry. A Rollout
+//! names a provider; addresses and credentials stand in the controller's configuration alone.
+
+mod credentials;
+mod envoy;
+mod exposition;
+mod http;
+pub mod presets;
+mod prometheus;
+mod template;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use crate::{
+    api::units::spell,
+    config::{ProviderConfig, ProvidersConfig},
+    engine::look::{Arms, ArmsRequest, Look, LookRequest, NumberRequest, ReadError, Sample},
+};
+use envoy::Envoy;
+use prometheus::Prometheus;
+
+/// All configured providers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Providers {
+    default: Option<String>,
+    entries: Arc<BTreeMap<String, Provider>>,
+}
+
+/// Why a configured provider can't serve. It stops the start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the provider {name}: {reason}")]
+pub struct ProviderError {
+    name: String,
+    reason: String,
+}
+
+#[derive(Debug)]
+enum Provider {
+    Prometheus(Prometheus),
+    Envoy(Envoy),
+}
+
+impl Providers {
+    /// Sets all providers up and reads their credentials once, so that a missing file stops the start.
+    pub fn from_config(config: &ProvidersConfig) -> Result<Self, ProviderError> {
+        let mut entries = BTreeMap::new();
+        for (name, entry) in &config.entries {
+            let provider = match entry {
+                ProviderConfig::Prometheus(config) => Prometheus::new(config).map(Provider::Prometheus),
+                ProviderConfig::Envoy(config) => Envoy::new(config).map(Provider::Envoy),
+            };
+            let provider = provider.map_err(|error| ProviderError {
+                name: name.clone(),
+                reason: error.to_string(),
+            })?;
+            entries.insert(name.clone(), provider);
+        }
+        Ok(Self {
+            default: config.default.clone(),
+            entries: Arc::new(entries),
+        })
+    }
+
+    /// Whether such a provider is configured; `None` asks for the default.
+    pub fn has(&self, provider: Option<&str>) -> bool {
+        self.find(provider).is_ok()
+    }
+
+    /// How long after a weight change a provider still shows the time before it; `None` where there is no
+    /// such provider.
+    pub fn settle(&self, provider: Option<&str>) -> Option<Duration> {
+        self.find(provider).ok().map(|provider| match provider {
+            Provider::Prometheus(prometheus) => prometheus.settle(),
+            Provider::Envoy(envoy) => envoy.settle(),
+        })
+    }
+
+    /// Answers a look: everything at once, each part under its provider's deadline.
+    pub async fn look(&self, request: &LookRequest, now: Timestamp) -> Look {
+        let arms = async {
+            match &request.arms {
+                Some(arms) => Some(self.arms(request, arms, now).await),
+                None => None,
+            }
+        };
+        let numbers = join_all(
+            request
+                .numbers
+                .iter()
+                .map(|number| async move { (number.name.clone(), self.number(request, number, now).await) }),
+        );
+        let (arms, numbers) = futures::join!(arms, numbers);
+        Look {
+            arms,
+            numbers: numbers.into_iter().collect(),
+        }
+    }
+
+    async fn arms(
+        &self,
+        request: &LookRequest,
+        arms: &ArmsRequest,
+        now: Timestamp,
+    ) -> Result<Arms, ReadError> {
+        match self.find(arms.provider.as_deref())? {
+            Provider::Prometheus(prometheus) => {
+                within(prometheus.timeout(), prometheus.arms(request, arms, now)).await
+            }
+            Provider::Envoy(envoy) => within(envoy.timeout(), envoy.arms(request, arms, now)).await,
+        }
+    }
+
+    async fn number(
+        &self,
+        request: &LookRequest,
+        number: &NumberRequest,
+        now: Timestamp,
+    ) -> Result<Sample, ReadError> {
+        match self.find(number.provider.as_deref())? {
+            Provider::Prometheus(prometheus) => {
+                within(prometheus.timeout(), prometheus.number(request, number, now)).await
+            }
+            Provider::Envoy(_) => Err(ReadError::Unsupported(format!(
+                "the metric {} needs a provider of kind prometheus; an envoy provider has only the counters of \
+                 both arms",
+                number.name
+            ))),
+        }
+    }
+
+    fn find(&self, provider: Option<&str>) -> Result<&Provider, ReadError> {
+        let name = provider.or(self.default.as_deref());
+        name.and_then(|name| self.entries.get(name))
+            .ok_or_else(|| ReadError::UnknownProvider(name.unwrap_or("default").to_owned()))
+    }
+}
+
+/// The deadline of one look at one provider, whatever it waits for.
+async fn within<T>(
+    deadline: Duration,
+    answer: impl Future<Output = Result<T, ReadError>>,
+) -> Result<T, ReadError> {
+    tokio::time::timeout(deadline, answer)
+        .await
+        .unwrap_or_else(|_| Err(ReadError::Timeout(spell(deadline))))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! The configuration file as it is written. Nothing is judged here beyond keys and types.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_saphyr::{Options, Spanned};
+
+use super::{LogFormat, Problem};
+use crate::api::units::Duration;
+
+/// A place in the file.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub line: u64,
+    pub key: String,
+}
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct ConfigFile {
+    /// Where metrics come from, by the names that Rollouts use.
+    pub providers: BTreeMap<String, Spanned<ProviderEntry>>,
+    /// What holds where a Rollout says nothing.
+    pub defaults: Defaults,
+    /// The namespaces whose Rollouts are served; empty means all.
+    pub namespaces: Vec<Spanned<String>>,
+    /// Where `/livez`, `/readyz` and `/metrics` are served; default `0.0.0.0:8080`.
+    pub listen: Option<Spanned<String>>,
+    /// How the log is written.
+    pub log: Log,
+}
+
+/// What holds where a Rollout says nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Defaults {
+    /// The provider; absent: the one called `default`, or the only one.
+    pub provider: Option<Spanned<String>>,
+}
+
+/// How the log is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Log {
+    /// `text` (default) or `json`.
+    pub format: LogFormat,
+    /// A `tracing` filter, like `info` (default) or `info,kube=debug`.
+    pub level: Option<Spanned<String>>,
+}
+
+/// A provider: exactly one of the fields.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct ProviderEntry {
+    /// A Prometheus, or what speaks its HTTP API.
+    pub prometheus: Option<PrometheusEntry>,
+    /// Gateway Envoys' own statistics.
+    pub envoy: Option<EnvoyEntry>,
+}
+
+/// A Prometheus.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PrometheusEntry {
+    /// Its base address, `http://prometheus.monitoring:9090`; a path prefix is kept.
+    pub url: Spanned<String>,
+    /// How often it scrapes the gateways; default 15s.
+    pub scrape_interval: Option<Duration>,
+    /// The deadline of one look; default 5s.
+    pub timeout: Option<Duration>,
+    /// How it is reached over TLS.
+    pub tls: Option<Spanned<Tls>>,
+    /// How the controller proves who it is.
+    pub auth: Option<Spanned<AuthEntry>>,
+}
+
+/// Gateway Envoys.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct EnvoyEntry {
+    /// The addresses of the statistics of every gateway pod, `http://gw-0:9901/stats/prometheus`. A `?filter=`
+    /// keeps the answer of a big Envoy below 1 MiB.
+    pub urls: Spanned<Vec<Spanned<String>>>,
+    /// The shortest time between two scrapes, which all Rollouts share; default 1s.
+    pub scrape_interval: Option<Duration>,
+    /// The deadline of one look; default 2s.
+    pub timeout: Option<Duration>,
+    /// How they are reached over TLS.
+    pub tls: Option<Spanned<Tls>>,
+    /// How the controller proves who it is.
+    pub auth: Option<Spanned<AuthEntry>>,
+}
+
+/// TLS towards a provider. Files are PEM, and read again when they change.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Tls {
+    /// The authorities to trust, in place of the system's.
+    pub ca_file: Option<String>,
+    /// The client certificate; needs `keyFile`.
+    pub cert_file: Option<String>,
+    /// The client certificate's key; needs `certFile`.
+    pub key_file: Option<String>,
+    /// Accept any certificate. Whoever is on the way can then forge metrics.
+    pub insecure_skip_verify: bool,
+}
+
+/// How the controller proves who it is: exactly one of the fields.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct AuthEntry {
+    /// A name and a password.
+    pub basic: Option<BasicEntry>,
+    /// A token.
+    pub bearer: Option<BearerEntry>,
+}
+
+/// A name and a password.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct BasicEntry {
+    /// The name; or `usernameFile`.
+    pub username: Option<String>,
+    /// A file with the name; or `username`.
+    pub username_file: Option<String>,
+    /// A file with the password. White space around it is cut off.
+    pub password_file: String,
+}
+
+/// A token.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct BearerEntry {
+    /// A file with the token. White space around it is cut off.
+    pub token_file: String,
+}
+
+/// Parses a text. An empty one is an empty configuration.
+pub(super) fn parse(text: &str) -> Result<ConfigFile, Problem> {
+    let blank = text
+        .lines()
+        .map(str::trim)
+        .all(|line| line.is_empty() || line.starts_with('#') || line == "---");
+    if blank {
+        return Ok(ConfigFile::default());
+    }
+    let mut path = None;
+    serde_saphyr::with_deserializer_from_str_with_options(text, Options::default(), |yaml| {
+        serde_path_to_error::deserialize(yaml).map_err(|error| {
+            path = Some(error.path().to_string());
+            error.into_inner()
+        })
+    })
+    .map_err(|error| {
+        let line = error.location().map_or(1, |location| location.line());
+        Problem::new(line, key_of(path), explain(&error))
+    })
+}
+
+/// A path without the wrappers that remember lines; they add a `value` of their own.
+fn key_of(path: Option<String>) -> String {
+    let path = path.unwrap_or_default();
+    let keys: Vec<&str> = path
+        .split('.')
+        .filter(|key| !matches!(*key, "value" | "?" | ""))
+        .collect();
+    if keys.is_empty() {
+        "the file".to_owned()
+    } else {
+        keys.join(".")
+    }
+}
+
+/// What is wrong and what to do, without the parser's snippet: the line is told anyhow.
+fn explain(error: &serde_saphyr::Error) -> String {
+    match error.without_snippet() {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+            format!(
+                "there is no key {field:?} here; the keys are {}",
+                expected.join(", ")
+            )
+        }
+        serde_saphyr::Error::SerdeMissingField { field, .. } => {
+            format!("the key {field:?} is missing; add it")
+        }
+        serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or("a key");
+            format!("{key:?} is given twice; remove one")
+        }
+        serde_saphyr::Error::SerdeUnknownVariant {
+            variant, expected, ..
+        } => format!(
+            "{variant:?} is not known; it must be one of {}",
+            expected.join(", ")
+        ),
+        serde_saphyr::Error::Unexpected { expected, .. } => match *expected {
+            "mapping start" => "there must be keys with values here; write them as key: value".to_owned(),
+            "sequence start" => "there must be a list here; write it as [a, b]".to_owned(),
+            "string scalar" => {
+                "there must be a single text here; quote it if it has special characters".to_owned()
+            }
+            other => format!("there must be a {other} here"),
+        },
+        serde_saphyr::Error::Message { msg, .. } => msg.clone(),
+        other => other.render_with_options(plain()),
+    }
+}
+
+/// Renders without a snippet of the file.
+fn plain() -> serde_saphyr::RenderOptions<'static> {
+    let mut options = serde_saphyr::RenderOptions::default();
+    options.snippets = serde_saphyr::SnippetMode::Off;
+    options
+}

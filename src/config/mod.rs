@@ -1,0 +1,212 @@
+//! The controller's configuration: a YAML file, read once at the start.
+//!
+//! It is parsed as written (`file`), then resolved into values that cannot be wrong (`providers`, and here).
+//! Whatever is wrong stops the start, with the file, the line, the key and the remedy. The file holds no
+//! secret: credentials are named by path and read when they are used.
+
+mod file;
+mod providers;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
+
+pub use providers::{
+    Auth, EnvoyConfig, HttpConfig, PrometheusConfig, ProviderConfig, ProvidersConfig, TlsConfig,
+};
+
+use file::{ConfigFile, Place};
+
+/// The whole configuration. Its default is what serves without a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where metrics come from.
+    pub providers: ProvidersConfig,
+    /// The namespaces whose Rollouts are served; empty means all.
+    pub namespaces: Vec<String>,
+    /// Where `/livez`, `/readyz` and `/metrics` are served.
+    pub listen: SocketAddr,
+    /// How the log is written.
+    pub log: LogConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            providers: ProvidersConfig::default(),
+            namespaces: Vec::new(),
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// One line of text or one JSON object an event.
+    pub format: LogFormat,
+    /// A `tracing` filter, like `info` or `info,kube=debug`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Why the configuration can't be used. The texts name the file, the line, the key and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("cannot read the configuration {file}")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something in it is wrong.
+    #[error("{file}:{line}: {key}: {problem}")]
+    Invalid {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The key with the keys above it, `providers.default.prometheus.url`.
+        key: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads, parses and resolves a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &file),
+            Err(source) => Err(ConfigError::Read { file, source }),
+        }
+    }
+
+    /// Parses and resolves a text; `file` is what errors call it.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        file::parse(text)
+            .and_then(resolve)
+            .map_err(|Problem { place, problem }| ConfigError::Invalid {
+                file: file.to_owned(),
+                line: place.line,
+                key: place.key,
+                problem,
+            })
+    }
+}
+
+/// Something wrong at a place of the file.
+#[derive(Debug)]
+struct Problem {
+    place: Place,
+    problem: String,
+}
+
+impl Problem {
+    fn new(line: u64, key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            place: Place {
+                line,
+                key: key.into(),
+            },
+            problem: problem.into(),
+        }
+    }
+}
+
+fn resolve(file: ConfigFile) -> Result<Config, Problem> {
+    let default = Config::default();
+    let providers = providers::resolve(file.providers, file.defaults.provider)?;
+    let mut namespaces = Vec::new();
+    for (index, namespace) in file.namespaces.into_iter().enumerate() {
+        if !is_dns_label(&namespace.value) {
+            return Err(Problem::new(
+                namespace.referenced.line(),
+                format!("namespaces[{index}]"),
+                format!(
+                    "{:?} is not a namespace; it must be a DNS label like \"shop\"",
+                    namespace.value
+                ),
+            ));
+        }
+        namespaces.push(namespace.value);
+    }
+    let listen = match file.listen {
+        None => default.listen,
+        Some(listen) => listen.value.parse().map_err(|_| {
+            Problem::new(
+                listen.referenced.line(),
+                "listen",
+                format!(
+                    "{:?} is not an address; it must be an IP address and a port, like 0.0.0.0:8080",
+                    listen.value
+                ),
+            )
+        })?,
+    };
+    let level = match file.log.level {
+        None => default.log.level,
+        Some(level) => {
+            level
+                .value
+                .parse::<tracing_subscriber::filter::EnvFilter>()
+                .map_err(|_| {
+                    Problem::new(
+                        level.referenced.line(),
+                        "log.level",
+                        format!(
+                            "{:?} is not a log filter; it must be like info or info,kube=debug",
+                            level.value
+                        ),
+                    )
+                })?;
+            level.value
+        }
+    };
+    Ok(Config {
+        providers,
+        namespaces,
+        listen,
+        log: LogConfig {
+            format: file.log.format,
+            level,
+        },
+    })
+}
+
+/// Lower-case letters, digits and inner hyphens, at most 63: what Kubernetes calls a DNS label.
+fn is_dns_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests;

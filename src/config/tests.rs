@@ -1,0 +1,216 @@
+use std::time::Duration;
+
+use super::*;
+
+fn refusal(text: &str) -> String {
+    Config::parse(text, "tidegate.yaml").unwrap_err().to_string()
+}
+
+#[test]
+fn nothing_written_serves() {
+    for text in ["", "---\n", "# only a comment\n", "{}"] {
+        assert_eq!(Config::parse(text, "f").unwrap(), Config::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_whole_file_resolves() {
+    let text = "
+providers:
+  default:
+    prometheus:
+      url: https://prometheus.monitoring:9090/prefix
+      scrapeInterval: 30s
+      timeout: 3s
+      tls: {caFile: /ca.pem, certFile: /c.pem, keyFile: /k.pem}
+      auth: {basic: {username: tidegate, passwordFile: /password}}
+  gateways:
+    envoy: {urls: ['http://gw-0:9901/stats/prometheus', 'http://gw-1:9901/stats/prometheus']}
+defaults: {provider: gateways}
+namespaces: [shop, web]
+listen: 127.0.0.1:9000
+log: {format: json, level: 'info,kube=debug'}
+";
+    let config = Config::parse(text, "f").unwrap();
+    assert_eq!(config.namespaces, ["shop", "web"]);
+    assert_eq!(config.listen.port(), 9000);
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.providers.default.as_deref(), Some("gateways"));
+    let ProviderConfig::Prometheus(prometheus) = &config.providers.entries["default"] else {
+        panic!("not a prometheus");
+    };
+    assert_eq!(prometheus.scrape_interval, Duration::from_secs(30));
+    assert_eq!(prometheus.http.timeout, Duration::from_secs(3));
+    assert_eq!(
+        prometheus.http.tls.as_ref().unwrap().identity,
+        Some(("/c.pem".into(), "/k.pem".into()))
+    );
+    let ProviderConfig::Envoy(envoy) = &config.providers.entries["gateways"] else {
+        panic!("not envoys");
+    };
+    assert_eq!(envoy.urls.len(), 2);
+    assert_eq!(envoy.http.timeout, Duration::from_secs(2));
+}
+
+#[test]
+fn the_default_provider_follows_by_itself() {
+    let one = "{prometheus: {url: 'http://p'}}";
+    let cases = [
+        (format!("providers: {{only: {one}}}"), Some("only")),
+        (
+            format!("providers: {{default: {one}, other: {one}}}"),
+            Some("default"),
+        ),
+        (format!("providers: {{a: {one}, b: {one}}}"), None),
+    ];
+    for (text, default) in cases {
+        assert_eq!(
+            Config::parse(&text, "f").unwrap().providers.default.as_deref(),
+            default,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_line_and_key() {
+    for (text, want) in REFUSED {
+        assert_eq!(&refusal(text), want, "{text}");
+    }
+}
+
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "provider: {}\n",
+        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, listen, log",
+    ),
+    (
+        "listen: a\nlisten: b\n",
+        "tidegate.yaml:2: the file: \"listen\" is given twice; remove one",
+    ),
+    (
+        "providers:\n  default:\n    prometheus:\n      url: http://p\n      scrapInterval: 15s\n",
+        "tidegate.yaml:5: providers.default.prometheus.scrapInterval: there is no key \"scrapInterval\" here; the keys are url, scrapeInterval, timeout, tls, auth",
+    ),
+    (
+        "providers:\n  default:\n    prometheus: {url: http://p, timeout: fast}\n",
+        "tidegate.yaml:3: providers.default.prometheus.timeout: \"fast\" is not a duration; it must be like 30s, 5m or 1h30m",
+    ),
+    (
+        "providers:\n  default:\n    prometheus: {timeout: 5s}\n",
+        "tidegate.yaml:3: providers.default.prometheus: the key \"url\" is missing; add it",
+    ),
+    (
+        "providers:\n  default: {}\n",
+        "tidegate.yaml:2: providers.default: a provider must have one of prometheus and envoy; add it",
+    ),
+    (
+        "providers:\n  default:\n    prometheus: {url: http://p}\n    envoy: {urls: [http://e]}\n",
+        "tidegate.yaml:3: providers.default: a provider must be either prometheus or envoy; make two entries of it",
+    ),
+    (
+        "providers:\n  My_Prom:\n    prometheus: {url: http://p}\n",
+        "tidegate.yaml:3: providers.My_Prom: a provider's name must be a DNS label of at most 63 lower-case letters, digits and hyphens; rename it",
+    ),
+    (
+        "providers:\n  default:\n    prometheus:\n      url: http://me:secret@p\n",
+        "tidegate.yaml:4: providers.default.prometheus.url: the address must hold no credentials; use auth, which reads them from files",
+    ),
+    (
+        "providers:\n  default:\n    prometheus:\n      url: ftp://p\n",
+        "tidegate.yaml:4: providers.default.prometheus.url: the address must begin with http:// or https://",
+    ),
+    (
+        "providers:\n  default:\n    prometheus:\n      url: prometheus:9090\n",
+        "tidegate.yaml:4: providers.default.prometheus.url: the address must begin with http:// or https://",
+    ),
+    (
+        "providers:\n  default:\n    prometheus:\n      url: http://p?x=1\n",
+        "tidegate.yaml:4: providers.default.prometheus.url: the address must have no query; remove what follows the ?",
+    ),
+    (
+        "providers:\n  default:\n    prometheus:\n      url: [http://p]\n",
+        "tidegate.yaml:4: providers.default.prometheus.url: there must be a single text here; quote it if it has special characters",
+    ),
+    (
+        "providers:\n  gw:\n    envoy:\n      urls: []\n",
+        "tidegate.yaml:4: providers.gw.envoy.urls: there must be at least one address; list every gateway pod's, like http://gw-0:9901/stats/prometheus",
+    ),
+    (
+        "providers:\n  gw:\n    envoy:\n      urls:\n        - http://e\n        - http://e\n",
+        "tidegate.yaml:6: providers.gw.envoy.urls[1]: the address is listed twice, and its requests would count twice; remove one",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: http://p\n      tls: {caFile: /ca}\n",
+        "tidegate.yaml:5: providers.p.prometheus.tls: tls has no effect on an http:// address; make it https:// or remove tls",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: https://p\n      tls: {certFile: /c}\n",
+        "tidegate.yaml:5: providers.p.prometheus.tls: certFile and keyFile must be given together; add the other one",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: https://p\n      auth: {}\n",
+        "tidegate.yaml:5: providers.p.prometheus.auth: auth must have one of basic and bearer; add it",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: https://p\n      auth:\n        basic: {passwordFile: /p}\n",
+        "tidegate.yaml:6: providers.p.prometheus.auth: basic must have exactly one of username and usernameFile",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: https://p\n      auth:\n        bearer: {token: abc}\n",
+        "tidegate.yaml:6: providers.p.prometheus.auth.bearer.token: there is no key \"token\" here; the keys are tokenFile",
+    ),
+    (
+        "defaults:\n  provider: other\n",
+        "tidegate.yaml:2: defaults.provider: no provider is called \"other\"; name one listed under providers",
+    ),
+    (
+        "namespaces:\n  - shop\n  - Shop!\n",
+        "tidegate.yaml:3: namespaces[1]: \"Shop!\" is not a namespace; it must be a DNS label like \"shop\"",
+    ),
+    (
+        "listen: localhost\n",
+        "tidegate.yaml:1: listen: \"localhost\" is not an address; it must be an IP address and a port, like 0.0.0.0:8080",
+    ),
+    (
+        "log:\n  format: xml\n",
+        "tidegate.yaml:2: log.format: \"xml\" is not known; it must be one of text, json",
+    ),
+    (
+        "log:\n  level: '=='\n",
+        "tidegate.yaml:2: log.level: \"==\" is not a log filter; it must be like info or info,kube=debug",
+    ),
+    (
+        "namespaces: shop\n",
+        "tidegate.yaml:1: namespaces: there must be a list here; write it as [a, b]",
+    ),
+    (
+        "providers: [\n",
+        "tidegate.yaml:1: providers: there must be keys with values here; write them as key: value",
+    ),
+    (
+        "- a\n",
+        "tidegate.yaml:1: the file: there must be keys with values here; write them as key: value",
+    ),
+];
+
+#[test]
+fn no_refusal_repeats_a_password() {
+    for url in [
+        "http://me:hunter2@p",
+        "ftp://me:hunter2@p",
+        "http://me:hunter2@:x",
+    ] {
+        let text = format!("providers:\n  p:\n    prometheus:\n      url: '{url}'\n");
+        assert!(!refusal(&text).contains("hunter2"), "{url}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = Config::load(Path::new("/nowhere/tidegate.yaml")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read the configuration /nowhere/tidegate.yaml"
+    );
+}

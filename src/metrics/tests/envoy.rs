@@ -1,0 +1,149 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use super::{
+    fake::{Fake, Reply, serve},
+    *,
+};
+use crate::{api::Preset, config::EnvoyConfig};
+
+fn reading(fakes: &[&Fake]) -> Providers {
+    providers(ProviderConfig::Envoy(EnvoyConfig {
+        urls: fakes
+            .iter()
+            .map(|fake| fake.url.join("/stats/prometheus").unwrap())
+            .collect(),
+        scrape_interval: Duration::from_secs(1),
+        http: http(Duration::from_secs(2)),
+    }))
+}
+
+fn request() -> LookRequest {
+    let mut request = look_at_arms();
+    if let Some(arms) = &mut request.arms {
+        arms.series = Series {
+            preset: Some(Preset::TidegateGateway),
+            params: BTreeMap::from([
+                ("mesh".to_owned(), "m".to_owned()),
+                ("port".to_owned(), "80".to_owned()),
+            ]),
+            ..Series::default()
+        };
+        arms.latency = true;
+    }
+    request
+}
+
+/// What Envoy writes: a canary whose answers are all 503 without an endpoint, so `rq_total` is 0.
+const STATS: &str = r#"# TYPE envoy_cluster_upstream_rq_total counter
+envoy_cluster_upstream_rq_total{envoy_cluster_name="cds_egress_m_v2_shop_http_80"} 0
+# TYPE envoy_cluster_upstream_rq_xx counter
+envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="cds_egress_m_v1_shop_http_80"} 100
+envoy_cluster_upstream_rq_xx{envoy_response_code_class="5",envoy_cluster_name="cds_egress_m_v2_shop_http_80"} 7
+envoy_cluster_upstream_rq_xx{envoy_response_code_class="5",envoy_cluster_name="cds_egress_m_other_shop_http_80"} 9
+# TYPE envoy_cluster_upstream_rq_time histogram
+envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="cds_egress_m_v1_shop_http_80",le="250"} 90
+envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="cds_egress_m_v1_shop_http_80",le="+Inf"} 100
+envoy_cluster_upstream_rq_time_sum{envoy_cluster_name="cds_egress_m_v1_shop_http_80"} 5000
+"#;
+
+#[tokio::test]
+async fn counters_of_all_gateways() {
+    let (one, two) = (
+        serve(|_| Reply::ok(STATS)).await,
+        serve(|_| Reply::ok(STATS)).await,
+    );
+    let arms = reading(&[&one, &two])
+        .look(&request(), now())
+        .await
+        .arms
+        .unwrap()
+        .unwrap();
+    assert_eq!(arms.at, now());
+    assert!(arms.past.is_empty() && arms.canary.buckets.is_empty() && arms.stable.errors.is_empty());
+    assert_eq!(arms.stable.total.len(), 2, "one series a gateway: {arms:?}");
+    let sum = |snapshot: &BTreeMap<String, f64>| snapshot.values().sum::<f64>();
+    assert!((sum(&arms.stable.total) - 200.0).abs() < 1e-9);
+    assert!((sum(&arms.canary.total) - 14.0).abs() < 1e-9);
+    assert_eq!(
+        arms.canary.errors, arms.canary.total,
+        "a canary without endpoints fails every request"
+    );
+    let bounds: Vec<f64> = arms.stable.buckets.iter().map(|(bound, _)| *bound).collect();
+    assert_eq!(bounds, [0.25, f64::INFINITY], "milliseconds became seconds");
+}
+
+#[tokio::test]
+async fn a_missing_gateway_is_no_evidence() {
+    let good = serve(|_| Reply::ok(STATS)).await;
+    let cases = [
+        (Reply::Body(503, SECRET.to_owned()), "HTTP 503"),
+        (
+            Reply::ok(format!("{STATS}<html>{SECRET}\n")),
+            "not what such a provider",
+        ),
+        (
+            Reply::ok(
+                "envoy_cluster_upstream_rq_xx{envoy_response_code_class=\"5\",envoy_cluster_name=\"cds_egress_m_v2_shop_http_80\"} NaN\n",
+            ),
+            "query errors returned no finite",
+        ),
+        (Reply::Flood, "larger than 1 MiB"),
+        (Reply::Redirect, "redirect"),
+        (Reply::Hang, "no answer within 2s"),
+    ];
+    for (reply, want) in cases {
+        let bad = serve(move |_| reply.clone()).await;
+        let look = reading(&[&good, &bad]).look(&request(), now()).await;
+        let error = told(&look.arms.unwrap().unwrap_err());
+        assert!(error.contains(want), "{want}: {error}");
+    }
+    let empty = serve(|_| Reply::ok("up 1\n")).await;
+    let look = reading(&[&empty]).look(&request(), now()).await;
+    assert_eq!(
+        look.arms,
+        Some(Err(ReadError::Empty {
+            query: "total".to_owned()
+        }))
+    );
+}
+
+#[tokio::test]
+async fn rollouts_share_a_scrape_within_its_interval() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let fake = serve(move |_| {
+        let born_late = if count.fetch_add(1, Ordering::SeqCst) == 0 { "" } else { STATS };
+        Reply::ok(format!(
+            "envoy_cluster_upstream_rq_xx{{envoy_response_code_class=\"4\",envoy_cluster_name=\"cds_egress_m_v1_shop_http_80\"}} 1\n{born_late}"
+        ))
+    })
+    .await;
+    let providers = reading(&[&fake]);
+    let request = request();
+    let (a, b) = futures::join!(providers.look(&request, now()), providers.look(&request, now()));
+    assert_eq!(a, b);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    let later = now() + Duration::from_secs(1);
+    let arms = providers.look(&request, later).await.arms.unwrap().unwrap();
+    assert_eq!(
+        (arms.at, arms.stable.total.len()),
+        (later, 2),
+        "a series born late"
+    );
+}
+
+#[tokio::test]
+async fn what_envoys_cannot_serve_is_said() {
+    let fake = serve(|_| Reply::ok(STATS)).await;
+    let providers = reading(&[&fake]);
+    assert_eq!(providers.settle(None), Some(Duration::from_secs(2)));
+    let look = providers.look(&look_at_number("q"), now()).await;
+    assert!(
+        told(look.numbers["queue"].as_ref().unwrap_err()).contains("needs a provider of kind prometheus")
+    );
+    let look = providers.look(&look_at_arms(), now()).await;
+    assert!(told(&look.arms.unwrap().unwrap_err()).contains("name a preset"));
+}
