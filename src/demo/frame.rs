@@ -69,7 +69,7 @@ pub fn load(tally: &Tally) -> String {
         parts.push(format!("unanswered {}", tally.failed));
     }
     if tally.skipped > 0 {
-        parts.push(format!("not sent, for too many were open {}", tally.skipped));
+        parts.push(format!("not sent {}, for too many were open", tally.skipped));
     }
     if parts.is_empty() {
         "no answers yet".to_owned()
@@ -168,7 +168,7 @@ Progressing, step 2/4: holding at 30%
   errorRate     Safe       surely fine
   latency<250ms Collecting not sure
 
-load: v1 901 (1 failed), v2 40 (0 failed), not sent, for too many were open 3
+load: v1 901 (1 failed), v2 40 (0 failed), not sent 3, for too many were open
 
   1.2 s  begun";
         assert_eq!(frame(&shown()).join("\n"), want);

@@ -21,8 +21,8 @@ pub fn scrape_to_write(
         .iter()
         .find(|request| request.time > raised && writes(request, route))?
         .time;
-    let scraped = scrapes.iter().rev().find(|scrape| **scrape <= written)?;
-    written.duration_since(*scraped).try_into().ok()
+    let last = scrapes.iter().rev().find(|scrape| **scrape <= written)?;
+    written.duration_since(*last).try_into().ok()
 }
 
 fn writes(request: &RequestRecord, route: &str) -> bool {

@@ -66,7 +66,7 @@ pub struct DemoOptions {
     #[arg(long)]
     pub plain: bool,
     /// Requests sent to color-app each second. The fewer, the longer the proof of a step takes.
-    #[arg(long, default_value = "1500", value_name = "PER SECOND")]
+    #[arg(long, default_value = "1000", value_name = "PER SECOND")]
     pub rate: NonZeroU32,
 }
 
@@ -431,4 +431,38 @@ fn configuration(app: &ColorApp) -> Result<Config, ConfigError> {
         app.stats_url()
     );
     Config::parse(&text, "the demo's configuration")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: DemoOptions = DemoOptions {
+        keep: false,
+        plain: true,
+        rate: NonZeroU32::MIN,
+    };
+
+    #[tokio::test]
+    async fn a_controller_that_fails_ends_the_demo_with_what_was_seen() {
+        let mut out = Vec::new();
+        let failing = |_, _, _| async { Err(io::Error::other("no luck")) };
+        let error = play(QUIET, &mut out, Manner::Lines, failing).await.unwrap_err();
+        assert_eq!(error.to_string(), "the controller failed");
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(cause.as_deref(), Some("no luck"));
+        let seen = String::from_utf8(out).unwrap();
+        assert!(
+            seen.contains("and a Rollout takes it over. To look: export KUBECONFIG="),
+            "{seen}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_controller_that_ends_by_itself_is_no_success() {
+        let mut out = Vec::new();
+        let idle = |_, _, _| async { Ok::<_, io::Error>(()) };
+        let error = play(QUIET, &mut out, Manner::Live, idle).await.unwrap_err();
+        assert!(matches!(error, DemoError::ControllerEnded), "{error}");
+    }
 }

@@ -68,17 +68,12 @@ pub async fn run(options: SandboxOptions) -> Result<(), SandboxError> {
 }
 
 fn usage(url: &str, export: &str, app: Option<&ColorApp>) -> String {
-    let mut text = format!(
+    let color_app = app.map_or_else(String::new, |app| {
+        let (app, stats) = (app.url(), app.stats_url());
+        format!("color-app answers at {app}; its gateway's counters are at {stats}.\n")
+    });
+    format!(
         "A Kubernetes API server listens on {url}, with the CRDs of Tidegate and App Mesh. In another terminal:\n\n  \
-         {export}\n  kubectl get crds\n\n"
-    );
-    if let Some(app) = app {
-        text.push_str(&format!(
-            "color-app answers at {}; its gateway's counters are at {}.\n",
-            app.url(),
-            app.stats_url()
-        ));
-    }
-    text.push_str("Ctrl-C ends it.\n");
-    text
+         {export}\n  kubectl get crds\n\n{color_app}Ctrl-C ends it.\n"
+    )
 }

@@ -15,6 +15,8 @@ use crate::{
 /// An event that somebody told about the Rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
+    /// The event's own identity.
+    pub uid: String,
     /// In a word.
     pub reason: String,
     /// In a sentence.
@@ -83,6 +85,8 @@ pub struct Show {
     /// All changes so far, oldest first.
     pub lines: Vec<Line>,
     told: HashSet<String>,
+    /// Events told, by identity and sentence.
+    events: HashSet<(String, String)>,
 }
 
 impl Show {
@@ -99,6 +103,7 @@ impl Show {
             tally: Tally::default(),
             lines: Vec::new(),
             told: HashSet::new(),
+            events: HashSet::new(),
         }
     }
 
@@ -114,7 +119,12 @@ impl Show {
         match seen {
             Seen::Rollout(rollout) => self.see_rollout(at, rollout),
             Seen::Route(shares) => self.see_route(at, shares),
-            Seen::Event(told) => self.say_once(at, &told.reason, &told.note),
+            // An event is written again when it recurs; an act does not tell an earlier one's again.
+            Seen::Event(told) => {
+                if self.events.insert((told.uid.clone(), told.note.clone())) {
+                    self.say_once(at, &told.reason, &told.note);
+                }
+            }
         }
     }
 
@@ -248,33 +258,31 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_is_told_once_an_act() {
+    fn a_sentence_is_told_once_an_act_and_an_event_once() {
         let mut show = Show::new(Timestamp::UNIX_EPOCH);
         let at = Timestamp::UNIX_EPOCH;
-        let event = Seen::Event(Told {
-            reason: "AnalysisFailed".to_owned(),
-            note: "it fails".to_owned(),
-        });
-        show.begin(at, "Act 1".to_owned());
-        show.see(at, &event);
-        show.see(at, &event);
+        let event = |uid: &str| {
+            Seen::Event(Told {
+                uid: uid.to_owned(),
+                reason: "Step".to_owned(),
+                note: "20% to the canary".to_owned(),
+            })
+        };
         let route = Seen::Route(vec![Share {
             name: "a".to_owned(),
             percent: 100,
         }]);
-        show.see(at, &route);
-        show.see(at, &route);
+        show.begin(at, "Act 1".to_owned());
+        for seen in [event("1"), event("1"), event("2"), route.clone(), route] {
+            show.see(at, &seen);
+        }
         show.begin(at, "Act 2".to_owned());
-        show.see(at, &event);
+        for seen in [event("1"), event("3")] {
+            show.see(at, &seen);
+        }
         let lines: Vec<&str> = show.lines.iter().map(|line| line.text.as_str()).collect();
-        let want = [
-            "Act 1",
-            "AnalysisFailed: it fails",
-            "weights: a 100%",
-            "Act 2",
-            "AnalysisFailed: it fails",
-        ];
-        assert_eq!(lines, want);
+        let step = "Step: 20% to the canary";
+        assert_eq!(lines, ["Act 1", step, "weights: a 100%", "Act 2", step]);
         assert_eq!((show.share("a"), show.share("b")), (100, 0));
     }
 }

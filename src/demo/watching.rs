@@ -41,6 +41,7 @@ pub fn start(client: &Client, rollout: &'static str, stop: &CancellationToken) -
             regarding.kind.as_deref() == Some("Rollout") && regarding.name.as_deref() == Some(rollout);
         about.then(|| {
             Seen::Event(Told {
+                uid: event.metadata.uid.unwrap_or_default(),
                 reason: event.reason.unwrap_or_default(),
                 note: event.note.unwrap_or_default(),
             })
