@@ -1,1 +1,24 @@
-//! demo.
+//! The commands `tidegate demo` and `tidegate sandbox`: color-app on loopback, and the real controller at work on it.
+//!
+//! [`story`] says what each act shows and whether it ended as it should; [`show`] collects what is to be seen;
+//! [`frame`] and [`screen`] put it on a terminal. All four are free of I/O but for the last. [`run`](run()) plays it.
+
+mod frame;
+mod kubeconfig;
+mod manifests;
+mod measure;
+mod run;
+pub mod sandbox;
+mod screen;
+mod show;
+mod signals;
+mod story;
+mod watching;
+mod world;
+
+pub use self::{
+    run::{DemoError, DemoOptions, play},
+    sandbox::{SandboxError, SandboxOptions},
+    screen::Manner,
+    story::Otherwise,
+};

@@ -187,6 +187,11 @@ impl ApiServer {
         kube::Client::try_from(config)
     }
 
+    /// The clock of its records and timestamps.
+    pub fn clock(&self) -> Clock {
+        self.inner.clock
+    }
+
     /// What installed schemas ask for that this server cannot check, such as CEL rules.
     pub fn warnings(&self) -> Vec<String> {
         self.inner.state().registry.warnings.clone()

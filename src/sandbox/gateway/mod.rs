@@ -7,6 +7,7 @@ mod forward;
 mod tests;
 
 use std::{
+    collections::VecDeque,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
@@ -18,6 +19,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -30,6 +32,9 @@ use crate::{
     clock::Clock,
     dataplane::{Destination, Protocol, Table},
 };
+
+/// Scrapes remembered; older ones are forgotten.
+const SCRAPES: usize = 1000;
 
 /// How a gateway names what it counts, and how it rolls.
 #[derive(Clone, Debug)]
@@ -87,6 +92,7 @@ struct Shared {
     stats: Stats,
     active: watch::Sender<Arc<Active>>,
     rng: Mutex<fastrand::Rng>,
+    scrapes: Mutex<VecDeque<Timestamp>>,
     http1: Client<HttpConnector, Body>,
     http2: Client<HttpConnector, Body>,
 }
@@ -116,6 +122,7 @@ impl Gateway {
             stats: Stats::default(),
             active: watch::Sender::new(Arc::default()),
             rng,
+            scrapes: Mutex::default(),
             http1: client.build(connector.clone()),
             http2: client.http2_only(true).build(connector),
         });
@@ -144,6 +151,12 @@ impl Gateway {
     /// The handle that swaps its table.
     pub fn table(&self) -> TableHandle {
         TableHandle(self.shared.clone())
+    }
+
+    /// When `GET /stats/prometheus` was answered, oldest first; the latest 1,000 are kept.
+    pub fn scrapes(&self) -> Vec<Timestamp> {
+        let scrapes = self.shared.scrapes.lock().unwrap_or_else(PoisonError::into_inner);
+        scrapes.iter().copied().collect()
     }
 
     /// The statistics as `GET /stats/prometheus` shows them.
@@ -191,9 +204,20 @@ impl Shared {
         self.stats.render(&self.config.stat_prefix)
     }
 
+    fn note_scrape(&self) {
+        let mut scrapes = self.scrapes.lock().unwrap_or_else(PoisonError::into_inner);
+        if scrapes.len() == SCRAPES {
+            scrapes.pop_front();
+        }
+        scrapes.push_back(self.clock.now());
+    }
+
     fn administer(&self, request: &Request<Incoming>) -> Response<Body> {
         let (status, text) = match (request.method(), request.uri().path()) {
-            (&Method::GET, "/stats/prometheus") => (StatusCode::OK, self.render()),
+            (&Method::GET, "/stats/prometheus") => {
+                self.note_scrape();
+                (StatusCode::OK, self.render())
+            }
             (&Method::GET, "/ready") => (StatusCode::OK, "LIVE\n".to_owned()),
             _ => (StatusCode::NOT_FOUND, "only GET /stats/prometheus and /ready are served\n".to_owned()),
         };

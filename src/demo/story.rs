@@ -1,0 +1,321 @@
+//! The two acts: what each is about, and whether it ended as it should.
+
+use super::{show::Share, world::service};
+use crate::api::{EndReason, PauseReason, Phase, Rollout, RolloutStatus, Run};
+
+/// How an act should end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The version becomes stable.
+    Promoted,
+    /// The version goes back to 0 at its first step, because a metric failed.
+    RolledBack,
+}
+
+/// One act: a version becomes the Rollout's target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// Counted from 1.
+    pub number: u8,
+    /// The version, such as `v2`.
+    pub version: &'static str,
+    /// What is to be seen, in a sentence.
+    pub title: &'static str,
+    /// How it should end.
+    pub ending: Ending,
+}
+
+/// A healthy version is promoted.
+pub const HEALTHY: Act = Act {
+    number: 1,
+    version: "v2",
+    title: "v2 is healthy: it should be promoted.",
+    ending: Ending::Promoted,
+};
+/// A bad version, that no route lists yet, is rolled back.
+pub const BAD: Act = Act {
+    number: 2,
+    version: "v3",
+    title: "v3 fails 5% of its requests, and no route lists it yet: it should be rolled back at its first step.",
+    ending: Ending::RolledBack,
+};
+
+/// An act that ended as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// The act.
+    pub act: Act,
+    /// The greatest share that the version had, in percent.
+    pub share: i64,
+    /// The controller's own sentence about the end.
+    pub sentence: String,
+}
+
+/// An act that did not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("act {act} was to end with {version} {}, but {what}", match ending {
+    Ending::Promoted => "promoted",
+    Ending::RolledBack => "rolled back at its first step",
+})]
+pub struct Otherwise {
+    act: u8,
+    version: &'static str,
+    ending: Ending,
+    what: String,
+}
+
+impl Act {
+    /// The version's name in routes.
+    pub fn target(&self) -> String {
+        service(self.version)
+    }
+
+    /// Whether the act is over, and as it should be; `None` while it goes on. `generation` is that of the Rollout
+    /// with this act's target, `shares` are the route's own, and `greatest` is the greatest share that the version
+    /// has had in it.
+    pub fn judge(
+        &self,
+        rollout: &Rollout,
+        generation: i64,
+        shares: &[Share],
+        greatest: i64,
+    ) -> Option<Result<Finished, Otherwise>> {
+        let status = rollout.status.as_ref()?;
+        if status.observed_generation.unwrap_or_default() < generation {
+            return None;
+        }
+        let told = || status.message.clone().unwrap_or_default();
+        match status.phase? {
+            Phase::Progressing | Phase::RollingBack => None,
+            Phase::Suspended => Some(Err(self.otherwise(format!("it was suspended: {}", told())))),
+            Phase::Invalid => Some(Err(self.otherwise(format!("the Rollout is invalid: {}", told())))),
+            Phase::Paused => self.paused(status).map(Err),
+            Phase::Healthy | Phase::Failed => self.ended(status, shares, greatest),
+        }
+    }
+
+    /// A pause that only a person ends.
+    fn paused(&self, status: &RolloutStatus) -> Option<Otherwise> {
+        let pause = status.run.as_ref()?.pause.as_ref()?;
+        match pause.reason {
+            PauseReason::Inconclusive | PauseReason::MetricError => None,
+            PauseReason::Requested
+            | PauseReason::Approval
+            | PauseReason::Drifted
+            | PauseReason::Deadline
+            | PauseReason::RouteGone => Some(self.otherwise(format!("it was paused: {}", pause.message))),
+        }
+    }
+
+    fn ended(
+        &self,
+        status: &RolloutStatus,
+        shares: &[Share],
+        greatest: i64,
+    ) -> Option<Result<Finished, Otherwise>> {
+        let target = self.target();
+        // A status that still tells the run before this act's says nothing about this act.
+        if status.canary.as_ref().is_none_or(|canary| canary.name != target) {
+            return None;
+        }
+        let run = status.run.as_ref()?;
+        let ended = run.ended.as_ref()?;
+        let share = shares
+            .iter()
+            .find(|share| share.name == target)
+            .map_or(0, |share| share.percent);
+        let (reason, share_at_end) = match self.ending {
+            Ending::Promoted => (EndReason::Promoted, 100),
+            Ending::RolledBack => (EndReason::Failed, 0),
+        };
+        if ended.reason != reason {
+            return Some(Err(self.otherwise(format!("it ended so: {}", ended.message))));
+        }
+        if self.ending == Ending::RolledBack && greatest > first_weight(run) {
+            let what = format!("it was rolled back at {greatest}%: {}", ended.message);
+            return Some(Err(self.otherwise(what)));
+        }
+        // The route's own watch may be a moment behind the status; then its next event completes the act.
+        (ended.settled && share == share_at_end).then(|| {
+            Ok(Finished {
+                act: *self,
+                share: greatest,
+                sentence: ended.message.clone(),
+            })
+        })
+    }
+
+    fn otherwise(&self, what: String) -> Otherwise {
+        Otherwise {
+            act: self.number,
+            version: self.version,
+            ending: self.ending,
+            what,
+        }
+    }
+}
+
+fn first_weight(run: &Run) -> i64 {
+    run.plan
+        .first()
+        .map_or(0, |step| i64::from(step.weight.percent()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const AT: &str = "2026-11-01T10:00:00Z";
+
+    fn rollout(phase: &str, canary: &str, run: Value) -> Rollout {
+        let mut rollout: Rollout =
+            serde_saphyr::from_str(include_str!("../../examples/demo/rollout.yaml")).unwrap();
+        let mut whole = json!({
+            "number": 1, "startedAt": AT, "progressDeadline": "15m", "onDeadline": "Rollback", "withoutProgress": "0s",
+            "plan": [{"weight": 10, "hold": "2s", "maxHold": "30s"}, {"weight": 100, "hold": "2s", "maxHold": "30s"}],
+        });
+        json_patch::merge(&mut whole, &run);
+        rollout.status = Some(
+            serde_json::from_value(json!({
+                "observedGeneration": 2, "phase": phase, "message": "a sentence",
+                "canary": {"name": canary}, "run": whole,
+            }))
+            .unwrap(),
+        );
+        rollout
+    }
+
+    fn ended(reason: &str, settled: bool) -> Value {
+        json!({"ended": {"reason": reason, "message": "why", "at": AT, "settled": settled}})
+    }
+
+    #[test]
+    fn an_act_ends_as_it_should_or_says_what_happened() {
+        let (v2, v3) = ("color-app-v2.default", "color-app-v3.default");
+        let full = [Share {
+            name: v2.to_owned(),
+            percent: 100,
+        }];
+        let pause = |reason: &str| json!({"pause": {"reason": reason, "message": "because", "since": AT}});
+        let cases: [(&str, Act, Rollout, i64, i64, Option<Result<i64, &str>>); 12] = [
+            (
+                "under way",
+                HEALTHY,
+                rollout("Progressing", v2, json!({})),
+                2,
+                30,
+                None,
+            ),
+            (
+                "promoted",
+                HEALTHY,
+                rollout("Healthy", v2, ended("Promoted", true)),
+                2,
+                100,
+                Some(Ok(100)),
+            ),
+            (
+                "older spec",
+                HEALTHY,
+                rollout("Healthy", v2, ended("Promoted", true)),
+                3,
+                100,
+                None,
+            ),
+            (
+                "older run",
+                BAD,
+                rollout("Healthy", v2, ended("Promoted", true)),
+                2,
+                0,
+                None,
+            ),
+            (
+                "failed",
+                HEALTHY,
+                rollout("Failed", v2, ended("Failed", true)),
+                2,
+                10,
+                Some(Err("why")),
+            ),
+            (
+                "rolled back",
+                BAD,
+                rollout("Failed", v3, ended("Failed", true)),
+                2,
+                10,
+                Some(Ok(10)),
+            ),
+            (
+                "not settled",
+                BAD,
+                rollout("Failed", v3, ended("Failed", false)),
+                2,
+                10,
+                None,
+            ),
+            (
+                "too late",
+                BAD,
+                rollout("Failed", v3, ended("Failed", true)),
+                2,
+                30,
+                Some(Err("rolled back at 30%")),
+            ),
+            (
+                "promoted",
+                BAD,
+                rollout("Healthy", v3, ended("Promoted", true)),
+                2,
+                100,
+                Some(Err("ended so: why")),
+            ),
+            (
+                "waits",
+                HEALTHY,
+                rollout("Paused", v2, pause("Inconclusive")),
+                2,
+                10,
+                None,
+            ),
+            (
+                "stuck",
+                HEALTHY,
+                rollout("Paused", v2, pause("Drifted")),
+                2,
+                10,
+                Some(Err("paused: because")),
+            ),
+            (
+                "refused",
+                HEALTHY,
+                rollout("Invalid", v2, json!({})),
+                2,
+                0,
+                Some(Err("invalid: a sentence")),
+            ),
+        ];
+        for (name, act, rollout, generation, greatest, want) in cases {
+            let got = act.judge(&rollout, generation, &full, greatest);
+            match (got, want) {
+                (None, None) => {}
+                (Some(Ok(got)), Some(Ok(share))) => assert_eq!(got.share, share, "{name}"),
+                (Some(Err(got)), Some(Err(text))) => assert!(got.to_string().contains(text), "{name}: {got}"),
+                (got, want) => panic!("{name}: {got:?}, not {want:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_promotion_is_seen_on_the_route_as_well() {
+        let rollout = rollout("Healthy", "color-app-v2.default", ended("Promoted", true));
+        assert_eq!(HEALTHY.judge(&rollout, 2, &[], 60), None);
+        let error = HEALTHY.otherwise("it rained".to_owned());
+        assert_eq!(
+            error.to_string(),
+            "act 1 was to end with v2 promoted, but it rained"
+        );
+    }
+}
