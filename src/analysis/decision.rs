@@ -9,8 +9,8 @@ use super::verdict::Verdict;
 
 /// Canary requests in a step without which not even a relaxed step goes on.
 pub const RELAXED_REQUESTS: f64 = 50.0;
-/// ln E of harm from which a relaxed step no longer goes on: odds of about 20 to 1 against the canary.
-pub const RELAXED_LOG_E_HARM: f64 = 3.0;
+/// ln E of harm from which a relaxed step no longer goes on: ln 3, odds of 3 to 1 against the canary.
+pub const RELAXED_LOG_E_HARM: f64 = 1.098_612_288_668_109_8;
 
 /// What becomes of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

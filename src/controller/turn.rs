@@ -90,10 +90,20 @@ async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, Tu
         return Err(error);
     }
     entry.went_well();
-    if working.refresh {
+    // What was just written is known here already, and its echo gives no turn: what follows from it is decided now.
+    if working.refresh || wrote(&decision) {
         return Ok(Action::requeue(Duration::ZERO));
     }
     Ok(due.map_or_else(Action::await_change, |due| Action::requeue(until(due, context.clock.now()))))
+}
+
+/// Whether a decision that was carried out has left the cluster other than it saw it.
+fn wrote(decision: &Decision) -> bool {
+    let writes = |effect: &Effect| match effect {
+        Effect::Write(_) | Effect::Hold | Effect::Release => true,
+        Effect::Look { .. } | Effect::Tell(_) | Effect::Reread => false,
+    };
+    decision.before.is_some() || decision.effects.iter().any(writes)
 }
 
 /// A Rollout at the beginning of a turn.

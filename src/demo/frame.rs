@@ -15,12 +15,7 @@ const RECENT: usize = 12;
 /// A frame, line by line. Lines are as long as their sentences: a terminal wraps them, and nothing is cut off.
 pub fn frame(show: &Show) -> Vec<String> {
     let mut lines = vec![show.title.clone(), String::new()];
-    let width = show
-        .shares
-        .iter()
-        .map(|share| share.name.len())
-        .max()
-        .unwrap_or_default();
+    let width = show.shares.iter().map(|share| share.name.len()).max().unwrap_or_default();
     lines.extend(show.shares.iter().map(|share| bar(share, width)));
     lines.push(String::new());
     lines.push(standing(show));
@@ -32,22 +27,13 @@ pub fn frame(show: &Show) -> Vec<String> {
     if earlier > 0 {
         lines.push(format!("… {earlier} earlier lines follow at the end"));
     }
-    lines.extend(
-        show.lines
-            .iter()
-            .skip(earlier)
-            .map(|line| timeline(show.began, line)),
-    );
+    lines.extend(show.lines.iter().skip(earlier).map(|line| timeline(show.began, line)));
     lines
 }
 
 /// A line of the timeline, with the seconds since the beginning.
 pub fn timeline(began: Timestamp, line: &Line) -> String {
-    format!(
-        "{:>5.1} s  {}",
-        line.at.duration_since(began).as_secs_f64(),
-        line.text
-    )
+    format!("{:>5.1} s  {}", line.at.duration_since(began).as_secs_f64(), line.text)
 }
 
 /// What the load got, by version.
@@ -61,21 +47,15 @@ pub fn load(tally: &Tally) -> String {
             *failed += count;
         }
     }
-    let mut parts: Vec<String> = versions
-        .iter()
-        .map(|(name, (all, failed))| format!("{name} {all} ({failed} failed)"))
-        .collect();
+    let mut parts: Vec<String> =
+        versions.iter().map(|(name, (all, failed))| format!("{name} {all} ({failed} failed)")).collect();
     if tally.failed > 0 {
         parts.push(format!("unanswered {}", tally.failed));
     }
     if tally.skipped > 0 {
         parts.push(format!("not sent {}, for too many were open", tally.skipped));
     }
-    if parts.is_empty() {
-        "no answers yet".to_owned()
-    } else {
-        parts.join(", ")
-    }
+    if parts.is_empty() { "no answers yet".to_owned() } else { parts.join(", ") }
 }
 
 fn bar(share: &Share, width: usize) -> String {
@@ -90,20 +70,12 @@ fn standing(show: &Show) -> String {
     let Some(phase) = show.phase else {
         return "waiting for the controller".to_owned();
     };
-    let step = show
-        .step
-        .as_ref()
-        .map(|step| format!(", step {step}"))
-        .unwrap_or_default();
+    let step = show.step.as_ref().map(|step| format!(", step {step}")).unwrap_or_default();
     format!("{}{step}: {}", phase.word(), show.message)
 }
 
 fn metrics(metrics: &[Metric]) -> impl Iterator<Item = String> {
-    let width = metrics
-        .iter()
-        .map(|metric| metric.name.len())
-        .max()
-        .unwrap_or_default();
+    let width = metrics.iter().map(|metric| metric.name.len()).max().unwrap_or_default();
     metrics.iter().map(move |metric| {
         let verdict = metric.verdict.label();
         format!("  {:<width$} {verdict:<10} {}", metric.name, metric.sentence)
@@ -122,10 +94,7 @@ mod tests {
         let mut show = Show::new(began);
         show.title = "Act 1. v2 is healthy.".to_owned();
         show.shares = [("color-app-v1.default", 69), ("v2", 31), ("v3", 0)]
-            .map(|(name, percent)| Share {
-                name: name.to_owned(),
-                percent,
-            })
+            .map(|(name, percent)| Share { name: name.to_owned(), percent })
             .to_vec();
         show.phase = Some(Phase::Progressing);
         show.step = Some("2/4".to_owned());
@@ -143,15 +112,9 @@ mod tests {
             },
         ];
         let answers = [(("v1", 200), 900), (("v1", 500), 1), (("v2", 200), 40)];
-        show.tally.answers = answers
-            .into_iter()
-            .map(|((v, s), n)| ((v.to_owned(), s), n))
-            .collect();
+        show.tally.answers = answers.into_iter().map(|((v, s), n)| ((v.to_owned(), s), n)).collect();
         show.tally.skipped = 3;
-        show.lines = vec![Line {
-            at: began + SignedDuration::from_millis(1250),
-            text: "begun".to_owned(),
-        }];
+        show.lines = vec![Line { at: began + SignedDuration::from_millis(1250), text: "begun".to_owned() }];
         show
     }
 
@@ -179,10 +142,7 @@ load: v1 901 (1 failed), v2 40 (0 failed), not sent 3, for too many were open
         let mut show = Show::new(Timestamp::UNIX_EPOCH);
         assert!(frame(&show).contains(&"waiting for the controller".to_owned()));
         assert!(frame(&show).contains(&"load: no answers yet".to_owned()));
-        let line = |number: usize| Line {
-            at: show.began,
-            text: format!("line {number}"),
-        };
+        let line = |number: usize| Line { at: show.began, text: format!("line {number}") };
         show.lines = (1..=RECENT + 2).map(line).collect();
         let lines = frame(&show);
         assert!(lines.contains(&"… 2 earlier lines follow at the end".to_owned()));

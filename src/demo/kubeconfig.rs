@@ -32,9 +32,7 @@ impl KubeconfigFile {
             options.write(true).create_new(true);
             std::env::temp_dir().join(format!("tidegate-{:016x}.kubeconfig", fastrand::u64(..)))
         };
-        let written = options
-            .open(&path)
-            .and_then(|mut file| file.write_all(content.as_bytes()));
+        let written = options.open(&path).and_then(|mut file| file.write_all(content.as_bytes()));
         match written {
             Ok(()) => Ok(Self { path }),
             Err(source) => Err(KubeconfigError { path, source }),
@@ -44,9 +42,7 @@ impl KubeconfigFile {
     /// The command that makes `kubectl` use it.
     pub fn export(&self) -> String {
         let path = self.path.display().to_string();
-        let plain = path
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+        let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
         if plain {
             format!("export KUBECONFIG={path}")
         } else {

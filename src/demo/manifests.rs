@@ -59,26 +59,16 @@ async fn create(client: &Client, object: &DynamicObject) -> Result<(), ManifestE
     let Some(types) = &object.types else {
         return Err(ManifestError::Kind { name });
     };
-    let kind = types.try_into().map_err(|source| ManifestError::Version {
-        name: name.clone(),
-        source,
-    })?;
+    let kind = types.try_into().map_err(|source| ManifestError::Version { name: name.clone(), source })?;
     let resource = ApiResource::from_gvk(&kind);
     let api: Api<DynamicObject> = match &object.metadata.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
-    let params = PostParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PostParams::default()
-    };
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     match api.create(&params, object).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        Err(source) => Err(ManifestError::Create {
-            kind: kind.kind,
-            name,
-            source: Box::new(source),
-        }),
+        Err(source) => Err(ManifestError::Create { kind: kind.kind, name, source: Box::new(source) }),
     }
 }

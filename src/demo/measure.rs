@@ -17,10 +17,7 @@ pub fn scrape_to_write(
     route: &str,
     raised: Timestamp,
 ) -> Option<Duration> {
-    let written = requests
-        .iter()
-        .find(|request| request.time > raised && writes(request, route))?
-        .time;
+    let written = requests.iter().find(|request| request.time > raised && writes(request, route))?.time;
     let last = scrapes.iter().rev().find(|scrape| **scrape <= written)?;
     written.duration_since(*last).try_into().ok()
 }

@@ -184,9 +184,7 @@ impl<W: Write> Stage<W> {
         E: std::error::Error + Send + Sync + 'static,
     {
         let server = world::start_server(None, None).await?;
-        let client = server
-            .client()
-            .map_err(|source| WorldError::Client(Box::new(source)))?;
+        let client = server.client().map_err(|source| WorldError::Client(Box::new(source)))?;
         let clock = server.clock();
         let app = ColorApp::start(client.clone(), clock).await?;
         app.set_error_share(story::BAD.version, BAD_SHARE);
@@ -194,11 +192,10 @@ impl<W: Write> Stage<W> {
         let stop = CancellationToken::new();
         let load = start_load(&app, options.rate, clock, &stop)?;
         let running = controller(configuration(&app)?, client.clone(), stop.clone());
-        let controller = tokio::spawn(async move {
-            running
-                .await
-                .map_err(|error| DemoError::Controller(Box::new(error)))
-        });
+        let controller =
+            tokio::spawn(
+                async move { running.await.map_err(|error| DemoError::Controller(Box::new(error))) },
+            );
         let seen = watching::start(&client, ROLLOUT, &stop);
         Ok(Self {
             server,
@@ -226,8 +223,7 @@ impl<W: Write> Stage<W> {
         );
         self.show.begin(self.clock.now(), title);
         manifests::apply(&self.client, ROLLOUT_MANIFEST).await?;
-        self.watch_until(|show, _| (show.phase == Some(Phase::Healthy)).then_some(()))
-            .await?;
+        self.watch_until(|show, _| (show.phase == Some(Phase::Healthy)).then_some(())).await?;
         let healthy = self.act(story::HEALTHY).await?;
         manifests::apply(&self.client, V3_MANIFEST).await?;
         let bad = self.act(story::BAD).await?;
@@ -240,8 +236,7 @@ impl<W: Write> Stage<W> {
 
     async fn act(&mut self, act: Act) -> Result<Played, DemoError> {
         let (began, target, clock) = (self.clock.now(), act.target(), self.clock);
-        self.show
-            .begin(began, format!("Act {}: {}", act.number, act.title));
+        self.show.begin(began, format!("Act {}: {}", act.number, act.title));
         let generation = self.set_target(&act).await?;
         let (mut greatest, mut raised) = (0, None);
         let judged = self
@@ -254,12 +249,7 @@ impl<W: Write> Stage<W> {
                 act.judge(rollout?, generation, &show.shares, greatest)
             })
             .await?;
-        Ok(Played {
-            finished: judged?,
-            began,
-            over: self.clock.now(),
-            raised,
-        })
+        Ok(Played { finished: judged?, began, over: self.clock.now(), raised })
     }
 
     /// Names the act's version as the Rollout's target; the generation that has it.
@@ -271,16 +261,10 @@ impl<W: Write> Stage<W> {
             "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload},
         }}});
         let api: Api<Rollout> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let params = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         match api.patch(ROLLOUT, &params, &Patch::Merge(patch)).await {
             Ok(rollout) => Ok(rollout.metadata.generation.unwrap_or_default()),
-            Err(source) => Err(DemoError::Target {
-                target,
-                source: Box::new(source),
-            }),
+            Err(source) => Err(DemoError::Target { target, source: Box::new(source) }),
         }
     }
 
@@ -326,22 +310,14 @@ impl<W: Write> Stage<W> {
     fn summary(&self, acts: &[Played]) -> String {
         let mut text = String::from("\n");
         for act in acts {
-            let Finished {
-                act: played,
-                share,
-                sentence,
-            } = &act.finished;
+            let Finished { act: played, share, sentence } = &act.finished;
             let ending = match played.ending {
                 Ending::Promoted => "promoted".to_owned(),
                 Ending::RolledBack => format!("rolled back at {share}%"),
             };
             let took = seconds(act.began, act.over);
             // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "Act {}: {} {ending} after {took}.",
-                played.number, played.version
-            );
+            let _ = writeln!(text, "Act {}: {} {ending} after {took}.", played.number, played.version);
             let _ = writeln!(text, "  {sentence}");
         }
         let _ = writeln!(text, "Requests: {}.", frame::load(&self.show.tally));
@@ -378,12 +354,7 @@ impl<W: Write> Stage<W> {
     }
 
     async fn clear(self) {
-        let Self {
-            server,
-            controller,
-            stop,
-            ..
-        } = self;
+        let Self { server, controller, stop, .. } = self;
         drop(stop);
         if !controller.is_finished() {
             let stopping = controller.abort_handle();
@@ -437,11 +408,7 @@ fn configuration(app: &ColorApp) -> Result<Config, ConfigError> {
 mod tests {
     use super::*;
 
-    const QUIET: DemoOptions = DemoOptions {
-        keep: false,
-        plain: true,
-        rate: NonZeroU32::MIN,
-    };
+    const QUIET: DemoOptions = DemoOptions { keep: false, plain: true, rate: NonZeroU32::MIN };
 
     #[tokio::test]
     async fn a_controller_that_fails_ends_the_demo_with_what_was_seen() {
@@ -452,10 +419,7 @@ mod tests {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         assert_eq!(cause.as_deref(), Some("no luck"));
         let seen = String::from_utf8(out).unwrap();
-        assert!(
-            seen.contains("and a Rollout takes it over. To look: export KUBECONFIG="),
-            "{seen}"
-        );
+        assert!(seen.contains("and a Rollout takes it over. To look: export KUBECONFIG="), "{seen}");
     }
 
     #[tokio::test]

@@ -49,19 +49,14 @@ pub enum SandboxError {
 pub async fn run(options: SandboxOptions) -> Result<(), SandboxError> {
     let server = world::start_server(options.port, options.data).await?;
     let app = if options.color_app {
-        let client = server
-            .client()
-            .map_err(|source| WorldError::Client(Box::new(source)))?;
+        let client = server.client().map_err(|source| WorldError::Client(Box::new(source)))?;
         Some(ColorApp::start(client, server.clock()).await?)
     } else {
         None
     };
     let kubeconfig = KubeconfigFile::write(options.kubeconfig.as_deref(), &server.kubeconfig())?;
     let text = usage(&server.url(), &kubeconfig.export(), app.as_ref());
-    io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(SandboxError::Output)?;
+    io::stdout().lock().write_all(text.as_bytes()).map_err(SandboxError::Output)?;
     signals::interrupted().await.map_err(SandboxError::Signals)?;
     server.shutdown().await;
     Ok(())

@@ -46,13 +46,7 @@ pub struct Screen<W: Write> {
 impl<W: Write> Screen<W> {
     /// Nothing is drawn yet.
     pub fn new(out: W, manner: Manner) -> Self {
-        Self {
-            out,
-            manner,
-            entered: false,
-            drawn: String::new(),
-            printed: 0,
-        }
+        Self { out, manner, entered: false, drawn: String::new(), printed: 0 }
     }
 
     /// Shows the present state, if it looks different from the last one.
@@ -161,10 +155,7 @@ mod tests {
         let drawn = text(&out);
         assert_eq!(drawn.matches(HOME).count(), 1);
         assert!(drawn.starts_with(ENTER));
-        assert!(
-            drawn.ends_with(&format!("{CLEAR_BELOW}{LEAVE}  0.0 s  Act 1\n")),
-            "{drawn:?}"
-        );
+        assert!(drawn.ends_with(&format!("{CLEAR_BELOW}{LEAVE}  0.0 s  Act 1\n")), "{drawn:?}");
         // A show that ends early gives it back as well.
         let mut out = Vec::new();
         let mut screen = Screen::new(&mut out, Manner::Live);

@@ -130,20 +130,15 @@ impl Show {
 
     /// The share of a target on the route, in percent; 0 where it is not listed.
     pub fn share(&self, target: &str) -> i64 {
-        self.shares
-            .iter()
-            .find(|share| share.name == target)
-            .map_or(0, |share| share.percent)
+        self.shares.iter().find(|share| share.name == target).map_or(0, |share| share.percent)
     }
 
     fn see_route(&mut self, at: Timestamp, shares: &[Share]) {
         if self.shares == shares {
             return;
         }
-        let listed: Vec<String> = shares
-            .iter()
-            .map(|share| format!("{} {}%", share.name, share.percent))
-            .collect();
+        let listed: Vec<String> =
+            shares.iter().map(|share| format!("{} {}%", share.name, share.percent)).collect();
         self.say(at, format!("weights: {}", listed.join(", ")));
         shares.clone_into(&mut self.shares);
     }
@@ -208,13 +203,8 @@ pub fn shares(route: &DynamicObject) -> Vec<Share> {
     entries
         .iter()
         .map(|entry| Share {
-            name: entry["virtualServiceRef"]["name"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-            percent: (weight(entry) * 100 + total / 2)
-                .checked_div(total)
-                .unwrap_or_default(),
+            name: entry["virtualServiceRef"]["name"].as_str().unwrap_or_default().to_owned(),
+            percent: (weight(entry) * 100 + total / 2).checked_div(total).unwrap_or_default(),
         })
         .collect()
 }
@@ -236,23 +226,14 @@ mod tests {
         };
         let entry = |name: &str, weight: i64| json!({"virtualServiceRef": {"name": name}, "weight": weight});
         let cases = [
-            (
-                json!({"weightedTargets": [entry("a", 1), entry("b", 2)]}),
-                vec![("a", 33), ("b", 67)],
-            ),
-            (
-                json!({"targets": [entry("a", 100), entry("b", 0)]}),
-                vec![("a", 100), ("b", 0)],
-            ),
+            (json!({"weightedTargets": [entry("a", 1), entry("b", 2)]}), vec![("a", 33), ("b", 67)]),
+            (json!({"targets": [entry("a", 100), entry("b", 0)]}), vec![("a", 100), ("b", 0)]),
             (json!({"targets": [entry("a", 0)]}), vec![("a", 0)]),
             (json!({"target": {"virtualServiceRef": {"name": "a"}}}), vec![]),
         ];
         for (action, want) in cases {
             let got = shares(&route(action));
-            let got: Vec<_> = got
-                .iter()
-                .map(|share| (share.name.as_str(), share.percent))
-                .collect();
+            let got: Vec<_> = got.iter().map(|share| (share.name.as_str(), share.percent)).collect();
             assert_eq!(got, want);
         }
     }
@@ -268,10 +249,7 @@ mod tests {
                 note: "20% to the canary".to_owned(),
             })
         };
-        let route = Seen::Route(vec![Share {
-            name: "a".to_owned(),
-            percent: 100,
-        }]);
+        let route = Seen::Route(vec![Share { name: "a".to_owned(), percent: 100 }]);
         show.begin(at, "Act 1".to_owned());
         for seen in [event("1"), event("1"), event("2"), route.clone(), route] {
             show.see(at, &seen);

@@ -120,10 +120,7 @@ impl Act {
         }
         let run = status.run.as_ref()?;
         let ended = run.ended.as_ref()?;
-        let share = shares
-            .iter()
-            .find(|share| share.name == target)
-            .map_or(0, |share| share.percent);
+        let share = shares.iter().find(|share| share.name == target).map_or(0, |share| share.percent);
         let (reason, share_at_end) = match self.ending {
             Ending::Promoted => (EndReason::Promoted, 100),
             Ending::RolledBack => (EndReason::Failed, 0),
@@ -136,29 +133,17 @@ impl Act {
             return Some(Err(self.otherwise(what)));
         }
         // The route's own watch may be a moment behind the status; then its next event completes the act.
-        (ended.settled && share == share_at_end).then(|| {
-            Ok(Finished {
-                act: *self,
-                share: greatest,
-                sentence: ended.message.clone(),
-            })
-        })
+        (ended.settled && share == share_at_end)
+            .then(|| Ok(Finished { act: *self, share: greatest, sentence: ended.message.clone() }))
     }
 
     fn otherwise(&self, what: String) -> Otherwise {
-        Otherwise {
-            act: self.number,
-            version: self.version,
-            ending: self.ending,
-            what,
-        }
+        Otherwise { act: self.number, version: self.version, ending: self.ending, what }
     }
 }
 
 fn first_weight(run: &Run) -> i64 {
-    run.plan
-        .first()
-        .map_or(0, |step| i64::from(step.weight.percent()))
+    run.plan.first().map_or(0, |step| i64::from(step.weight.percent()))
 }
 
 #[cfg(test)]
@@ -194,68 +179,16 @@ mod tests {
     #[test]
     fn an_act_ends_as_it_should_or_says_what_happened() {
         let (v2, v3) = ("color-app-v2.default", "color-app-v3.default");
-        let full = [Share {
-            name: v2.to_owned(),
-            percent: 100,
-        }];
+        let full = [Share { name: v2.to_owned(), percent: 100 }];
         let pause = |reason: &str| json!({"pause": {"reason": reason, "message": "because", "since": AT}});
         let cases: [(&str, Act, Rollout, i64, i64, Option<Result<i64, &str>>); 12] = [
-            (
-                "under way",
-                HEALTHY,
-                rollout("Progressing", v2, json!({})),
-                2,
-                30,
-                None,
-            ),
-            (
-                "promoted",
-                HEALTHY,
-                rollout("Healthy", v2, ended("Promoted", true)),
-                2,
-                100,
-                Some(Ok(100)),
-            ),
-            (
-                "older spec",
-                HEALTHY,
-                rollout("Healthy", v2, ended("Promoted", true)),
-                3,
-                100,
-                None,
-            ),
-            (
-                "older run",
-                BAD,
-                rollout("Healthy", v2, ended("Promoted", true)),
-                2,
-                0,
-                None,
-            ),
-            (
-                "failed",
-                HEALTHY,
-                rollout("Failed", v2, ended("Failed", true)),
-                2,
-                10,
-                Some(Err("why")),
-            ),
-            (
-                "rolled back",
-                BAD,
-                rollout("Failed", v3, ended("Failed", true)),
-                2,
-                10,
-                Some(Ok(10)),
-            ),
-            (
-                "not settled",
-                BAD,
-                rollout("Failed", v3, ended("Failed", false)),
-                2,
-                10,
-                None,
-            ),
+            ("under way", HEALTHY, rollout("Progressing", v2, json!({})), 2, 30, None),
+            ("promoted", HEALTHY, rollout("Healthy", v2, ended("Promoted", true)), 2, 100, Some(Ok(100))),
+            ("older spec", HEALTHY, rollout("Healthy", v2, ended("Promoted", true)), 3, 100, None),
+            ("older run", BAD, rollout("Healthy", v2, ended("Promoted", true)), 2, 0, None),
+            ("failed", HEALTHY, rollout("Failed", v2, ended("Failed", true)), 2, 10, Some(Err("why"))),
+            ("rolled back", BAD, rollout("Failed", v3, ended("Failed", true)), 2, 10, Some(Ok(10))),
+            ("not settled", BAD, rollout("Failed", v3, ended("Failed", false)), 2, 10, None),
             (
                 "too late",
                 BAD,
@@ -272,30 +205,9 @@ mod tests {
                 100,
                 Some(Err("ended so: why")),
             ),
-            (
-                "waits",
-                HEALTHY,
-                rollout("Paused", v2, pause("Inconclusive")),
-                2,
-                10,
-                None,
-            ),
-            (
-                "stuck",
-                HEALTHY,
-                rollout("Paused", v2, pause("Drifted")),
-                2,
-                10,
-                Some(Err("paused: because")),
-            ),
-            (
-                "refused",
-                HEALTHY,
-                rollout("Invalid", v2, json!({})),
-                2,
-                0,
-                Some(Err("invalid: a sentence")),
-            ),
+            ("waits", HEALTHY, rollout("Paused", v2, pause("Inconclusive")), 2, 10, None),
+            ("stuck", HEALTHY, rollout("Paused", v2, pause("Drifted")), 2, 10, Some(Err("paused: because"))),
+            ("refused", HEALTHY, rollout("Invalid", v2, json!({})), 2, 0, Some(Err("invalid: a sentence"))),
         ];
         for (name, act, rollout, generation, greatest, want) in cases {
             let got = act.judge(&rollout, generation, &full, greatest);
@@ -313,9 +225,6 @@ mod tests {
         let rollout = rollout("Healthy", "color-app-v2.default", ended("Promoted", true));
         assert_eq!(HEALTHY.judge(&rollout, 2, &[], 60), None);
         let error = HEALTHY.otherwise("it rained".to_owned());
-        assert_eq!(
-            error.to_string(),
-            "act 1 was to end with v2 promoted, but it rained"
-        );
+        assert_eq!(error.to_string(), "act 1 was to end with v2 promoted, but it rained");
     }
 }

@@ -29,12 +29,8 @@ pub fn start(client: &Client, rollout: &'static str, stop: &CancellationToken) -
     let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &gateway_routes());
     let events: Api<Event> = Api::namespaced(client.clone(), NAMESPACE);
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
-    follow(rollouts, named(rollout), &sender, stop, |rollout| {
-        Some(Seen::Rollout(Box::new(rollout)))
-    });
-    follow(routes, named(ROUTE), &sender, stop, |route| {
-        Some(Seen::Route(shares(&route)))
-    });
+    follow(rollouts, named(rollout), &sender, stop, |rollout| Some(Seen::Rollout(Box::new(rollout))));
+    follow(routes, named(ROUTE), &sender, stop, |route| Some(Seen::Route(shares(&route))));
     follow(events, watcher::Config::default(), &sender, stop, move |event| {
         let regarding = event.regarding?;
         let about =

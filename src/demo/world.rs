@@ -92,10 +92,8 @@ pub enum WorldError {
 
 /// Starts an API server that knows all kinds of color-app, and the Rollout.
 pub async fn start_server(port: Option<u16>, data: Option<PathBuf>) -> Result<ApiServer, WorldError> {
-    let mut crds = vec![
-        serde_json::to_value(Rollout::crd()).map_err(WorldError::Rollout)?,
-        gateway_route_crd()?,
-    ];
+    let mut crds =
+        vec![serde_json::to_value(Rollout::crd()).map_err(WorldError::Rollout)?, gateway_route_crd()?];
     for definition in APP_MESH {
         let definition: Value =
             serde_saphyr::from_str(definition).map_err(|source| WorldError::Definition(Box::new(source)))?;
@@ -132,10 +130,7 @@ impl ColorApp {
         }
         let gateway = Gateway::start(GatewayConfig::default(), endpoints, clock)
             .await
-            .map_err(|source| WorldError::Listen {
-                what: "the gateway".to_owned(),
-                source,
-            })?;
+            .map_err(|source| WorldError::Listen { what: "the gateway".to_owned(), source })?;
         let reference = GatewayRef {
             name: "color-gateway".to_owned(),
             namespace: NAMESPACE.to_owned(),
@@ -144,11 +139,7 @@ impl ColorApp {
         let programmer = Programmer::new(client.clone(), clock, reference, vec![gateway.table()]);
         let stop = CancellationToken::new();
         tokio::spawn(programmer.run(stop.clone()));
-        let app = Self {
-            gateway,
-            backends,
-            _programmer: stop.drop_guard(),
-        };
+        let app = Self { gateway, backends, _programmer: stop.drop_guard() };
         programmed(client).await?;
         Ok(app)
     }
@@ -171,10 +162,7 @@ impl ColorApp {
     /// Changes the share of failed requests of a version, from 0 to 1. An unknown version has none.
     pub fn set_error_share(&self, version: &str, error_share: f64) {
         if let Some(backend) = self.backends.get(version) {
-            backend.set_faults(Faults {
-                error_share,
-                ..backend.faults()
-            });
+            backend.set_faults(Faults { error_share, ..backend.faults() });
         }
     }
 }
@@ -182,10 +170,7 @@ impl ColorApp {
 async fn start_backend(version: &str, colour: &str, seed: u64) -> Result<Backend, WorldError> {
     let backend = Backend::start(version, colour, seed)
         .await
-        .map_err(|source| WorldError::Listen {
-            what: format!("color-app {version}"),
-            source,
-        })?;
+        .map_err(|source| WorldError::Listen { what: format!("color-app {version}"), source })?;
     backend.set_faults(Faults {
         error_share: USUAL_ERRORS,
         latency: Latency::Exponential(USUAL_LATENCY),
@@ -229,9 +214,7 @@ mod tests {
     async fn color_app_answers_behind_its_gateway() {
         let server = start_server(None, None).await.unwrap();
         assert_eq!(server.warnings(), Vec::<String>::new());
-        let app = ColorApp::start(server.client().unwrap(), server.clock())
-            .await
-            .unwrap();
+        let app = ColorApp::start(server.client().unwrap(), server.clock()).await.unwrap();
         app.set_error_share("v1", 0.0);
         let client: hyper_util::client::legacy::Client<_, http_body_util::Empty<bytes::Bytes>> =
             hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
@@ -240,8 +223,6 @@ mod tests {
         assert_eq!(answer.headers()["x-app-version"], "v1");
         // A second start finds everything there.
         drop(app);
-        ColorApp::start(server.client().unwrap(), server.clock())
-            .await
-            .unwrap();
+        ColorApp::start(server.client().unwrap(), server.clock()).await.unwrap();
     }
 }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
     observed::{RouteSeen, RouteState, RouteView},
-    turn::{CORRECTION_PAUSE, Turn, since},
+    turn::{CORRECTION_PAUSE, Readiness, Turn, since},
 };
 use crate::api::{PauseReason, Target};
 
@@ -72,6 +72,7 @@ impl Turn<'_> {
             share == wanted && whole(share) && (rest + share == 100 || (wanted == 0 && rest > 0))
         };
         if in_place(ours) || in_place(intended) {
+            self.memory.correcting.remove(&seen.route.to_string());
             return;
         }
         // The canary's part of the whole, against ours: cross-multiplied, no rounding.
@@ -125,12 +126,18 @@ impl Turn<'_> {
             let rest = CORRECTION_PAUSE.saturating_sub(waited.unwrap_or_default());
             return self.wake_in(rest);
         }
-        run.corrections += 1;
+        let known = self.memory.correcting.insert(seen.route.to_string(), share) == Some(share);
+        let Some(run) = self.run_mut() else { return };
+        if !known {
+            run.corrections += 1;
+        }
         run.corrected_at = Some(now);
         let insisting = run.corrections >= CORRECTIONS;
         let write = self.correction(seen, view, stable, canary, ours, step);
         self.effects.push(Effect::Write(write));
-        self.tell(true, "Drifted", sentence.clone());
+        if !known {
+            self.tell(true, "Drifted", sentence.clone());
+        }
         if insisting {
             self.pause(PauseReason::Drifted, sentence);
         }
@@ -168,12 +175,16 @@ impl Turn<'_> {
         let off = |seen: &&RouteSeen| seen.view().is_some_and(|view| !view.all_on(stable));
         let named = |seen: &&RouteSeen| self.spec.routes.iter().any(|r| r.same(&seen.route));
         let drifted: Vec<&RouteSeen> = self.seen.routes.iter().filter(named).filter(off).collect();
-        let first = drifted.first().and_then(|seen| Some((seen.route.clone(), seen.view()?)))?;
+        let Some(first) = drifted.first().and_then(|seen| Some((seen.route.clone(), seen.view()?))) else {
+            self.memory.correcting.clear();
+            return None;
+        };
         let (route, view) = first;
         let day = Duration::from_hours(24);
         let now = self.now;
         self.status.restored.retain(|at| since(*at, now) < day);
-        let allowed = self.may_restore(stable, view);
+        let underway = self.memory.correcting.contains_key(&route.to_string());
+        let allowed = if underway { self.stable_ready(stable) } else { self.may_restore(stable, view) };
         let what = format!("{route}: {} changed the weights, and {} has not all", writer(view), stable.name);
         let what_then = match &allowed {
             Ok(()) => "stable 100 is put back".to_owned(),
@@ -181,26 +192,31 @@ impl Turn<'_> {
         };
         let sentence = format!("{what}; {what_then}. {}", remedy(view));
         if allowed.is_ok() {
+            let known = self.memory.correcting.insert(route.to_string(), view.weight(stable)).is_some();
             for seen in &drifted {
                 if let Some(view) = seen.view() {
                     let write = self.restoration(seen, view, stable);
                     self.effects.push(Effect::Write(write));
                 }
             }
-            if self.status.restored.len() < 3 {
+            if !known {
                 self.status.restored.push(now);
+                self.status.restored.truncate(3);
+                self.tell(true, "Drifted", sentence.clone());
             }
-            self.tell(true, "Drifted", sentence.clone());
         }
         Some(sentence)
     }
 
-    fn may_restore(&self, stable: &Target, view: &RouteView) -> Result<(), String> {
-        use super::turn::Readiness;
+    fn stable_ready(&self, stable: &Target) -> Result<(), String> {
         match self.readiness(stable) {
-            Readiness::NoReadyPod(why) | Readiness::Absent(why) => return Err(why),
-            Readiness::Ready | Readiness::Unknown => {}
+            Readiness::NoReadyPod(why) | Readiness::Absent(why) => Err(why),
+            Readiness::Ready | Readiness::Unknown => Ok(()),
         }
+    }
+
+    fn may_restore(&self, stable: &Target, view: &RouteView) -> Result<(), String> {
+        self.stable_ready(stable)?;
         if self.status.restored.len() < 3 {
             return Ok(());
         }

@@ -174,6 +174,9 @@ pub struct Memory {
     pub waiting_for_evidence: Option<Timestamp>,
     /// When a share given to a failed or paused canary was last taken back.
     pub corrected_at: Option<Timestamp>,
+    /// Changes of weights that are being put right, by route: the canary's share (in a run) or stable's (at rest) as
+    /// it was changed to. Until they are seen right, another attempt is still the same incident.
+    pub correcting: BTreeMap<String, i64>,
     /// The epoch of a stamp that the API server itself knows nothing of: forged.
     pub forged: Option<i64>,
     /// Since when a deletion waits for a ready stable pod.

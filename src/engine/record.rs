@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use kube::core::Duration as Elapsed;
 
 use super::{observed::Memory, turn::later};
-use crate::api::{Evidence, RolloutStatus};
+use crate::{
+    analysis::Verdict,
+    api::{Evidence, RolloutStatus},
+};
 
 /// How far evidence may run ahead of the stored status.
 const CHECKPOINT: Duration = Duration::from_mins(1);
@@ -50,8 +53,7 @@ fn happenings(status: &RolloutStatus) -> RolloutStatus {
     status.weights.clear();
     if let Some(run) = &mut status.run {
         run.without_progress = Elapsed::from(Duration::ZERO);
-        let preflight = run.evidence.preflight.take();
-        run.evidence = Evidence { preflight, ..Evidence::default() };
+        run.evidence = Evidence::default();
         if let Some(pause) = &mut run.pause {
             pause.message.clear();
         }
@@ -60,6 +62,8 @@ fn happenings(status: &RolloutStatus) -> RolloutStatus {
         step.elapsed = Elapsed::from(Duration::ZERO);
         step.stored_at = None;
     }
+    // A metric that still collects says nothing yet.
+    status.analysis.retain(|metric| metric.verdict != Verdict::Collecting);
     for metric in &mut status.analysis {
         metric.canary = None;
         metric.stable = None;
@@ -67,6 +71,10 @@ fn happenings(status: &RolloutStatus) -> RolloutStatus {
     }
     for condition in &mut status.conditions {
         condition.message.clear();
+        // On the way, the reason tells which part of a step it is; that alone is not worth a write.
+        if ["Ready", "Reconciling", "Progressing"].contains(&condition.type_.as_str()) {
+            condition.reason.clear();
+        }
     }
     status
 }

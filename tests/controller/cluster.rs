@@ -340,6 +340,13 @@ impl Debug for Told {
         let status = self.0.status.clone().unwrap_or_default();
         writeln!(f, "{:?}: {:?}", status.phase, status.message)?;
         writeln!(f, "step {:?}", status.step)?;
+        let run = status.run.as_ref();
+        writeln!(
+            f,
+            "corrections {:?}, pause {:?}",
+            run.map(|r| r.corrections),
+            run.map(|r| r.pause.clone())
+        )?;
         writeln!(f, "weights {:?}", status.weights)?;
         writeln!(f, "last request {:?}", status.last_request)?;
         writeln!(
