@@ -77,7 +77,8 @@ fn event(note: &Note) -> Event {
         type_: if note.warning { EventType::Warning } else { EventType::Normal },
         reason: note.reason.to_owned(),
         note: Some(note.message[..note.message.floor_char_boundary(NOTE_LIMIT)].to_owned()),
-        action: note.reason.to_owned(),
+        // Events are folded by action and reason, and a folded one keeps its first text: another run is another action.
+        action: note.run.map_or_else(|| "Decide".to_owned(), |run| format!("Run{run}")),
         secondary: None,
     }
 }

@@ -3,6 +3,8 @@
 //! Every path under `src/` that starts at `crate`, `self` or `super` is resolved and held against the arrow, in
 //! tests too: a test that needs the controller belongs beside the controller.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "layers/scanner.rs"]
 mod scanner;
 

@@ -310,7 +310,7 @@ mod tests {
         let duration: Duration = "90s".parse().unwrap();
         assert_eq!(serde_json::to_value(&duration).unwrap(), "90s");
         assert_eq!(duration.to_string(), "1m30s");
-        assert_eq!(Duration::of(time::Duration::from_secs(3600)).to_string(), "1h");
+        assert_eq!(Duration::of(time::Duration::from_hours(1)).to_string(), "1h");
         assert_eq!(spell(time::Duration::ZERO), "0s");
     }
 

@@ -3,7 +3,7 @@
 use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tidegate::cli;
+use tidegate::{cli, demo};
 
 /// Progressive delivery for Kubernetes: weighted routes stepped by evidence
 #[derive(Debug, Parser)]
@@ -19,6 +19,10 @@ enum Command {
     Run(cli::run::Args),
     /// Write the CRDs to files, or check the files
     Crds(cli::crds::Args),
+    /// Watch a canary promoted and a bad one put back, on this machine alone
+    Demo(demo::DemoOptions),
+    /// Run an API server for kubectl to try Tidegate on, on this machine alone
+    Sandbox(demo::SandboxOptions),
     /// Print the version
     Version,
 }
@@ -39,6 +43,8 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Run(args) => cli::run::run(args).await?,
         Command::Crds(args) => cli::crds::run(&args)?,
+        Command::Demo(options) => demo::run(options).await?,
+        Command::Sandbox(options) => demo::sandbox::run(options).await?,
         Command::Version => println!("tidegate {}", cli::VERSION),
     }
     Ok(())

@@ -343,6 +343,7 @@ fn quarantine(context: &Context, guarded: &Guarded, invalid: &InvalidObject) {
              The installed CRD may be older or newer than the controller: kubectl apply -f crds/",
             invalid.error
         ),
+        run: None,
         step: None,
     };
     context.notes.tell(guarded.object_ref(&()), note);

@@ -17,7 +17,7 @@ mod watching;
 mod world;
 
 pub use self::{
-    run::{DemoError, DemoOptions, play},
+    run::{DemoError, DemoOptions, play, run},
     sandbox::{SandboxError, SandboxOptions},
     screen::Manner,
     story::Otherwise,

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     num::NonZeroU32,
     pin::Pin,
     time::Duration,
@@ -38,6 +38,7 @@ use crate::{
     api::{Phase, Rollout},
     clock::Clock,
     config::{Config, ConfigError},
+    controller,
     sandbox::{
         apiserver::ApiServer,
         load::{Load, LoadConfig, NotLoopback},
@@ -126,6 +127,14 @@ pub enum DemoError {
     /// Ctrl-C, or the system.
     #[error("interrupted before the end")]
     Interrupted,
+}
+
+/// Plays the demo on standard output with the real controller: drawn live on a terminal, else told line by line.
+pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
+    let out = io::stdout();
+    let manner = if out.is_terminal() && !options.plain { Manner::Live } else { Manner::Lines };
+    play(options, out, manner, |config, client, stop| controller::run(config, client, stop.cancelled_owned()))
+        .await
 }
 
 /// Plays the demo on `out`, with a controller that runs until its token is cancelled.

@@ -174,6 +174,8 @@ pub struct Note {
     pub reason: &'static str,
     /// In a sentence.
     pub message: String,
+    /// The run it is about, where it is about one; keeps each run's Events apart.
+    pub run: Option<i64>,
     /// The step it is about, where it is about one; keeps each step's Event apart.
     pub step: Option<i32>,
 }

@@ -79,7 +79,7 @@ impl Turn<'_> {
                 format!("the Rollout is being deleted, but {why}: traffic is not moved back yet"),
             );
         }
-        self.wake_in(deadline.checked_sub(waited).unwrap().min(Duration::from_secs(30)));
+        self.wake_in(deadline.saturating_sub(waited).min(Duration::from_secs(30)));
         self.say(Phase::RollingBack, "StableNotReady", format!("not moved back yet, for {why}"));
     }
 

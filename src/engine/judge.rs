@@ -523,12 +523,7 @@ impl Turn<'_> {
             if let Some(before) = before.filter(|before| before.verdict == status.verdict) {
                 status.since = before.since;
             } else if status.verdict == Verdict::Error {
-                self.effects.push(Effect::Tell(super::decision::Note {
-                    warning: true,
-                    reason: "MetricError",
-                    message: status.sentence.clone(),
-                    step: None,
-                }));
+                self.tell(true, "MetricError", status.sentence.clone());
             }
         }
         self.status.analysis = told;

@@ -131,7 +131,8 @@ impl<'a> Turn<'a> {
     /// Emits an Event.
     pub fn tell(&mut self, warning: bool, reason: &'static str, message: impl Into<String>) {
         let step = self.status.step.as_ref().map(|step| step.index).filter(|index| *index > 0);
-        self.effects.push(Effect::Tell(Note { warning, reason, message: message.into(), step }));
+        let run = self.run().map(|run| run.number);
+        self.effects.push(Effect::Tell(Note { warning, reason, message: message.into(), run, step }));
     }
 
     /// The target of the spec, with the workload and revision known now.

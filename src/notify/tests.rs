@@ -62,7 +62,7 @@ async fn repeated_events_are_folded_and_those_of_each_step_stay_apart() {
 }
 
 fn note(message: &str, step: Option<i32>) -> Note {
-    Note { warning: true, reason: "RolledBack", message: message.to_owned(), step }
+    Note { warning: true, reason: "RolledBack", message: message.to_owned(), run: Some(3), step }
 }
 
 #[test]

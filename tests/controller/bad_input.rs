@@ -27,7 +27,7 @@ async fn routes_that_do_not_fit() {
     invalid(&cluster, "GatewayRoute nowhere does not exist").await;
 
     // It is picked up when it appears; here without stable's weight told.
-    cluster.create(route("nowhere", json!([entry("v1", 60), entry("v2", 40)]))).await;
+    cluster.create(route("nowhere", &json!([entry("v1", 60), entry("v2", 40)]))).await;
     invalid(&cluster, "spec.stable").await;
 
     let lone = json!({

@@ -85,7 +85,7 @@ impl Cluster {
         for version in ["v1", "v2", "v3"] {
             cluster.create(deployment(version)).await;
         }
-        cluster.create(route("color", json!([entry("v1", 100), entry("v2", 0)]))).await;
+        cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
         cluster
     }
 
@@ -150,7 +150,7 @@ impl Cluster {
     }
 
     pub fn routes(&self) -> Api<DynamicObject> {
-        self.api_of(&route("any", json!([])))
+        self.api_of(&route("any", &json!([])))
     }
 
     /// Creates a Rollout from its YAML.
@@ -283,10 +283,11 @@ pub async fn eventually<T: Debug, F: Future<Output = T>>(
             }
         }
     };
-    match tokio::time::timeout(PATIENCE, waiting).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(found)) => panic!("never {what}: {found:#?}"),
-        Err(_) => panic!("never {what}: {:#?}", look().await),
+    let outcome = tokio::time::timeout(PATIENCE, waiting).await.ok();
+    match outcome {
+        Some(Ok(found)) => found,
+        Some(Err(found)) => panic!("never {what}: {found:#?}"),
+        None => panic!("never {what}: {:#?}", look().await),
     }
 }
 
@@ -303,7 +304,7 @@ pub fn entry(name: &str, weight: i64) -> Value {
     json!({ "virtualServiceRef": { "name": name }, "weight": weight })
 }
 
-pub fn route(name: &str, entries: Value) -> Value {
+pub fn route(name: &str, entries: &Value) -> Value {
     json!({
         "apiVersion": "appmesh.k8s.aws/v1beta2",
         "kind": "GatewayRoute",

@@ -75,7 +75,7 @@ async fn a_route_deleted_mid_run_pauses_and_back_with_another_uid_starts_anew() 
     cluster.routes().delete("color", &kube::api::DeleteParams::default()).await.unwrap();
     cluster.until("color", "paused for the route", paused_for(PauseReason::RouteGone)).await;
     let entries = json!([crate::cluster::entry("v1", 100), crate::cluster::entry("v2", 0)]);
-    cluster.create(crate::cluster::route("color", entries)).await;
+    cluster.create(crate::cluster::route("color", &entries)).await;
     let second =
         |r: &Rollout| r.status.as_ref().and_then(|s| s.run.as_ref()).is_some_and(|run| run.number == 2);
     cluster.until("color", "a second run", second).await;

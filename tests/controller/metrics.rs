@@ -91,7 +91,7 @@ impl Gateway {
             Answer::Counters => self.counters().into_response(),
             Answer::Status(code) => (StatusCode::from_u16(code).unwrap(), "s3cret-body").into_response(),
             Answer::Hang => {
-                tokio::time::sleep(Duration::from_secs(600)).await;
+                tokio::time::sleep(Duration::from_mins(10)).await;
                 StatusCode::OK.into_response()
             }
             Answer::Huge => "x".repeat(3 << 20).into_response(),

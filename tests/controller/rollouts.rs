@@ -62,7 +62,7 @@ async fn a_target_that_is_not_listed_is_added_and_goes_again() {
 async fn several_routes_move_as_one() {
     let cluster = Cluster::start().await;
     cluster
-        .create(route("api", json!([crate::cluster::entry("v2", 0), crate::cluster::entry("v1", 100)])))
+        .create(route("api", &json!([crate::cluster::entry("v2", 0), crate::cluster::entry("v1", 100)])))
         .await;
     let routes = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
     cluster.roll(&ROLLOUT.replace(routes, &format!("{routes}, {}", routes.replace("color", "api")))).await;
@@ -163,7 +163,7 @@ async fn at_rest_nothing_is_asked_and_nothing_is_written() {
     let revision = cluster.server.revision();
     // Something unrelated happens; the Rollout is looked at again, and nothing follows from it.
     cluster.patch("color", json!({ "metadata": { "labels": { "looked": "at" } } })).await;
-    cluster.create(route("other", json!([crate::cluster::entry("v1", 100)]))).await;
+    cluster.create(route("other", &json!([crate::cluster::entry("v1", 100)]))).await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let ours = cluster.server.revision() - revision;
     assert!(

@@ -54,7 +54,7 @@ fn a_raised_share_goes_back_at_once_and_the_third_time_pauses() {
 fn a_lowered_share_is_left_until_resume() {
     let mut world = at_ten();
     world.somebody_sets("color", "kustomize-controller", &[100, 0]);
-    world.run_for(Duration::from_secs(120));
+    world.run_for(Duration::from_mins(2));
     assert_eq!(world.share("v2"), 0);
     assert_eq!(paused(&world), Some(PauseReason::Drifted));
     assert!(world.message().contains("kustomize-controller lowered the canary"), "{}", world.message());
@@ -84,7 +84,7 @@ fn a_forged_stamp_can_only_hold_or_lower() {
         let text = view.stamps.get_mut("color").unwrap();
         *text = text.replace(r#""epoch":1"#, r#""epoch":99"#);
     });
-    world.run_for(Duration::from_secs(300));
+    world.run_for(Duration::from_mins(5));
     assert_eq!(world.share("v2"), 10, "no step while it stands");
     assert!(world.message().contains("epoch 99"), "{}", world.message());
     world.subject.abort = Some(format!(r#"{{"run":1,"by":"ann","at":"{}","reason":"now"}}"#, world.now));
@@ -107,7 +107,7 @@ fn a_third_target_pauses_and_a_bad_canary_still_goes_back() {
 fn stables_entry_taken_out_holds_and_is_put_back_by_a_rollback() {
     let mut world = at_ten();
     world.edit("color", |view| view.entries.retain(|entry| entry.name != "v1"));
-    world.run_for(Duration::from_secs(180));
+    world.run_for(Duration::from_mins(3));
     assert_eq!(world.share("v2"), 10);
     assert!(world.message().contains("put it back"), "{}", world.message());
     world.subject.abort = Some(format!(r#"{{"run":1,"by":"ann","at":"{}"}}"#, world.now));
@@ -119,7 +119,7 @@ fn stables_entry_taken_out_holds_and_is_put_back_by_a_rollback() {
 fn a_route_that_is_gone_pauses_until_it_is_back() {
     let mut world = at_ten();
     let route = world.routes.remove("color").unwrap();
-    world.run_for(Duration::from_secs(60));
+    world.run_for(Duration::from_mins(1));
     assert_eq!(paused(&world), Some(PauseReason::RouteGone));
     world.routes.insert("color".into(), route.clone());
     world.settle();
@@ -143,7 +143,7 @@ fn at_rest_stable_is_restored_three_times_a_day() {
         assert_eq!(world.share("v2"), 100, "time {time}");
     }
     world.somebody_sets("color", "kubectl", &[100, 0]);
-    world.run_for(Duration::from_secs(120));
+    world.run_for(Duration::from_mins(2));
     assert_eq!(world.share("v2"), 0, "left, the fourth time");
     assert_eq!(world.condition("Ready"), Some(("False", "Drifted")));
     world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 0, hash: "h1".into() });

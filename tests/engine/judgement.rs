@@ -18,7 +18,7 @@ fn a_metrics_outage_holds_pauses_and_goes_on_by_itself() {
     let mut world = World::new(SPEC);
     world.run_until("10", |world| world.share("v2") == 10);
     world.traffic.down = true;
-    world.run_for(Duration::from_secs(600));
+    world.run_for(Duration::from_mins(10));
     assert_eq!(world.share("v2"), 10, "never advanced, never blamed");
     assert_eq!(paused(&world), Some(PauseReason::MetricError));
     assert!(world.message().contains("can't be reached"), "{}", world.message());
@@ -30,7 +30,7 @@ fn a_metrics_outage_holds_pauses_and_goes_on_by_itself() {
 fn without_traffic_nothing_passes() {
     let mut world = World::new(SPEC);
     world.traffic.per_second = 0.0;
-    world.run_for(Duration::from_secs(600));
+    world.run_for(Duration::from_mins(10));
     assert_eq!(world.share("v2"), 10);
     assert_eq!(paused(&world), Some(PauseReason::Inconclusive));
     world.traffic.per_second = 200.0;
@@ -42,7 +42,7 @@ fn inconclusive_may_advance_or_roll_back_where_the_user_says_so() {
     let at_end = |rule: &str| {
         let mut world = World::new(&format!("{SPEC}  onInconclusive: {rule}\n"));
         world.traffic.per_second = 0.0;
-        world.run_for(Duration::from_secs(240));
+        world.run_for(Duration::from_mins(4));
         world
     };
     assert_eq!(at_end("Advance").share("v2"), 50);
@@ -61,12 +61,12 @@ fn observe_tells_and_never_acts() {
 #[test]
 fn both_arms_sick_hold_and_blame_nobody() {
     let mut world = World::new(SPEC);
-    world.run_for(Duration::from_secs(60));
+    world.run_for(Duration::from_mins(1));
     world.traffic.failing.insert("v1".into(), 0.2);
     world.traffic.failing.insert("v2".into(), 0.2);
     world.run_for(Duration::from_secs(20));
     let share = world.share("v2");
-    world.run_for(Duration::from_secs(600));
+    world.run_for(Duration::from_mins(10));
     assert_eq!(world.share("v2"), share);
     assert!(world.working.run.as_ref().unwrap().ended.is_none());
     assert!(world.message().contains("stable itself"), "{}", world.message());
@@ -121,7 +121,7 @@ fn no_number_is_no_pass() {
     ] {
         let mut world = World::new(PLAIN);
         world.numbers.insert("queue".into(), Err(error.clone()));
-        world.run_for(Duration::from_secs(600));
+        world.run_for(Duration::from_mins(10));
         assert_eq!(world.share("v2"), 10, "{error}");
         assert_eq!(paused(&world), Some(PauseReason::MetricError), "{error}");
         assert!(world.message().contains(&error.to_string()), "{}", world.message());
@@ -147,7 +147,7 @@ fn after_a_restart_a_fresh_look_comes_before_an_advance() {
     });
     let share = world.share("v2");
     world.restart();
-    world.pass(Duration::from_secs(3600));
+    world.pass(Duration::from_hours(1));
     world.settle();
     assert_eq!(world.share("v2"), share, "downtime does not count as watched");
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);

@@ -84,14 +84,14 @@ proptest! {
         world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "h2".into() });
         // Everybody is quiet; whoever is asked to resumes.
         for _ in 0..8 {
-            world.run_for(Duration::from_secs(120));
+            world.run_for(Duration::from_mins(2));
             if world.phase() == Phase::Paused || world.condition("RoutesInSync").is_some_and(|c| c.0 == "False") {
                 ask(&mut world, "resume");
             }
         }
-        world.run_for(Duration::from_secs(900));
+        world.run_for(Duration::from_mins(15));
         let quiet = (world.writes.len(), world.status_writes);
-        world.run_for(Duration::from_secs(600));
+        world.run_for(Duration::from_mins(10));
         prop_assert_eq!((world.writes.len(), world.status_writes), quiet, "at rest nothing is written: {} {:?}", world.message(), world.phase());
         match world.phase() {
             Phase::Healthy => prop_assert_eq!(world.share(&world.working.stable.as_ref().unwrap().name), 100),

@@ -95,7 +95,7 @@ fn unreadable_annotations_are_answered_and_do_no_harm() {
 fn pause_and_resume() {
     let mut world = at_ten();
     ask(&mut world, "pause");
-    world.run_for(Duration::from_secs(600));
+    world.run_for(Duration::from_mins(10));
     assert_eq!(world.share("v2"), 10);
     assert_eq!(world.phase(), Phase::Paused);
     assert_eq!(world.condition("Paused"), Some(("True", "Requested")));
@@ -118,7 +118,7 @@ fn approval_waits_for_promote() {
         let pause = world.working.run.as_ref().and_then(|run| run.pause.as_ref());
         pause.is_some_and(|pause| pause.reason == PauseReason::Approval)
     });
-    world.run_for(Duration::from_secs(3600));
+    world.run_for(Duration::from_hours(1));
     assert_eq!(world.share("v2"), 10);
     ask(&mut world, "promote");
     assert_eq!(world.share("v2"), 50);

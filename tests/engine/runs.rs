@@ -28,7 +28,7 @@ fn a_good_canary_goes_to_100_and_becomes_stable() {
     assert_eq!(world.condition("Ready"), Some(("True", "Healthy")));
     assert!(!world.subject.finalizer, "the guard goes with the run");
     let before = (world.status_writes, world.writes.len());
-    world.run_for(Duration::from_secs(600));
+    world.run_for(Duration::from_mins(10));
     assert_eq!((world.status_writes, world.writes.len()), before, "then nothing is written any more");
 }
 
@@ -42,7 +42,7 @@ fn a_bad_canary_goes_back_with_a_sentence() {
     assert_eq!(ended(&world), Some(EndReason::Failed));
     assert_eq!(world.condition("Stalled"), Some(("True", "RolledBack")));
     let writes = world.writes.len();
-    world.run_for(Duration::from_secs(600));
+    world.run_for(Duration::from_mins(10));
     assert_eq!(world.writes.len(), writes, "it stays failed, and nothing is written");
 }
 
@@ -126,7 +126,7 @@ fn within_the_rollback_window_going_back_is_one_step() {
 fn nothing_is_given_to_a_canary_without_ready_pods() {
     let mut world = World::new(SPEC);
     world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 0, hash: "h2".into() });
-    world.run_for(Duration::from_secs(120));
+    world.run_for(Duration::from_mins(2));
     assert_eq!(world.share("v2"), 0);
     assert!(world.message().contains("v2 has no ready pod"), "{}", world.message());
     world.workloads.insert("v2".into(), WorkloadSeen::Missing);
@@ -142,7 +142,7 @@ fn the_deadline_rolls_back_or_pauses() {
         let yaml = format!("{SPEC}progressDeadline: 10m\nonDeadline: {on}\n");
         let mut world = World::new(&yaml);
         world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 0, hash: "h2".into() });
-        world.run_for(Duration::from_secs(660));
+        world.run_for(Duration::from_mins(11));
         world
     };
     let world = stuck("Rollback");
@@ -159,7 +159,7 @@ fn suspend_writes_nothing() {
     world.spec.suspend = true;
     let writes = world.writes.len();
     world.traffic.failing.insert("v2".into(), 0.5);
-    world.run_for(Duration::from_secs(300));
+    world.run_for(Duration::from_mins(5));
     assert_eq!(world.writes.len(), writes);
     assert_eq!(world.phase(), Phase::Suspended);
     world.spec.suspend = false;
@@ -183,10 +183,10 @@ fn deletion_waits_for_a_ready_stable_pod_but_not_for_ever() {
     world.run_until("50", |world| world.share("v2") == 50);
     world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 0, hash: "h1".into() });
     world.subject.deleting = true;
-    world.run_for(Duration::from_secs(60));
+    world.run_for(Duration::from_mins(1));
     assert!(world.subject.finalizer);
     assert_eq!(world.share("v2"), 50);
-    world.run_for(Duration::from_secs(30 * 60));
+    world.run_for(Duration::from_mins(30));
     assert!(!world.subject.finalizer, "released as it is after the deadline");
     assert_eq!(world.share("v2"), 50);
     assert!(world.notes.iter().any(|n| n.reason == "ReleasedAsItIs"));
@@ -198,7 +198,7 @@ fn a_rollback_waits_for_a_ready_stable_pod() {
     world.run_until("50", |world| world.share("v2") == 50);
     world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 0, hash: "h1".into() });
     world.traffic.failing.insert("v2".into(), 0.2);
-    world.run_for(Duration::from_secs(120));
+    world.run_for(Duration::from_mins(2));
     assert_eq!(world.share("v2"), 50, "nothing to go back to");
     assert_eq!(world.phase(), Phase::RollingBack);
     world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 1, hash: "h1".into() });
@@ -224,7 +224,7 @@ fn several_routes_move_as_one() {
 fn without_evidence_of_effect_a_step_does_not_end() {
     let mut world = World::new(SPEC);
     world.programmed = false;
-    world.run_for(Duration::from_secs(300));
+    world.run_for(Duration::from_mins(5));
     assert_eq!(world.share("v2"), 10);
     assert_eq!(world.condition("RoutesInSync"), Some(("False", "NotProgrammed")));
 }

@@ -17,7 +17,7 @@ use tidegate::{
     },
 };
 
-pub const SPEC: &str = r#"
+pub const SPEC: &str = r"
 routes: [{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}]
 target: {name: v2, workloadRef: {apiVersion: apps/v1, kind: Deployment, name: v2}}
 strategy: {canary: {hold: 1m, steps: [{weight: 10}, {weight: 50}]}}
@@ -27,7 +27,7 @@ analysis:
   settle: 10s
   series: {preset: tidegate-gateway}
   errorRate: {}
-"#;
+";
 
 pub fn spec(yaml: &str) -> RolloutSpec {
     serde_saphyr::from_str(yaml).unwrap()

@@ -5,7 +5,6 @@ use serde_json::json;
 use super::tests::{causes, compile, with_spec};
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn values_are_refused_with_their_path_and_reason() {
     const INVALID: &str = "FieldValueInvalid";
     let cases = [
