@@ -7,7 +7,7 @@
 //! The modules form an arrow, and `tests/layers.rs` refuses an import against it:
 //!
 //! ```text
-//! api ← analysis ← engine ← routes | metrics | workloads | notify ← controller ← bin
+//! analysis ← api ← engine ← routes | metrics | workloads | notify ← controller ← bin
 //!                           dataplane ← sandbox ← demo ← bin
 //! ```
 //!

@@ -98,3 +98,40 @@ fn evidence_is_stored_under_plain_lists() {
         assert_eq!((&list["minItems"], &list["maxItems"]), (&json!(bets), &json!(bets)));
     }
 }
+
+/// The documents of every example file, with where they stand.
+fn examples() -> Vec<(String, Value)> {
+    let folders = ["examples", "examples/demo"].map(|folder| std::fs::read_dir(folder).unwrap());
+    let paths = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let files = paths.filter(|path| path.extension().is_some_and(|e| e == "yaml"));
+    let documents = files.flat_map(|path| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let found: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        found.into_iter().map(move |document| (path.display().to_string(), document))
+    });
+    documents.collect()
+}
+
+#[test]
+fn every_example_passes_its_schema_and_its_rules() {
+    let superset = tidegate::api::gateway_route_crd::gateway_route_crd().unwrap();
+    let superset = superset["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+    let schemas = [("Rollout", open_api()), ("GatewayRoute", superset)];
+    let mut seen = [0; 2];
+    for (path, document) in examples() {
+        for (place, (kind, schema)) in schemas.iter().enumerate() {
+            if document["kind"] != *kind {
+                continue;
+            }
+            let (schema, _) = Schema::compile(schema).unwrap();
+            let mut object = document.clone();
+            assert_eq!(schema.prune(&mut object), Vec::<String>::new(), "{path}");
+            schema.apply_defaults(&mut object);
+            let errors: Vec<String> =
+                schema.validate(&object, None).iter().map(|e| format!("{}: {}", e.path, e.message)).collect();
+            assert!(errors.is_empty(), "{path}: {errors:?}");
+            seen[place] += 1;
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 0), "there are examples of both kinds: {seen:?}");
+}

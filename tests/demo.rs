@@ -1,6 +1,6 @@
 //! The demo, whole, as a new user runs it: told line by line.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use tidegate::{
     controller,

@@ -176,11 +176,11 @@ mod tests {
     fn a_relaxed_step_goes_on_while_nothing_speaks_against_the_canary() {
         use StepDecision::{Advance, Extend, Rollback};
         let sequential = |verdict, log_e_harm| Judged::Sequential { verdict, log_e_harm };
-        let calm = sequential(Verdict::Collecting, 2.9);
+        let calm = sequential(Verdict::Collecting, 1.09);
         let cases: [(&str, &[Judged], f64, StepDecision); 9] = [
             ("a Fail", &[calm, Judged::Plain(Verdict::Fail)], 900.0, Rollback),
             ("too few requests", &[calm], 49.0, Extend),
-            ("suspicion", &[sequential(Verdict::Collecting, 3.0)], 900.0, Extend),
+            ("suspicion", &[sequential(Verdict::Collecting, 1.1)], 900.0, Extend),
             ("an error", &[calm, sequential(Verdict::Error, -1.0)], 900.0, Extend),
             ("a plain error", &[calm, Judged::Plain(Verdict::Error)], 900.0, Extend),
             ("a plain metric undecided", &[calm, Judged::Plain(Verdict::Collecting)], 900.0, Extend),

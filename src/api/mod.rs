@@ -1,5 +1,5 @@
 //! The API `tidegate.dev/v1alpha1`: what people write, what the controller tells, and the marks it leaves on
-//! routes. It knows nobody else in the crate.
+//! routes. It knows nobody else in the crate but the analysis, whose state a status keeps.
 
 mod analysis;
 pub mod gateway_route_crd;
