@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engine::observed::WorkloadSeen;
+use crate::{api::fnv1a, engine::observed::WorkloadSeen};
 
 /// A Deployment as the API server shows it. Only `spec.template` and `status.readyReplicas` are read.
 pub fn seen(deployment: &Value) -> WorkloadSeen {
@@ -25,10 +25,7 @@ pub fn seen(deployment: &Value) -> WorkloadSeen {
 pub fn template_hash(template: &Value) -> String {
     let mut text = String::new();
     write_canonical(template, &mut text);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    format!("{:016x}", fnv1a(&text))
 }
 
 fn write_canonical(value: &Value, text: &mut String) {

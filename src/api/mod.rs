@@ -31,3 +31,9 @@ pub const GROUP: &str = "tidegate.dev";
 
 /// The finalizer that a Rollout carries while a run is active: deleting it then first puts traffic on stable.
 pub const FINALIZER: &str = "tidegate.dev/routes-on-stable";
+
+/// FNV-1a over the bytes of a text: a short name for it that stays the same for ever. No secret, no signature.
+pub fn fnv1a(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

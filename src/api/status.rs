@@ -63,6 +63,10 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     pub restored: Vec<Timestamp>,
+    /// The ids of the requests that were taken, accepted or refused; none is taken twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub taken: Vec<String>,
     /// What became of the last request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<LastRequest>,
@@ -192,10 +196,6 @@ pub struct Run {
     /// When that was last done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrected_at: Option<Timestamp>,
-    /// The ids of requests taken in this run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
-    pub requests: Vec<String>,
 }
 
 /// A step of a frozen plan.

@@ -95,7 +95,7 @@ pub fn hide_problems(
     let mut hidden = seen.clone();
     for route in &mut hidden.routes {
         if let Some(problem) = problems.get(&route.route.to_string()) {
-            route.state = RouteState::Unreadable(problem.message.clone());
+            route.state = RouteState::Refused(problem.message.clone());
         }
     }
     Some(hidden)
@@ -320,7 +320,7 @@ mod tests {
             let problems = BTreeMap::from([(route.to_string(), problem)]);
             let seen = hide_problems(&seen, &decision, &problems);
             let state = seen.map(|seen| seen.routes[0].state.clone());
-            let want = hidden.then(|| RouteState::Unreadable("refused".into()));
+            let want = hidden.then(|| RouteState::Refused("refused".into()));
             assert_eq!(state, want, "{name}");
         }
     }

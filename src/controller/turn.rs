@@ -269,7 +269,7 @@ impl Turn<'_> {
     /// decision. The look that the decision used is kept for that.
     fn not_published(&self, working: &mut Working, seen: &Observed, error: &TurnError) {
         working.refresh = true;
-        if matches!(error, TurnError::StatusUnknown(_)) {
+        if matches!(error, TurnError::StatusUnknown(_) | TurnError::Pruned { .. }) {
             working.memory.held = None;
         }
         let mut slot = lock(&self.entry.look);

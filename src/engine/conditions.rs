@@ -1,6 +1,7 @@
 //! How all of it is told: the standard conditions, kstatus' three among them, and the phase for display. Nothing
 //! reads them back.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::turn::{Told, Turn};
@@ -37,7 +38,11 @@ impl Turn<'_> {
             }
             Phase::Failed | Phase::Invalid => (false, false, true),
         };
-        let stalled_reason = if phase == Phase::Failed { "RolledBack" } else { reason };
+        let stalled_reason = match (stalled, phase == Phase::Failed) {
+            (_, true) => "RolledBack",
+            (true, false) => reason,
+            (false, false) => phase.word(),
+        };
         self.set("Ready", ready, reason, &told.message);
         self.set("Reconciling", reconciling, reason, &told.message);
         self.set("Stalled", stalled, stalled_reason, &told.message);
@@ -64,7 +69,8 @@ impl Turn<'_> {
 
     fn set(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
         let says = Says { holds, reason: reason.to_owned(), message: message.to_owned() };
-        let now = Time(self.now);
+        // Kubernetes keeps whole seconds here; anything finer would differ from what comes back.
+        let now = Time(Timestamp::from_second(self.now.as_second()).unwrap_or(self.now));
         let generation = Some(self.seen.subject.generation);
         let status = if says.holds { "True" } else { "False" };
         let Some(known) = self.status.conditions.iter_mut().find(|condition| condition.type_ == kind) else {

@@ -20,28 +20,31 @@ impl Turn<'_> {
             self.effects.push(Effect::Release);
             return self.say(Phase::RollingBack, "Deleted", "nothing was rolled out");
         };
-        let promoted =
-            self.run().and_then(|run| run.ended.as_ref()).is_some_and(|e| e.reason == EndReason::Promoted);
-        let mut writes = Vec::new();
-        let mut blocked = Vec::new();
-        for seen in self.run_routes() {
+        let ended = self.run().and_then(|run| run.ended.as_ref());
+        let promoted = ended.is_some_and(|ended| ended.reason == EndReason::Promoted);
+        let (mut writes, mut blocked, mut unread) = (Vec::new(), Vec::new(), None);
+        for noted in &self.status.routes {
+            let Some(seen) = self.seen.routes.iter().find(|seen| seen.route.same(&noted.route)) else {
+                continue;
+            };
             match &seen.state {
-                RouteState::Present(view) if view.stamp_of(&self.seen.subject).is_some() && !promoted => {
-                    writes.push(self.release(seen, view, &stable, &canary));
+                RouteState::Present(view) => {
+                    let ours = view.stamp_of(&self.seen.subject).is_some() || view.weight(&canary) > 0;
+                    if ours && !promoted {
+                        writes.push(self.release(seen, view, &stable, &canary));
+                    }
                 }
-                RouteState::Present(view) if view.weight(&canary) > 0 && !promoted => {
-                    writes.push(self.release(seen, view, &stable, &canary));
-                }
-                RouteState::Present(_) => {}
                 RouteState::Missing => blocked.push(format!("{} is gone", seen.route)),
                 RouteState::Unusable { message, .. } => blocked.push(format!("{}: {message}", seen.route)),
-                RouteState::Unreadable(why) => {
-                    blocked.push(format!("{} can't be written: {why}", seen.route));
-                }
+                RouteState::Refused(why) => blocked.push(why.clone()),
+                RouteState::Unreadable(why) => unread = Some(format!("{} can't be read: {why}", seen.route)),
             }
         }
         if writes.is_empty() {
-            return self.let_go(blocked);
+            return match unread {
+                Some(why) => self.hold_deletion(&why),
+                None => self.let_go(blocked),
+            };
         }
         if let Readiness::NoReadyPod(why) = self.readiness(&stable) {
             return self.hold_deletion(&why);
@@ -64,7 +67,7 @@ impl Turn<'_> {
         self.say(Phase::RollingBack, "Deleted", "the Rollout is being deleted; its routes are on stable");
     }
 
-    /// No stable pod is ready: hold and alarm, but not for longer than the deadline.
+    /// Traffic can't be moved back now: hold and alarm, but not for longer than the deadline.
     fn hold_deletion(&mut self, why: &str) {
         let began = *self.memory.deletion_held_at.get_or_insert(self.now);
         let deadline = self.run().map_or(Duration::ZERO, |run| run.progress_deadline.span());
@@ -80,7 +83,7 @@ impl Turn<'_> {
             );
         }
         self.wake_in(deadline.saturating_sub(waited).min(Duration::from_secs(30)));
-        self.say(Phase::RollingBack, "StableNotReady", format!("not moved back yet, for {why}"));
+        self.say(Phase::RollingBack, "DeletionHeld", format!("not moved back yet, for {why}"));
     }
 
     /// Sets the mark in status too, so that no one who reads it raises again.

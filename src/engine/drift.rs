@@ -29,8 +29,8 @@ impl Turn<'_> {
                     gone = Some(format!("{} does not exist any more; put it back, or abort", seen.route));
                 }
                 RouteState::Unusable { message, .. } => gone = Some(message.clone()),
-                RouteState::Unreadable(why) => {
-                    let sentence = format!("{} can't be read: {why}", seen.route);
+                RouteState::Unreadable(why) | RouteState::Refused(why) => {
+                    let sentence = format!("{} can't be stepped: {why}", seen.route);
                     self.told.out_of_sync = Some(("Unreadable", sentence));
                     self.wake_in(Duration::from_secs(5));
                 }
@@ -40,7 +40,7 @@ impl Turn<'_> {
         match gone {
             Some(sentence) => {
                 self.told.out_of_sync = Some(("RouteGone", sentence.clone()));
-                self.pause(PauseReason::RouteGone, sentence);
+                self.obstruct(PauseReason::RouteGone, sentence);
             }
             None => self.lift(PauseReason::RouteGone),
         }
@@ -61,7 +61,7 @@ impl Turn<'_> {
                 remedy(view)
             );
             self.told.out_of_sync = Some(("Drifted", sentence.clone()));
-            self.pause(PauseReason::Drifted, sentence);
+            self.obstruct(PauseReason::Drifted, sentence);
         }
         let step = view.stamp_of(&self.seen.subject).map_or(0, |stamp| stamp.step);
         let intended = self.planned(self.step_index());
@@ -80,14 +80,21 @@ impl Turn<'_> {
             self.put_back(seen, view, stable, canary, ours, step);
         } else if !self.restoring() {
             let sentence = format!(
-                "{}: {} lowered the canary from {ours} to {share}; it is left so until resume. {}",
+                "{}: {} set the canary to {share} of {total}, where {ours}% is ours; it is left so until resume. {}",
                 seen.route,
                 writer(view),
                 remedy(view)
             );
             self.told.out_of_sync = Some(("Drifted", sentence.clone()));
-            self.pause(PauseReason::Drifted, sentence);
+            self.obstruct(PauseReason::Drifted, sentence);
         }
+    }
+
+    /// Pauses for something that stands in the way now, and sees to it that nothing is raised over it, even where
+    /// the run is paused for something else that a person is just lifting.
+    fn obstruct(&mut self, reason: PauseReason, sentence: String) {
+        self.obstacle = Some(sentence.clone());
+        self.pause(reason, sentence);
     }
 
     fn stable_entry_gone(&mut self, seen: &RouteSeen) {
@@ -97,7 +104,7 @@ impl Turn<'_> {
         if self.told.out_of_sync.is_none() {
             self.told.out_of_sync = Some(("StableEntryGone", sentence.clone()));
         }
-        self.pause(PauseReason::Drifted, sentence);
+        self.obstruct(PauseReason::Drifted, sentence);
     }
 
     /// Takes a raised share back to ours.
@@ -180,6 +187,15 @@ impl Turn<'_> {
             return None;
         };
         let (route, view) = first;
+        if let Some(seen) = drifted
+            .iter()
+            .find(|seen| seen.view().is_some_and(|view| view.entry(&stable.name, stable.port).is_none()))
+        {
+            return Some(format!(
+                "{}: the entry of {}, which is stable, was taken out; put it back with weight 100",
+                seen.route, stable.name
+            ));
+        }
         let day = Duration::from_hours(24);
         let now = self.now;
         self.status.restored.retain(|at| since(*at, now) < day);
@@ -205,10 +221,16 @@ impl Turn<'_> {
                 self.tell(true, "Drifted", sentence.clone());
             }
         }
+        if self.status.restored.len() >= 3
+            && let Some(first) = self.status.restored.first()
+        {
+            self.wake_at(super::turn::later(*first, day));
+        }
         Some(sentence)
     }
 
-    fn stable_ready(&self, stable: &Target) -> Result<(), String> {
+    /// Whether stable may be given traffic, else why not.
+    pub fn stable_ready(&self, stable: &Target) -> Result<(), String> {
         match self.readiness(stable) {
             Readiness::NoReadyPod(why) | Readiness::Absent(why) => Err(why),
             Readiness::Ready | Readiness::Unknown => Ok(()),
@@ -240,10 +262,6 @@ impl Turn<'_> {
             if entry.weight != weight {
                 write.weights.push((index, weight));
             }
-        }
-        // Nothing may be left without any weight: where stable's entry is gone only a person can help.
-        if view.entry(&stable.name, stable.port).is_none() {
-            write.weights.clear();
         }
         write
     }

@@ -33,6 +33,8 @@ impl Turn<'_> {
         self.tell(false, EndReason::Promoted.word(), sentence);
         self.status.stable = Some(canary);
         self.status.restored.clear();
+        // The record of it comes before anything that follows from it.
+        self.intent = true;
         self.rest();
     }
 
@@ -77,6 +79,7 @@ impl Turn<'_> {
             if let Some(ended) = self.run_mut().and_then(|run| run.ended.as_mut()) {
                 ended.settled = true;
             }
+            self.intent = true;
             self.rest();
         }
     }
@@ -97,7 +100,7 @@ impl Turn<'_> {
                     done = false;
                     writes.push(self.lowering(seen, view, &stable, &canary));
                 }
-                RouteState::Unreadable(_) => done = false,
+                RouteState::Unreadable(_) | RouteState::Refused(_) => done = false,
                 RouteState::Present(_) | RouteState::Missing | RouteState::Unusable { .. } => {}
             }
         }
@@ -162,10 +165,11 @@ impl Turn<'_> {
         let ours = view.stamp_of(&self.seen.subject).is_some();
         let fence = if ours && purpose.lowers() { Fence::Stamp } else { Fence::Unchanged };
         let mut write = self.write(seen, view, purpose, fence);
-        if let Some(index) = view.index(&canary.name, canary.port) {
+        let home = view.index(&stable.name, stable.port);
+        if let Some(index) = view.index(&canary.name, canary.port).filter(|index| Some(*index) != home) {
             write.weights.push((index, 0));
         }
-        if let Some(index) = view.index(&stable.name, stable.port) {
+        if let Some(index) = home {
             write.weights.push((index, 100));
         } else if let Some(noted) = self.status.routes.iter().find(|r| r.route.same(&seen.route)) {
             let like = noted.stable_entry.clone();

@@ -4,7 +4,7 @@
 //! a status to store before, effects, and a status to store after. It does no I/O, reads no clock and draws no
 //! lots, so that a decision can be tabled, simulated and replayed. Waiting is a decision like any other.
 //!
-//! What always holds (`tests/engine_properties.rs` drives random worlds against it):
+//! What always holds (`tests/engine/properties.rs` drives random worlds against it):
 //!
 //! 1. The weights of stable and canary in one write always sum to 100.
 //! 2. The canary's share rises only to the weight of the next planned step, and only after the intent is stored.
@@ -26,6 +26,8 @@
 //! | `requests` | what people ask, accepted or refused |
 //! | `judge` | what the metrics say |
 //! | `steps` | when a weight rises, and when the run is through |
+//! | `raise` | the writes that raise, and whether they are there |
+//! | `deadline` | what happens when no step forward is made |
 //! | `ending` | how a run ends: everything back on stable, marked |
 //! | `rest` | what happens between runs |
 //! | `deletion` | what happens when the Rollout goes |
@@ -36,6 +38,7 @@
 
 mod claim;
 mod conditions;
+mod deadline;
 pub mod decision;
 mod deletion;
 mod drift;
@@ -44,6 +47,7 @@ mod judge;
 pub mod look;
 pub mod observed;
 mod plan;
+mod raise;
 mod record;
 mod requests;
 mod rest;

@@ -78,6 +78,8 @@ pub enum RouteState {
     },
     /// It can't be read now; the sentence says why.
     Unreadable(String),
+    /// It stands, but the API server refuses to have it written; the sentence says why.
+    Refused(String),
 }
 
 /// A route with weights, as it stands.
@@ -160,8 +162,10 @@ pub struct LookDone {
 pub struct Memory {
     /// The epoch that this process holds.
     pub held: Option<i64>,
-    /// When the last decision was taken.
-    pub decided_at: Option<Timestamp>,
+    /// Up to when the time without a step forward is counted.
+    pub counting_since: Option<Timestamp>,
+    /// Up to when the time under observation is counted.
+    pub observing_since: Option<Timestamp>,
     /// When status was last stored.
     pub stored_at: Option<Timestamp>,
     /// The last counters of both arms, with the run and step they belong to.
@@ -188,7 +192,10 @@ impl RouteSeen {
     pub fn view(&self) -> Option<&Arc<RouteView>> {
         match &self.state {
             RouteState::Present(view) => Some(view),
-            RouteState::Missing | RouteState::Unusable { .. } | RouteState::Unreadable(_) => None,
+            RouteState::Missing
+            | RouteState::Unusable { .. }
+            | RouteState::Unreadable(_)
+            | RouteState::Refused(_) => None,
         }
     }
 }

@@ -40,7 +40,8 @@ pub(super) fn store_due(
     }
     let active = status.run.as_ref().is_some_and(|run| run.ended.is_none());
     if !active {
-        return Due::Never;
+        // Outside runs nothing grows by itself.
+        return Due::Now;
     }
     let due = memory.stored_at.map_or(now, |at| later(at, CHECKPOINT));
     if due <= now { Due::Now } else { Due::At(due) }

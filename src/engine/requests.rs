@@ -4,9 +4,9 @@
 use kube::core::Duration as Elapsed;
 
 use super::turn::Turn;
-use crate::api::{Abort, LastRequest, PauseReason, Request, RequestAction, RequestOutcome};
+use crate::api::{Abort, LastRequest, PauseReason, Request, RequestAction, RequestOutcome, fnv1a};
 
-/// How many ids a run remembers.
+/// How many ids are remembered.
 const REMEMBERED: usize = 100;
 
 impl Turn<'_> {
@@ -86,8 +86,7 @@ impl Turn<'_> {
     }
 
     fn taken(&self, id: &str) -> bool {
-        let last = self.status.last_request.as_ref().is_some_and(|last| last.id == id);
-        last || self.run().is_some_and(|run| run.requests.iter().any(|taken| taken == id))
+        self.status.taken.iter().any(|taken| taken == id)
     }
 
     fn answer(
@@ -109,11 +108,9 @@ impl Turn<'_> {
         let told = if refused { format!("{word} refused: {message}") } else { format!("{word}: {message}") };
         let at = self.now;
         self.status.last_request = Some(LastRequest { id: id.to_owned(), action, by, outcome, message, at });
-        if let Some(run) = self.run_mut() {
-            run.requests.push(id.to_owned());
-            let surplus = run.requests.len().saturating_sub(REMEMBERED);
-            run.requests.drain(..surplus);
-        }
+        self.status.taken.push(id.to_owned());
+        let surplus = self.status.taken.len().saturating_sub(REMEMBERED);
+        self.status.taken.drain(..surplus);
         self.tell(refused, if refused { "RequestRefused" } else { "RequestAccepted" }, told);
     }
 
@@ -152,6 +149,8 @@ impl Turn<'_> {
     /// Does what an accepted request asks.
     pub fn follow(&mut self, request: &Request) {
         let paused = self.paused();
+        // What it lifts is looked at anew, at once.
+        self.wake_at(self.now);
         match request.action {
             RequestAction::Promote => {
                 self.unpause();
@@ -194,7 +193,6 @@ impl Turn<'_> {
     fn restore_step(&mut self) {
         if let Some(step) = self.step_mut() {
             step.restoring = true;
-            step.stored_at = None;
             step.since = None;
         }
         if let Some(run) = self.run_mut() {
@@ -209,10 +207,7 @@ impl Turn<'_> {
     }
 }
 
-/// An id for a text that can't be read: FNV-1a, so that the same text is answered once.
+/// An id for a text that can't be read, so that the same text is answered once.
 fn digest(text: &str) -> String {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("unreadable-{hash:016x}")
+    format!("unreadable-{:016x}", fnv1a(text))
 }

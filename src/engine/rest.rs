@@ -21,9 +21,6 @@ impl Turn<'_> {
             let sentence = "spec.suspend is true: nothing is written to any route";
             return self.say(Phase::Suspended, "Suspended", sentence);
         }
-        if self.seen.subject.finalizer {
-            self.effects.push(Effect::Release);
-        }
         let Some(stable) = self.status.stable.clone() else {
             return self.adopt();
         };
@@ -33,13 +30,24 @@ impl Turn<'_> {
         self.release_left_routes();
         self.retire_entries(&stable);
         let wanted = self.wanted();
-        if wanted.same_entry(&stable) {
+        if self.one_entry(&wanted, &stable) {
+            self.status.stable = Some(Target { hash: stable.hash.clone(), ..wanted.clone() });
             self.healthy(&stable, &wanted);
         } else if failed && asked != Some(RequestAction::Retry) {
             self.stay_failed(&stable);
         } else {
             self.start(None);
         }
+    }
+
+    /// Whether both are one target: by name and port, or because every route resolves them to the same entry.
+    fn one_entry(&self, wanted: &Target, stable: &Target) -> bool {
+        let place = |view: &std::sync::Arc<super::observed::RouteView>| {
+            let wanted = view.index(&wanted.name, wanted.port);
+            wanted.is_some() && wanted == view.index(&stable.name, stable.port)
+        };
+        let mut views = self.spec_routes().into_iter().filter_map(|seen| seen.view()).peekable();
+        wanted.same_entry(stable) || (views.peek().is_some() && views.all(place))
     }
 
     /// Whether the last run failed for the very target that the spec names.
@@ -49,7 +57,15 @@ impl Turn<'_> {
         failed && self.status.canary.as_ref().is_some_and(|canary| canary.same_entry(&self.wanted()))
     }
 
+    /// The guard of a run goes with the run.
+    fn unguard(&mut self) {
+        if self.seen.subject.finalizer {
+            self.effects.push(Effect::Release);
+        }
+    }
+
     fn healthy(&mut self, stable: &Target, wanted: &Target) {
+        self.unguard();
         if let Some(stable) = &mut self.status.stable {
             stable.workload_ref.clone_from(&wanted.workload_ref);
             if stable.hash.is_none() {
@@ -85,6 +101,7 @@ impl Turn<'_> {
     }
 
     fn stay_failed(&mut self, stable: &Target) {
+        self.unguard();
         let ended = self.run().and_then(|run| run.ended.clone());
         let message = ended.as_ref().map(|ended| ended.message.clone()).unwrap_or_default();
         let reason = ended.map_or("RolledBack", |ended| ended.reason.word());
@@ -113,6 +130,8 @@ impl Turn<'_> {
             let waited = self.memory.corrected_at.map(|at| since(at, self.now));
             if let Some(waited) = waited.filter(|waited| *waited < CORRECTION_PAUSE) {
                 self.wake_in(CORRECTION_PAUSE.saturating_sub(waited));
+            } else if let Err(why) = self.stable_ready(stable) {
+                self.told.out_of_sync = Some(("StableNotReady", format!("{sentence}; not yet, for {why}")));
             } else {
                 self.memory.corrected_at = Some(self.now);
                 self.effects.extend(writes.into_iter().map(Effect::Write));
@@ -136,10 +155,13 @@ impl Turn<'_> {
             };
             match &seen.state {
                 RouteState::Present(view) if view.stamp_of(&self.seen.subject).is_some() => {
+                    if view.weight(&canary) > 0 && self.stable_ready(&stable).is_err() {
+                        continue;
+                    }
                     let write = self.release(seen, view, &stable, &canary);
                     self.effects.push(Effect::Write(write));
                 }
-                RouteState::Unreadable(_) => {}
+                RouteState::Unreadable(_) | RouteState::Refused(_) => {}
                 RouteState::Present(_) | RouteState::Missing | RouteState::Unusable { .. } => {
                     kept.retain(|r| !r.route.same(&route));
                 }
@@ -156,13 +178,27 @@ impl Turn<'_> {
         stable: &Target,
         canary: &Target,
     ) -> super::decision::RouteWrite {
-        let mut write = if view.weight(canary) > 0 || view.weight(stable) == 0 {
+        let promoted = canary.same_entry(stable);
+        let mut write = if !promoted && (view.weight(canary) > 0 || view.weight(stable) == 0) {
             self.back_on_stable(seen, view, stable, canary, Purpose::Release)
         } else {
             self.write(seen, view, Purpose::Release, Fence::Stamp)
         };
         write.stamp = super::decision::StampChange::Remove(self.seen.subject.name.clone());
         write
+    }
+
+    /// Where an entry stands that we added. Of several with the name it is the one that we noted.
+    fn added_place(&self, seen: &RouteSeen, view: &super::observed::RouteView, name: &str) -> Option<usize> {
+        let named: Vec<usize> = (0..view.entries.len()).filter(|at| view.entries[*at].name == name).collect();
+        let [one] = named.as_slice() else {
+            let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route))?;
+            let ours = |at: &usize| {
+                noted.added.iter().any(|raw| raw.0 == super::raise::without_weight(&view.entries[*at].raw))
+            };
+            return named.iter().copied().find(ours);
+        };
+        Some(*one)
     }
 
     /// Takes out entries that we added for versions that are retired. An entry that a user wrote never goes.
@@ -186,7 +222,7 @@ impl Turn<'_> {
             let mut stamp = stamp.clone();
             stamp.added.retain(|kept| kept != name);
             let mut write = self.write(seen, view, Purpose::Retire, Fence::Unchanged);
-            match view.entries.iter().position(|entry| entry.name == *name) {
+            match self.added_place(seen, view, name) {
                 Some(index) if view.entries[index].weight == 0 => write.remove = Some(index),
                 Some(_) => continue,
                 None => {}

@@ -31,6 +31,7 @@ impl Turn<'_> {
         if let Some(sentence) = self.failed() {
             return self.end(EndReason::Failed, &sentence);
         }
+        self.learn_revision();
         if let Some((reason, sentence)) = self.overtaken() {
             return self.end(reason, &sentence);
         }
@@ -41,7 +42,14 @@ impl Turn<'_> {
                 return self.say(Phase::Progressing, "Claiming", "taking the routes over, weights untouched");
             }
             Claim::Deposed => return self.say_unchanged(),
-            Claim::Forged => return,
+            Claim::Forged => {
+                // Held, not blind: a bad canary still goes back.
+                self.ask_for_evidence();
+                let opinions = self.opinions();
+                self.count_towards_deadline(&opinions);
+                self.deadline_over();
+                return;
+            }
         }
         self.judge_drift();
         if let Some(request) = self.take_request() {
@@ -60,6 +68,14 @@ impl Turn<'_> {
         let phase = self.status.phase.unwrap_or(Phase::Progressing);
         let message = self.status.message.clone().unwrap_or_default();
         self.say(phase, "Deposed", message);
+    }
+
+    /// A canary whose workload came after the run began gets its revision noted as soon as it is known.
+    fn learn_revision(&mut self) {
+        let known = self.status.canary.as_ref().and_then(|canary| self.hash_of(canary));
+        if let Some(canary) = self.status.canary.as_mut().filter(|canary| canary.hash.is_none()) {
+            canary.hash = known;
+        }
     }
 
     /// Whether the run no longer is about what it started for: another target, another revision of the canary,

@@ -39,6 +39,7 @@ impl Turn<'_> {
                 RouteState::Unreadable(why) => {
                     return Some(("RouteUnreadable", format!("{} can't be read: {why}", seen.route)));
                 }
+                RouteState::Refused(why) => return Some(("RouteRefused", why.clone())),
                 RouteState::Present(view) => {
                     if let Some(owner) = self.foreign_owner(view) {
                         let sentence = format!(
@@ -275,10 +276,10 @@ impl Turn<'_> {
             evidence: Evidence::default(),
             corrections: 0,
             corrected_at: None,
-            requests: vec![],
         });
         self.status.canary = Some(canary);
-        self.status.step = Some(Step::begin(0, of, Weight::ZERO));
+        // A share that adoption found is where the plan begins: the first step stands already.
+        self.status.step = Some(Step::begin(i32::from(found.is_some()), of, found.unwrap_or(Weight::ZERO)));
         self.status.routes = routes;
         self.status.analysis.clear();
         self.memory.held = None;

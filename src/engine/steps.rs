@@ -1,22 +1,21 @@
 //! The step cursor: when a weight rises, and when the run is through. It moves forward one planned step at a
 //! time (or to the last one by an accepted `promote-full`), and never back.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use kube::core::Duration as Elapsed;
 
 use super::{
-    decision::{Effect, Fence, Purpose, RouteWrite},
+    decision::Effect,
     judge::Opinions,
-    observed::{InEffect, RouteSeen, RouteView},
+    observed::{InEffect, RouteSeen},
     run::ends_by_itself,
     turn::{Turn, later, since},
 };
 use crate::{
     analysis::{self, Proof, StepDecision, StepFacts},
     api::{
-        Approval, EndReason, EvidenceRule, OnDeadline, OnInconclusive, PauseReason, Phase, PlannedStep, Step,
-        Target,
+        Approval, EndReason, EvidenceRule, OnInconclusive, PauseReason, Phase, PlannedStep, Step,
         units::{Weight, spell},
     },
 };
@@ -45,6 +44,7 @@ impl Turn<'_> {
             };
         }
         if !self.in_place() {
+            self.ask_for_evidence();
             return self.raise_where_needed();
         }
         if !self.in_effect() {
@@ -59,43 +59,8 @@ impl Turn<'_> {
         i32::try_from(self.run().map_or(0, |run| run.plan.len())).unwrap_or(i32::MAX)
     }
 
-    /// Counts the time without a step forward, where it counts.
-    fn count_towards_deadline(&mut self, opinions: &Opinions) {
-        let passed = self.passed;
-        let exempt = opinions.stable_sick || opinions.error() || self.paused().is_some();
-        let now = self.now;
-        let Some(run) = self.run_mut() else { return };
-        let so_far = Duration::from(run.without_progress);
-        let total = if exempt { so_far } else { so_far + passed };
-        run.without_progress = Elapsed::from(total);
-        let left = run.progress_deadline.span().saturating_sub(total);
-        if !exempt {
-            self.wake_at(later(now, left));
-        }
-    }
-
-    fn deadline_over(&mut self) -> bool {
-        let Some(run) = self.run() else { return false };
-        let over = Duration::from(run.without_progress) >= run.progress_deadline.span();
-        if !over || run.pause.is_some() {
-            return false;
-        }
-        let why = self.status.message.clone().unwrap_or_default();
-        let sentence = format!("no step forward for {}; last: {why}", run.progress_deadline);
-        match run.on_deadline {
-            OnDeadline::Rollback => {
-                self.end(EndReason::Deadline, &sentence);
-                true
-            }
-            OnDeadline::Pause => {
-                self.pause(PauseReason::Deadline, sentence);
-                false
-            }
-        }
-    }
-
     /// Whether anything holds a raise, and why.
-    fn held_back(&mut self) -> bool {
+    pub fn held_back(&mut self) -> bool {
         let phase = if self.paused().is_some() { Phase::Paused } else { Phase::Progressing };
         if !self.seen.subject.finalizer {
             self.effects.push(Effect::Hold);
@@ -104,6 +69,10 @@ impl Turn<'_> {
         }
         if let Some(pause) = self.run().and_then(|run| run.pause.clone()) {
             self.say(Phase::Paused, pause.reason.word(), pause.message);
+            return true;
+        }
+        if let Some(sentence) = self.obstacle.clone() {
+            self.say(Phase::Paused, PauseReason::Drifted.word(), sentence);
             return true;
         }
         if let Some(why) = self.canary_unready() {
@@ -122,23 +91,6 @@ impl Turn<'_> {
         if self.told.phase.is_none() {
             self.say(Phase::Progressing, "Waiting", "waiting to start");
         }
-    }
-
-    /// Whether every route shows the intended step, stamp and weights.
-    fn in_place(&self) -> bool {
-        let Some((stable, canary)) = self.arms() else {
-            return false;
-        };
-        let index = self.step_index();
-        let share = self.planned(index);
-        self.run_routes()
-            .iter()
-            .all(|seen| seen.view().is_some_and(|view| self.shows(view, &stable, &canary, share)))
-    }
-
-    fn shows(&self, view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
-        let stamped = view.stamp_of(&self.seen.subject).is_some_and(|stamp| stamp.step == self.step_index());
-        stamped && view.weight(canary) == share && view.weight(stable) == 100 - share
     }
 
     /// Moves the intent to a step and raises the routes to it.
@@ -163,6 +115,10 @@ impl Turn<'_> {
         self.status.analysis.clear();
         if let Some(run) = self.run_mut() {
             run.without_progress = Elapsed::from(Duration::ZERO);
+            // What a number said of the step before says nothing of this one.
+            for metric in run.evidence.metrics.values_mut() {
+                metric.threshold = None;
+            }
         }
         self.intent = true;
         let sentence = format!("Step {index}/{of}: {share}% to the canary.{passed}");
@@ -173,53 +129,6 @@ impl Turn<'_> {
     /// What the metrics said of the step that is left behind, for its Event.
     fn proofs(&self) -> String {
         self.status.analysis.iter().map(|metric| format!(" {}", metric.sentence)).collect()
-    }
-
-    /// Raises every route that does not show the intended step yet.
-    fn raise_where_needed(&mut self) {
-        if self.held_back() {
-            return;
-        }
-        let Some((stable, canary)) = self.arms() else {
-            return;
-        };
-        let share = self.planned(self.step_index());
-        let mut writes = Vec::new();
-        for seen in self.run_routes() {
-            if let Some(view) = seen.view()
-                && !self.shows(view, &stable, &canary, share)
-                && !self.effects.iter().any(|e| matches!(e, Effect::Write(w) if w.route.same(&seen.route)))
-            {
-                writes.push(Effect::Write(self.raise(seen, view, &stable, &canary, share)));
-            }
-        }
-        self.effects.extend(writes);
-        self.say(Phase::Progressing, "Raising", format!("giving the canary {share}%"));
-    }
-
-    fn raise(
-        &self,
-        seen: &RouteSeen,
-        view: &Arc<RouteView>,
-        stable: &Target,
-        canary: &Target,
-        share: i64,
-    ) -> RouteWrite {
-        let mut write = self.write(seen, view, Purpose::Raise, Fence::Unchanged);
-        let mut added = self.added(seen, view);
-        if let Some(index) = view.index(&stable.name, stable.port) {
-            write.weights.push((index, 100 - share));
-        }
-        if let Some(index) = view.index(&canary.name, canary.port) {
-            write.weights.push((index, share));
-        } else if let Some(entry) = self.new_canary_entry(seen, share) {
-            if !added.contains(&entry.name) {
-                added.push(entry.name.clone());
-            }
-            write.add.push(entry);
-        }
-        write.stamp = self.set_stamp(self.stamp(self.step_index(), false, added));
-        write
     }
 
     /// Sees whether the stored weight is in effect; the hold starts there.
@@ -255,30 +164,14 @@ impl Turn<'_> {
         false
     }
 
-    /// Keeps the content of the entries that we added, for the record.
-    fn note_added(&mut self) {
-        let mut added = Vec::new();
-        for seen in self.run_routes() {
-            let Some(view) = seen.view() else { continue };
-            let names = self.added(seen, view);
-            let entries = view.entries.iter().filter(|entry| names.contains(&entry.name));
-            let raw: Vec<_> = entries.map(|e| crate::api::RawEntry(without_weight(&e.raw))).collect();
-            added.push((seen.route.clone(), raw));
-        }
-        for (route, raw) in added {
-            if let Some(noted) = self.status.routes.iter_mut().find(|r| r.route.same(&route)) {
-                noted.added = raw;
-            }
-        }
-    }
-
     /// Counts the time under observation.
     fn observe_step(&mut self, opinions: &Opinions) {
-        let observed = self.passed.min(OBSERVE_EVERY * 2);
+        let observed = self.observing_since.map_or(Duration::ZERO, |then| since(then, self.now));
+        let observed = observed.min(OBSERVE_EVERY * 2);
         self.wake_in(OBSERVE_EVERY);
         let Some(settled) = self.settled_at() else { return };
         let now = self.now;
-        let Some(step) = self.step_mut() else { return };
+        let Some(step) = &self.status.step else { return };
         let from = step.since.map_or(settled, |at| at.max(settled));
         if now < from {
             return self.wake_at(from);
@@ -286,6 +179,8 @@ impl Turn<'_> {
         if opinions.error() {
             return;
         }
+        self.memory.observing_since = Some(now);
+        let Some(step) = self.step_mut() else { return };
         let counted = observed.min(since(from, now));
         step.elapsed = Elapsed::from(Duration::from(step.elapsed) + counted);
     }
@@ -308,7 +203,11 @@ impl Turn<'_> {
         if promoted && self.paused().is_none() {
             return self.go_on(&planned, true);
         }
-        self.wake_in(planned.hold.span().saturating_sub(elapsed).max(Duration::from_millis(1)));
+        for due in [planned.hold.span(), planned.max_hold.span()] {
+            if elapsed < due {
+                self.wake_in(due.saturating_sub(elapsed));
+            }
+        }
         match self.step_decision(opinions, &planned, elapsed) {
             StepDecision::Advance => {
                 self.lift(PauseReason::Inconclusive);
@@ -458,12 +357,4 @@ fn missing_evidence(seen: &RouteSeen) -> Option<String> {
                 .to_owned(),
         ),
     }
-}
-
-fn without_weight(raw: &serde_json::Value) -> serde_json::Value {
-    let mut raw = raw.clone();
-    if let Some(fields) = raw.as_object_mut() {
-        fields.remove("weight");
-    }
-    raw
 }

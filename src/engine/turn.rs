@@ -18,13 +18,17 @@ pub(super) struct Turn<'a> {
     pub spec: &'a RolloutSpec,
     pub seen: &'a Observed,
     pub now: Timestamp,
-    /// The time since the last decision of this process; zero for its first.
-    pub passed: Duration,
+    /// Since when this process has been counting towards the deadline, without a break.
+    pub counting_since: Option<Timestamp>,
+    /// Since when it has been observing the step, without a break.
+    pub observing_since: Option<Timestamp>,
     pub status: RolloutStatus,
     pub memory: Memory,
     pub effects: Vec<Effect>,
     /// The status must be stored before the effects run.
     pub intent: bool,
+    /// What is wrong with the routes at this moment, whatever the run is paused for: nothing is raised over it.
+    pub obstacle: Option<String>,
     pub wake: Option<Timestamp>,
     /// What is told: phase, reason word and sentence.
     pub told: Told,
@@ -62,12 +66,26 @@ impl<'a> Turn<'a> {
         memory: &Memory,
         now: Timestamp,
     ) -> Self {
-        let passed = memory.decided_at.map_or(Duration::ZERO, |then| since(then, now));
         let mut memory = memory.clone();
-        memory.decided_at = Some(now);
+        // A clock that this decision does not keep running has stopped.
+        let counting_since = memory.counting_since.take();
+        let observing_since = memory.observing_since.take();
         let told = Told::default();
         let status = status.clone();
-        Self { spec, seen, now, passed, status, memory, effects: vec![], intent: false, wake: None, told }
+        Self {
+            spec,
+            seen,
+            now,
+            counting_since,
+            observing_since,
+            status,
+            memory,
+            effects: vec![],
+            intent: false,
+            obstacle: None,
+            wake: None,
+            told,
+        }
     }
 
     /// Closes the decision.

@@ -250,6 +250,11 @@ impl Cluster {
         events.into_iter().find(|event| event.reason.as_deref() == Some(reason)).unwrap()
     }
 
+    /// How many writes the controller has made.
+    pub fn writes(&self) -> usize {
+        self.calls().iter().filter(|call| !matches!(call.verb.as_str(), "get" | "list" | "watch")).count()
+    }
+
     /// What the controller asked of the API server besides watches and lists.
     pub fn calls(&self) -> Vec<RequestRecord> {
         let ours = |r: &RequestRecord| r.field_manager == "tidegate" || r.user_agent.contains("tidegate");

@@ -30,32 +30,40 @@ async fn kill_after(cluster: &mut Cluster, writes: usize) -> bool {
     panic!("never made {writes} writes");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_after_each_write_of_a_good_run_it_ends_promoted() {
-    for writes in [1, 2, 3, 4, 6, 8, 10] {
-        let mut cluster = Cluster::start().await;
-        cluster.roll(ROLLOUT).await;
-        if kill_after(&mut cluster, writes).await {
-            cluster.run_controller();
-        }
-        cluster.phase(Phase::Healthy).await;
-        assert_eq!(cluster.share("v2").await, 100, "killed after {writes}");
+/// A good run, killed after so many writes, ends promoted.
+async fn good_run_killed_after(writes: usize) {
+    let mut cluster = Cluster::start().await;
+    cluster.roll(ROLLOUT).await;
+    if kill_after(&mut cluster, writes).await {
+        cluster.run_controller();
     }
+    cluster.phase(Phase::Healthy).await;
+    assert_eq!(cluster.share("v2").await, 100);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_in_a_bad_run_the_canary_ends_with_nothing() {
-    for writes in [3, 5, 6] {
-        let mut cluster = Cluster::start().await;
-        cluster.gateway.fail("v2", 0.3);
-        cluster.roll(ROLLOUT).await;
-        if kill_after(&mut cluster, writes).await {
-            cluster.run_controller();
-        }
-        cluster.phase(Phase::Failed).await;
-        eventually("nothing for the canary", || cluster.share("v2"), |share| *share == 0).await;
+/// In a bad run, killed after so many writes, the canary ends with nothing.
+async fn bad_run_killed_after(writes: usize) {
+    let mut cluster = Cluster::start().await;
+    cluster.gateway.fail("v2", 0.3);
+    cluster.roll(ROLLOUT).await;
+    if kill_after(&mut cluster, writes).await {
+        cluster.run_controller();
     }
+    cluster.phase(Phase::Failed).await;
+    eventually("nothing for the canary", || cluster.share("v2"), |share| *share == 0).await;
 }
+
+macro_rules! killed {
+    ($run:ident: $($name:ident $writes:literal),*) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            $run($writes).await;
+        }
+    )* };
+}
+
+killed!(good_run_killed_after: good_1 1, good_2 2, good_3 3, good_4 4, good_6 6, good_8 8, good_10 10);
+killed!(bad_run_killed_after: bad_3 3, bad_5 5, bad_6 6);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn asked_to_end_it_ends_and_the_next_one_goes_on_under_a_new_epoch() {

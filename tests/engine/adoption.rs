@@ -99,6 +99,7 @@ fn a_share_found_is_where_the_plan_begins() {
     world.settle();
     let plan: Vec<_> = world.working.run.as_ref().unwrap().plan.iter().map(|s| s.weight.percent()).collect();
     assert_eq!(plan, [30, 50, 100]);
+    assert!(world.writes.iter().all(|(_, _, share)| *share == 30), "never anything else: {:?}", world.writes);
     assert_eq!(world.share("v2"), 30);
     world.run_until("healthy", |world| {
         assert!(world.share("v2") >= 30, "never below what was found");

@@ -57,7 +57,11 @@ fn a_lowered_share_is_left_until_resume() {
     world.run_for(Duration::from_mins(2));
     assert_eq!(world.share("v2"), 0);
     assert_eq!(paused(&world), Some(PauseReason::Drifted));
-    assert!(world.message().contains("kustomize-controller lowered the canary"), "{}", world.message());
+    assert!(
+        world.message().contains("kustomize-controller set the canary to 0 of 100, where 10% is ours"),
+        "{}",
+        world.message()
+    );
     ask(&mut world, "promote");
     assert_eq!(world.share("v2"), 0, "promote is refused while drifted");
     ask(&mut world, "resume");
@@ -164,5 +168,31 @@ fn a_failed_canary_gets_nothing_again() {
     world.settle();
     assert_eq!(world.share("v2"), 50, "at most once a minute");
     world.run_for(Duration::from_secs(65));
+    assert_eq!(world.share("v2"), 0);
+}
+
+#[test]
+fn stables_entry_taken_out_at_rest_is_told_and_nothing_is_written() {
+    let mut world = World::new(SPEC);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    world.edit("color", |view| {
+        view.entries.retain(|entry| entry.name != "v2");
+        view.entries[0].weight = 100;
+    });
+    let writes = world.writes.len();
+    world.run_for(Duration::from_mins(10));
+    assert_eq!(world.writes.len(), writes);
+    assert!(world.message().contains("put it back"), "{}", world.message());
+}
+
+#[test]
+fn under_a_forged_stamp_a_bad_canary_still_goes_back() {
+    let mut world = at_ten();
+    world.edit("color", |view| {
+        let text = view.stamps.get_mut("color").unwrap();
+        *text = text.replace(r#""epoch":1"#, r#""epoch":99"#);
+    });
+    world.traffic.failing.insert("v2".into(), 0.3);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
     assert_eq!(world.share("v2"), 0);
 }

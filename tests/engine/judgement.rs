@@ -152,3 +152,14 @@ fn after_a_restart_a_fresh_look_comes_before_an_advance() {
     assert_eq!(world.share("v2"), share, "downtime does not count as watched");
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
 }
+
+#[test]
+fn a_number_of_the_step_before_is_no_pass_in_this_one() {
+    let yaml = PLAIN.replace("{weight: 10}", "{weight: 10}, {weight: 50}");
+    let mut world = World::new(&yaml);
+    world.numbers.insert("queue".into(), Ok(10.0));
+    world.run_until("50", |world| world.share("v2") == 50);
+    world.numbers.clear();
+    world.run_for(Duration::from_mins(5));
+    assert_eq!(world.share("v2"), 50);
+}

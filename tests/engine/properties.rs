@@ -4,11 +4,14 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tidegate::{api::Phase, engine::observed::WorkloadSeen};
+use tidegate::{
+    api::{PauseReason, Phase, Stamp},
+    engine::observed::WorkloadSeen,
+};
 
 use crate::{
     requests::ask,
-    world::{SPEC, World},
+    world::{SPEC, World, entry},
 };
 
 #[derive(Clone, Debug)]
@@ -22,6 +25,12 @@ enum Happening {
     Ask(&'static str),
     CanaryReady(bool),
     Abort,
+    Suspend(bool),
+    Target(&'static str),
+    Image(u8),
+    EntryOut(usize),
+    Forge,
+    Restart,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -35,6 +44,12 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => prop_oneof![Just("promote"), Just("pause"), Just("resume"), Just("promote-full"), Just("retry")].prop_map(Happening::Ask),
         1 => any::<bool>().prop_map(Happening::CanaryReady),
         1 => Just(Happening::Abort),
+        1 => any::<bool>().prop_map(Happening::Suspend),
+        1 => prop_oneof![Just("v1"), Just("v2"), Just("v3")].prop_map(Happening::Target),
+        1 => (0u8..3).prop_map(Happening::Image),
+        1 => (0usize..2).prop_map(Happening::EntryOut),
+        1 => Just(Happening::Forge),
+        2 => Just(Happening::Restart),
     ]
 }
 
@@ -51,6 +66,23 @@ fn apply(world: &mut World, happening: &Happening) {
             let ready = i32::from(*ready) * 2;
             world.workloads.insert("v2".into(), WorkloadSeen::Present { ready, hash: "h2".into() });
         }
+        Happening::Suspend(suspend) => world.spec.suspend = *suspend,
+        Happening::Target(name) => world.spec.target.name = (*name).into(),
+        Happening::Image(hash) => {
+            let hash = format!("image-{hash}");
+            world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash });
+        }
+        Happening::EntryOut(index) => world.edit("color", |view| {
+            if *index < view.entries.len() {
+                view.entries.remove(*index);
+            }
+        }),
+        Happening::Forge => world.edit("color", |view| {
+            for text in view.stamps.values_mut() {
+                *text = text.replacen(r#""epoch":"#, r#""epoch":9"#, 1);
+            }
+        }),
+        Happening::Restart => world.restart(),
         Happening::Abort => {
             let run = world.working.run.as_ref().map_or(0, |run| run.number);
             world.subject.abort = Some(format!(r#"{{"run":{run},"by":"ann","at":"{}"}}"#, world.now));
@@ -61,6 +93,19 @@ fn apply(world: &mut World, happening: &Happening) {
         world.restart();
         world.settle();
     }
+}
+
+/// What people do once they read the conditions: forged stamps go, stable's entry comes back.
+fn repair(world: &mut World) {
+    let epoch = world.working.epoch;
+    let stable = world.working.stable.as_ref().map_or("v1".to_owned(), |stable| stable.name.clone());
+    world.edit("color", |view| {
+        view.stamps.retain(|_, text| Stamp::parse(text).is_none_or(|stamp| stamp.epoch <= epoch));
+        if view.entry(&stable, None).is_none() {
+            view.entries.push(entry(&stable, 100));
+        }
+    });
+    world.settle();
 }
 
 proptest! {
@@ -82,10 +127,16 @@ proptest! {
         world.traffic.down = false;
         world.crash_after = None;
         world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "h2".into() });
-        // Everybody is quiet; whoever is asked to resumes.
+        world.spec.suspend = false;
+        world.spec.target.name = "v2".into();
+        // Everybody is quiet; people put entries back, resume what is paused, and agree to what can't be judged.
         for _ in 0..8 {
             world.run_for(Duration::from_mins(2));
-            if world.phase() == Phase::Paused || world.condition("RoutesInSync").is_some_and(|c| c.0 == "False") {
+            repair(&mut world);
+            let pause = world.working.run.as_ref().and_then(|run| run.pause.as_ref()).map(|pause| pause.reason);
+            if pause == Some(PauseReason::Inconclusive) {
+                ask(&mut world, "promote");
+            } else if pause.is_some() || world.condition("RoutesInSync").is_some_and(|c| c.0 == "False") {
                 ask(&mut world, "resume");
             }
         }
@@ -94,8 +145,14 @@ proptest! {
         world.run_for(Duration::from_mins(10));
         prop_assert_eq!((world.writes.len(), world.status_writes), quiet, "at rest nothing is written: {} {:?}", world.message(), world.phase());
         match world.phase() {
-            Phase::Healthy => prop_assert_eq!(world.share(&world.working.stable.as_ref().unwrap().name), 100),
-            Phase::Failed => prop_assert_eq!((world.share("v1"), world.share("v2")), (100, 0)),
+            Phase::Healthy => {
+                let stable = world.working.stable.clone().unwrap();
+                prop_assert!(world.view("color").all_on(&stable), "{:?}", world.view("color").entries);
+            }
+            Phase::Failed => {
+                let canary = world.working.canary.clone().unwrap();
+                prop_assert_eq!(world.share(&canary.name), 0);
+            }
             other => prop_assert!(false, "{:?}: {}", other, world.message()),
         }
     }

@@ -151,3 +151,23 @@ fn abort_beats_everything_but_deletion() {
     assert_eq!((world.share("v1"), world.share("v2")), (100, 0));
     assert!(world.working.history[0].message.contains("aborted by ann: checkout is slow"));
 }
+
+#[test]
+fn a_request_taken_in_one_run_is_not_answered_again_in_the_next() {
+    let mut world = at_ten();
+    world.subject.abort = Some(r#"{"run":1,"by":"ann","at":"2026-01-01T00:00:00Z"}"#.into());
+    world.settle();
+    ask(&mut world, "retry");
+    world.run_until("10 again", |world| world.share("v2") == 10);
+    assert_eq!(answer(&world), (RequestOutcome::Accepted, "the target is tried again, from 0"));
+}
+
+#[test]
+fn at_rest_two_annotations_are_each_answered_once() {
+    let mut world = World::new(&SPEC.replace("v2", "v1"));
+    world.subject.abort = Some(r#"{"run":1,"by":"ann","at":"2026-01-01T00:00:00Z"}"#.into());
+    ask(&mut world, "resume");
+    let written = world.status_writes;
+    world.run_for(Duration::from_mins(5));
+    assert_eq!(world.status_writes, written);
+}

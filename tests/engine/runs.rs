@@ -251,3 +251,116 @@ fn a_crash_after_any_write_ends_where_the_undisturbed_run_ends() {
         }
     }
 }
+
+#[test]
+fn suspended_time_counts_neither_as_watched_nor_towards_the_deadline() {
+    let yaml = format!("{}progressDeadline: 10m\n", SPEC.split("analysis:").next().unwrap());
+    let mut world = World::new(&yaml);
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.spec.suspend = true;
+    world.settle();
+    world.pass(Duration::from_hours(2));
+    world.spec.suspend = false;
+    world.settle();
+    assert_eq!(world.share("v2"), 10, "{}", world.message());
+    assert!(world.working.run.as_ref().unwrap().ended.is_none(), "{}", world.message());
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+#[test]
+fn waiting_for_a_person_decides_seldom_and_writes_seldom() {
+    let mut world = World::new(&SPEC.replace("{weight: 10}", "{weight: 10, approval: Required}"));
+    world.run_until("paused", |world| world.phase() == Phase::Paused);
+    let (written, began) = (world.status_writes, world.now);
+    let mut decisions = 0;
+    while world.now < began.checked_add(jiff::SignedDuration::from_mins(10)).unwrap() {
+        world.decide();
+        decisions += 1;
+        let wake = world.wake.expect("an active run wakes by itself");
+        let wait = Duration::try_from(wake.duration_since(world.now)).unwrap_or_default();
+        assert!(decisions < 200, "it decides again after {wait:?}");
+        world.pass(wait.max(Duration::from_millis(1)));
+    }
+    assert!(world.status_writes <= written + 11, "a checkpoint a minute at most");
+}
+
+#[test]
+fn a_run_whose_weights_are_not_ours_is_judged_all_the_same() {
+    let mut world = World::new(SPEC);
+    world.run_until("50", |world| world.share("v2") == 50);
+    world.run_until("begun", |world| world.working.step.as_ref().unwrap().since.is_some());
+    world.somebody_sets("color", "kubectl", &[80, 20]);
+    world.traffic.failing.insert("v2".into(), 0.2);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    assert_eq!(world.share("v2"), 0);
+}
+
+#[test]
+fn the_record_of_a_promotion_comes_before_what_follows_from_it() {
+    let mut world = World::new(&SPEC.replace("v2", "v3"));
+    world.run_until("v3 is live", |world| world.phase() == Phase::Healthy);
+    let undisturbed = world.status_writes + world.writes.len() + 2;
+    for crash in 0..undisturbed {
+        let mut world = World::new(&SPEC.replace("v2", "v3"));
+        world.run_until("v3 is live", |world| world.phase() == Phase::Healthy);
+        // v3 was added by us: once v2 has replaced it, its entry goes.
+        world.spec.target = spec(SPEC).target;
+        world.crash_after = Some(crash);
+        world.run_until("v2 is live and v3 is gone", |world| {
+            world.phase() == Phase::Healthy
+                && world.share("v2") == 100
+                && world.view("color").entries.iter().all(|entry| entry.name != "v3")
+        });
+    }
+}
+
+#[test]
+fn an_image_that_shows_late_is_still_watched() {
+    let mut world = World::new(SPEC);
+    world.workloads.remove("v2");
+    world.workloads.insert("v2".into(), WorkloadSeen::Missing);
+    world.settle();
+    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "h2".into() });
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "other".into() });
+    world.settle();
+    assert_eq!(world.working.history[0].outcome, EndReason::RevisionChanged);
+}
+
+#[test]
+fn a_route_taken_out_of_the_spec_is_released() {
+    let both = SPEC
+        .replace("name: color}]", "name: color}, {group: appmesh.k8s.aws, kind: GatewayRoute, name: api}]");
+    let with_both = || {
+        let mut world = World::new(&both);
+        world.routes.insert("api".into(), route(vec![entry("v1", 100), entry("v2", 0)]));
+        world
+    };
+    let mut world = with_both();
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.spec.routes.truncate(1);
+    world.settle();
+    assert_eq!(world.view("api").entries[1].weight, 0);
+    assert!(world.view("api").stamps.is_empty());
+    let mut world = with_both();
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    world.spec.routes.truncate(1);
+    world.settle();
+    assert_eq!(world.view("api").entries[1].weight, 100, "what was promoted stays");
+    assert!(world.view("api").stamps.is_empty());
+}
+
+#[test]
+fn deletion_waits_while_a_route_can_not_be_read() {
+    use tidegate::engine::observed::RouteState;
+    let mut world = World::new(SPEC);
+    world.run_until("50", |world| world.share("v2") == 50);
+    let route = world.routes.insert("color".into(), RouteState::Unreadable("not listed yet".into())).unwrap();
+    world.subject.deleting = true;
+    world.settle();
+    assert!(world.subject.finalizer);
+    world.routes.insert("color".into(), route);
+    world.settle();
+    assert_eq!(world.share("v2"), 0);
+    assert!(!world.subject.finalizer);
+}

@@ -110,7 +110,7 @@ impl World {
                 generation: 1,
                 ..Subject::default()
             },
-            now: "2026-01-01T00:00:00Z".parse().unwrap(),
+            now: "2026-01-01T00:00:00.123456789Z".parse().unwrap(),
             traffic,
             counters: BTreeMap::new(),
             pending: None,

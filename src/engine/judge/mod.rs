@@ -117,6 +117,17 @@ impl Turn<'_> {
         let mut analysis = self.run()?.analysis.clone()?;
         if let Some(now) = &self.spec.analysis {
             analysis.mode = now.mode;
+            if let (Some(rate), Some(now)) = (&mut analysis.error_rate, &now.error_rate) {
+                rate.mode = now.mode;
+            }
+            for latency in &mut analysis.latency {
+                let same = now.latency.iter().find(|other| other.under.span() == latency.under.span());
+                latency.mode = same.map_or(latency.mode, |same| same.mode);
+            }
+            for metric in &mut analysis.metrics {
+                let same = now.metrics.iter().find(|other| other.name == metric.name);
+                metric.mode = same.map_or(metric.mode, |same| same.mode);
+            }
         }
         Some(analysis)
     }

@@ -1,0 +1,102 @@
+//! Raising: the writes that give the canary the weight of the intended step, and whether they are there.
+
+use std::sync::Arc;
+
+use super::{
+    decision::{Effect, Fence, Purpose, RouteWrite},
+    observed::{RouteSeen, RouteView},
+    turn::Turn,
+};
+use crate::api::{Phase, RawEntry, Target};
+
+impl Turn<'_> {
+    /// Whether every route shows the intended step, stamp and weights.
+    pub fn in_place(&self) -> bool {
+        let Some((stable, canary)) = self.arms() else {
+            return false;
+        };
+        let index = self.step_index();
+        let share = self.planned(index);
+        self.run_routes()
+            .iter()
+            .all(|seen| seen.view().is_some_and(|view| self.shows(view, &stable, &canary, share)))
+    }
+
+    fn shows(&self, view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
+        let stamped = view.stamp_of(&self.seen.subject).is_some_and(|stamp| stamp.step == self.step_index());
+        stamped && view.weight(canary) == share && view.weight(stable) == 100 - share
+    }
+
+    /// Raises every route that does not show the intended step yet.
+    pub fn raise_where_needed(&mut self) {
+        if self.held_back() {
+            return;
+        }
+        let Some((stable, canary)) = self.arms() else {
+            return;
+        };
+        let share = self.planned(self.step_index());
+        let mut writes = Vec::new();
+        for seen in self.run_routes() {
+            if let Some(view) = seen.view()
+                && !self.shows(view, &stable, &canary, share)
+                && !self.effects.iter().any(|e| matches!(e, Effect::Write(w) if w.route.same(&seen.route)))
+            {
+                writes.push(Effect::Write(self.raise(seen, view, &stable, &canary, share)));
+            }
+        }
+        self.effects.extend(writes);
+        self.say(Phase::Progressing, "Raising", format!("giving the canary {share}%"));
+    }
+
+    fn raise(
+        &self,
+        seen: &RouteSeen,
+        view: &Arc<RouteView>,
+        stable: &Target,
+        canary: &Target,
+        share: i64,
+    ) -> RouteWrite {
+        let mut write = self.write(seen, view, Purpose::Raise, Fence::Unchanged);
+        let mut added = self.added(seen, view);
+        if let Some(index) = view.index(&stable.name, stable.port) {
+            write.weights.push((index, 100 - share));
+        }
+        if let Some(index) = view.index(&canary.name, canary.port) {
+            write.weights.push((index, share));
+        } else if let Some(entry) = self.new_canary_entry(seen, share) {
+            if !added.contains(&entry.name) {
+                added.push(entry.name.clone());
+            }
+            write.add.push(entry);
+        }
+        write.stamp = self.set_stamp(self.stamp(self.step_index(), false, added));
+        write
+    }
+
+    /// Keeps the content of the entries that we added, for the record.
+    pub fn note_added(&mut self) {
+        let mut added = Vec::new();
+        for seen in self.run_routes() {
+            let Some(view) = seen.view() else { continue };
+            let names = self.added(seen, view);
+            let entries = view.entries.iter().filter(|entry| names.contains(&entry.name));
+            let raw: Vec<_> = entries.map(|e| RawEntry(without_weight(&e.raw))).collect();
+            added.push((seen.route.clone(), raw));
+        }
+        for (route, raw) in added {
+            if let Some(noted) = self.status.routes.iter_mut().find(|r| r.route.same(&route)) {
+                noted.added = raw;
+            }
+        }
+    }
+}
+
+/// An entry without its weight: what stays the same of it while it is stepped.
+pub(super) fn without_weight(raw: &serde_json::Value) -> serde_json::Value {
+    let mut raw = raw.clone();
+    if let Some(fields) = raw.as_object_mut() {
+        fields.remove("weight");
+    }
+    raw
+}
