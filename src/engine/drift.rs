@@ -6,12 +6,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+
 use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
     observed::{RouteSeen, RouteState, RouteView},
     turn::{CORRECTION_PAUSE, Readiness, Turn, since},
 };
-use crate::api::{PauseReason, Target};
+use crate::api::{PauseReason, RouteRef, Target};
 
 /// How often a raised share is put back in a run before it pauses.
 const CORRECTIONS: i32 = 3;
@@ -127,27 +129,38 @@ impl Turn<'_> {
         self.told.out_of_sync = Some(("Drifted", sentence.clone()));
         let now = self.now;
         let paused = self.paused() == Some(PauseReason::Drifted);
+        let last = self.run().and_then(|run| run.corrected_at).filter(|_| paused);
+        let Some(news) = self.correct_now(&seen.route, share, last) else { return };
         let Some(run) = self.run_mut() else { return };
-        let waited = run.corrected_at.map(|at| since(at, now));
-        if paused && waited.is_some_and(|waited| waited < CORRECTION_PAUSE) {
-            let rest = CORRECTION_PAUSE.saturating_sub(waited.unwrap_or_default());
-            return self.wake_in(rest);
-        }
-        let known = self.memory.correcting.insert(seen.route.to_string(), share) == Some(share);
-        let Some(run) = self.run_mut() else { return };
-        if !known {
+        if news {
             run.corrections += 1;
         }
         run.corrected_at = Some(now);
         let insisting = run.corrections >= CORRECTIONS;
         let write = self.correction(seen, view, stable, canary, ours, step);
         self.effects.push(Effect::Write(write));
-        if !known {
+        if news {
             self.tell(true, "Drifted", sentence.clone());
         }
         if insisting {
             self.pause(PauseReason::Drifted, sentence);
         }
+    }
+
+    /// Whether a share is to be corrected now, and whether that is a new incident: `last` is when one was corrected
+    /// before, where only one a minute may be. A correction that did not land is sent again at once.
+    pub fn correct_now(&mut self, route: &RouteRef, share: i64, last: Option<Timestamp>) -> Option<bool> {
+        let name = route.to_string();
+        if self.memory.correcting.get(&name) == Some(&share) {
+            return Some(false);
+        }
+        let waited = last.map_or(CORRECTION_PAUSE, |last| since(last, self.now));
+        if waited < CORRECTION_PAUSE {
+            self.wake_in(CORRECTION_PAUSE.saturating_sub(waited));
+            return None;
+        }
+        self.memory.correcting.insert(name, share);
+        Some(true)
     }
 
     fn correction(

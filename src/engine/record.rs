@@ -14,6 +14,9 @@ use crate::{
 /// How far evidence may run ahead of the stored status.
 const CHECKPOINT: Duration = Duration::from_mins(1);
 
+/// The reasons of a run that is on its way.
+const ON_THE_WAY: [&str; 6] = ["Claiming", "Raising", "NotProgrammed", "Holding", "Waiting", "Progressing"];
+
 /// Whether status is worth a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
@@ -72,8 +75,8 @@ fn happenings(status: &RolloutStatus) -> RolloutStatus {
     }
     for condition in &mut status.conditions {
         condition.message.clear();
-        // On the way, the reason tells which part of a step it is; that alone is not worth a write.
-        if ["Ready", "Reconciling", "Progressing"].contains(&condition.type_.as_str()) {
+        // Which part of a step it is on the way through is not worth a write; what holds it up is.
+        if ON_THE_WAY.contains(&condition.reason.as_str()) {
             condition.reason.clear();
         }
     }

@@ -2,10 +2,10 @@
 //! started when the spec wants another target.
 
 use super::{
-    decision::{Effect, Fence, Purpose},
+    decision::{Effect, Fence, Purpose, RouteWrite},
     observed::{RouteSeen, RouteState},
     plan,
-    turn::{CORRECTION_PAUSE, Turn, since},
+    turn::Turn,
 };
 use crate::api::{Phase, RequestAction, Target};
 
@@ -125,20 +125,33 @@ impl Turn<'_> {
                 writes.push(self.back_on_stable(seen, view, stable, &canary, Purpose::Correct));
             }
         }
-        if let Some(sentence) = drifted {
-            self.told.out_of_sync = Some(("Drifted", sentence.clone()));
-            let waited = self.memory.corrected_at.map(|at| since(at, self.now));
-            if let Some(waited) = waited.filter(|waited| *waited < CORRECTION_PAUSE) {
-                self.wake_in(CORRECTION_PAUSE.saturating_sub(waited));
-            } else if let Err(why) = self.stable_ready(stable) {
-                self.told.out_of_sync = Some(("StableNotReady", format!("{sentence}; not yet, for {why}")));
-            } else {
-                self.memory.corrected_at = Some(self.now);
-                self.effects.extend(writes.into_iter().map(Effect::Write));
-                self.tell(true, "Drifted", sentence);
-            }
+        match drifted {
+            None => self.memory.correcting.clear(),
+            Some(sentence) => self.take_back(sentence, stable, &canary, writes),
         }
         self.say(Phase::Failed, reason, message);
+    }
+
+    /// Takes a share back that somebody gave the failed canary: at most once a minute, and only where stable can
+    /// bear it.
+    fn take_back(&mut self, sentence: String, stable: &Target, canary: &Target, writes: Vec<RouteWrite>) {
+        if let Err(why) = self.stable_ready(stable) {
+            self.told.out_of_sync = Some(("StableNotReady", format!("{sentence}; not yet, for {why}")));
+            return;
+        }
+        self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+        let mut news = false;
+        for write in writes {
+            let share = write.view.weight(canary);
+            if let Some(new) = self.correct_now(&write.route, share, self.memory.corrected_at) {
+                news |= new;
+                self.effects.push(Effect::Write(write));
+            }
+        }
+        if news {
+            self.memory.corrected_at = Some(self.now);
+            self.tell(true, "Drifted", sentence);
+        }
     }
 
     /// Routes that the spec no longer names are put on stable, and our stamp goes.
@@ -177,7 +190,7 @@ impl Turn<'_> {
         view: &std::sync::Arc<super::observed::RouteView>,
         stable: &Target,
         canary: &Target,
-    ) -> super::decision::RouteWrite {
+    ) -> RouteWrite {
         let promoted = canary.same_entry(stable);
         let mut write = if !promoted && (view.weight(canary) > 0 || view.weight(stable) == 0) {
             self.back_on_stable(seen, view, stable, canary, Purpose::Release)

@@ -257,7 +257,7 @@ impl Cluster {
 
     /// What the controller asked of the API server besides watches and lists.
     pub fn calls(&self) -> Vec<RequestRecord> {
-        let ours = |r: &RequestRecord| r.field_manager == "tidegate" || r.user_agent.contains("tidegate");
+        let ours = |r: &RequestRecord| r.field_manager == "tidegate" || r.resource == "events";
         self.server.requests().into_iter().filter(ours).collect()
     }
 }

@@ -25,7 +25,9 @@ async fn a_raised_share_goes_back_and_the_third_time_pauses() {
     for time in 1..=3 {
         cluster.set_weights("color", "argocd-controller", &[(0, 20), (1, 80)]).await;
         let back = |r: &Rollout| {
-            r.status.as_ref().and_then(|s| s.run.as_ref()).is_some_and(|run| run.corrections == time)
+            let status = r.status.clone().unwrap_or_default();
+            let in_sync = status.conditions.iter().any(|c| c.type_ == "RoutesInSync" && c.status == "True");
+            in_sync && status.run.is_some_and(|run| run.corrections == time)
         };
         cluster.until("color", &format!("put back, time {time}"), back).await;
         cluster.until_share("v2", 10).await;
