@@ -8,7 +8,7 @@ use super::{
     observed::{RouteSeen, RouteState, RouteView},
     turn::{Readiness, Turn},
 };
-use crate::api::{EndReason, Ended, HistoryEntry, Phase, Target};
+use crate::api::{EndReason, Ended, HistoryEntry, Phase, Target, units::Weight};
 
 /// How many finished runs are kept.
 const HISTORY: usize = 10;
@@ -18,6 +18,9 @@ impl Turn<'_> {
     pub fn end(&mut self, reason: EndReason, message: &str) {
         let sentence = self.end_sentence(reason, message);
         self.close(reason, sentence.clone(), false);
+        if let Some(step) = self.step_mut() {
+            step.weight = Weight::ZERO;
+        }
         self.tell(reason.fails_target(), reason.word(), sentence);
         self.lower();
     }

@@ -5,9 +5,9 @@ use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
     observed::{RouteSeen, RouteState},
     plan,
-    turn::Turn,
+    turn::{Turn, entry_name},
 };
-use crate::api::{Phase, RequestAction, Target};
+use crate::api::{Phase, RawEntry, RequestAction, Target};
 
 impl Turn<'_> {
     /// What there is to do while no run is active.
@@ -214,10 +214,25 @@ impl Turn<'_> {
         Some(*one)
     }
 
+    /// What the stamps no longer list as added is no longer kept.
+    fn forget_retired(&mut self) {
+        let seen = self.seen;
+        for noted in &mut self.status.routes {
+            let found = seen.routes.iter().find(|found| found.route.same(&noted.route));
+            let Some(view) = found.and_then(RouteSeen::view) else { continue };
+            let Some(stamp) = view.stamp_of(&seen.subject) else { continue };
+            let listed = |raw: &RawEntry| {
+                entry_name(view.name_field, &raw.0).is_none_or(|name| stamp.added.contains(&name))
+            };
+            noted.added.retain(listed);
+        }
+    }
+
     /// Takes out entries that we added for versions that are retired. An entry that a user wrote never goes.
     fn retire_entries(&mut self, stable: &Target) {
         let wanted = self.wanted();
         let failed = self.target_failed();
+        self.forget_retired();
         let mut writes = Vec::new();
         let mut ends = Vec::new();
         for seen in self.spec_routes() {

@@ -41,6 +41,11 @@ fn a_bad_canary_goes_back_with_a_sentence() {
     assert!(world.message().starts_with("Rolled back at 10%"), "{}", world.message());
     assert_eq!(ended(&world), Some(EndReason::Failed));
     assert_eq!(world.condition("Stalled"), Some(("True", "RolledBack")));
+    assert_eq!(
+        world.working.step.as_ref().unwrap().weight.percent(),
+        0,
+        "the table shows what the canary has now"
+    );
     let writes = world.writes.len();
     world.run_for(Duration::from_mins(10));
     assert_eq!(world.writes.len(), writes, "it stays failed, and nothing is written");
@@ -68,6 +73,8 @@ fn a_target_that_the_route_does_not_list_is_added_and_taken_out_again() {
     });
     assert_eq!(world.view("color").entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["v1", "v2"]);
     assert!(world.writes.iter().any(|(purpose, _, _)| *purpose == Purpose::Retire));
+    world.settle();
+    assert!(world.working.routes[0].added.is_empty(), "nor kept in status");
 }
 
 #[test]
