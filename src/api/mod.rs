@@ -2,9 +2,11 @@
 //! routes. It knows nobody else in the crate but the analysis, whose state a status keeps.
 
 mod analysis;
+mod evidence;
 pub mod gateway_route_crd;
 mod requests;
 mod rollout;
+mod run;
 mod stamp;
 mod status;
 pub mod units;
@@ -12,6 +14,7 @@ pub mod units;
 pub use analysis::{
     Analysis, ErrorRate, Latency, LevelSpec, Mode, OnInconclusive, PlainMetric, Preset, Series,
 };
+pub use evidence::{Arm, Evidence, MetricEvidence, Past};
 pub use requests::{
     ABORT_ANNOTATION, Abort, LastRequest, REQUEST_ANNOTATION, Request, RequestAction, RequestError,
     RequestOutcome,
@@ -20,10 +23,11 @@ pub use rollout::{
     Approval, Canary, CanaryStep, EvidenceRule, OnDeadline, RollbackWindow, Rollout, RolloutSpec, RouteGroup,
     RouteKind, RouteRef, Strategy, TargetRef, WorkloadKind, WorkloadRef, WorkloadVersion,
 };
+pub use run::{EndReason, Ended, Pause, PauseReason, PlannedStep, Run, Step};
 pub use stamp::{STAMP_PREFIX, Stamp, stamp_annotation};
 pub use status::{
-    Arm, EndReason, Ended, EntryWeight, Evidence, HistoryEntry, MetricEvidence, MetricStatus, Past, Pause,
-    PauseReason, Phase, PlannedStep, RawEntry, RolloutStatus, RouteStatus, RouteWeights, Run, Step, Target,
+    EntryWeight, HistoryEntry, MetricStatus, Phase, RawEntry, RolloutStatus, RouteStatus, RouteWeights,
+    Target,
 };
 
 /// The API group of our kinds.
