@@ -46,9 +46,9 @@ pub struct MetricEvidence {
     /// Watches stable for being sick itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable_watch: Option<StableWatch>,
-    /// The share above which stable counts as sick.
+    /// What stable had when its normal was first known: well above it, stable counts as sick.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stable_limit: Option<f64>,
+    pub stable_before: Option<Arm>,
 }
 
 /// Stable's counts in one bin.

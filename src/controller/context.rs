@@ -52,6 +52,8 @@ pub struct Context {
     pub workloads: Mirror<WorkloadSeen>,
     /// Who wants to hear of which object.
     pub interests: Interests,
+    /// Which GatewayRoute CRD is installed, where that was asked.
+    pub dialect: Mutex<super::dialect::Known>,
     /// Why the Rollouts can't be served yet, in a sentence; `None` once they are.
     pub rollouts_lack: Mutex<Option<String>>,
     /// What is kept of each Rollout, by UID.
@@ -91,6 +93,7 @@ impl Context {
             routes: Mirror::new("GatewayRoutes"),
             workloads: Mirror::new("Deployments"),
             interests: Interests::default(),
+            dialect: Mutex::new(None),
             rollouts_lack: Mutex::new(Some("the Rollouts have not been listed yet".to_owned())),
             entries: Mutex::default(),
             quarantined: Mutex::default(),

@@ -6,6 +6,7 @@
 
 mod act;
 mod context;
+mod dialect;
 mod error;
 mod feeds;
 mod looks;

@@ -12,6 +12,7 @@ use kube::{Resource, ResourceExt, core::error_boundary::InvalidObject, runtime::
 use super::{
     act,
     context::{Context, Entry, Guarded, Working, lock},
+    dialect,
     error::{TurnError, backoff},
     looks,
     observe::{hide_problems, newest, observe},
@@ -79,7 +80,10 @@ async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, Tu
 
     let now = context.clock.now();
     working.problems.retain(|_, problem| problem.until > now);
-    let (seen, decision) = working.decide(&context, &entry, &read, now);
+    let (mut seen, mut decision) = working.decide(&context, &entry, &read, now);
+    if dialect::explain(&context, &mut seen).await {
+        decision = engine::decide(&read.rollout.spec, &working.status, &seen, &working.memory, now);
+    }
     let turn = Turn { context: &context, entry: &entry, namespace: &seen.subject.namespace, now };
     let acted = turn.carry_out(&mut working, read.rollout, &seen, &decision).await;
 

@@ -314,8 +314,9 @@ impl Turn<'_> {
             return self.say(Phase::Paused, pause.reason.word(), pause.message);
         }
         let share = planned.weight;
-        if opinions.stable_sick {
-            let sentence = format!("Holding at {share}: stable itself is sick.{}", self.proofs());
+        if opinions.stable_sick
+            && let Some(sentence) = self.stable_sick_sentence()
+        {
             return self.say(Phase::Progressing, "StableSick", sentence);
         }
         let (hold, max) = (planned.hold.span(), planned.max_hold.span());

@@ -20,6 +20,15 @@ async fn invalid(cluster: &Cluster, part: &str) {
     cluster.until("color", &format!("Invalid with {part:?}"), told).await;
 }
 
+/// A route with AWS's single target.
+fn lone() -> Value {
+    json!({
+        "apiVersion": "appmesh.k8s.aws/v1beta2", "kind": "GatewayRoute",
+        "metadata": { "name": "lone", "namespace": "default" },
+        "spec": { "httpRoute": { "match": { "prefix": "/" }, "action": { "target": { "virtualService": { "virtualServiceRef": { "name": "v1" } } } } } },
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_that_do_not_fit() {
     let cluster = Cluster::start().await;
@@ -30,12 +39,7 @@ async fn routes_that_do_not_fit() {
     cluster.create(route("nowhere", &json!([entry("v1", 60), entry("v2", 40)]))).await;
     invalid(&cluster, "spec.stable").await;
 
-    let lone = json!({
-        "apiVersion": "appmesh.k8s.aws/v1beta2", "kind": "GatewayRoute",
-        "metadata": { "name": "lone", "namespace": "default" },
-        "spec": { "httpRoute": { "match": { "prefix": "/" }, "action": { "target": { "virtualService": { "virtualServiceRef": { "name": "v1" } } } } } },
-    });
-    cluster.create(lone).await;
+    cluster.create(lone()).await;
     let routes = json!([{ "group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "lone" }]);
     cluster.patch("color", json!({ "spec": { "routes": routes } })).await;
     invalid(&cluster, "weightedTargets").await;
@@ -192,4 +196,14 @@ async fn a_route_of_another_rollout_is_refused() {
     cluster.until_share("v2", 10).await;
     cluster.roll(ROLLOUT).await;
     invalid(&cluster, "stepped by the Rollout first").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn awss_own_crd_is_recognised_and_the_remedy_is_told() {
+    let crd = tidegate::api::gateway_route_crd::aws_gateway_route_crd().unwrap();
+    let mut cluster = Cluster::with_route_crd(crd).await;
+    cluster.create(lone()).await;
+    cluster.run_controller();
+    cluster.roll(&ROLLOUT.replace("GatewayRoute, name: color", "GatewayRoute, name: lone")).await;
+    invalid(&cluster, "AWS's own GatewayRoute CRD").await;
 }

@@ -67,9 +67,16 @@ impl Cluster {
     }
 
     pub async fn without_controller() -> Self {
+        let cluster = Self::with_route_crd(gateway_route_crd().unwrap()).await;
+        cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+        cluster
+    }
+
+    /// A cluster with this GatewayRoute CRD and no route yet.
+    pub async fn with_route_crd(crd: Value) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ours = serde_json::to_value(<Rollout as kube::CustomResourceExt>::crd()).unwrap();
-        let crds = vec![ours, gateway_route_crd().unwrap()];
+        let crds = vec![ours, crd];
         let server = ApiServer::start(Options { crds, ..Options::default() }).await.unwrap();
         let client = server.client().unwrap();
         let clock = Clock::start();
@@ -85,7 +92,6 @@ impl Cluster {
         for version in ["v1", "v2", "v3"] {
             cluster.create(deployment(version)).await;
         }
-        cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
         cluster
     }
 

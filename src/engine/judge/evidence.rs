@@ -108,7 +108,7 @@ impl Turn<'_> {
         let shared = self.planned(index) < 100;
         let stable = batch.stable();
         let watch = test.name == ERROR_RATE && shared;
-        let limit = watch.then(|| self.sick_limit(test)).flatten();
+        let before = watch.then(|| self.stable_before(test)).flatten();
         let Some(metric) = self.metric_mut(&test.name) else {
             return;
         };
@@ -117,8 +117,9 @@ impl Turn<'_> {
         if shared && test.max.is_none() {
             add_to_bins(&mut metric.stable_past, at, stable.errors, stable.requests);
         }
-        if let Some(limit) = limit {
-            metric.stable_limit = Some(limit);
+        if let Some(before) = before {
+            metric.stable_before = Some(before);
+            let limit = analysis::sick_limit(analysis::Arm { errors: before.bad, requests: before.total });
             let stable_watch = metric.stable_watch.get_or_insert_default();
             if let Err(error) = stable_watch.update(stable, limit, config.planned_polls, config.burst) {
                 metric.errors += 1;
@@ -136,15 +137,12 @@ impl Turn<'_> {
         }
     }
 
-    /// The share above which stable counts as sick, fixed once its normal is known.
-    fn sick_limit(&self, test: &Test) -> Option<f64> {
+    /// What is normal for stable, fixed once enough is known of it.
+    fn stable_before(&self, test: &Test) -> Option<Arm> {
         let metric = self.run()?.evidence.metrics.get(&test.name)?;
-        if metric.stable_limit.is_some() {
-            return metric.stable_limit;
-        }
-        let before = sum_bins(&metric.stable_past, self.now, QUARTER);
-        let arm = analysis::Arm { errors: before.bad, requests: before.total };
-        (before.total >= analysis::MIN_REQUESTS).then(|| analysis::sick_limit(arm))
+        let known = || sum_bins(&metric.stable_past, self.now, QUARTER);
+        let before = metric.stable_before.unwrap_or_else(known);
+        (before.total >= analysis::MIN_REQUESTS).then_some(before)
     }
 
     /// Takes stable's past, where the provider has one, into the bins.

@@ -1,6 +1,6 @@
 //! Every verdict in a sentence, for status and Events.
 
-use super::{Test, bounds, plain_verdict, tests};
+use super::{ERROR_RATE, Test, bounds, plain_verdict, tests};
 use crate::{
     analysis::{
         self, Judged, Sequence, Verdict,
@@ -90,6 +90,16 @@ impl Turn<'_> {
             sentence,
             since: self.now,
         }
+    }
+
+    /// That stable itself is sick, with what it fails now and failed before.
+    pub fn stable_sick_sentence(&self) -> Option<String> {
+        let metric = self.run()?.evidence.metrics.get(ERROR_RATE)?;
+        let before = metric.stable_before?;
+        let now = metric.sequence.as_ref()?.step_total();
+        let weight = i32::try_from(self.planned(self.step_index())).ok()?;
+        let share = before.bad / before.total.max(1.0);
+        Some(sentence::stable_sick(weight, now.stable().share()?, share, now.canary().share()))
     }
 
     fn tell_plain(&self, metric: &PlainMetric, known: &MetricEvidence) -> MetricStatus {
