@@ -104,11 +104,14 @@ impl Cluster {
     }
 
     pub fn run_controller(&mut self) {
+        self.run_controller_with(self.config());
+    }
+
+    pub fn run_controller_with(&mut self, config: Config) {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let config = self.config();
         let url = self.server.url();
         let done = runtime.spawn(async move {
             let mut kube = kube::Config::new(url.parse().unwrap());

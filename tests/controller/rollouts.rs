@@ -171,3 +171,19 @@ async fn at_rest_nothing_is_asked_and_nothing_is_written() {
     cluster.event("RequestRefused").await;
     assert_eq!(cluster.writes() - before, 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn confined_to_namespaces_it_asks_for_nothing_elsewhere() {
+    let mut cluster = Cluster::without_controller().await;
+    let mut config = cluster.config();
+    config.namespaces = vec!["default".into()];
+    cluster.run_controller_with(config);
+    cluster.roll(ROLLOUT).await;
+    cluster.phase(Phase::Healthy).await;
+    // Nobody else in these tests lists Rollouts or Deployments.
+    let watched =
+        cluster.server.requests().into_iter().filter(|r| matches!(r.verb.as_str(), "list" | "watch"));
+    let watched = watched.filter(|r| ["rollouts", "deployments"].contains(&r.resource.as_str()));
+    let (within, wide): (Vec<_>, Vec<_>) = watched.partition(|r| r.namespace == "default");
+    assert!(within.len() >= 4 && wide.is_empty(), "{wide:?}");
+}
