@@ -98,8 +98,14 @@ async fn at_rest_stable_is_restored_three_times() {
     let cluster = Cluster::start().await;
     cluster.roll(ROLLOUT).await;
     cluster.phase(Phase::Healthy).await;
-    for _ in 0..3 {
+    for time in 1..=3 {
         cluster.set_weights("color", "kubectl-client-side-apply", &[(0, 100), (1, 0)]).await;
+        let restored = |r: &Rollout| {
+            let status = r.status.clone().unwrap_or_default();
+            let in_sync = status.conditions.iter().any(|c| c.type_ == "RoutesInSync" && c.status == "True");
+            in_sync && status.restored.len() == time
+        };
+        cluster.until("color", &format!("restored, time {time}"), restored).await;
         cluster.until_share("v2", 100).await;
     }
     cluster.set_weights("color", "kubectl-client-side-apply", &[(0, 100), (1, 0)]).await;
