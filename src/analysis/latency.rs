@@ -28,21 +28,6 @@ pub fn slow_count(buckets: &[(f64, f64)], limit: f64) -> Option<SlowCount> {
     Some(SlowCount { le, slow, total })
 }
 
-/// The finite bound nearest to quantile `q` (from 0 to 1) of the requests counted: where no limit is given, this
-/// picks one from stable's past. `None` without requests or without a finite bound.
-pub fn bound_near_quantile(buckets: &[(f64, f64)], q: f64) -> Option<f64> {
-    let total = buckets.iter().find(|(le, _)| *le == f64::INFINITY)?.1;
-    if total.is_nan() || total <= 0.0 {
-        return None;
-    }
-    let distance = |within: f64| (within / total - q).abs();
-    buckets
-        .iter()
-        .filter(|(le, _)| le.is_finite())
-        .min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)).then(a.0.total_cmp(&b.0)))
-        .map(|(le, _)| *le)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,13 +51,5 @@ mod tests {
     #[test]
     fn order_of_buckets_does_not_matter() {
         assert_eq!(slow_count(&BUCKETS, 0.7), Some(SlowCount { le: 0.5, slow: 50.0, total: 1000.0 }));
-    }
-
-    #[test]
-    fn picks_the_bound_nearest_a_quantile() {
-        assert_eq!(bound_near_quantile(&BUCKETS, 0.95), Some(0.5));
-        assert_eq!(bound_near_quantile(&BUCKETS, 0.99), Some(1.0));
-        assert_eq!(bound_near_quantile(&[(0.5, 0.0), (f64::INFINITY, 0.0)], 0.95), None);
-        assert_eq!(bound_near_quantile(&[(f64::INFINITY, 9.0)], 0.95), None);
     }
 }

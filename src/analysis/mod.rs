@@ -43,7 +43,7 @@ pub use decision::{
     Judged, OnInconclusive, Proof, RELAXED_LOG_E_HARM, RELAXED_REQUESTS, StepDecision, StepFacts, decide_step,
 };
 pub use dispersion::{Dispersion, PodCounts};
-pub use latency::{SlowCount, bound_near_quantile, slow_count};
+pub use latency::{SlowCount, slow_count};
 pub use level::{HARM_GRID, Level, SAFE_GRID, log_bet};
 pub use preflight::{PlannedStep, ProofGoal, StepEstimate, preflight};
 pub use sequential::Sequence;
