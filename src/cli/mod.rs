@@ -1,6 +1,7 @@
 //! The command lines: what is typed becomes a value here, and a call.
 
 pub mod crds;
+pub mod rbac;
 pub mod run;
 
 /// What `version` prints.

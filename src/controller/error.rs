@@ -41,6 +41,25 @@ pub enum Error {
     /// Our CRD is not there.
     #[error("the Rollout CRD is not installed; install it with: kubectl apply -f crds/")]
     CrdMissing,
+    /// The API server is older than we support.
+    #[error(
+        "the API server is {version}, and Tidegate needs at least 1.{}, the first in which validation rules of CRDs \
+         are stable; upgrade the cluster",
+        super::start::OLDEST_MINOR
+    )]
+    TooOld {
+        /// What it calls itself.
+        version: String,
+    },
+    /// Our CRD lacks a field.
+    #[error(
+        "the installed Rollout CRD does not know {field}: it is older than this controller, and what is stored would \
+         be lost; update it with: kubectl apply -f crds/"
+    )]
+    CrdOlder {
+        /// The first field that it lacks, as a path.
+        field: String,
+    },
     /// The address of health and metrics can't be had.
     #[error("cannot listen on {address} for health and metrics")]
     Listen {
