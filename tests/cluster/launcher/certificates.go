@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -15,6 +16,12 @@ import (
 // pair is a certificate and its key, both as PEM.
 type pair struct {
 	certificate, key []byte
+}
+
+// credentials are the pair as a kubeconfig holds them.
+func (p pair) credentials() map[string]string {
+	encode := base64.StdEncoding.EncodeToString
+	return map[string]string{"client-certificate-data": encode(p.certificate), "client-key-data": encode(p.key)}
 }
 
 // authority signs the certificates of one control plane. Its key never leaves the cluster's folder.

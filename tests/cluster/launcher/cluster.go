@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"time"
 )
 
@@ -63,21 +65,34 @@ func (c *cluster) writeSecrets() error {
 			return err
 		}
 	}
-	for name, user := range map[string]string{
-		"kubeconfig":                             "admin",
-		"pki/kube-controller-manager.kubeconfig": "system:kube-controller-manager",
-		"pki/kube-scheduler.kubeconfig":          "system:kube-scheduler",
-		"pki/kwok.kubeconfig":                    "kwok",
+	for component, user := range map[string]string{
+		"kube-controller-manager": "system:kube-controller-manager",
+		"kube-scheduler":          "system:kube-scheduler",
+		"kwok":                    "kwok",
 	} {
 		identity, err := ca.client(user, "system:masters")
 		if err != nil {
 			return err
 		}
-		if err := c.folder.writeKubeconfig(name, c.server(), user, ca.certificate, identity); err != nil {
+		name := filepath.Join("pki", component+".kubeconfig")
+		if err := c.folder.writeKubeconfig(name, c.server(), user, ca.certificate, identity.credentials()); err != nil {
 			return err
 		}
 	}
+	if err := c.writeAdministrator(ca); err != nil {
+		return err
+	}
 	return c.makeClient(ca)
+}
+
+// writeAdministrator makes the kubeconfig of the tests. It holds a token and no certificate: a certificate would win over
+// the `--token` with which a test is somebody else.
+func (c *cluster) writeAdministrator(ca *authority) error {
+	token := rand.Text()
+	if err := c.folder.write("pki/tokens.csv", fmt.Appendf(nil, "%s,admin,admin,\"system:masters\"\n", token)); err != nil {
+		return err
+	}
+	return c.folder.writeKubeconfig("kubeconfig", c.server(), "admin", ca.certificate, map[string]string{"token": token})
 }
 
 // makeClient gives the launcher a name of its own too.

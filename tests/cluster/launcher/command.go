@@ -15,13 +15,17 @@ import (
 // gentleFor is how long a command has to end after a signal.
 const gentleFor = 10 * time.Second
 
+// temporaryPrefix is how the folder of a command's control plane is called.
+const temporaryPrefix = "tidegate-cluster-"
+
 // runCommand runs a command with a control plane of its own, and returns the command's exit code.
 func runCommand(root, cache string, arguments []string) (int, error) {
 	programs, version, err := prepared(root, cache)
 	if err != nil {
 		return 0, err
 	}
-	temporary, err := os.MkdirTemp("", "tidegate-cluster-")
+	sweep(filepath.Join(os.TempDir(), temporaryPrefix+"*"), time.Now().Add(-time.Hour))
+	temporary, err := os.MkdirTemp("", temporaryPrefix)
 	if err != nil {
 		return 0, err
 	}

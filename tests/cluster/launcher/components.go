@@ -54,6 +54,7 @@ func (c *cluster) apiserverArguments() []string {
 		"--tls-cert-file=" + c.folder.path("pki", "apiserver.crt"),
 		"--tls-private-key-file=" + c.folder.path("pki", "apiserver.key"),
 		"--client-ca-file=" + c.folder.path("pki", "ca.crt"),
+		"--token-auth-file=" + c.folder.path("pki", "tokens.csv"),
 		"--authorization-mode=RBAC",
 		"--allow-privileged=true",
 		"--service-cluster-ip-range=10.96.0.0/16",

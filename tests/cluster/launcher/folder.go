@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // folder is where one control plane keeps all it has: certificates, data, logs.
@@ -100,9 +102,13 @@ func (f folder) look() (state, int, error) {
 	return running, pid, err
 }
 
-// writeKubeconfig makes a kubeconfig that stands alone: it names no other file.
-func (f folder) writeKubeconfig(name, server, user string, ca []byte, client pair) error {
-	encode := base64.StdEncoding.EncodeToString
+// writeKubeconfig makes a kubeconfig that stands alone: it names no other file. The credentials are those of a user,
+// as JSON, which is YAML too.
+func (f folder) writeKubeconfig(name, server, user string, ca []byte, credentials map[string]string) error {
+	encoded, err := json.Marshal(credentials)
+	if err != nil {
+		return err
+	}
 	return f.write(name, fmt.Appendf(nil, `apiVersion: v1
 kind: Config
 clusters:
@@ -112,14 +118,26 @@ clusters:
     certificate-authority-data: %s
 users:
 - name: %[3]s
-  user:
-    client-certificate-data: %[4]s
-    client-key-data: %[5]s
+  user: %[4]s
 contexts:
 - name: tidegate-test
   context:
     cluster: tidegate-test
     user: %[3]s
 current-context: tidegate-test
-`, server, encode(ca), user, encode(client.certificate), encode(client.key)))
+`, server, base64.StdEncoding.EncodeToString(ca), user, encoded))
+}
+
+// sweep removes folders that killed launchers left; those claimed lately are spared, since one may be about to be locked.
+func sweep(pattern string, before time.Time) {
+	found, _ := filepath.Glob(pattern) // its only error is a bad pattern
+	for _, name := range found {
+		f := folder(name)
+		if seen, _, err := f.look(); err != nil || seen != left {
+			continue
+		}
+		if info, err := os.Stat(f.holder()); err == nil && info.ModTime().Before(before) {
+			os.RemoveAll(name)
+		}
+	}
 }

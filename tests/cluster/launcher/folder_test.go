@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLookTellsWhatIsInAFolder(t *testing.T) {
@@ -38,6 +39,34 @@ func TestLookTellsWhatIsInAFolder(t *testing.T) {
 	}
 	claimed.Close()
 	expect(left)
+}
+
+func TestSweepSparesWhatLivesOrIsNew(t *testing.T) {
+	parent, old := t.TempDir(), time.Now().Add(-2*time.Hour)
+	made := map[string]*os.File{}
+	for _, name := range []string{"running", "left", "new"} {
+		f := folder(filepath.Join(parent, name))
+		claimed, err := f.claim()
+		if err != nil {
+			t.Fatal(err)
+		}
+		made[name] = claimed
+		if name == "new" {
+			continue
+		}
+		if err := os.Chtimes(f.holder(), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made["left"].Close()
+	made["new"].Close()
+	sweep(filepath.Join(parent, "*"), time.Now().Add(-time.Hour))
+	made["running"].Close()
+	for name, want := range map[string]bool{"running": true, "left": false, "new": true} {
+		if got := isDir(filepath.Join(parent, name)); got != want {
+			t.Errorf("%s is there: %t", name, got)
+		}
+	}
 }
 
 func atoi(t *testing.T, text string) int {
