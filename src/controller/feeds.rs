@@ -1,12 +1,12 @@
 //! The watches: one list and one watch a kind. Whatever they bring is reduced at once to what decisions need, and
 //! gives a turn to the Rollouts that named it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream::BoxStream};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::DynamicObject,
+    api::{DynamicObject, WatchParams},
     discovery::ApiResource,
     runtime::{
         WatchStreamExt,
@@ -14,6 +14,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,6 +26,8 @@ use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
 /// A watch is renewed this often, and one that has gone silent is noticed five seconds later.
 const WATCH_SECONDS: u32 = 50;
+/// How long until what was refused is asked for again.
+const REFUSED: Duration = Duration::from_secs(5);
 
 /// The namespace of a scope; `None` is the whole cluster.
 pub type Scope = Option<String>;
@@ -65,8 +68,7 @@ pub fn rollouts(
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
     };
-    let events =
-        watcher(api, settings()).modify(|rollout| rollout.meta_mut().managed_fields = None).default_backoff();
+    let events = follow(api).modify(|rollout| rollout.meta_mut().managed_fields = None);
     let context = Arc::clone(context);
     reflector::reflector(writer, events).flat_map(move |event| {
         let touched = match event {
@@ -101,7 +103,7 @@ where
             Some(namespace) => Api::namespaced_with(client, &namespace, &self.resource),
             None => Api::all_with(client, &self.resource),
         };
-        let mut events = watcher(api, settings()).default_backoff().boxed();
+        let mut events = follow(api).boxed();
         while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
             match event {
                 Ok(event) => self.take(event),
@@ -132,7 +134,9 @@ where
                 self.resource.api_version
             ),
             Some(403) => {
-                format!("the controller may not list and watch {kind}: grant it get, list and watch")
+                format!(
+                    "the controller may not list and watch {kind}; grant it with: tidegate rbac | kubectl apply -f -"
+                )
             }
             Some(_) | None => {
                 tracing::warn!(kind, %error, "the watch broke; it is tried again");
@@ -147,8 +151,50 @@ where
     }
 }
 
-fn settings() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_SECONDS)
+/// The objects of a kind as they are and become. Where that is refused after a list, it begins anew as soon as it is
+/// granted again: a watch that goes on says nothing until something happens, and so never that all is well.
+fn follow<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    struct State<K> {
+        api: Api<K>,
+        events: BoxStream<'static, watcher::Result<Event<K>>>,
+        listed: bool,
+        refused: bool,
+    }
+    let begin = |api: &Api<K>| {
+        let settings = watcher::Config::default().timeout(WATCH_SECONDS);
+        watcher(api.clone(), settings).default_backoff().boxed()
+    };
+    let events = begin(&api);
+    let state = State { api, events, listed: false, refused: false };
+    futures::stream::unfold(state, move |mut state| async move {
+        if state.refused {
+            granted(&state.api).await;
+            state = State { events: begin(&state.api), api: state.api, listed: false, refused: false };
+        }
+        let event = state.events.next().await?;
+        match &event {
+            Ok(Event::InitDone) => state.listed = true,
+            Ok(Event::Init | Event::InitApply(_) | Event::Apply(_) | Event::Delete(_)) => {}
+            Err(error) => state.refused = state.listed && matches!(code(error), Some(403 | 404)),
+        }
+        Some((event, state))
+    })
+}
+
+/// Returns once objects of a kind may be watched, again.
+async fn granted<K>(api: &Api<K>)
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    loop {
+        tokio::time::sleep(REFUSED).await;
+        if api.watch(&WatchParams::default().timeout(1), "0").await.is_ok() {
+            return;
+        }
+    }
 }
 
 fn reduced<V>(
@@ -231,11 +277,23 @@ fn rollouts_failed(context: &Context, error: &watcher::Error) {
     context.meters.error("RolloutWatch");
     tracing::warn!(%error, "the watch of the Rollouts broke; it is tried again");
     let mut lack = lock(&context.rollouts_lack);
-    if let (Some(lack), Some(code)) = (lack.as_mut(), code(error)) {
-        *lack = match code {
-            404 => "the Rollout CRD is not installed; install it with: kubectl apply -f crds/".to_owned(),
-            403 => "the controller may not list and watch Rollouts; grant it get, list and watch".to_owned(),
-            _ => format!("the Rollouts can't be listed: HTTP {code}"),
-        };
+    match code(error) {
+        Some(404) => {
+            *lack =
+                Some("the Rollout CRD is not installed; install it with: kubectl apply -f crds/".to_owned());
+        }
+        // Taken away later on, it stops everything as surely as at the start.
+        Some(403) => {
+            *lack = Some(
+                "the controller may not list and watch Rollouts; grant it with: tidegate rbac | kubectl apply -f -"
+                    .to_owned(),
+            );
+        }
+        Some(code) => {
+            if let Some(lack) = lack.as_mut() {
+                *lack = format!("the Rollouts can't be listed: HTTP {code}");
+            }
+        }
+        None => {}
     }
 }

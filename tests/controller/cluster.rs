@@ -36,6 +36,8 @@ use crate::{
 
 /// How long anything may take here before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// The account that the controller acts as.
+pub const ACCOUNT: &str = "tidegate";
 
 pub struct Cluster {
     pub namespace: String,
@@ -65,21 +67,30 @@ impl Cluster {
     }
 
     pub async fn without_controller() -> Self {
-        let cluster = Self::on(Server::start().await, |_| {}).await;
+        let cluster = Self::empty().await;
         cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
         cluster
     }
 
-    /// A cluster with other CRDs and no route yet; `None` where that would disturb others.
-    pub async fn with_crds(crds: Crds) -> Option<Self> {
-        Some(Self::on(Server::with_crds(crds).await?, |_| {}).await)
+    /// A cluster without routes, and without the controller.
+    pub async fn empty() -> Self {
+        Self::on(Server::start().await, ACCOUNT, |_| {}).await
     }
 
-    /// A cluster on this server, with workloads and metrics; `granted` may take permissions away from the controller.
-    pub async fn on(server: Server, granted: impl Fn(&mut Value)) -> Self {
+    /// A cluster with other CRDs and no route yet; `None` where that would disturb others.
+    pub async fn with_crds(crds: Crds) -> Option<Self> {
+        Some(Self::on(Server::with_crds(crds).await?, ACCOUNT, |_| {}).await)
+    }
+
+    /// A cluster on this server, with workloads and metrics, and with the account that the controller acts as; `granted`
+    /// may change what is granted to it.
+    pub async fn on(server: Server, account: &str, granted: impl Fn(&mut Value)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        if let Ok(filter) = std::env::var("RUST_LOG") {
+            let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        }
         let namespace = unique();
-        let token = server.account(&namespace, granted).await;
+        let token = server.account(&namespace, account, granted).await;
         let client = server.client().await;
         let proxy = Proxy::start(server.anonymous().await).await;
         let folder = tempfile::tempdir().unwrap();
@@ -92,8 +103,8 @@ impl Cluster {
         std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
         let gateway = Gateway::start(&namespace).await;
         let cluster = Self { namespace, client, gateway, proxy, server, folder, controller: None };
-        let account = tidegate::controller::client(Some(&cluster.kubeconfig())).await.unwrap();
-        cluster.server.knows(&account, &cluster.namespace).await;
+        let controller = tidegate::controller::client(Some(&cluster.kubeconfig())).await.unwrap();
+        cluster.server.knows(&controller, &cluster.namespace).await;
         for version in ["v1", "v2", "v3"] {
             cluster.create(deployment(version)).await;
         }
@@ -289,12 +300,13 @@ impl Cluster {
     /// Waits for an Event with this reason.
     pub async fn event(&self, reason: &str) -> Event {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
-        let list = || async { api.list(&ListParams::default()).await.unwrap().items };
-        let events = eventually(&format!("an Event {reason}"), list, |events| {
-            events.iter().any(|event| event.reason.as_deref() == Some(reason))
-        })
-        .await;
-        events.into_iter().find(|event| event.reason.as_deref() == Some(reason)).unwrap()
+        let list = || async {
+            let events = api.list(&ListParams::default()).await.unwrap().items;
+            events.into_iter().map(ToldEvent).collect::<Vec<_>>()
+        };
+        let is = |event: &ToldEvent| event.0.reason.as_deref() == Some(reason);
+        let events = eventually(&format!("an Event {reason}"), list, |events| events.iter().any(is)).await;
+        events.into_iter().find(is).unwrap().0
     }
 
     /// What the controller has asked of the API server besides lists and watches, and besides what it asks once at
@@ -343,6 +355,9 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.kill_controller();
+        if thread::panicking() {
+            eprintln!("{}", self.logged());
+        }
         self.server.clear(&self.namespace);
     }
 }
@@ -379,6 +394,15 @@ pub async fn eventually<T: Debug, F: Future<Output = T>>(
         Some(Ok(found)) => found,
         Some(Err(found)) => panic!("never {what}: {found:#?}"),
         None => panic!("never {what}: {:#?}", look().await),
+    }
+}
+
+/// An Event that shows in a panic what matters.
+struct ToldEvent(Event);
+
+impl Debug for ToldEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}: {:?}", self.0.reason, self.0.message)
     }
 }
 

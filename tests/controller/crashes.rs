@@ -4,12 +4,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt, stream};
+use serde_json::json;
 use tidegate::api::{EndReason, Phase, Rollout};
 
 use crate::{
-    cluster::{Cluster, eventually},
+    cluster::{ACCOUNT, Cluster, eventually},
     history::History,
-    objects::ROLLOUT,
+    objects::{ROLLOUT, entry, route},
     proxy::{When, counts},
     server::{Real, is_real, skip},
 };
@@ -35,9 +36,18 @@ async fn end(cluster: &Cluster, phase: Phase) -> End {
     End {
         phase: status.phase,
         stable: status.stable.map(|stable| stable.name),
-        outcomes: status.history.iter().map(|run| (run.run, run.outcome.clone())).collect(),
+        outcomes: status.history.iter().map(|run| (run.run, outcome(&run.outcome))).collect(),
         weights: cluster.weights("color").await,
         finalizers: rollout.metadata.finalizers.unwrap_or_default(),
+    }
+}
+
+/// Routes are lowered, with their mark, beside the status that tells why. Whoever finds the mark alone ends the run as
+/// well, and can only say that it was marked.
+fn outcome(reason: &EndReason) -> EndReason {
+    match reason {
+        EndReason::Marked => EndReason::Failed,
+        other => other.clone(),
     }
 }
 
@@ -120,13 +130,8 @@ async fn the_api_server_is_killed_mid_step() {
         return;
     }
     let Some(real) = Real::own("it kills the API server").await else { return };
-    let mut cluster = Cluster::on(real.alone().await, |_| {}).await;
-    cluster
-        .create(crate::objects::route(
-            "color",
-            &serde_json::json!([crate::objects::entry("v1", 100), crate::objects::entry("v2", 0)]),
-        ))
-        .await;
+    let mut cluster = Cluster::on(real.alone().await, ACCOUNT, |_| {}).await;
+    cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
     let history = History::follow(&cluster).await;
     cluster.run_program();
     cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 4s")).await;

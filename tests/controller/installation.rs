@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What the program says when it can't start, within a time.
-async fn refuses(cluster: &Cluster) -> String {
+pub async fn refuses(cluster: &Cluster) -> String {
     let mut child = cluster.program().spawn().unwrap();
     let ended = async {
         loop {
@@ -73,7 +73,7 @@ async fn a_cluster_without_the_routes_crd_until_it_is_there() {
     cluster.run_controller();
     cluster.roll(ROLLOUT).await;
     invalid(&cluster, "its CRD is not installed").await;
-    crate::server::install(&cluster.client, &Crds::default()).await;
+    cluster.server.install(&Crds::default()).await;
     cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
     cluster.phase(Phase::Healthy).await;
 }
@@ -100,7 +100,7 @@ async fn an_object_that_does_not_decode_hinders_nobody() {
         .replace("metadata: {name: color}", "metadata: {name: odd}")
         .replace("weight: 10", "weight: 1000");
     cluster.roll(&odd).await;
-    crate::server::install(&cluster.client, &Crds::default()).await;
+    cluster.server.install(&Crds::default()).await;
     cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
     cluster.run_controller();
     cluster.roll(ROLLOUT).await;

@@ -7,7 +7,7 @@ use std::{
     io::Write,
     path::PathBuf,
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
@@ -17,6 +17,7 @@ use std::{
 use k8s_openapi::{
     api::{
         authentication::v1::{TokenRequest, TokenRequestSpec},
+        authorization::v1::{ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec},
         core::v1::{Namespace, ServiceAccount},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -86,6 +87,7 @@ pub struct Real {
     pub folder: Option<PathBuf>,
     crds: RwLock<()>,
     background: tokio::runtime::Runtime,
+    programmer: Mutex<CancellationToken>,
 }
 
 pub enum Hold {
@@ -164,9 +166,9 @@ impl Server {
         }
     }
 
-    /// Makes a namespace with the account of the controller, and returns the account's token; none in a sandbox,
-    /// which knows everybody. `granted` may take permissions away.
-    pub async fn account(&self, namespace: &str, granted: impl Fn(&mut Value)) -> Option<String> {
+    /// Makes a namespace with an account for the controller, and returns the account's token; none in a sandbox, which
+    /// knows everybody. `granted` may change the manifests.
+    pub async fn account(&self, namespace: &str, name: &str, granted: impl Fn(&mut Value)) -> Option<String> {
         let client = self.client().await;
         let object = json!({ "metadata": { "name": namespace } });
         let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -181,29 +183,54 @@ impl Server {
         }
         let accounts: Api<ServiceAccount> = Api::namespaced(client, namespace);
         let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
-        let answer =
-            accounts.create_token_request("tidegate", &PostParams::default(), &request).await.unwrap();
+        let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.unwrap();
         Some(answer.status.unwrap().token)
     }
 
-    /// Waits until the API server knows of an account's permissions.
-    pub async fn knows(&self, client: &Client, namespace: &str) {
-        let deployments: Api<k8s_openapi::api::apps::v1::Deployment> =
-            Api::namespaced(client.clone(), namespace);
-        let list = || async { deployments.list(&ListParams::default()).await.is_ok() };
-        eventually("the account's permissions are known", list, |known| *known).await;
+    /// Makes a server that one has to oneself have these CRDs and no others of ours.
+    pub async fn install(&self, crds: &Crds) {
+        install(&self.client().await, crds).await;
+        if let Self::Real { real, .. } = self {
+            real.program().await;
+        }
+    }
+
+    /// Waits until the API server knows of what was granted to an account.
+    pub async fn knows(&self, account: &Client, namespace: &str) {
+        let Self::Real { .. } = self else { return };
+        let api: Api<SelfSubjectRulesReview> = Api::all(account.clone());
+        let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) };
+        let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
+        let rules = || async {
+            let answer = api.create(&PostParams::default(), &review).await;
+            answer
+                .ok()
+                .and_then(|review| review.status)
+                .map(|status| status.resource_rules)
+                .unwrap_or_default()
+        };
+        let ours = |rule: &ResourceRule| {
+            rule.resources.as_ref().is_some_and(|resources| resources.iter().any(|name| name == "rollouts"))
+        };
+        eventually("the account's permissions are known", rules, |rules| rules.iter().any(ours)).await;
     }
 
     /// Ends a namespace, with the Rollouts in it let go.
     pub fn clear(&self, namespace: &str) {
         let Self::Real { real, hold } = self else { return };
         let (real, namespace, done): (&'static Real, _, _) = (real, namespace.to_owned(), mpsc::channel());
-        let usual = matches!(hold, Hold::Shared { .. } | Hold::Alone { usual_crds: true, .. });
+        let (alone, usual) = match hold {
+            Hold::Shared { .. } => (false, true),
+            Hold::Alone { usual_crds, .. } => (true, *usual_crds),
+        };
         let over = done.0;
         real.background.spawn(async move {
             let client = real.client().await;
             if !usual {
                 install(&client, &Crds::default()).await;
+            }
+            if alone {
+                real.program().await;
             }
             clear(&client, &namespace).await;
             let _ = over.send(());
@@ -236,25 +263,29 @@ impl Real {
                 folder: std::env::var_os("TIDEGATE_TEST_CLUSTER").map(PathBuf::from),
                 crds: RwLock::new(()),
                 background,
+                programmer: Mutex::default(),
             }
         });
         let install = async {
             let client = real.client().await;
             install_absent(&client, real.folder.is_some()).await;
-            let data_plane = async {
-                let clock = Clock::start();
-                let gateway_of_all =
-                    SandboxGateway::start(GatewayConfig::default(), Endpoints::default(), clock)
-                        .await
-                        .unwrap();
-                let table = vec![gateway_of_all.table()];
-                let client = real.client().await;
-                Programmer::new(client, clock, gateway(), table).run(CancellationToken::new()).await;
-            };
-            real.background.spawn(data_plane);
+            real.program().await;
         };
         INSTALLED.get_or_init(|| install).await;
         real
+    }
+
+    /// Begins to play App Mesh's controller, anew: one whose watch was refused comes back only after a while.
+    async fn program(&'static self) {
+        let until = CancellationToken::new();
+        std::mem::replace(&mut *self.programmer.lock().unwrap(), until.clone()).cancel();
+        let task = async move {
+            let clock = Clock::start();
+            let data_plane =
+                SandboxGateway::start(GatewayConfig::default(), Endpoints::default(), clock).await.unwrap();
+            Programmer::new(self.client().await, clock, gateway(), vec![data_plane.table()]).run(until).await;
+        };
+        self.background.spawn(task);
     }
 
     /// The same, where it was started for these tests alone.
@@ -336,7 +367,7 @@ async fn install_absent(client: &Client, ours: bool) {
 }
 
 /// Makes the server have these CRDs and no others of ours.
-pub async fn install(client: &Client, crds: &Crds) {
+async fn install(client: &Client, crds: &Crds) {
     for (name, version, crd) in crds.each() {
         match crd {
             Some(crd) => put(client, name, version, crd).await,
