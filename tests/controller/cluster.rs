@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// How long anything may take here before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 /// The account that the controller acts as.
 pub const ACCOUNT: &str = "tidegate";
 
@@ -48,6 +48,8 @@ pub struct Cluster {
     pub proxy: Proxy,
     pub server: Server,
     folder: tempfile::TempDir,
+    /// What the configuration says of the namespaces that are served.
+    serves: String,
     controller: Option<Running>,
 }
 
@@ -82,6 +84,14 @@ impl Cluster {
         Some(Self::on(Server::with_crds(crds).await?, ACCOUNT, |_| {}).await)
     }
 
+    /// A cluster whose controller serves all namespaces, with what is granted for that. There are no routes yet.
+    pub async fn for_all_namespaces(server: Server) -> Self {
+        let mut cluster = Self::on(server, ACCOUNT, |_| {}).await;
+        cluster.server.grant_everywhere(&cluster.namespace).await;
+        cluster.serves = String::new();
+        cluster
+    }
+
     /// A cluster on this server, with workloads and metrics, and with the account that the controller acts as; `granted`
     /// may change what is granted to it.
     pub async fn on(server: Server, account: &str, granted: impl Fn(&mut Value)) -> Self {
@@ -102,7 +112,8 @@ impl Cluster {
         });
         std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
         let gateway = Gateway::start(&namespace).await;
-        let cluster = Self { namespace, client, gateway, proxy, server, folder, controller: None };
+        let serves = format!("namespaces: [{namespace}]\n");
+        let cluster = Self { namespace, client, gateway, proxy, server, folder, serves, controller: None };
         let controller = tidegate::controller::client(Some(&cluster.kubeconfig())).await.unwrap();
         cluster.server.knows(&controller, &cluster.namespace).await;
         for version in ["v1", "v2", "v3"] {
@@ -126,9 +137,9 @@ impl Cluster {
     pub fn config_text(&self) -> String {
         format!(
             "providers: {{default: {{envoy: {{urls: [\"{}\"], scrapeInterval: 100ms, timeout: 2s}}}}}}\n\
-             listen: 127.0.0.1:0\nnamespaces: [{}]\n",
+             listen: 127.0.0.1:0\n{}",
             self.gateway.url(),
-            self.namespace
+            self.serves
         )
     }
 
@@ -364,10 +375,15 @@ impl Drop for Cluster {
 
 /// Where objects like this one live.
 pub fn api_of(client: &Client, namespace: &str, object: &Value) -> Api<DynamicObject> {
+    let resource = kube::core::ApiResource::from_gvk(&gvk(object));
+    Api::namespaced_with(client.clone(), namespace, &resource)
+}
+
+/// What kind of object it is.
+pub fn gvk(object: &Value) -> GroupVersionKind {
     let version = object["apiVersion"].as_str().unwrap();
     let (group, version) = version.split_once('/').unwrap_or(("", version));
-    let gvk = GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap());
-    Api::namespaced_with(client.clone(), namespace, &kube::core::ApiResource::from_gvk(&gvk))
+    GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap())
 }
 
 /// Looks again and again until it is as wanted.

@@ -231,10 +231,11 @@ async fn a_chart_that_did_not_change_leaves_the_weights_alone() {
         return;
     }
     let cluster = made_by(Tool::Helm).await;
-    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 2s")).await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
     cluster.at(10).await;
     helm(&cluster, &json!([entry("v1", 100), entry("v2", 0)]));
     assert_eq!(cluster.share("v2").await, 10);
+    cluster.ask("promote-full").await;
     cluster.phase(Phase::Healthy).await;
     helm(&cluster, &json!([entry("v1", 100), entry("v2", 0)]));
     assert_eq!(cluster.share("v2").await, 100);

@@ -1,7 +1,10 @@
-//! Every state that a route was in, in order, as a watch brings them.
+//! Every state that a route was in, in order, as a watch brings them, and as a real API server's audit log has them.
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,6 +18,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
+use serde_json::Value;
 use tidegate::clock::Clock;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -59,29 +63,51 @@ impl History {
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
-
-    /// The canary's shares in the order in which they were set.
-    pub fn shares(&self, canary: &str) -> Vec<i64> {
-        let mut shares: Vec<i64> =
-            self.seen().iter().map(|seen| seen.weights.get(canary).copied().unwrap_or(0)).collect();
-        shares.dedup();
-        shares
-    }
-
-    /// How long the canary had a share, where it has moved on.
-    pub fn held(&self, canary: &str, share: i64) -> Option<Duration> {
-        let seen = self.seen();
-        let is = |seen: &&Seen| seen.weights.get(canary).copied().unwrap_or(0) == share;
-        let from = seen.iter().position(|seen| is(&seen))?;
-        let until = seen.iter().skip(from).find(|seen| !is(seen))?;
-        Duration::try_from(until.at.duration_since(seen[from].at)).ok()
-    }
 }
 
-fn take(seen: &Mutex<Vec<Seen>>, route: &DynamicObject, at: Timestamp) {
-    let mut seen = seen.lock().unwrap();
+/// The canary's shares in the order in which they were set.
+pub fn shares(seen: &[Seen], canary: &str) -> Vec<i64> {
+    let mut shares: Vec<i64> =
+        seen.iter().map(|seen| seen.weights.get(canary).copied().unwrap_or(0)).collect();
+    shares.dedup();
+    shares
+}
+
+/// How long the canary had a share, where it has moved on.
+pub fn held(seen: &[Seen], canary: &str, share: i64) -> Option<Duration> {
+    let is = |seen: &&Seen| seen.weights.get(canary).copied().unwrap_or(0) == share;
+    let from = seen.iter().position(|seen| is(&seen))?;
+    let until = seen.iter().skip(from).find(|seen| !is(seen))?;
+    Duration::try_from(until.at.duration_since(seen[from].at)).ok()
+}
+
+/// The same from the audit log in a control plane's folder: what each write to the route left it as.
+pub fn audited(folder: &Path, namespace: &str) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    for line in BufReader::new(File::open(folder.join("audit.log")).unwrap()).lines() {
+        let line = line.unwrap();
+        if !line.contains(namespace) || !line.contains("gatewayroutes") {
+            continue;
+        }
+        let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
+        let route = &entry["responseObject"];
+        let stored = route["metadata"]["name"] == "color" && entry["objectRef"]["namespace"] == namespace;
+        let tried = entry["requestURI"].as_str().unwrap().contains("dryRun");
+        if stored && !tried && entry["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300) {
+            let route: DynamicObject = serde_json::from_value(route.clone()).unwrap();
+            push(&mut seen, &route, entry["stageTimestamp"].as_str().unwrap().parse().unwrap());
+        }
+    }
+    seen
+}
+
+fn push(seen: &mut Vec<Seen>, route: &DynamicObject, at: Timestamp) {
     let weights = weights_of(route);
     if seen.last().is_none_or(|last| last.weights != weights) {
         seen.push(Seen { at, weights });
     }
+}
+
+fn take(seen: &Mutex<Vec<Seen>>, route: &DynamicObject, at: Timestamp) {
+    push(&mut seen.lock().unwrap(), route, at);
 }

@@ -29,6 +29,16 @@ pub async fn refuses(cluster: &Cluster) -> String {
     cluster.logged()
 }
 
+/// A kubeconfig that leads there, with nobody's credentials.
+fn kubeconfig(url: &str) -> String {
+    json!({
+        "clusters": [{ "name": "c", "cluster": { "server": url } }],
+        "users": [{ "name": "c", "user": {} }],
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }], "current-context": "c",
+    })
+    .to_string()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kubeconfig_that_points_nowhere() {
     let cluster = Cluster::without_controller().await;
@@ -37,14 +47,25 @@ async fn a_kubeconfig_that_points_nowhere() {
     assert!(told.contains("set KUBECONFIG to a readable kubeconfig"), "{told}");
 
     let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let text = json!({
-        "clusters": [{ "name": "c", "cluster": { "server": format!("http://{dead}") } }],
-        "users": [{ "name": "c", "user": {} }],
-        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }], "current-context": "c",
-    });
-    cluster.file("kubeconfig", &text.to_string());
+    cluster.file("kubeconfig", &kubeconfig(&format!("http://{dead}")));
     let told = refuses(&cluster).await;
     assert!(told.contains("cannot reach the API server; check KUBECONFIG"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_is_too_old() {
+    let cluster = Cluster::without_controller().await;
+    let version = json!({
+        "major": "1", "minor": "28+", "gitVersion": "v1.28.15-eks-1", "gitCommit": "", "gitTreeState": "",
+        "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let old = format!("http://{}", listener.local_addr().unwrap());
+    let answer = axum::routing::get(move || async move { axum::Json(version) });
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().route("/version", answer)).await });
+    cluster.file("kubeconfig", &kubeconfig(&old));
+    let told = refuses(&cluster).await;
+    assert!(told.contains("the API server is v1.28.15-eks-1, and Tidegate needs at least 1.29"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

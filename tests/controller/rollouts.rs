@@ -5,8 +5,9 @@ use tidegate::api::{EndReason, Phase, Rollout};
 
 use crate::{
     cluster::Cluster,
-    objects::{ROLLOUT, route},
+    objects::{ROLLOUT, entry, route},
     proxy::Call,
+    server::Server,
 };
 
 fn message(rollout: &Rollout) -> String {
@@ -61,9 +62,7 @@ async fn a_target_that_is_not_listed_is_added_and_goes_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_routes_move_as_one() {
     let cluster = Cluster::start().await;
-    cluster
-        .create(route("api", &json!([crate::objects::entry("v2", 0), crate::objects::entry("v1", 100)])))
-        .await;
+    cluster.create(route("api", &json!([entry("v2", 0), entry("v1", 100)]))).await;
     let routes = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
     cluster.roll(&ROLLOUT.replace(routes, &format!("{routes}, {}", routes.replace("color", "api")))).await;
     cluster.phase(Phase::Healthy).await;
@@ -163,7 +162,7 @@ async fn at_rest_nothing_is_asked_and_nothing_is_written() {
     // Something unrelated happens; the Rollout is looked at again, and nothing follows from it.
     let before = cluster.writes().len();
     cluster.patch("color", json!({ "metadata": { "labels": { "looked": "at" } } })).await;
-    cluster.create(route("other", &json!([crate::objects::entry("v1", 100)]))).await;
+    cluster.create(route("other", &json!([entry("v1", 100)]))).await;
     cluster.patch("color", json!({ "metadata": { "annotations": { "tidegate.dev/request": "{}" } } })).await;
     // The answer to the request shows that all three were seen; it is the one write, and one Event.
     let answered = |r: &Rollout| r.status.as_ref().is_some_and(|s| s.last_request.is_some());
@@ -185,4 +184,42 @@ async fn confined_to_namespaces_it_asks_for_nothing_elsewhere() {
         .filter(|call| call.namespace != cluster.namespace && call.group != "authorization.k8s.io")
         .collect();
     assert!(asked.len() >= 6 && elsewhere.is_empty(), "{elsewhere:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_serves_the_whole_cluster_where_no_namespace_is_named() {
+    let Some(server) = Server::alone("it serves every namespace").await else { return };
+    let mut cluster = Cluster::for_all_namespaces(server).await;
+    cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    cluster.run_controller();
+    cluster.roll(ROLLOUT).await;
+    cluster.phase(Phase::Healthy).await;
+    let listed = cluster.proxy.calls().into_iter().filter(|call| call.verb == "list");
+    assert!(listed.clone().count() >= 3 && listed.into_iter().all(|call| call.namespace.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abort_waits_for_a_ready_pod_of_stable_and_says_so() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
+    cluster.at(10).await;
+    cluster.ready("v1", false).await;
+    cluster.abort("checkout is slow").await;
+    let waiting = |r: &Rollout| message(r).contains("v1 has no ready pod");
+    cluster.until("color", "waiting for stable's pods", waiting).await;
+    assert_eq!(cluster.share("v2").await, 10, "traffic is never sent where nobody answers");
+    cluster.ready("v1", true).await;
+    cluster.phase(Phase::Failed).await;
+    assert_eq!(cluster.share("v2").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_canary_without_ready_pods_is_put_back() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
+    cluster.at(10).await;
+    cluster.ready("v2", false).await;
+    cluster.gateway.fail("v2", 0.3);
+    cluster.phase(Phase::Failed).await;
+    assert_eq!((cluster.share("v1").await, cluster.share("v2").await), (100, 0));
 }

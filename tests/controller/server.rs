@@ -5,7 +5,7 @@
 
 use std::{
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -26,6 +26,7 @@ use kube::{
     Api, Client, CustomResourceExt, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
+    core::{ApiResource, DynamicObject},
 };
 use serde_json::{Value, json};
 use tidegate::{
@@ -152,6 +153,14 @@ impl Server {
         }
     }
 
+    /// The folder of a control plane that was started for these tests.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Sandbox { .. } => None,
+            Self::Real { real, .. } => real.folder.as_deref(),
+        }
+    }
+
     /// A client that is nobody, for those who bring credentials along.
     pub async fn anonymous(&self) -> Client {
         match self {
@@ -185,6 +194,34 @@ impl Server {
         let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
         let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.unwrap();
         Some(answer.status.unwrap().token)
+    }
+
+    /// A server for one test alone; `None`, said aloud, where that would disturb others.
+    pub async fn alone(why: &str) -> Option<Self> {
+        if !is_real() {
+            return Some(Self::sandbox(&Crds::default()).await);
+        }
+        let real = Real::own(why).await?;
+        let guard = real.crds.write().await;
+        Some(Self::Real { real, hold: Hold::Alone { _guard: guard, usual_crds: true } })
+    }
+
+    /// Grants the account in a namespace what is shipped for a controller that serves the whole cluster.
+    pub async fn grant_everywhere(&self, namespace: &str) {
+        let Self::Real { .. } = self else { return };
+        let client = self.client().await;
+        let args = rbac::Args { namespace: namespace.to_owned(), serve: Vec::new() };
+        for manifest in rbac::manifests(&args) {
+            let manifest = serde_json::to_value(manifest).unwrap();
+            if manifest["kind"] == "ServiceAccount" {
+                continue;
+            }
+            let gvk = crate::cluster::gvk(&manifest);
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&gvk));
+            let params = PatchParams::apply("tests").force();
+            let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
+            api.patch(&name, &params, &Patch::Apply(manifest)).await.unwrap();
+        }
     }
 
     /// Makes a server that one has to oneself have these CRDs and no others of ours.
@@ -289,18 +326,12 @@ impl Real {
     }
 
     /// The same, where it was started for these tests alone.
-    pub async fn own(why: &str) -> Option<&'static Self> {
+    async fn own(why: &str) -> Option<&'static Self> {
         let real = Self::get().await;
         if real.folder.is_none() {
             skip(&format!("{why}, which only a control plane of tests/cluster is for"));
         }
         real.folder.is_some().then_some(real)
-    }
-
-    /// The server for one test alone, to be broken by it.
-    pub async fn alone(&'static self) -> Server {
-        let guard = self.crds.write().await;
-        Server::Real { real: self, hold: Hold::Alone { _guard: guard, usual_crds: true } }
     }
 
     async fn client(&self) -> Client {
