@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// How long anything may take here before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// The account that the controller acts as.
 pub const ACCOUNT: &str = "tidegate";
 
