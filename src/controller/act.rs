@@ -117,11 +117,12 @@ fn patience() -> ExponentialBuilder {
         .with_jitter()
 }
 
-/// The same write may be sent again: where the first one landed after all, its own tests stop the second.
+/// The same write may be sent again: where the first one landed after all, its own tests stop the second. An API server
+/// that has just started refuses everybody for a moment, until it knows the roles.
 fn is_passing(error: &ApplyError) -> bool {
     match error.kind() {
-        Failure::Busy { .. } | Failure::Unknown => true,
-        Failure::Changed | Failure::Refused(_) | Failure::Forbidden(_) | Failure::Gone => false,
+        Failure::Busy { .. } | Failure::Unknown | Failure::Forbidden(_) => true,
+        Failure::Changed | Failure::Refused(_) | Failure::Gone => false,
     }
 }
 

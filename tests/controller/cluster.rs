@@ -49,7 +49,7 @@ pub struct Cluster {
     pub server: Server,
     folder: tempfile::TempDir,
     /// What the configuration says of the namespaces that are served.
-    serves: String,
+    scope: String,
     controller: Option<Running>,
 }
 
@@ -76,19 +76,20 @@ impl Cluster {
 
     /// A cluster without routes, and without the controller.
     pub async fn empty() -> Self {
-        Self::on(Server::start().await, ACCOUNT, |_| {}).await
+        Box::pin(Self::on(Server::start().await, ACCOUNT, |_| {})).await
     }
 
     /// A cluster with other CRDs and no route yet; `None` where that would disturb others.
     pub async fn with_crds(crds: Crds) -> Option<Self> {
-        Some(Self::on(Server::with_crds(crds).await?, ACCOUNT, |_| {}).await)
+        let server = Box::pin(Server::with_crds(crds)).await?;
+        Some(Box::pin(Self::on(server, ACCOUNT, |_| {})).await)
     }
 
     /// A cluster whose controller serves all namespaces, with what is granted for that. There are no routes yet.
     pub async fn for_all_namespaces(server: Server) -> Self {
-        let mut cluster = Self::on(server, ACCOUNT, |_| {}).await;
+        let mut cluster = Box::pin(Self::on(server, ACCOUNT, |_| {})).await;
         cluster.server.grant_everywhere(&cluster.namespace).await;
-        cluster.serves = String::new();
+        cluster.scope = String::new();
         cluster
     }
 
@@ -112,8 +113,8 @@ impl Cluster {
         });
         std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
         let gateway = Gateway::start(&namespace).await;
-        let serves = format!("namespaces: [{namespace}]\n");
-        let cluster = Self { namespace, client, gateway, proxy, server, folder, serves, controller: None };
+        let scope = format!("namespaces: [{namespace}]\n");
+        let cluster = Self { namespace, client, gateway, proxy, server, folder, scope, controller: None };
         let controller = tidegate::controller::client(Some(&cluster.kubeconfig())).await.unwrap();
         cluster.server.knows(&controller, &cluster.namespace).await;
         for version in ["v1", "v2", "v3"] {
@@ -139,7 +140,7 @@ impl Cluster {
             "providers: {{default: {{envoy: {{urls: [\"{}\"], scrapeInterval: 100ms, timeout: 2s}}}}}}\n\
              listen: 127.0.0.1:0\n{}",
             self.gateway.url(),
-            self.serves
+            self.scope
         )
     }
 

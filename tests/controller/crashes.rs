@@ -36,7 +36,7 @@ async fn end(cluster: &Cluster, phase: Phase) -> End {
     End {
         phase: status.phase,
         stable: status.stable.map(|stable| stable.name),
-        outcomes: status.history.iter().map(|run| (run.run, outcome(&run.outcome))).collect(),
+        outcomes: status.history.iter().map(|run| (run.run, outcome(run.outcome))).collect(),
         weights: cluster.weights("color").await,
         finalizers: rollout.metadata.finalizers.unwrap_or_default(),
     }
@@ -44,10 +44,10 @@ async fn end(cluster: &Cluster, phase: Phase) -> End {
 
 /// Routes are lowered, with their mark, beside the status that tells why. Whoever finds the mark alone ends the run as
 /// well, and can only say that it was marked.
-fn outcome(reason: &EndReason) -> EndReason {
+fn outcome(reason: EndReason) -> EndReason {
     match reason {
         EndReason::Marked => EndReason::Failed,
-        other => other.clone(),
+        other => other,
     }
 }
 
@@ -92,8 +92,8 @@ fn keeps_to(plan: &[i64], hold: Duration, cluster: &Cluster, history: &History) 
     };
     assert_eq!(shares(&seen, "v2"), plan, "{}", cluster.logged());
     for share in plan.iter().copied().filter(|share| plan.contains(&100) && ![0, 100].contains(share)) {
-        let held = held(&seen, "v2", share).unwrap();
-        assert!(held >= hold, "{share}% was held for {held:?} only: {}", cluster.logged());
+        let lasted = held(&seen, "v2", share).unwrap();
+        assert!(lasted >= hold, "{share}% was held for {lasted:?} only: {}", cluster.logged());
     }
 }
 

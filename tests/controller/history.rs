@@ -40,9 +40,9 @@ pub struct History {
 impl History {
     pub async fn follow(cluster: &Cluster) -> Self {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        let begun = CancellationToken::new();
+        let listed = CancellationToken::new();
         let (clock, api) = (Clock::start(), cluster.routes());
-        let (into, began) = (Arc::clone(&seen), begun.clone());
+        let (into, began) = (Arc::clone(&seen), listed.clone());
         let task = async move {
             let only = watcher::Config::default().fields("metadata.name=color");
             let mut events = watcher(api, only).default_backoff().boxed();
@@ -56,7 +56,7 @@ impl History {
         };
         let over = CancellationToken::new();
         tokio::spawn(over.clone().run_until_cancelled_owned(task));
-        begun.cancelled().await;
+        listed.cancelled().await;
         Self { seen, _until: over.drop_guard() }
     }
 

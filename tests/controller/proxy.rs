@@ -14,7 +14,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
@@ -314,19 +314,11 @@ async fn forward(upstream: &Client, request: Request) -> Response {
     }
     let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
     let request = Request::from_parts(parts, kube::client::Body::from(body.to_bytes().to_vec()));
-    match upstream.send(request).await {
-        Ok(answer) => {
-            let (mut parts, body) = answer.into_parts();
-            for name in [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
-                parts.headers.remove(name);
-            }
-            let stream = body.into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
-            Response::from_parts(parts, Body::from_stream(stream))
-        }
-        Err(_) => {
-            let mut answer = StatusCode::BAD_GATEWAY.into_response();
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            answer
-        }
+    let Ok(answer) = upstream.send(request).await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let (mut parts, body) = answer.into_parts();
+    for name in [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+        parts.headers.remove(name);
     }
+    let stream = body.into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
+    Response::from_parts(parts, Body::from_stream(stream))
 }

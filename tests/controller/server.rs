@@ -72,8 +72,9 @@ impl Crds {
 
 /// Says in a line that the test harness does not swallow why a test does nothing.
 pub fn skip(why: &str) {
-    writeln!(std::io::stderr(), "skipped: {}: {why}", std::thread::current().name().unwrap_or_default())
-        .unwrap();
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    let told = writeln!(std::io::stderr(), "skipped: {name}: {why}");
+    assert!(told.is_ok());
 }
 
 pub enum Server {
@@ -104,16 +105,16 @@ pub fn is_real() -> bool {
 impl Server {
     pub async fn start() -> Self {
         if !is_real() {
-            return Self::sandbox(&Crds::default()).await;
+            return Box::pin(Self::sandbox(&Crds::default())).await;
         }
-        let real = Real::get().await;
+        let real = Box::pin(Real::get()).await;
         Self::Real { real, hold: Hold::Shared { _guard: real.crds.read().await } }
     }
 
     /// A server with other CRDs; `None`, said aloud, where that would disturb others.
     pub async fn with_crds(crds: Crds) -> Option<Self> {
         if !is_real() {
-            return Some(Self::sandbox(&crds).await);
+            return Some(Box::pin(Self::sandbox(&crds)).await);
         }
         let real = Real::own("it changes CRDs").await?;
         let guard = real.crds.write().await;
@@ -199,7 +200,7 @@ impl Server {
     /// A server for one test alone; `None`, said aloud, where that would disturb others.
     pub async fn alone(why: &str) -> Option<Self> {
         if !is_real() {
-            return Some(Self::sandbox(&Crds::default()).await);
+            return Some(Box::pin(Self::sandbox(&Crds::default())).await);
         }
         let real = Real::own(why).await?;
         let guard = real.crds.write().await;
@@ -228,7 +229,7 @@ impl Server {
     pub async fn install(&self, crds: &Crds) {
         install(&self.client().await, crds).await;
         if let Self::Real { real, .. } = self {
-            real.program().await;
+            real.program();
         }
     }
 
@@ -267,12 +268,12 @@ impl Server {
                 install(&client, &Crds::default()).await;
             }
             if alone {
-                real.program().await;
+                real.program();
             }
             clear(&client, &namespace).await;
             let _ = over.send(());
         });
-        if done.1.recv_timeout(Duration::from_secs(60)).is_err() {
+        if done.1.recv_timeout(Duration::from_mins(1)).is_err() {
             eprintln!("the namespace could not be cleared");
         }
     }
@@ -306,14 +307,14 @@ impl Real {
         let install = async {
             let client = real.client().await;
             install_absent(&client, real.folder.is_some()).await;
-            real.program().await;
+            real.program();
         };
         INSTALLED.get_or_init(|| install).await;
         real
     }
 
     /// Begins to play App Mesh's controller, anew: one whose watch was refused comes back only after a while.
-    async fn program(&'static self) {
+    fn program(&'static self) {
         let until = CancellationToken::new();
         std::mem::replace(&mut *self.programmer.lock().unwrap(), until.clone()).cancel();
         let task = async move {
@@ -327,7 +328,7 @@ impl Real {
 
     /// The same, where it was started for these tests alone.
     async fn own(why: &str) -> Option<&'static Self> {
-        let real = Self::get().await;
+        let real = Box::pin(Self::get()).await;
         if real.folder.is_none() {
             skip(&format!("{why}, which only a control plane of tests/cluster is for"));
         }
