@@ -138,9 +138,15 @@ pub enum Again {
     Soon,
     /// Not before this.
     After(Duration),
+    /// Soon a few times, then slowly. An API server that has just started refuses everybody for a moment, until it knows
+    /// the roles; later on somebody has to change something first.
+    SoonThenSlowly,
     /// Slowly: somebody has to change something first.
     Slowly,
 }
+
+/// After so many refusals in a row it is not the API server's start any more.
+pub const REFUSED_FOR_GOOD: u32 = 5;
 
 impl TurnError {
     /// A bounded label for metrics.
@@ -196,7 +202,8 @@ impl TurnError {
     pub fn again(&self) -> Again {
         match self {
             Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. } => Again::Soon,
-            Self::Pruned { .. } | Self::Forbidden { .. } | Self::Panicked => Again::Slowly,
+            Self::Forbidden { .. } => Again::SoonThenSlowly,
+            Self::Pruned { .. } | Self::Panicked => Again::Slowly,
             Self::StoreStatus(source) | Self::Finalizer { source, .. } | Self::ReadRollout(source) => {
                 asked_for(source)
             }
@@ -240,7 +247,8 @@ pub fn backoff(again: Again, attempt: u32, spread: f64) -> Duration {
         Again::Soon if attempt == 0 => Duration::ZERO,
         Again::Soon => spread_over(grown),
         Again::After(least) => least.saturating_add(spread_over(grown)),
-        Again::Slowly => spread_over(SLOW),
+        Again::SoonThenSlowly if attempt < REFUSED_FOR_GOOD => spread_over(grown),
+        Again::SoonThenSlowly | Again::Slowly => spread_over(SLOW),
     }
 }
 
@@ -257,7 +265,9 @@ mod tests {
             ("the tenth", Again::Soon, 10, 1.0, 5_000),
             ("any later one", Again::Soon, 4_000_000_000, 1.0, 5_000),
             ("told to wait", Again::After(Duration::from_secs(7)), 0, 1.0, 7_100),
-            ("refused", Again::Slowly, 0, 1.0, 30_000),
+            ("refused by a server that may just have started", Again::SoonThenSlowly, 1, 1.0, 200),
+            ("refused for good", Again::SoonThenSlowly, 5, 1.0, 30_000),
+            ("invalid", Again::Slowly, 0, 1.0, 30_000),
         ];
         for (name, again, attempt, spread, want) in cases {
             assert_eq!(backoff(again, attempt, spread), Duration::from_millis(want), "{name}");

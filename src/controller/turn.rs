@@ -13,7 +13,7 @@ use super::{
     act,
     context::{Context, Entry, Guarded, Working, lock},
     dialect,
-    error::{TurnError, backoff},
+    error::{REFUSED_FOR_GOOD, TurnError, backoff},
     looks,
     observe::{hide_problems, newest, observe},
     publish,
@@ -59,7 +59,7 @@ pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> A
     }
     context.meters.error(error.label());
     if let TurnError::Forbidden { .. } = error
-        && attempt == 0
+        && attempt == REFUSED_FOR_GOOD
     {
         tell_forbidden(guarded, error, context);
     }

@@ -18,8 +18,6 @@ use crate::{
 /// A cluster whose controller lacks one verb on one resource: for real where permissions exist, and as if elsewhere.
 async fn without(verb: &'static str, resource: &'static str) -> Cluster {
     let take = move |manifest: &mut Value| {
-        // Refusals of this account are wanted here, and are told apart from others by its name.
-        rename(manifest);
         let Some(rules) = manifest["rules"].as_array_mut() else { return };
         for rule in rules.iter_mut().filter(|rule| rule["resources"][0] == resource) {
             rule["verbs"].as_array_mut().unwrap().retain(|granted| granted != verb);
@@ -37,17 +35,8 @@ async fn without(verb: &'static str, resource: &'static str) -> Cluster {
     cluster
 }
 
-/// The account of a controller that lacks something.
+/// The account of a controller that lacks something: its refusals are wanted, and are told apart by its name.
 const LIMITED: &str = "tidegate-limited";
-
-fn rename(manifest: &mut Value) {
-    if manifest["kind"] == "ServiceAccount" {
-        manifest["metadata"]["name"] = json!(LIMITED);
-    }
-    if let Some(subject) = manifest.pointer_mut("/subjects/0/name") {
-        *subject = json!(LIMITED);
-    }
-}
 
 async fn logs(cluster: &Cluster, part: &str) {
     eventually(&format!("{part:?} is logged"), || async { cluster.logged() }, |log| log.contains(part)).await;

@@ -188,6 +188,12 @@ impl Server {
         let args = rbac::Args { namespace: namespace.to_owned(), serve: vec![namespace.to_owned()] };
         for manifest in rbac::manifests(&args) {
             let mut manifest = serde_json::to_value(manifest).unwrap();
+            if manifest["kind"] == "ServiceAccount" {
+                manifest["metadata"]["name"] = json!(name);
+            }
+            if let Some(subject) = manifest.pointer_mut("/subjects/0/name") {
+                *subject = json!(name);
+            }
             granted(&mut manifest);
             create(&client, namespace, manifest).await;
         }
@@ -364,7 +370,9 @@ pub async fn create(client: &Client, namespace: &str, object: Value) {
 }
 
 async fn clear(client: &Client, namespace: &str) {
-    let rollouts: Api<Rollout> = Api::namespaced(client.clone(), namespace);
+    // As they are: one of them may be there because it can't be read.
+    let kind = ApiResource::erase::<Rollout>(&());
+    let rollouts: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind);
     let release = || async {
         let Ok(left) = rollouts.list(&ListParams::default()).await else { return false };
         for rollout in &left.items {
