@@ -23,6 +23,8 @@ enum Command {
     Demo(demo::DemoOptions),
     /// Run an API server for kubectl to try Tidegate on, on this machine alone
     Sandbox(demo::SandboxOptions),
+    /// Measure the controller, against the sandbox or a real API server
+    Bench(cli::bench::Args),
     /// Print the version
     Version,
 }
@@ -45,6 +47,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Crds(args) => cli::crds::run(&args)?,
         Command::Demo(options) => demo::run(options).await?,
         Command::Sandbox(options) => demo::sandbox::run(options).await?,
+        Command::Bench(args) => cli::bench::run(args).await?,
         Command::Version => println!("tidegate {}", cli::VERSION),
     }
     Ok(())

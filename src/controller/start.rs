@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use http::{HeaderValue, header::USER_AGENT};
 use kube::{
     Api, Client, Config as ClientConfig,
     api::ListParams,
@@ -11,6 +12,8 @@ use kube::{
 use super::error::Error;
 use crate::api::Rollout;
 
+/// Who we are, in the API server's audit log.
+const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 /// How long the API server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long it may take to answer the first question.
@@ -33,6 +36,7 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
         None => ClientConfig::infer().await.map_err(|error| Error::Kubeconfig(Box::new(error)))?,
     };
     config.default_retry = false;
+    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
     config.connect_timeout = Some(CONNECT);
     let url = config.cluster_url.to_string();
     Client::try_from(config).map_err(|source| Error::Client { url, source })
