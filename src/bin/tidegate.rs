@@ -29,7 +29,8 @@ enum Command {
     Version,
 }
 
-#[tokio::main]
+// Two threads serve a controller of any size; more would only keep memory of their own.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     match run(Args::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,

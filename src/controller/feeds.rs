@@ -6,7 +6,6 @@ use std::{collections::HashSet, sync::Arc};
 use futures::{Stream, StreamExt};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::DynamicObject,
     discovery::ApiResource,
     runtime::{
         WatchStreamExt,
@@ -19,12 +18,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     act,
     context::{Context, Guarded, Interest, lock},
+    raw::Raw,
     stores::{Key, Mirror, Versioned, version},
 };
 use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
 /// A watch is renewed this often, and one that has gone silent is noticed five seconds later.
 const WATCH_SECONDS: u32 = 50;
+
+/// Objects a page of a list: what is read and not yet reduced is in memory whole.
+const PAGE: u32 = 200;
 
 /// The namespace of a scope; `None` is the whole cluster.
 pub type Scope = Option<String>;
@@ -36,7 +39,7 @@ pub async fn routes(context: Arc<Context>, scope: Scope, stop: CancellationToken
         context: &context,
         mirror: &context.routes,
         resource: routes::resource(kind),
-        reduce: |object: &DynamicObject| act::kept(kind, object),
+        reduce: |object: &Raw| act::kept(kind, object),
         interest: |key| Interest::Route(kind, key),
     };
     feed.run(scope, stop).await;
@@ -65,8 +68,7 @@ pub fn rollouts(
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
     };
-    let events =
-        watcher(api, settings()).modify(|rollout| rollout.meta_mut().managed_fields = None).default_backoff();
+    let events = watcher(api, settings()).default_backoff();
     let context = Arc::clone(context);
     reflector::reflector(writer, events).flat_map(move |event| {
         let touched = match event {
@@ -92,12 +94,12 @@ struct Feed<'a, V, Reduce, Name> {
 impl<V, Reduce, Name> Feed<'_, V, Reduce, Name>
 where
     V: Clone + PartialEq,
-    Reduce: Fn(&DynamicObject) -> Versioned<V>,
+    Reduce: Fn(&Raw) -> Versioned<V>,
     Name: Fn(Key) -> Interest,
 {
     async fn run(self, scope: Scope, stop: CancellationToken) {
         let client: Client = self.context.client.clone();
-        let api: Api<DynamicObject> = match scope {
+        let api: Api<Raw> = match scope {
             Some(namespace) => Api::namespaced_with(client, &namespace, &self.resource),
             None => Api::all_with(client, &self.resource),
         };
@@ -110,7 +112,7 @@ where
         }
     }
 
-    fn take(&self, event: Event<DynamicObject>) {
+    fn take(&self, event: Event<Raw>) {
         let lacked = self.mirror.lacks();
         let changed = self.mirror.take(reduced(event, &self.reduce));
         if lacked != self.mirror.lacks() {
@@ -148,13 +150,10 @@ where
 }
 
 fn settings() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_SECONDS)
+    watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
 }
 
-fn reduced<V>(
-    event: Event<DynamicObject>,
-    reduce: impl Fn(&DynamicObject) -> Versioned<V>,
-) -> Event<Versioned<V>> {
+fn reduced<V>(event: Event<Raw>, reduce: impl Fn(&Raw) -> Versioned<V>) -> Event<Versioned<V>> {
     match event {
         Event::Apply(object) => Event::Apply(reduce(&object)),
         Event::Delete(object) => Event::Delete(reduce(&object)),
@@ -164,16 +163,8 @@ fn reduced<V>(
     }
 }
 
-fn deployment(object: &DynamicObject) -> Versioned<WorkloadSeen> {
-    let value = match serde_json::to_value(object) {
-        Ok(whole) => workloads::seen(&whole),
-        Err(_) => WorkloadSeen::Unreadable("the Deployment can't be read as JSON".to_owned()),
-    };
-    Versioned {
-        key: (object.namespace().unwrap_or_default(), object.name_any()),
-        version: version(object.metadata.resource_version.as_deref()),
-        value,
-    }
+fn deployment(object: &Raw) -> Versioned<WorkloadSeen> {
+    Versioned { key: object.key(), version: version(object.version()), value: workloads::seen(&object.whole) }
 }
 
 /// The HTTP status behind an error of a watch, where there is one.
@@ -196,8 +187,9 @@ fn rollout_event(context: &Context, event: Event<Guarded>) -> Option<ObjectRef<G
         Event::Apply(rollout) | Event::InitApply(rollout) => {
             let shown = version(rollout.meta().resource_version.as_deref());
             let own = rollout.uid().and_then(|uid| context.known(&uid));
-            let echo = own
-                .is_some_and(|entry| entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown);
+            let Some(entry) = own else { return Some(ObjectRef::from_obj(&rollout)) };
+            entry.caught_up(shown);
+            let echo = entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown;
             (!echo).then(|| ObjectRef::from_obj(&rollout))
         }
         Event::InitDone => {
@@ -205,14 +197,15 @@ fn rollout_event(context: &Context, event: Event<Guarded>) -> Option<ObjectRef<G
             forget_the_gone(context);
             None
         }
-        Event::Delete(_) => {
-            forget_the_gone(context);
+        Event::Delete(rollout) => {
+            context.forget(&rollout.uid().unwrap_or_default());
+            forget_interests(context, &(rollout.namespace().unwrap_or_default(), rollout.name_any()));
             None
         }
     }
 }
 
-/// Drops what is kept of Rollouts that no longer exist, and gives a turn to those who shared an object with them:
+/// Drops what is kept of all Rollouts that no longer exist, and gives a turn to those who shared an object with them:
 /// a stamp without its Rollout binds nobody.
 fn forget_the_gone(context: &Context) {
     let living = context.rollouts.state();
@@ -221,9 +214,13 @@ fn forget_the_gone(context: &Context) {
     let keys: HashSet<Key> =
         living.iter().map(|rollout| (rollout.namespace().unwrap_or_default(), rollout.name_any())).collect();
     for gone in context.interests.everybody().iter().filter(|key| !keys.contains(*key)) {
-        for interest in context.interests.forget(gone) {
-            context.wake_interested(&interest);
-        }
+        forget_interests(context, gone);
+    }
+}
+
+fn forget_interests(context: &Context, gone: &Key) {
+    for interest in context.interests.forget(gone) {
+        context.wake_interested(&interest);
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt, core::error_boundary::InvalidObject, runtime::controller::Action};
+use kube::{
+    Resource, ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
 
 use super::{
     act,
@@ -15,7 +18,7 @@ use super::{
     dialect,
     error::{TurnError, backoff},
     looks,
-    observe::{hide_problems, newest, observe},
+    observe::{hide_problems, holds, observe},
     publish,
     stores::version,
 };
@@ -32,17 +35,8 @@ use crate::{
 #[tracing::instrument(skip_all, fields(namespace = guarded.namespace(), rollout = guarded.name_any()))]
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, TurnError> {
     let started = context.clock.now();
-    let outcome = match &guarded.0 {
-        Err(invalid) => {
-            quarantine(&context, &guarded, invalid);
-            Ok(Action::await_change())
-        }
-        Ok(rollout) => {
-            let turn = turn(Arc::clone(&context), Arc::new(rollout.clone()));
-            let turn = tracing::Instrument::in_current_span(turn);
-            tokio::spawn(turn).await.unwrap_or(Err(TurnError::Panicked))
-        }
-    };
+    let turn = tracing::Instrument::in_current_span(turn(Arc::clone(&context), guarded));
+    let outcome = tokio::spawn(turn).await.unwrap_or(Err(TurnError::Panicked));
     let took = context.clock.now().duration_since(started);
     context.meters.turn(Duration::try_from(took).unwrap_or_default());
     outcome
@@ -68,15 +62,19 @@ pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> A
     Action::requeue(wait)
 }
 
-async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, TurnError> {
+async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, TurnError> {
     let uid = watched.uid().unwrap_or_default();
-    context.readable(&uid);
     let entry = context.entry(&uid);
     let mut working = entry.working.lock().await;
-    let read = match working.read(&context, &entry, watched).await {
+    let read = match working.read(&context, &entry, &watched).await {
         Read::Gone => return Ok(Action::await_change()),
+        Read::Invalid(why) => {
+            quarantine(&context, &watched, &why);
+            return Ok(Action::await_change());
+        }
         Read::Is(read) => read,
     };
+    context.readable(&uid);
 
     let now = context.clock.now();
     working.problems.retain(|_, problem| problem.until > now);
@@ -98,7 +96,11 @@ async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, Tu
     if working.refresh || wrote(&decision) {
         return Ok(Action::requeue(Duration::ZERO));
     }
-    Ok(due.map_or_else(Action::await_change, |due| Action::requeue(until(due, context.clock.now()))))
+    let Some(due) = due else {
+        working.rest(context.shown(&ObjectRef::from_obj(watched.as_ref())));
+        return Ok(Action::await_change());
+    };
+    Ok(Action::requeue(until(due, context.clock.now())))
 }
 
 /// Whether a decision that was carried out has left the cluster other than it saw it.
@@ -121,15 +123,17 @@ struct Reading {
 enum Read {
     Is(Reading),
     Gone,
+    /// It can't be read as a Rollout, and why.
+    Invalid(String),
 }
 
 impl Working {
     /// The newest Rollout known, read from the API server where that is due.
-    async fn read(&mut self, context: &Context, entry: &Entry, watched: Arc<Rollout>) -> Read {
+    async fn read(&mut self, context: &Context, entry: &Entry, watched: &Guarded) -> Read {
         let mut failed = None;
         let mut fresh = false;
         if self.refresh {
-            match publish::read(context, &watched).await {
+            match publish::read(context, watched.meta()).await {
                 Ok(None) => return Read::Gone,
                 Ok(Some(read)) => {
                     self.remember(entry, read);
@@ -139,12 +143,13 @@ impl Working {
                 Err(error) => failed = Some(error),
             }
         }
+        self.own.take_if(|own| !holds(own, watched.meta()));
         let rollout = match &self.own {
-            Some(own) if std::ptr::eq(newest(&watched, Some(own)), own.as_ref()) => Arc::clone(own),
-            Some(_) | None => {
-                self.own = None;
-                watched
-            }
+            Some(own) => Arc::clone(own),
+            None => match watched.rollout() {
+                Ok(rollout) => Arc::clone(self.own.insert(Arc::new(rollout))),
+                Err(why) => return Read::Invalid(why),
+            },
         };
         // Somebody else wrote status: what we made of the old one no longer counts.
         let stored = rollout.status.clone().unwrap_or_default();
@@ -333,19 +338,18 @@ impl Turn<'_> {
 }
 
 /// A Rollout that can't be read: told once, left alone until it changes.
-fn quarantine(context: &Context, guarded: &Guarded, invalid: &InvalidObject) {
+fn quarantine(context: &Context, guarded: &Guarded, why: &str) {
     if !context.quarantine(&guarded.uid().unwrap_or_default()) {
         return;
     }
     context.meters.error("Undecodable");
-    tracing::error!(error = invalid.error, "the Rollout can't be read and is left alone until it changes");
+    tracing::error!(error = why, "the Rollout can't be read and is left alone until it changes");
     let note = Note {
         warning: true,
         reason: "Undecodable",
         message: format!(
-            "This Rollout can't be read ({}) and is left alone until it is put right; its routes stay as they are. \
-             The installed CRD may be older or newer than the controller: kubectl apply -f crds/",
-            invalid.error
+            "This Rollout can't be read ({why}) and is left alone until it is put right; its routes stay as they are. \
+             The installed CRD may be older or newer than the controller: kubectl apply -f crds/"
         ),
         run: None,
         step: None,
