@@ -21,7 +21,7 @@ pub struct Abort {
     /// When.
     pub at: Timestamp,
     /// Why, in the person's words.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -82,8 +82,10 @@ pub struct LastRequest {
     /// The request's id; for an abort, its run and time. For an unreadable annotation, a digest of it.
     pub id: String,
     /// What was asked, where that could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<RequestAction>,
     /// Who asked, by their own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Accepted or refused.
     pub outcome: RequestOutcome,

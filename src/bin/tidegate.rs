@@ -19,6 +19,8 @@ enum Command {
     Run(cli::run::Args),
     /// Write the CRDs to files, or check the files
     Crds(cli::crds::Args),
+    /// Print the account of the controller and the permissions it needs, for `kubectl apply -f -`
+    Rbac(cli::rbac::Args),
     /// Watch a canary promoted and a bad one put back, on this machine alone
     Demo(demo::DemoOptions),
     /// Run an API server for kubectl to try Tidegate on, on this machine alone
@@ -46,6 +48,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Run(args) => cli::run::run(args).await?,
         Command::Crds(args) => cli::crds::run(&args)?,
+        Command::Rbac(args) => print!("{}", cli::rbac::yaml(&args)?),
         Command::Demo(options) => demo::run(options).await?,
         Command::Sandbox(options) => demo::sandbox::run(options).await?,
         Command::Bench(args) => cli::bench::run(args).await?,

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod crds;
+pub mod rbac;
 pub mod run;
 
 /// What `version` prints.

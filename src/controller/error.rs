@@ -41,6 +41,25 @@ pub enum Error {
     /// Our CRD is not there.
     #[error("the Rollout CRD is not installed; install it with: kubectl apply -f crds/")]
     CrdMissing,
+    /// The API server is older than we support.
+    #[error(
+        "the API server is {version}, and Tidegate needs at least 1.{}, the first in which validation rules of CRDs \
+         are stable; upgrade the cluster",
+        super::start::OLDEST_MINOR
+    )]
+    TooOld {
+        /// What it calls itself.
+        version: String,
+    },
+    /// Our CRD lacks a field.
+    #[error(
+        "the installed Rollout CRD does not know {field}: it is older than this controller, and what is stored would \
+         be lost; update it with: kubectl apply -f crds/"
+    )]
+    CrdOlder {
+        /// The first field that it lacks, as a path.
+        field: String,
+    },
     /// The address of health and metrics can't be had.
     #[error("cannot listen on {address} for health and metrics")]
     Listen {
@@ -91,6 +110,16 @@ pub enum TurnError {
         /// The deadline.
         seconds: u64,
     },
+    /// The API server does not let us.
+    #[error(
+        "cannot {attempt}: the controller may not {verb}; grant it with: tidegate rbac | kubectl apply -f -"
+    )]
+    Forbidden {
+        /// What was attempted.
+        attempt: &'static str,
+        /// The verb and the resource that it was refused for.
+        verb: &'static str,
+    },
     /// The Rollout could not be read.
     #[error("cannot read the Rollout")]
     ReadRollout(#[source] kube::Error),
@@ -123,6 +152,7 @@ impl TurnError {
             Self::Pruned { .. } => "Pruned",
             Self::Finalizer { .. } => "Finalizer",
             Self::Late { .. } => "Late",
+            Self::Forbidden { .. } => "Forbidden",
             Self::ReadRollout(_) => "ReadRollout",
             Self::Write(source) => source.label(),
             Self::Panicked => "Panicked",
@@ -146,16 +176,27 @@ impl TurnError {
             | Self::Pruned { .. }
             | Self::Finalizer { .. }
             | Self::Late { .. }
+            | Self::Forbidden { .. }
             | Self::ReadRollout(_)
             | Self::Panicked => false,
         }
+    }
+
+    /// What is behind it, for the log.
+    pub fn cause(&self) -> Option<String> {
+        let source = std::error::Error::source(self)?;
+        // kube spells an answer of the API server out twice, the second time with everything that is in it.
+        Some(match source.downcast_ref::<kube::Error>() {
+            Some(kube::Error::Api(status)) => format!("HTTP {}: {}", status.code, status.message),
+            Some(_) | None => source.to_string(),
+        })
     }
 
     /// When to try again.
     pub fn again(&self) -> Again {
         match self {
             Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. } => Again::Soon,
-            Self::Pruned { .. } | Self::Panicked => Again::Slowly,
+            Self::Pruned { .. } | Self::Forbidden { .. } | Self::Panicked => Again::Slowly,
             Self::StoreStatus(source) | Self::Finalizer { source, .. } | Self::ReadRollout(source) => {
                 asked_for(source)
             }

@@ -1,11 +1,12 @@
 //! The watches: one list and one watch a kind. Whatever they bring is reduced at once to what decisions need, and
 //! gives a turn to the Rollouts that named it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream::BoxStream};
 use kube::{
     Api, Client, Resource, ResourceExt,
+    api::WatchParams,
     discovery::ApiResource,
     runtime::{
         WatchStreamExt,
@@ -13,6 +14,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,6 +27,10 @@ use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
 /// A watch is renewed this often, and one that has gone silent is noticed five seconds later.
 const WATCH_SECONDS: u32 = 50;
+/// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
+/// How long until what was refused is asked for again.
+const REFUSED: Duration = Duration::from_secs(5);
 
 /// Objects a page of a list: what is read and not yet reduced is in memory whole.
 const PAGE: u32 = 200;
@@ -68,14 +74,24 @@ pub fn rollouts(
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
     };
-    let events = watcher(api, settings()).default_backoff();
+    let waiting = Arc::clone(context);
+    let events = follow(api).then(move |event| {
+        let context = Arc::clone(&waiting);
+        async move {
+            // The store is ready by this, and turns begin: not before there is what they decide from.
+            if matches!(event, Ok(Event::InitDone)) {
+                first_lists(&context).await;
+            }
+            event
+        }
+    });
     let context = Arc::clone(context);
     reflector::reflector(writer, events).flat_map(move |event| {
         let touched = match event {
             Ok(event) => rollout_event(&context, event),
             Err(error) => {
                 rollouts_failed(&context, &error);
-                None
+                Vec::new()
             }
         };
         futures::stream::iter(touched)
@@ -103,7 +119,7 @@ where
             Some(namespace) => Api::namespaced_with(client, &namespace, &self.resource),
             None => Api::all_with(client, &self.resource),
         };
-        let mut events = watcher(api, settings()).default_backoff().boxed();
+        let mut events = follow(api).boxed();
         while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
             match event {
                 Ok(event) => self.take(event),
@@ -134,7 +150,9 @@ where
                 self.resource.api_version
             ),
             Some(403) => {
-                format!("the controller may not list and watch {kind}: grant it get, list and watch")
+                format!(
+                    "the controller may not list and watch {kind}; grant it with: tidegate rbac | kubectl apply -f -"
+                )
             }
             Some(_) | None => {
                 tracing::warn!(kind, %error, "the watch broke; it is tried again");
@@ -149,8 +167,50 @@ where
     }
 }
 
-fn settings() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
+/// The objects of a kind as they are and become. Where that is refused after a list, it begins anew as soon as it is
+/// granted again: a watch that goes on says nothing until something happens, and so never that all is well.
+fn follow<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    struct State<K> {
+        api: Api<K>,
+        events: BoxStream<'static, watcher::Result<Event<K>>>,
+        listed: bool,
+        refused: bool,
+    }
+    let begin = |api: &Api<K>| {
+        let settings = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+        watcher(api.clone(), settings).default_backoff().boxed()
+    };
+    let events = begin(&api);
+    let state = State { api, events, listed: false, refused: false };
+    futures::stream::unfold(state, move |mut state| async move {
+        if state.refused {
+            granted(&state.api).await;
+            state = State { events: begin(&state.api), api: state.api, listed: false, refused: false };
+        }
+        let event = state.events.next().await?;
+        match &event {
+            Ok(Event::InitDone) => state.listed = true,
+            Ok(Event::Init | Event::InitApply(_) | Event::Apply(_) | Event::Delete(_)) => {}
+            Err(error) => state.refused = state.listed && matches!(code(error), Some(403 | 404)),
+        }
+        Some((event, state))
+    })
+}
+
+/// Returns once objects of a kind may be watched, again.
+async fn granted<K>(api: &Api<K>)
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    loop {
+        tokio::time::sleep(REFUSED).await;
+        if api.watch(&WatchParams::default().timeout(1), "0").await.is_ok() {
+            return;
+        }
+    }
 }
 
 fn reduced<V>(event: Event<Raw>, reduce: impl Fn(&Raw) -> Versioned<V>) -> Event<Versioned<V>> {
@@ -181,28 +241,42 @@ fn code(error: &watcher::Error) -> Option<u16> {
     }
 }
 
-fn rollout_event(context: &Context, event: Event<Guarded>) -> Option<ObjectRef<Guarded>> {
+/// Waits until routes and workloads were listed once.
+async fn first_lists(context: &Context) {
+    let lists = async { tokio::join!(context.routes.answered(), context.workloads.answered()) };
+    if tokio::time::timeout(FIRST_LISTS, lists).await.is_err() {
+        tracing::warn!("turns begin although not everything could be listed yet");
+    }
+}
+
+fn rollout_event(context: &Context, event: Event<Guarded>) -> Vec<ObjectRef<Guarded>> {
     match event {
-        Event::Init => None,
-        Event::Apply(rollout) | Event::InitApply(rollout) => {
-            let shown = version(rollout.meta().resource_version.as_deref());
-            let own = rollout.uid().and_then(|uid| context.known(&uid));
-            let Some(entry) = own else { return Some(ObjectRef::from_obj(&rollout)) };
-            entry.caught_up(shown);
-            let echo = entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown;
-            (!echo).then(|| ObjectRef::from_obj(&rollout))
-        }
+        // What a list brings is in the store once it is whole.
+        Event::Init | Event::InitApply(_) => Vec::new(),
+        Event::Apply(rollout) => news(context, &rollout).into_iter().collect(),
         Event::InitDone => {
             *lock(&context.rollouts_lack) = None;
             forget_the_gone(context);
-            None
+            context.rollouts.state().iter().filter_map(|rollout| news(context, rollout)).collect()
         }
         Event::Delete(rollout) => {
             context.forget(&rollout.uid().unwrap_or_default());
             forget_interests(context, &(rollout.namespace().unwrap_or_default(), rollout.name_any()));
-            None
+            Vec::new()
         }
     }
+}
+
+/// The Rollout, unless what is shown of it is our own doing.
+fn news(context: &Context, rollout: &Guarded) -> Option<ObjectRef<Guarded>> {
+    let shown = version(rollout.meta().resource_version.as_deref());
+    if let Some(entry) = rollout.uid().and_then(|uid| context.known(&uid)) {
+        entry.caught_up(shown);
+        if entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown {
+            return None;
+        }
+    }
+    Some(ObjectRef::from_obj(rollout))
 }
 
 /// Drops what is kept of all Rollouts that no longer exist, and gives a turn to those who shared an object with them:
@@ -228,11 +302,23 @@ fn rollouts_failed(context: &Context, error: &watcher::Error) {
     context.meters.error("RolloutWatch");
     tracing::warn!(%error, "the watch of the Rollouts broke; it is tried again");
     let mut lack = lock(&context.rollouts_lack);
-    if let (Some(lack), Some(code)) = (lack.as_mut(), code(error)) {
-        *lack = match code {
-            404 => "the Rollout CRD is not installed; install it with: kubectl apply -f crds/".to_owned(),
-            403 => "the controller may not list and watch Rollouts; grant it get, list and watch".to_owned(),
-            _ => format!("the Rollouts can't be listed: HTTP {code}"),
-        };
+    match code(error) {
+        Some(404) => {
+            *lack =
+                Some("the Rollout CRD is not installed; install it with: kubectl apply -f crds/".to_owned());
+        }
+        // Taken away later on, it stops everything as surely as at the start.
+        Some(403) => {
+            *lack = Some(
+                "the controller may not list and watch Rollouts; grant it with: tidegate rbac | kubectl apply -f -"
+                    .to_owned(),
+            );
+        }
+        Some(code) => {
+            if let Some(lack) = lack.as_mut() {
+                *lack = format!("the Rollouts can't be listed: HTTP {code}");
+            }
+        }
+        None => {}
     }
 }

@@ -18,6 +18,8 @@ use crate::{
 
 /// An API call on a Rollout that takes longer has an unknown outcome.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// What is attempted, for sentences.
+const READ: &str = "read the Rollout";
 
 /// Stores a status; the answer is the Rollout as it is now.
 pub async fn store_status(
@@ -68,6 +70,9 @@ pub async fn set_finalizer(
     context.meters.write("finalizer", matches!(answer, Ok(Ok(_))));
     match answer {
         Ok(Ok(stored)) => Ok(Arc::new(stored)),
+        Ok(Err(error)) if code(&error) == 403 => {
+            Err(TurnError::Forbidden { attempt, verb: "patch rollouts.tidegate.dev" })
+        }
         Ok(Err(source)) => Err(TurnError::Finalizer { verb, source }),
         Err(_) => Err(late(attempt)),
     }
@@ -80,8 +85,11 @@ pub async fn read(context: &Context, rollout: &ObjectMeta) -> Result<Option<Arc<
     let name = rollout.name.as_deref().unwrap_or_default();
     match tokio::time::timeout(DEADLINE, api.get_opt(name)).await {
         Ok(Ok(read)) => Ok(read.filter(|read| read.metadata.uid == rollout.uid).map(Arc::new)),
+        Ok(Err(error)) if code(&error) == 403 => {
+            Err(TurnError::Forbidden { attempt: READ, verb: "get rollouts.tidegate.dev" })
+        }
         Ok(Err(source)) => Err(TurnError::ReadRollout(source)),
-        Err(_) => Err(late("read the Rollout")),
+        Err(_) => Err(late(READ)),
     }
 }
 
@@ -95,14 +103,21 @@ fn late(attempt: &'static str) -> TurnError {
 
 /// A 4xx, 429 and 503 say that nothing was stored; after anything else it may have been.
 fn status_error(error: kube::Error) -> TurnError {
-    let code = match &error {
-        kube::Error::Api(status) => status.code,
-        _ => 0,
-    };
-    match code {
+    match code(&error) {
+        403 => TurnError::Forbidden {
+            attempt: "store the status of the Rollout",
+            verb: "update rollouts.tidegate.dev/status",
+        },
         409 => TurnError::StatusConflict,
         400..=499 | 503 => TurnError::StoreStatus(error),
         _ => TurnError::StatusUnknown(Some(Box::new(error))),
+    }
+}
+
+fn code(error: &kube::Error) -> u16 {
+    match error {
+        kube::Error::Api(status) => status.code,
+        _ => 0,
     }
 }
 
@@ -156,6 +171,7 @@ mod tests {
             let status = kube::core::Status::failure("", "").with_code(code);
             status_error(kube::Error::Api(Box::new(status))).label()
         };
+        assert_eq!(answered(403), "Forbidden");
         assert_eq!(answered(409), "StatusConflict");
         assert_eq!(answered(422), "StoreStatus");
         assert_eq!(answered(429), "StoreStatus");

@@ -52,8 +52,13 @@ pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> A
         wait = wait.min(until(wake, context.clock.now()));
     }
     context.meters.error(error.label());
+    if let TurnError::Forbidden { .. } = error
+        && attempt == 0
+    {
+        tell_forbidden(guarded, error, context);
+    }
     let (namespace, rollout) = (guarded.namespace(), guarded.name_any());
-    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let cause = error.cause();
     if error.is_race() {
         tracing::debug!(namespace, rollout, %error, cause, attempt, "the turn is tried again");
     } else {
@@ -101,6 +106,13 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, Tu
         return Ok(Action::await_change());
     };
     Ok(Action::requeue(until(due, context.clock.now())))
+}
+
+/// A status that can't be stored can't say so: an Event does, once for each row of refusals.
+fn tell_forbidden(guarded: &Guarded, error: &TurnError, context: &Context) {
+    let message = error.to_string();
+    let note = Note { warning: true, reason: "Forbidden", message, run: None, step: None };
+    context.notes.tell(guarded.object_ref(&()), note);
 }
 
 /// Whether a decision that was carried out has left the cluster other than it saw it.

@@ -1,61 +1,61 @@
 //! One handle on a cluster: objects in, the controller running, conditions awaited.
 
-use std::{collections::BTreeMap, fmt::Debug, future::Future, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    future::Future,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Event};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Event, Pod},
+};
 use kube::{
     Api, Client,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams},
     core::{DynamicObject, GroupVersionKind},
 };
 use serde_json::{Value, json};
 use tidegate::{
-    api::{Phase, Rollout, gateway_route_crd::gateway_route_crd},
+    api::{Phase, Rollout},
     clock::Clock,
     config::Config,
-    dataplane::GatewayRef,
-    sandbox::{
-        apiserver::{ApiServer, Options, RequestRecord},
-        gateway::{Endpoints, Gateway as SandboxGateway, GatewayConfig},
-        programmer::Programmer,
-    },
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Gateway;
+use crate::{
+    metrics::Gateway,
+    objects::{deployment, entry, route, weights_of},
+    proxy::{Call, Proxy},
+    server::{Crds, Server, create, unique},
+};
 
 /// How long anything may take here before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(40);
-
-pub const ROLLOUT: &str = r#"
-apiVersion: tidegate.dev/v1alpha1
-kind: Rollout
-metadata: {name: color, namespace: default}
-spec:
-  routes: [{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}]
-  target: {name: v2, workloadRef: {apiVersion: apps/v1, kind: Deployment, name: v2}}
-  strategy: {canary: {hold: 1s, steps: [{weight: 10}, {weight: 50}]}}
-  analysis:
-    interval: 1s
-    settle: 100ms
-    series: {preset: tidegate-gateway, params: {mesh: mesh, port: "8080"}}
-    errorRate: {}
-"#;
+/// The account that the controller acts as.
+pub const ACCOUNT: &str = "tidegate";
 
 pub struct Cluster {
-    pub server: ApiServer,
+    pub namespace: String,
+    /// Acts as people and tools do: it may do everything.
     pub client: Client,
     pub gateway: Gateway,
+    /// All that the controller asks of the API server goes through here.
+    pub proxy: Proxy,
+    pub server: Server,
+    folder: tempfile::TempDir,
     controller: Option<Running>,
-    programmer: CancellationToken,
-    _data_plane: SandboxGateway,
 }
 
-/// A controller in a runtime of its own, so that ending that ends everything it does, at once and unasked.
-struct Running {
-    runtime: tokio::runtime::Runtime,
-    stop: CancellationToken,
-    done: tokio::task::JoinHandle<()>,
+enum Running {
+    /// In a runtime of its own, so that ending that ends everything it does, at once and unasked.
+    Here { runtime: tokio::runtime::Runtime, stop: CancellationToken, done: tokio::task::JoinHandle<()> },
+    /// The program itself.
+    Program(Child),
 }
 
 impl Cluster {
@@ -67,95 +67,144 @@ impl Cluster {
     }
 
     pub async fn without_controller() -> Self {
-        let cluster = Self::with_route_crd(gateway_route_crd().unwrap()).await;
+        let cluster = Self::empty().await;
         cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
         cluster
     }
 
-    /// A cluster with this GatewayRoute CRD and no route yet.
-    pub async fn with_route_crd(crd: Value) -> Self {
+    /// A cluster without routes, and without the controller.
+    pub async fn empty() -> Self {
+        Self::on(Server::start().await, ACCOUNT, |_| {}).await
+    }
+
+    /// A cluster with other CRDs and no route yet; `None` where that would disturb others.
+    pub async fn with_crds(crds: Crds) -> Option<Self> {
+        Some(Self::on(Server::with_crds(crds).await?, ACCOUNT, |_| {}).await)
+    }
+
+    /// A cluster on this server, with workloads and metrics, and with the account that the controller acts as; `granted`
+    /// may change what is granted to it.
+    pub async fn on(server: Server, account: &str, granted: impl Fn(&mut Value)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let ours = serde_json::to_value(<Rollout as kube::CustomResourceExt>::crd()).unwrap();
-        let crds = vec![ours, crd];
-        let server = ApiServer::start(Options { crds, ..Options::default() }).await.unwrap();
-        let client = server.client().unwrap();
-        let clock = Clock::start();
-        let data_plane =
-            SandboxGateway::start(GatewayConfig::default(), Endpoints::default(), clock).await.unwrap();
-        let gateway_ref =
-            GatewayRef { name: "gw".into(), namespace: "default".into(), takes_unclaimed: true };
-        let programmer = CancellationToken::new();
-        let table = vec![data_plane.table()];
-        tokio::spawn(Programmer::new(client.clone(), clock, gateway_ref, table).run(programmer.clone()));
-        let gateway = Gateway::start().await;
-        let cluster = Self { server, client, gateway, controller: None, programmer, _data_plane: data_plane };
+        if let Ok(filter) = std::env::var("RUST_LOG") {
+            let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        }
+        let namespace = unique();
+        let token = server.account(&namespace, account, granted).await;
+        let client = server.client().await;
+        let proxy = Proxy::start(server.anonymous().await).await;
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{ "name": "test", "cluster": { "server": proxy.url() } }],
+            "users": [{ "name": "test", "user": token.map_or(json!({}), |token| json!({ "token": token })) }],
+            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
+        });
+        std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
+        let gateway = Gateway::start(&namespace).await;
+        let cluster = Self { namespace, client, gateway, proxy, server, folder, controller: None };
+        let controller = tidegate::controller::client(Some(&cluster.kubeconfig())).await.unwrap();
+        cluster.server.knows(&controller, &cluster.namespace).await;
         for version in ["v1", "v2", "v3"] {
             cluster.create(deployment(version)).await;
         }
         cluster
     }
 
-    pub fn config(&self) -> Config {
-        let text = format!(
-            "providers: {{default: {{envoy: {{urls: [\"{}\"], scrapeInterval: 100ms, timeout: 2s}}}}}}\nlisten: 127.0.0.1:0\n",
-            self.gateway.url()
-        );
-        Config::parse(&text, "test").unwrap()
+    /// The controller's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// A file for a program that a test runs.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn config_text(&self) -> String {
+        format!(
+            "providers: {{default: {{envoy: {{urls: [\"{}\"], scrapeInterval: 100ms, timeout: 2s}}}}}}\n\
+             listen: 127.0.0.1:0\nnamespaces: [{}]\n",
+            self.gateway.url(),
+            self.namespace
+        )
     }
 
     pub fn run_controller(&mut self) {
-        self.run_controller_with(self.config());
-    }
-
-    pub fn run_controller_with(&mut self, config: Config) {
+        let config = Config::parse(&self.config_text(), "test").unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let url = self.server.url();
+        let kubeconfig = self.kubeconfig();
         let done = runtime.spawn(async move {
-            let mut kube = kube::Config::new(url.parse().unwrap());
-            kube.default_retry = false;
-            let client = Client::try_from(kube).unwrap();
+            let client = tidegate::controller::client(Some(&kubeconfig)).await.unwrap();
             let stop = async move { stopped.cancelled().await };
             if let Err(error) = tidegate::controller::run(config, client, stop).await {
                 eprintln!("the controller ended: {error}");
             }
         });
-        self.controller = Some(Running { runtime, stop, done });
+        self.controller = Some(Running::Here { runtime, stop, done });
+    }
+
+    /// Runs the controller as a process of its own.
+    pub fn run_program(&mut self) {
+        let child = self.program().spawn().unwrap();
+        self.controller = Some(Running::Program(child));
+    }
+
+    /// The program, about to run as the controller; what it logs is appended to a file.
+    pub fn program(&self) -> Command {
+        let config = self.file("tidegate.yaml", &self.config_text());
+        let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.arg("run").arg("--config").arg(config).arg("--kubeconfig").arg(self.kubeconfig());
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// What the program has logged.
+    pub fn logged(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
     /// The controller is gone from one moment to the next.
     pub fn kill_controller(&mut self) {
-        if let Some(running) = self.controller.take() {
-            running.runtime.shutdown_background();
+        match self.controller.take() {
+            Some(Running::Here { runtime, .. }) => runtime.shutdown_background(),
+            Some(Running::Program(mut child)) => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            None => {}
         }
     }
 
     /// The controller is asked to end, and does.
     pub async fn stop_controller(&mut self) {
-        if let Some(running) = self.controller.take() {
-            running.stop.cancel();
-            tokio::time::timeout(Duration::from_secs(10), running.done).await.expect("ends in time").unwrap();
-            running.runtime.shutdown_background();
+        if let Some(Running::Here { runtime, stop, done }) = self.controller.take() {
+            stop.cancel();
+            tokio::time::timeout(Duration::from_secs(10), done).await.expect("ends in time").unwrap();
+            runtime.shutdown_background();
         }
     }
 
     pub async fn create(&self, object: Value) {
-        let api = self.api_of(&object);
-        let object: DynamicObject = serde_json::from_value(object).unwrap();
-        api.create(&PostParams::default(), &object).await.unwrap();
+        create(&self.client, &self.namespace, object).await;
     }
 
     pub fn api_of(&self, object: &Value) -> Api<DynamicObject> {
-        let version = object["apiVersion"].as_str().unwrap();
-        let (group, version) = version.split_once('/').unwrap_or(("", version));
-        let gvk = GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap());
-        Api::namespaced_with(self.client.clone(), "default", &kube::core::ApiResource::from_gvk(&gvk))
+        api_of(&self.client, &self.namespace, object)
     }
 
     pub fn rollouts(&self) -> Api<Rollout> {
-        Api::namespaced(self.client.clone(), "default")
+        Api::namespaced(self.client.clone(), &self.namespace)
     }
 
     pub fn routes(&self) -> Api<DynamicObject> {
@@ -250,32 +299,75 @@ impl Cluster {
 
     /// Waits for an Event with this reason.
     pub async fn event(&self, reason: &str) -> Event {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), "default");
-        let list = || async { api.list(&ListParams::default()).await.unwrap().items };
-        let events = eventually(&format!("an Event {reason}"), list, |events| {
-            events.iter().any(|event| event.reason.as_deref() == Some(reason))
-        })
-        .await;
-        events.into_iter().find(|event| event.reason.as_deref() == Some(reason)).unwrap()
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = || async {
+            let events = api.list(&ListParams::default()).await.unwrap().items;
+            events.into_iter().map(ToldEvent).collect::<Vec<_>>()
+        };
+        let is = |event: &ToldEvent| event.0.reason.as_deref() == Some(reason);
+        let events = eventually(&format!("an Event {reason}"), list, |events| events.iter().any(is)).await;
+        events.into_iter().find(is).unwrap().0
     }
 
-    /// How many writes the controller has made.
-    pub fn writes(&self) -> usize {
-        self.calls().iter().filter(|call| !matches!(call.verb.as_str(), "get" | "list" | "watch")).count()
+    /// What the controller has asked of the API server besides lists and watches, and besides what it asks once at
+    /// its start.
+    pub fn calls(&self) -> Vec<Call> {
+        let plain = |call: &Call| !call.resource.is_empty() && call.group != "authorization.k8s.io";
+        let calls = self.proxy.calls().into_iter();
+        calls.filter(|call| plain(call) && !matches!(call.verb, "list" | "watch")).collect()
     }
 
-    /// What the controller asked of the API server besides watches and lists.
-    pub fn calls(&self) -> Vec<RequestRecord> {
-        let ours = |r: &RequestRecord| r.field_manager == "tidegate" || r.resource == "events";
-        self.server.requests().into_iter().filter(ours).collect()
+    /// The writes among them, Events included.
+    pub fn writes(&self) -> Vec<Call> {
+        self.calls().into_iter().filter(Call::is_write).collect()
+    }
+
+    /// How many pods of a workload may be ready: all, or none.
+    pub async fn ready(&self, name: &str, ready: bool) {
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        let count = || async {
+            let deployment = deployments.get(name).await.unwrap();
+            deployment.status.and_then(|status| status.ready_replicas).unwrap_or_default()
+        };
+        let params = PatchParams::default();
+        if let Server::Sandbox { .. } = self.server {
+            let pods = (!ready).then_some("0");
+            let annotations = json!({ tidegate::sandbox::apiserver::READY_ANNOTATION: pods });
+            let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+            deployments.patch(name, &params, &patch).await.unwrap();
+        } else {
+            let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+            let of = ListParams::default().labels(&format!("app={name}"));
+            let made = || async { pods.list(&of).await.unwrap().items };
+            let made = eventually("the pods are there", made, |pods| pods.len() == 2).await;
+            // What plays the kubelet takes this for a probe that fails.
+            let unready = (!ready).then_some("true");
+            let annotations = json!({ "tidegate.dev/test-unready": unready });
+            let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+            for pod in made {
+                pods.patch(&pod.metadata.name.unwrap(), &params, &patch).await.unwrap();
+            }
+        }
+        eventually(&format!("{name} ready: {ready}"), count, |count| (*count > 0) == ready).await;
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.programmer.cancel();
         self.kill_controller();
+        if thread::panicking() {
+            eprintln!("{}", self.logged());
+        }
+        self.server.clear(&self.namespace);
     }
+}
+
+/// Where objects like this one live.
+pub fn api_of(client: &Client, namespace: &str, object: &Value) -> Api<DynamicObject> {
+    let version = object["apiVersion"].as_str().unwrap();
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    let gvk = GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap());
+    Api::namespaced_with(client.clone(), namespace, &kube::core::ApiResource::from_gvk(&gvk))
 }
 
 /// Looks again and again until it is as wanted.
@@ -305,46 +397,13 @@ pub async fn eventually<T: Debug, F: Future<Output = T>>(
     }
 }
 
-pub fn weights_of(route: &DynamicObject) -> BTreeMap<String, i64> {
-    let entries = route.data["spec"]["httpRoute"]["action"]["weightedTargets"].as_array().cloned();
-    let one = |entry: &Value| {
-        let name = entry["virtualServiceRef"]["name"].as_str().unwrap().to_owned();
-        (name, entry["weight"].as_i64().unwrap())
-    };
-    entries.unwrap_or_default().iter().map(one).collect()
-}
+/// An Event that shows in a panic what matters.
+struct ToldEvent(Event);
 
-pub fn entry(name: &str, weight: i64) -> Value {
-    json!({ "virtualServiceRef": { "name": name }, "weight": weight })
-}
-
-pub fn route(name: &str, entries: &Value) -> Value {
-    json!({
-        "apiVersion": "appmesh.k8s.aws/v1beta2",
-        "kind": "GatewayRoute",
-        "metadata": { "name": name, "namespace": "default" },
-        "spec": { "httpRoute": { "match": { "prefix": format!("/{name}") }, "action": { "weightedTargets": entries } } },
-    })
-}
-
-pub fn deployment(name: &str) -> Value {
-    let labels = json!({ "app": name });
-    let container = json!({ "name": "app", "image": format!("example.com/color:{name}") });
-    let template = json!({ "metadata": { "labels": labels }, "spec": { "containers": [container] } });
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": name, "namespace": "default" },
-        "spec": { "replicas": 2, "selector": { "matchLabels": labels }, "template": template },
-    })
-}
-
-/// A workload's readiness, as the sandbox is told to show it.
-pub async fn ready(cluster: &Cluster, name: &str, pods: Option<&str>) {
-    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), "default");
-    let annotations = json!({ tidegate::sandbox::apiserver::READY_ANNOTATION: pods });
-    let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
-    api.patch(name, &PatchParams::default(), &patch).await.unwrap();
+impl Debug for ToldEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}: {:?}", self.0.reason, self.0.message)
+    }
 }
 
 /// A Rollout that shows in a panic what matters.

@@ -1,69 +1,114 @@
-//! The controller ends at the worst moments.
+//! The controller ends at the worst moments: killed (SIGKILL) around each of its writes in turn, and the API server
+//! under it as well.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use tidegate::api::{Phase, Rollout};
+use futures::{StreamExt, stream};
+use serde_json::json;
+use tidegate::api::{EndReason, Phase, Rollout};
 
-use crate::cluster::{Cluster, ROLLOUT, eventually};
+use crate::{
+    cluster::{ACCOUNT, Cluster, eventually},
+    history::History,
+    objects::{ROLLOUT, entry, route},
+    proxy::{When, counts},
+    server::{Real, is_real, skip},
+};
 
-/// Lets the controller live until it has made so many writes, then kills it.
-async fn kill_after(cluster: &mut Cluster, writes: usize) -> bool {
-    let count = |cluster: &Cluster| {
-        let write = |verb: &str| matches!(verb, "update" | "patch");
-        cluster
-            .calls()
-            .iter()
-            .filter(|c| write(&c.verb) && c.resource != "events" && c.code.is_some())
-            .count()
-    };
-    for _ in 0..20_000 {
-        if count(cluster) >= writes {
-            cluster.kill_controller();
-            return true;
-        }
-        let over = cluster.rollouts().get("color").await.unwrap().status.and_then(|s| s.phase);
-        if matches!(over, Some(Phase::Healthy | Phase::Failed)) && writes > 14 {
-            return false;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("never made {writes} writes");
+/// How many runs go on beside one another.
+const AT_ONCE: usize = 6;
+
+/// What is left of a run when it is over.
+#[derive(Debug, PartialEq)]
+struct End {
+    phase: Option<Phase>,
+    stable: Option<String>,
+    outcomes: Vec<(i64, EndReason)>,
+    weights: BTreeMap<String, i64>,
+    finalizers: Vec<String>,
 }
 
-/// A good run, killed after so many writes, ends promoted.
-async fn good_run_killed_after(writes: usize) {
-    let mut cluster = Cluster::start().await;
+async fn end(cluster: &Cluster, phase: Phase) -> End {
+    cluster.phase(phase).await;
+    let let_go = |rollout: &Rollout| rollout.metadata.finalizers.clone().unwrap_or_default().is_empty();
+    let rollout = cluster.until("color", "let go of", let_go).await;
+    let status = rollout.status.unwrap();
+    End {
+        phase: status.phase,
+        stable: status.stable.map(|stable| stable.name),
+        outcomes: status.history.iter().map(|run| (run.run, outcome(&run.outcome))).collect(),
+        weights: cluster.weights("color").await,
+        finalizers: rollout.metadata.finalizers.unwrap_or_default(),
+    }
+}
+
+/// Routes are lowered, with their mark, beside the status that tells why. Whoever finds the mark alone ends the run as
+/// well, and can only say that it was marked.
+fn outcome(reason: &EndReason) -> EndReason {
+    match reason {
+        EndReason::Marked => EndReason::Failed,
+        other => other.clone(),
+    }
+}
+
+/// A run, good or bad, whose controller dies around a write; `None` for a run that is left in peace.
+async fn run(bad: bool, death: Option<(usize, When)>) -> (End, usize) {
+    let mut cluster = Cluster::without_controller().await;
+    let history = History::follow(&cluster).await;
+    if bad {
+        cluster.gateway.fail("v2", 0.3);
+    }
+    let stopped = death.map(|(write, when)| cluster.proxy.stop_at(write, when));
+    cluster.run_program();
     cluster.roll(ROLLOUT).await;
-    if kill_after(&mut cluster, writes).await {
-        cluster.run_controller();
+    if let Some(stopped) = stopped {
+        let never = format!("write {death:?} never came: {}", cluster.logged());
+        tokio::time::timeout(Duration::from_secs(40), stopped.cancelled()).await.expect(&never);
+        cluster.kill_controller();
+        cluster.proxy.relent();
+        cluster.run_program();
     }
-    cluster.phase(Phase::Healthy).await;
-    assert_eq!(cluster.share("v2").await, 100);
+    let end = end(&cluster, if bad { Phase::Failed } else { Phase::Healthy }).await;
+    let writes = cluster.proxy.calls().iter().filter(|call| counts(call)).count();
+    keeps_to_the_plan(&history, bad, death);
+    (end, writes)
 }
 
-/// In a bad run, killed after so many writes, the canary ends with nothing.
-async fn bad_run_killed_after(writes: usize) {
-    let mut cluster = Cluster::start().await;
-    cluster.gateway.fail("v2", 0.3);
-    cluster.roll(ROLLOUT).await;
-    if kill_after(&mut cluster, writes).await {
-        cluster.run_controller();
-    }
-    cluster.phase(Phase::Failed).await;
-    eventually("nothing for the canary", || cluster.share("v2"), |share| *share == 0).await;
-}
-
-macro_rules! killed {
-    ($run:ident: $($name:ident $writes:literal),*) => { $(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            $run($writes).await;
+fn keeps_to_the_plan(history: &History, bad: bool, death: Option<(usize, When)>) {
+    let shares = history.shares("v2");
+    let plan: &[i64] = if bad { &[0, 10, 0] } else { &[0, 10, 50, 100] };
+    assert_eq!(shares, plan, "{death:?}");
+    if !bad {
+        for share in [10, 50] {
+            let held = history.held("v2", share).unwrap();
+            assert!(held >= Duration::from_secs(1), "{share}% was held for {held:?} only, {death:?}");
         }
-    )* };
+    }
 }
 
-killed!(good_run_killed_after: good_1 1, good_2 2, good_3 3, good_4 4, good_6 6, good_8 8, good_10 10);
-killed!(bad_run_killed_after: bad_3 3, bad_5 5, bad_6 6);
+/// Each write of an undisturbed run in turn; on a real server also the moments before it and after its answer.
+async fn killed_around_each_write(bad: bool) {
+    let (undisturbed, writes) = run(bad, None).await;
+    assert!(writes >= 6, "{writes} writes");
+    let moments: &[When] =
+        if is_real() { &[When::Before, When::Stored, When::Answered] } else { &[When::Stored] };
+    let deaths = (1..=writes).flat_map(|write| moments.iter().map(move |when| (write, *when)));
+    let runs = stream::iter(deaths.map(|death| async move { (death, run(bad, Some(death)).await.0) }));
+    let ends: Vec<_> = runs.buffer_unordered(AT_ONCE).collect().await;
+    for (death, end) in ends {
+        assert_eq!(end, undisturbed, "killed around write {death:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_run_ends_as_if_nothing_had_happened() {
+    killed_around_each_write(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_run_ends_as_if_nothing_had_happened() {
+    killed_around_each_write(true).await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn asked_to_end_it_ends_and_the_next_one_goes_on_under_a_new_epoch() {
@@ -76,4 +121,34 @@ async fn asked_to_end_it_ends_and_the_next_one_goes_on_under_a_new_epoch() {
     let taken = |r: &Rollout| r.status.as_ref().is_some_and(|s| s.epoch > before);
     cluster.until("color", "a new epoch", taken).await;
     cluster.phase(Phase::Healthy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_server_is_killed_mid_step() {
+    if !is_real() {
+        skip("it kills the API server's process, which only a control plane of tests/cluster has");
+        return;
+    }
+    let Some(real) = Real::own("it kills the API server").await else { return };
+    let mut cluster = Cluster::on(real.alone().await, ACCOUNT, |_| {}).await;
+    cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    let history = History::follow(&cluster).await;
+    cluster.run_program();
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 4s")).await;
+    let before = cluster.at(10).await;
+    let file = real.folder.as_ref().unwrap().join("pids/kube-apiserver");
+    let pid = || std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    let old = pid();
+    assert!(std::process::Command::new("kill").args(["-KILL", &old]).status().unwrap().success());
+    let again = || async { pid() != old && cluster.rollouts().get("color").await.is_ok() };
+    eventually("the API server is back", again, |again| *again).await;
+    let after = cluster.rollouts().get("color").await.unwrap();
+    let number = |rollout: &Rollout| rollout.status.as_ref().unwrap().run.as_ref().unwrap().number;
+    assert_eq!(number(&after), number(&before), "nothing is lost");
+    let end = end(&cluster, Phase::Healthy).await;
+    assert_eq!(end.weights["v2"], 100);
+    assert_eq!(history.shares("v2"), [0, 10, 50, 100]);
+    for share in [10, 50] {
+        assert!(history.held("v2", share).unwrap() >= Duration::from_secs(4));
+    }
 }

@@ -3,7 +3,10 @@
 use serde_json::json;
 use tidegate::api::{PauseReason, Phase, Rollout};
 
-use crate::cluster::{Cluster, ROLLOUT, eventually};
+use crate::{
+    cluster::{Cluster, eventually},
+    objects::ROLLOUT,
+};
 
 fn paused_for(reason: PauseReason) -> impl Fn(&Rollout) -> bool {
     move |rollout| {
@@ -57,7 +60,7 @@ async fn gits_weights_without_our_stamp_are_claimed_and_pause() {
     route.metadata.annotations = None;
     route.metadata.managed_fields = None;
     route.data["spec"]["httpRoute"]["action"]["weightedTargets"] =
-        json!([crate::cluster::entry("v1", 100), crate::cluster::entry("v2", 0)]);
+        json!([crate::objects::entry("v1", 100), crate::objects::entry("v2", 0)]);
     cluster.routes().replace("color", &kube::api::PostParams::default(), &route).await.unwrap();
     cluster.until("color", "paused for drift", paused_for(PauseReason::Drifted)).await;
     let stamped =
@@ -71,8 +74,8 @@ async fn a_route_deleted_mid_run_pauses_and_back_with_another_uid_starts_anew() 
     let cluster = held_at_ten().await;
     cluster.routes().delete("color", &kube::api::DeleteParams::default()).await.unwrap();
     cluster.until("color", "paused for the route", paused_for(PauseReason::RouteGone)).await;
-    let entries = json!([crate::cluster::entry("v1", 100), crate::cluster::entry("v2", 0)]);
-    cluster.create(crate::cluster::route("color", &entries)).await;
+    let entries = json!([crate::objects::entry("v1", 100), crate::objects::entry("v2", 0)]);
+    cluster.create(crate::objects::route("color", &entries)).await;
     let second =
         |r: &Rollout| r.status.as_ref().and_then(|s| s.run.as_ref()).is_some_and(|run| run.number == 2);
     cluster.until("color", "a second run", second).await;

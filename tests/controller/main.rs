@@ -1,4 +1,5 @@
-//! The whole controller against an API server over HTTP: the sandbox's own by default.
+//! The whole controller against an API server over HTTP: the sandbox's own by default, the one that
+//! `TIDEGATE_TEST_KUBECONFIG` names where that is set.
 //!
 //! Every test has a namespace, routes, workloads and metrics of its own, and waits for conditions, never for time.
 
@@ -9,5 +10,12 @@ mod cluster;
 mod crashes;
 mod drift;
 mod faults;
+mod gitops;
+mod history;
+mod installation;
 mod metrics;
+mod objects;
+mod permissions;
+mod proxy;
 mod rollouts;
+mod server;

@@ -36,6 +36,7 @@ struct State {
 #[derive(Clone)]
 pub struct Gateway {
     address: SocketAddr,
+    namespace: String,
     clock: Clock,
     state: Arc<Mutex<State>>,
 }
@@ -44,10 +45,12 @@ pub struct Gateway {
 const RATE: f64 = 4000.0;
 
 impl Gateway {
-    pub async fn start() -> Self {
+    /// A gateway in front of the versions in a namespace.
+    pub async fn start(namespace: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let gateway = Self { address, clock: Clock::start(), state: Arc::default() };
+        let gateway =
+            Self { address, namespace: namespace.to_owned(), clock: Clock::start(), state: Arc::default() };
         let me = gateway.clone();
         let page = move || {
             let me = me.clone();
@@ -106,7 +109,7 @@ impl Gateway {
         self.grow(&mut state);
         let mut page = String::from("# TYPE envoy_cluster_upstream_rq_xx counter\n");
         for (version, (bad, good)) in &state.counters {
-            let cluster = format!("cds_egress_mesh_{version}_default_http_8080");
+            let cluster = format!("cds_egress_mesh_{version}_{}_http_8080", self.namespace);
             for (class, value) in [("2", good), ("5", bad)] {
                 if class == "2" || *value > 0.0 {
                     let labels =

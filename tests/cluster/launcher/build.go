@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// binaries maps a program's name to its path.
+type binaries map[string]string
+
+// build returns every program, built first where the cache holds it not. Builds of several launchers follow each other.
+func build(root, cache string) (binaries, error) {
+	found := binaries{}
+	var missing []module
+	keys := map[string]string{}
+	for _, m := range modules {
+		key, err := m.key(root)
+		if err != nil {
+			return nil, err
+		}
+		keys[m.dir] = filepath.Join(cache, key)
+		if !isDir(keys[m.dir]) {
+			missing = append(missing, m)
+		}
+		for _, program := range m.programs {
+			found[program] = filepath.Join(keys[m.dir], program)
+		}
+	}
+	if len(missing) == 0 {
+		return found, nil
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return nil, exitWith(exitUnavailable, "Go is missing; it builds Kubernetes' own programs, so install Go 1.26 or later")
+	}
+	lock, err := lockForBuild(cache)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	for _, m := range missing {
+		if isDir(keys[m.dir]) {
+			continue // another launcher built it while we waited for the lock
+		}
+		if err := buildModule(root, m, keys[m.dir]); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// lockForBuild waits until no other launcher builds into the cache.
+func lockForBuild(cache string) (*os.File, error) {
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(cache, "build.lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		return lock, nil
+	}
+	say("waiting for a build that is under way")
+	for {
+		err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+		if err == nil {
+			return lock, nil
+		}
+		if err != syscall.EINTR {
+			return nil, fmt.Errorf("cannot lock %s: %w", lock.Name(), err)
+		}
+	}
+}
+
+// buildModule builds beside the final folder and renames, so that a folder that is there is whole.
+func buildModule(root string, m module, final string) error {
+	version, err := m.version(root)
+	if err != nil {
+		return err
+	}
+	partial := final + ".partial"
+	if err := os.RemoveAll(partial); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(partial, 0o755); err != nil {
+		return err
+	}
+	names := strings.Join(m.programs, ", ")
+	duration := "once, about a minute"
+	if len(m.programs) > 1 {
+		duration = "once, some minutes"
+	}
+	say("building %s %s (%s)…", names, version, duration)
+	started := time.Now()
+	command := exec.Command("go", m.buildArguments(version, partial)...)
+	command.Dir = filepath.Join(root, m.dir)
+	// Static binaries need no C compiler; a workspace or flags of the user's are not ours.
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	command.SysProcAttr = endsWithUs(syscall.SIGTERM)
+	if err := run(command); err != nil {
+		os.RemoveAll(partial)
+		return exitWith(exitUnavailable, "cannot build %s %s: %w", names, version, err)
+	}
+	for _, program := range m.programs {
+		if _, err := os.Stat(filepath.Join(partial, program)); err != nil {
+			return exitWith(exitUnavailable, "the build of %s made no %s: %w", m.dir, program, err)
+		}
+	}
+	say("built %s in %.0f s", names, time.Since(started).Seconds())
+	return os.Rename(partial, final)
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

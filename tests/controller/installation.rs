@@ -1,0 +1,115 @@
+//! What the cluster lacks, or has in another version, is said in a sentence with its remedy; the rest works.
+
+use std::time::Duration;
+
+use kube::Api;
+use serde_json::{Value, json};
+use tidegate::api::{Phase, gateway_route_crd::aws_gateway_route_crd};
+
+use crate::{
+    bad_input::{invalid, lone},
+    cluster::{Cluster, eventually},
+    objects::{ROLLOUT, entry, route},
+    server::Crds,
+};
+
+/// What the program says when it can't start, within a time.
+pub async fn refuses(cluster: &Cluster) -> String {
+    let mut child = cluster.program().spawn().unwrap();
+    let ended = async {
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(30), ended).await.expect("ends by itself");
+    assert_eq!(status.code(), Some(1));
+    cluster.logged()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kubeconfig_that_points_nowhere() {
+    let cluster = Cluster::without_controller().await;
+    std::fs::remove_file(cluster.kubeconfig()).unwrap();
+    let told = refuses(&cluster).await;
+    assert!(told.contains("set KUBECONFIG to a readable kubeconfig"), "{told}");
+
+    let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let text = json!({
+        "clusters": [{ "name": "c", "cluster": { "server": format!("http://{dead}") } }],
+        "users": [{ "name": "c", "user": {} }],
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }], "current-context": "c",
+    });
+    cluster.file("kubeconfig", &text.to_string());
+    let told = refuses(&cluster).await;
+    assert!(told.contains("cannot reach the API server; check KUBECONFIG"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_without_our_crd() {
+    let crds = Crds { rollouts: None, ..Crds::default() };
+    let Some(cluster) = Cluster::with_crds(crds).await else { return };
+    let told = refuses(&cluster).await;
+    assert!(told.contains("install it with: kubectl apply -f crds/"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_rollout_crd() {
+    let mut crds = Crds::default();
+    let older = crds.rollouts.as_mut().unwrap();
+    let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties";
+    older.pointer_mut(status).and_then(Value::as_object_mut).unwrap().remove("epoch").unwrap();
+    let Some(cluster) = Cluster::with_crds(crds).await else { return };
+    let told = refuses(&cluster).await;
+    assert!(told.contains("does not know status.epoch") && told.contains("kubectl apply -f crds/"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_without_the_routes_crd_until_it_is_there() {
+    let crds = Crds { gateway_routes: None, ..Crds::default() };
+    let Some(mut cluster) = Cluster::with_crds(crds).await else { return };
+    cluster.run_controller();
+    cluster.roll(ROLLOUT).await;
+    invalid(&cluster, "its CRD is not installed").await;
+    cluster.server.install(&Crds::default()).await;
+    cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    cluster.phase(Phase::Healthy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn awss_own_crd_is_recognised_and_the_remedy_is_told() {
+    let crds = Crds { gateway_routes: Some(aws_gateway_route_crd().unwrap()), ..Crds::default() };
+    let Some(mut cluster) = Cluster::with_crds(crds).await else { return };
+    cluster.create(lone()).await;
+    cluster.run_controller();
+    cluster.roll(&ROLLOUT.replace("GatewayRoute, name: color", "GatewayRoute, name: lone")).await;
+    invalid(&cluster, "AWS's own GatewayRoute CRD").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_does_not_decode_hinders_nobody() {
+    // An API server whose schema knows less than we do: the object passes there and not here.
+    let mut loose = Crds::default();
+    loose.rollouts.as_mut().unwrap()["spec"]["versions"][0]["schema"] = json!({
+        "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true }
+    });
+    let Some(mut cluster) = Cluster::with_crds(loose).await else { return };
+    let odd = ROLLOUT
+        .replace("metadata: {name: color}", "metadata: {name: odd}")
+        .replace("weight: 10", "weight: 1000");
+    cluster.roll(&odd).await;
+    cluster.server.install(&Crds::default()).await;
+    cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    cluster.run_controller();
+    cluster.roll(ROLLOUT).await;
+    cluster.phase(Phase::Healthy).await;
+    let api: Api<k8s_openapi::api::events::v1::Event> =
+        Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let told = || async {
+        let events = api.list(&kube::api::ListParams::default()).await.unwrap().items;
+        events.into_iter().any(|event| event.reason.as_deref() == Some("Undecodable"))
+    };
+    eventually("told about the odd one", told, |told| *told).await;
+}

@@ -1,0 +1,159 @@
+//! A permission that is missing is said, with its remedy, and nothing else stops working.
+
+use kube::{Api, api::ListParams};
+use serde_json::{Value, json};
+use tidegate::{
+    api::Phase,
+    controller::permissions::{PERMISSIONS, Permission},
+};
+
+use crate::{
+    bad_input::invalid,
+    cluster::{Cluster, eventually},
+    objects::{ROLLOUT, entry, route},
+    proxy::{Rule, Spoil},
+    server::{Server, is_real},
+};
+
+/// A cluster whose controller lacks one verb on one resource: for real where permissions exist, and as if elsewhere.
+async fn without(verb: &'static str, resource: &'static str) -> Cluster {
+    let take = move |manifest: &mut Value| {
+        // Refusals of this account are wanted here, and are told apart from others by its name.
+        rename(manifest);
+        let Some(rules) = manifest["rules"].as_array_mut() else { return };
+        for rule in rules.iter_mut().filter(|rule| rule["resources"][0] == resource) {
+            rule["verbs"].as_array_mut().unwrap().retain(|granted| granted != verb);
+        }
+        rules.retain(|rule| rule["verbs"] != json!([]));
+    };
+    let cluster = Cluster::on(Server::start().await, LIMITED, take).await;
+    if !is_real() {
+        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        cluster
+            .proxy
+            .spoil(Rule::new(Spoil::Answer(403)).verb(verb).resource(resource).subresource(subresource));
+    }
+    cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    cluster
+}
+
+/// The account of a controller that lacks something.
+const LIMITED: &str = "tidegate-limited";
+
+fn rename(manifest: &mut Value) {
+    if manifest["kind"] == "ServiceAccount" {
+        manifest["metadata"]["name"] = json!(LIMITED);
+    }
+    if let Some(subject) = manifest.pointer_mut("/subjects/0/name") {
+        *subject = json!(LIMITED);
+    }
+}
+
+async fn logs(cluster: &Cluster, part: &str) {
+    eventually(&format!("{part:?} is logged"), || async { cluster.logged() }, |log| log.contains(part)).await;
+}
+
+/// At the start the log names what is missing, where the API server can tell.
+async fn told_at_the_start(cluster: &Cluster, verb: &str, resource: &str) {
+    if is_real() {
+        let permission = PERMISSIONS.iter().find(|permission| permission.resource == resource).unwrap();
+        let Permission { group, .. } = permission;
+        let (plural, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        let slash = if subresource.is_empty() { "" } else { "/" };
+        logs(cluster, &format!("{verb} {plural}.{group}{slash}{subresource}")).await;
+        logs(cluster, "tidegate rbac | kubectl apply -f -").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_list_rollouts_it_does_not_start() {
+    let cluster = without("list", "rollouts").await;
+    let told = crate::installation::refuses(&cluster).await;
+    assert!(told.contains("refuses to list Rollouts"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_follow_or_write_routes_it_is_said_on_the_rollout() {
+    for (verb, part) in [
+        ("list", "may not list and watch GatewayRoute"),
+        ("watch", "may not list and watch GatewayRoute"),
+        ("patch", "may not"),
+    ] {
+        let mut cluster = without(verb, "gatewayroutes").await;
+        cluster.run_program();
+        cluster.roll(ROLLOUT).await;
+        told_at_the_start(&cluster, verb, "gatewayroutes").await;
+        if verb == "patch" {
+            let told = |r: &tidegate::api::Rollout| {
+                serde_json::to_string(&r.status).unwrap().contains("GatewayRoute color")
+            };
+            cluster.until("color", "said of the route", told).await;
+            assert_eq!(cluster.share("v2").await, 0);
+        } else {
+            invalid(&cluster, part).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_follow_deployments_it_is_said_on_the_rollout() {
+    for verb in ["list", "watch"] {
+        let mut cluster = without(verb, "deployments").await;
+        cluster.run_program();
+        cluster.roll(ROLLOUT).await;
+        told_at_the_start(&cluster, verb, "deployments").await;
+        let told = |r: &tidegate::api::Rollout| {
+            serde_json::to_string(&r.status).unwrap().contains("may not list and watch Deployment")
+        };
+        cluster.until("color", "said of the workloads", told).await;
+        assert_eq!(cluster.share("v2").await, 0, "no weight for what can't be seen");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_store_status_or_finalizers_an_event_says_so() {
+    for (verb, resource, part) in [
+        ("update", "rollouts/status", "may not update rollouts.tidegate.dev/status"),
+        ("patch", "rollouts", "may not patch rollouts.tidegate.dev"),
+    ] {
+        let mut cluster = without(verb, resource).await;
+        cluster.run_program();
+        cluster.roll(ROLLOUT).await;
+        told_at_the_start(&cluster, verb, resource).await;
+        let event = cluster.event("Forbidden").await.message.unwrap();
+        assert!(event.contains(part) && event.contains("tidegate rbac"), "{event}");
+        assert_eq!(cluster.share("v2").await, 0, "no weight without a record of it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_read_back_or_to_tell_nothing_else_is_hindered() {
+    for (verb, resource) in
+        [("get", "rollouts"), ("get", "gatewayroutes"), ("create", "events"), ("patch", "events")]
+    {
+        let mut cluster = without(verb, resource).await;
+        cluster.run_program();
+        cluster.roll(ROLLOUT).await;
+        told_at_the_start(&cluster, verb, resource).await;
+        cluster.phase(Phase::Healthy).await;
+        assert_eq!(cluster.share("v2").await, 100);
+        if verb == "create" {
+            logs(&cluster, "cannot write an Event").await;
+            let events: Api<k8s_openapi::api::core::v1::Event> =
+                Api::namespaced(cluster.client.clone(), &cluster.namespace);
+            let of_rollouts = ListParams::default().fields("involvedObject.kind=Rollout");
+            assert!(events.list(&of_rollouts).await.unwrap().items.is_empty());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn taken_away_while_it_runs_and_given_back_it_goes_on() {
+    let mut cluster = Cluster::without_controller().await;
+    cluster.run_program();
+    cluster.proxy.spoil(Rule::new(Spoil::Answer(403)).verb("watch").resource("gatewayroutes"));
+    cluster.roll(ROLLOUT).await;
+    invalid(&cluster, "may not list and watch GatewayRoute").await;
+    cluster.proxy.relent();
+    cluster.phase(Phase::Healthy).await;
+}

@@ -1,0 +1,82 @@
+//! The Role that is shipped grants what the controller needs and nothing besides. Read from the audit log of a real API
+//! server after the controller's suite ran against it:
+//!
+//! ```console
+//! $ tests/cluster/run cargo test --test controller --test privileges
+//! ```
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+};
+
+use serde_json::Value;
+use tidegate::controller::permissions::PERMISSIONS;
+
+/// The account that the suite's controllers act as; those that are to be refused act as others.
+const ACCOUNT: &str = ":tidegate";
+
+/// A verb on a resource of a group, like `patch gatewayroutes.appmesh.k8s.aws`.
+type Asked = (String, String, String);
+
+struct Log {
+    allowed: BTreeSet<Asked>,
+    refused: BTreeSet<String>,
+}
+
+fn read(path: &Path) -> Log {
+    let mut log = Log { allowed: BTreeSet::new(), refused: BTreeSet::new() };
+    for line in BufReader::new(File::open(path).unwrap()).lines() {
+        let Ok(entry) = serde_json::from_str::<Value>(&line.unwrap()) else { continue };
+        let user = entry["user"]["username"].as_str().unwrap_or_default();
+        if !user.starts_with("system:serviceaccount:") || !user.ends_with(ACCOUNT) {
+            continue;
+        }
+        let reference = &entry["objectRef"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let resource = match reference["subresource"].as_str() {
+            Some(subresource) => format!("{}/{subresource}", text(&reference["resource"])),
+            None => text(&reference["resource"]),
+        };
+        let asked = (text(&reference["apiGroup"]), resource, text(&entry["verb"]));
+        if entry["annotations"]["authorization.k8s.io/decision"] == "forbid" {
+            log.refused.insert(format!(
+                "{} {}.{} ({})",
+                asked.2,
+                asked.1,
+                asked.0,
+                text(&entry["requestURI"])
+            ));
+        } else {
+            log.allowed.insert(asked);
+        }
+    }
+    log
+}
+
+#[test]
+fn everything_granted_was_used_and_nothing_was_refused() {
+    let folder = std::env::var_os("TIDEGATE_TEST_CLUSTER");
+    let Some(folder) = folder else {
+        let why = "there is no audit log; run it with: tests/cluster/run cargo test --test controller --test privileges";
+        writeln!(std::io::stderr(), "skipped: privileges: {why}").unwrap();
+        return;
+    };
+    let log = read(&Path::new(&folder).join("audit.log"));
+    if log.allowed.is_empty() && log.refused.is_empty() {
+        let why = "the controller has not run against this API server; run its suite first";
+        writeln!(std::io::stderr(), "skipped: privileges: {why}").unwrap();
+        return;
+    }
+    assert!(log.refused.is_empty(), "refused although it is asked for: {:#?}", log.refused);
+    let granted: BTreeSet<Asked> = PERMISSIONS
+        .iter()
+        .flat_map(|one| one.verbs.iter().map(|verb| (one.group.into(), one.resource.into(), (*verb).into())))
+        .collect();
+    let unused: Vec<&Asked> = granted.difference(&log.allowed).collect();
+    assert!(unused.is_empty(), "granted and never used: {unused:#?}");
+}
