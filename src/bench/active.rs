@@ -61,7 +61,8 @@ async fn begin(stage: &Stage<'_>, rollouts: usize, hold: Duration) -> Result<(),
     let weights = (1..20).map(|step| step * 5).collect();
     let way = Way { weights, hold, interval: Duration::from_secs(10), error_rate: true };
     let names: Vec<String> = (0..rollouts).map(|number| format!("active-{number:06}")).collect();
-    let made = stream::iter(names.iter().enumerate()).map(|(number, name)| stage.roll(name, Pair::of(number), &way));
+    let made =
+        stream::iter(names.iter().enumerate()).map(|(number, name)| stage.roll(name, Pair::of(number), &way));
     let mut made = made.buffer_unordered(AT_ONCE);
     let mut count = 0_usize;
     while let Some(()) = made.try_next().await? {

@@ -34,7 +34,11 @@ impl Counted {
     pub fn of<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Self {
         let mut counted = Self::default();
         for call in calls {
-            if call.watches() { counted.watching += 1 } else { counted.calls += 1 }
+            if call.watches() {
+                counted.watching += 1
+            } else {
+                counted.calls += 1
+            }
             *counted.by.entry(format!("{} {}", call.verb, call.resource)).or_default() += 1;
         }
         counted
@@ -100,12 +104,16 @@ mod tests {
 
     #[test]
     fn watching_is_counted_apart() {
-        let calls = [call(1, "list", "rollouts"), call(2, "watch", "rollouts"), call(3, "patch", "gatewayroutes")];
+        let calls =
+            [call(1, "list", "rollouts"), call(2, "watch", "rollouts"), call(3, "patch", "gatewayroutes")];
         let counted = Counted::of(&calls);
         assert_eq!((counted.calls, counted.watching), (1, 2));
         assert_eq!(counted.by["patch gatewayroutes"], 1);
         assert_eq!(Counted::default().told(), "none");
-        assert_eq!(Counted::of(&[calls[0].clone(), calls[0].clone(), calls[1].clone()]).told(), "2 list rollouts, 1 watch rollouts");
+        assert_eq!(
+            Counted::of(&[calls[0].clone(), calls[0].clone(), calls[1].clone()]).told(),
+            "2 list rollouts, 1 watch rollouts"
+        );
     }
 
     #[test]

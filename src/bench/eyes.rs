@@ -183,7 +183,8 @@ impl Shared {
 
 async fn watch_routes(api: Api<DynamicObject>, shared: Shared) {
     let permits = Arc::new(Semaphore::new(REPORTS));
-    let mut routes = watcher(api.clone(), watcher::Config::default()).default_backoff().applied_objects().boxed();
+    let mut routes =
+        watcher(api.clone(), watcher::Config::default()).default_backoff().applied_objects().boxed();
     while let Some(route) = routes.next().await {
         let route = match route {
             Ok(route) => route,

@@ -89,7 +89,8 @@ pub async fn templates(stage: &mut Stage<'_>) -> Result<Templates, BenchError> {
     for (number, name) in names.iter().enumerate() {
         stage.roll(name, Pair::of(number), &way).await?;
     }
-    let healthy = |seen: &super::eyes::Seen| names.iter().all(|name| seen.is(name, Phase::Healthy)).then_some(());
+    let healthy =
+        |seen: &super::eyes::Seen| names.iter().all(|name| seen.is(name, Phase::Healthy)).then_some(());
     stage.until("their promotion", PATIENCE * 2, healthy).await?;
     stage.quiet().await?;
     stage.kill();
@@ -106,7 +107,12 @@ pub async fn templates(stage: &mut Stage<'_>) -> Result<Templates, BenchError> {
 }
 
 /// Makes finished Rollouts, numbered from one to another.
-pub async fn make(stage: &Stage<'_>, templates: &Templates, from: usize, to: usize) -> Result<(), BenchError> {
+pub async fn make(
+    stage: &Stage<'_>,
+    templates: &Templates,
+    from: usize,
+    to: usize,
+) -> Result<(), BenchError> {
     let made = stream::iter(from..to).map(|number| async move {
         let template = templates.0.get(number % PAIRS);
         match template {

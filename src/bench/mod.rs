@@ -24,11 +24,11 @@ mod stage;
 
 use std::{path::PathBuf, time::Duration};
 
+use self::{cleaning::Rooms, progress::Progress, requests::Times, server::Server, stage::Stage};
 pub use self::{
     error::BenchError,
     report::{Figure, Report},
 };
-use self::{cleaning::Rooms, progress::Progress, requests::Times, server::Server, stage::Stage};
 use crate::demo::signals;
 
 /// How many fail at once where the controller has more to do than one rollback.

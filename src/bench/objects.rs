@@ -57,9 +57,11 @@ pub fn deployment(name: &str) -> Value {
 
 /// A route with all weight on the pair's first version.
 pub fn route(name: &str, pair: Pair) -> Value {
-    let entry = |version: u8, weight: i32| json!({
-        "virtualServiceRef": {"name": pair.version(version)}, "port": 8080, "weight": weight,
-    });
+    let entry = |version: u8, weight: i32| {
+        json!({
+            "virtualServiceRef": {"name": pair.version(version)}, "port": 8080, "weight": weight,
+        })
+    };
     json!({
         "apiVersion": "appmesh.k8s.aws/v1beta2",
         "kind": "GatewayRoute",

@@ -127,7 +127,8 @@ impl Report {
                 (None, _) => String::new(),
             };
             let (what, value) = (&figure.what, shown(figure.value));
-            let line = format!("{what:<width$}  {value:>8} {:<6} {reached:<20} {}", figure.unit, figure.beside);
+            let line =
+                format!("{what:<width$}  {value:>8} {:<6} {reached:<20} {}", figure.unit, figure.beside);
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}", line.trim_end());
         }
@@ -157,8 +158,7 @@ fn of_rollback(rollback: &Rollback, among: &str) -> Vec<Figure> {
     let line = |what: &str, summary: Option<Summary>| {
         summary.map(|summary| {
             let Summary { count, min, p50, p99, max } = summary;
-            let beside =
-                format!("min {}, p50 {}, max {} of {count}", shown(min), shown(p50), shown(max));
+            let beside = format!("min {}, p50 {}, max {} of {count}", shown(min), shown(p50), shown(max));
             Figure::new(format!("{at_once} failing at once{among}, {what}, p99"), p99, "ms").beside(beside)
         })
     };
@@ -205,7 +205,9 @@ fn of_restart(restart: &Restart) -> Vec<Figure> {
         format!("min {}, p50 {} of {}", shown(summary.min), shown(summary.p50), summary.count)
     };
     let moved = restart.moved.map(|moved| {
-        Figure::new(format!("{rollouts} idle, restarted to moved"), moved.max, "ms").goal(time).beside(beside(moved))
+        Figure::new(format!("{rollouts} idle, restarted to moved"), moved.max, "ms")
+            .goal(time)
+            .beside(beside(moved))
     });
     let calls = restart.calls.map(|counted| {
         let what = format!("{rollouts} idle, calls until moved");
@@ -222,10 +224,15 @@ fn of_active(active: &Active) -> Vec<Figure> {
         Figure::new(format!("{rollouts} active, steps of {hold} s, memory"), cost.rss, "MiB")
             .goal(150.0)
             .beside(beside),
-        Figure::new(format!("{rollouts} active, processor over {} s", cost.seconds), cost.cores, "cores").goal(0.25),
+        Figure::new(format!("{rollouts} active, processor over {} s", cost.seconds), cost.cores, "cores")
+            .goal(0.25),
     ];
     figures.extend(of_rollback(&active.rollback, &format!(" among {rollouts} active")));
-    figures.push(Figure::new(format!("{rollouts} active, start to all under control"), active.under_control, "ms"));
+    figures.push(Figure::new(
+        format!("{rollouts} active, start to all under control"),
+        active.under_control,
+        "ms",
+    ));
     figures
 }
 

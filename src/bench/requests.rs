@@ -126,8 +126,9 @@ async fn aborted(stage: &Stage<'_>, times: Times) -> Result<(Counted, Counted), 
     let way = Way { weights: WEIGHTS.to_vec(), hold, interval: times.interval, error_rate: true };
     let limit = Duration::from_secs(60);
     stage.roll(NAME, Pair::of(1), &way).await?;
-    let judged =
-        |seen: &super::eyes::Seen| seen.runs(NAME, 0) && seen.rollouts.get(NAME).is_some_and(|shown| shown.judged);
+    let judged = |seen: &super::eyes::Seen| {
+        seen.runs(NAME, 0) && seen.rollouts.get(NAME).is_some_and(|shown| shown.judged)
+    };
     stage.until("a judged step", limit, |seen| judged(seen).then_some(())).await?;
     tokio::time::sleep(AFTERWARDS).await;
     let mark = stage.server.mark();

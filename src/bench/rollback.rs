@@ -78,7 +78,8 @@ async fn once(stage: &Stage<'_>, names: &[String], round: usize) -> Result<Vec<M
         names.iter().map(|name| seen.routes.get(name)?.stable_since()).collect::<Option<Vec<Timestamp>>>()
     };
     let moved = stage.until("traffic on stable", PATIENCE, moved).await?;
-    let failed = |seen: &super::eyes::Seen| names.iter().all(|name| seen.is(name, Phase::Failed)).then_some(());
+    let failed =
+        |seen: &super::eyes::Seen| names.iter().all(|name| seen.is(name, Phase::Failed)).then_some(());
     stage.until("a failed run", PATIENCE, failed).await?;
     let calls = stage.server.calls_since(mark, &stage.namespace)?;
     let moments = names.iter().zip(moved).filter_map(|(name, moved)| {

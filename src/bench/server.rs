@@ -51,7 +51,10 @@ pub struct Server {
 
 /// Where calls are recorded.
 enum Log {
-    Sandbox { server: Box<ApiServer>, _kubeconfig: KubeconfigFile },
+    Sandbox {
+        server: Box<ApiServer>,
+        _kubeconfig: KubeconfigFile,
+    },
     /// A file that grows.
     Audit(PathBuf),
     None,
@@ -94,7 +97,8 @@ impl Server {
             .await
             .map_err(|error| unusable(Box::new(error)))?;
         let client = client(config).map_err(|error| unusable(Box::new(error)))?;
-        let version = client.apiserver_version().await.map_err(BenchError::api("ask the API server's version"))?;
+        let version =
+            client.apiserver_version().await.map_err(BenchError::api("ask the API server's version"))?;
         install(&client).await?;
         Ok(Self {
             client,

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::{RouteKind, RouteRef},
     engine::decision::RouteWrite,
-    routes::{self, ApplyError, Failure},
+    routes::{self, ApplyError, Failure, Packed},
 };
 
 /// A route that refuses a write is left alone for so long.
@@ -97,8 +97,7 @@ async fn read_back(context: &Context, namespace: &str, route: &RouteRef) {
 /// What is kept of a route.
 pub fn kept(kind: RouteKind, object: &Raw) -> Versioned<RouteKept> {
     let view = routes::view(kind, &object.whole);
-    let value =
-        view.map(std::sync::Arc::new).map_err(|unusable| (unusable.reason, unusable.message));
+    let value = view.map(Packed::from).map_err(|unusable| (unusable.reason, unusable.message));
     Versioned { key: object.key(), version: version(object.version()), value }
 }
 

@@ -22,12 +22,13 @@ use super::{
 use crate::{
     api::{Rollout, RolloutStatus, RouteKind},
     clock::Clock,
-    engine::observed::{LookDone, Memory, RouteView, WorkloadSeen},
+    engine::observed::{LookDone, Memory, WorkloadSeen},
     metrics::Providers,
+    routes::Packed,
 };
 
-/// A route as it is kept: its weights, or why it can't be stepped (a reason in a word, and a sentence).
-pub type RouteKept = Result<Arc<RouteView>, (&'static str, String)>;
+/// A route as it is kept: what there is to know of it, or why it can't be stepped (a reason in a word, and a sentence).
+pub type RouteKept = Result<Packed, (&'static str, String)>;
 
 /// What the turns of all Rollouts of a scope share.
 pub struct Context {
@@ -191,9 +192,9 @@ pub struct Working {
     /// The Rollout as our newest own write or read returned it; ahead of the watch at times.
     pub own: Option<Arc<Rollout>>,
     /// The stored status that the working one grew from.
-    pub base: Option<RolloutStatus>,
-    /// The status as last decided, stored or not.
-    pub status: RolloutStatus,
+    pub base: Option<Arc<RolloutStatus>>,
+    /// The status as last decided, stored or not; none at rest, where it is the stored one.
+    pub status: Option<Arc<RolloutStatus>>,
     /// What the engine remembers.
     pub memory: Memory,
     /// The Rollout is to be read from the API server before the next decision.
@@ -206,9 +207,8 @@ impl Working {
     /// Nothing is awaited: lets go what the next turn reads from the store again, so that the many Rollouts at rest
     /// take little memory.
     pub fn rest(&mut self, shown: u64) {
-        if self.base.as_ref() == Some(&self.status) {
-            self.base = None;
-            self.status = RolloutStatus::default();
+        if self.base == self.status {
+            (self.base, self.status) = (None, None);
         }
         self.caught_up(shown);
     }
@@ -236,14 +236,14 @@ pub struct LookSlot {
     /// One is under way.
     pub under_way: bool,
     /// It came back, and no decision has seen it.
-    pub done: Option<LookDone>,
+    pub done: Option<Box<LookDone>>,
 }
 
 impl Entry {
     /// The look that came back, taken, and whether one is under way.
     pub fn take_look(&self) -> (Option<LookDone>, bool) {
         let mut slot = lock(&self.look);
-        (slot.done.take(), slot.under_way)
+        (slot.done.take().map(|done| *done), slot.under_way)
     }
 
     /// Counts a failed turn; returns how many failed before it in a row.

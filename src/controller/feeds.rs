@@ -33,7 +33,7 @@ const FIRST_LISTS: Duration = Duration::from_secs(10);
 const REFUSED: Duration = Duration::from_secs(5);
 
 /// Objects a page of a list: what is read and not yet reduced is in memory whole.
-const PAGE: u32 = 200;
+const PAGE: u32 = 100;
 
 /// The namespace of a scope; `None` is the whole cluster.
 pub type Scope = Option<String>;

@@ -195,7 +195,7 @@ fn others(context: &Context, subject: &Subject, routes: &[RouteSeen]) -> BTreeMa
 
 fn route_state(found: Found<RouteKept>) -> RouteState {
     match found {
-        Found::Present(Ok(view)) => RouteState::Present(view),
+        Found::Present(Ok(packed)) => packed.unpacked().into(),
         Found::Present(Err((reason, message))) => RouteState::Unusable { reason, message },
         Found::Missing => RouteState::Missing,
         Found::Unreadable(why) => RouteState::Unreadable(why),

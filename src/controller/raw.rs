@@ -4,11 +4,7 @@
 use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{
-    Resource,
-    core::DynamicResourceScope,
-    discovery::ApiResource,
-};
+use kube::{Resource, core::DynamicResourceScope, discovery::ApiResource};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 

@@ -2,10 +2,13 @@
 //! will do before it does it, and publishes even where it failed to do it.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
+use futures::{FutureExt, poll};
 use jiff::Timestamp;
 use kube::{
     Resource, ResourceExt,
@@ -23,7 +26,7 @@ use super::{
     stores::version,
 };
 use crate::{
-    api::Rollout,
+    api::{Rollout, RolloutStatus},
     engine::{
         self,
         decision::{Decision, Effect, Note, RouteWrite},
@@ -32,11 +35,20 @@ use crate::{
 };
 
 /// Gives a Rollout its turn. A panic is confined to it.
+///
+/// Most turns wait for nothing and end where they begin. One that waits goes on as a task of its own: thousands of
+/// tasks at a start would take the memory of thousands of turns, and the turns of others go on meanwhile.
 #[tracing::instrument(skip_all, fields(namespace = guarded.namespace(), rollout = guarded.name_any()))]
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, TurnError> {
     let started = context.clock.now();
-    let turn = tracing::Instrument::in_current_span(turn(Arc::clone(&context), guarded));
-    let outcome = tokio::spawn(turn).await.unwrap_or(Err(TurnError::Panicked));
+    let turn = AssertUnwindSafe(turn(Arc::clone(&context), guarded)).catch_unwind();
+    let mut turn = Box::pin(tracing::Instrument::in_current_span(turn));
+    // Tokio would have it wait for its neighbours' sake.
+    let outcome = match poll!(tokio::task::unconstrained(turn.as_mut())) {
+        Poll::Ready(outcome) => outcome.ok(),
+        Poll::Pending => tokio::spawn(turn).await.ok().and_then(Result::ok),
+    };
+    let outcome = outcome.unwrap_or(Err(TurnError::Panicked));
     let took = context.clock.now().duration_since(started);
     context.meters.turn(Duration::try_from(took).unwrap_or_default());
     outcome
@@ -85,7 +97,7 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, Tu
     working.problems.retain(|_, problem| problem.until > now);
     let (mut seen, mut decision) = working.decide(&context, &entry, &read, now);
     if dialect::explain(&context, &mut seen).await {
-        decision = engine::decide(&read.rollout.spec, &working.status, &seen, &working.memory, now);
+        decision = engine::decide(&read.rollout.spec, &read.status, &seen, &working.memory, now);
     }
     let turn = Turn { context: &context, entry: &entry, namespace: &seen.subject.namespace, now };
     let acted = turn.carry_out(&mut working, read.rollout, &seen, &decision).await;
@@ -127,6 +139,8 @@ fn wrote(decision: &Decision) -> bool {
 /// A Rollout at the beginning of a turn.
 struct Reading {
     rollout: Arc<Rollout>,
+    /// Its status as last decided, stored or not.
+    status: Arc<RolloutStatus>,
     fresh: bool,
     /// It should have been read from the API server, and could not be.
     failed: Option<TurnError>,
@@ -165,11 +179,12 @@ impl Working {
         };
         // Somebody else wrote status: what we made of the old one no longer counts.
         let stored = rollout.status.clone().unwrap_or_default();
-        if self.base.as_ref() != Some(&stored) {
-            self.status = stored.clone();
-            self.base = Some(stored);
+        if self.base.as_deref() != Some(&stored) {
+            self.base = Some(Arc::new(stored));
+            self.status.clone_from(&self.base);
         }
-        Read::Is(Reading { rollout, fresh, failed })
+        let status = self.status.clone().unwrap_or_default();
+        Read::Is(Reading { rollout, status, fresh, failed })
     }
 
     fn decide(
@@ -180,8 +195,9 @@ impl Working {
         now: Timestamp,
     ) -> (Observed, Decision) {
         let rollout = &read.rollout;
-        let seen = observe(context, entry, rollout, &self.status, read.fresh);
-        let decide = |seen: &Observed| engine::decide(&rollout.spec, &self.status, seen, &self.memory, now);
+        let status = &read.status;
+        let seen = observe(context, entry, rollout, status, read.fresh);
+        let decide = |seen: &Observed| engine::decide(&rollout.spec, status, seen, &self.memory, now);
         let decision = decide(&seen);
         match hide_problems(&seen, &decision, &self.problems) {
             None => (seen, decision),
@@ -201,7 +217,7 @@ impl Working {
 
     /// The same, of a status that we stored: the working status stands on it.
     fn stand_on(&mut self, entry: &Entry, stored: Arc<Rollout>) {
-        self.base = Some(stored.status.clone().unwrap_or_default());
+        self.base = Some(Arc::new(stored.status.clone().unwrap_or_default()));
         self.remember(entry, stored);
     }
 }
@@ -267,7 +283,7 @@ impl Turn<'_> {
             }
         }
         let last_stored_at = working.memory.stored_at;
-        working.status = decision.after.clone();
+        working.status = Some(Arc::new(decision.after.clone()));
         working.memory = decision.memory.clone();
         let acted = self.act(working, &mut rollout, decision).await;
         // A Rollout being deleted that nobody holds any more is gone.
@@ -295,7 +311,7 @@ impl Turn<'_> {
         }
         let mut slot = lock(&self.entry.look);
         if slot.done.is_none() && !slot.under_way {
-            slot.done.clone_from(&seen.look);
+            slot.done = seen.look.clone().map(Box::new);
         }
     }
 
