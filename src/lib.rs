@@ -8,13 +8,14 @@
 //!
 //! ```text
 //! analysis ← api ← engine ← routes | metrics | workloads | notify ← controller ← bin
-//!                           dataplane ← sandbox ← demo ← bin
+//!                           dataplane ← sandbox ← demo ← bench ← bin
 //! ```
 //!
 //! Start reading at [`engine`]: it is pure, and every decision the product can take is taken there.
 
 pub mod analysis;
 pub mod api;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -52,6 +52,7 @@ const ARROW: &[(&str, &[&str])] = &[
     ),
     ("sandbox", &["clock", "dataplane", "api"]),
     ("demo", ALL),
+    ("bench", ALL),
     ("cli", ALL),
     ("bin", ALL),
 ];

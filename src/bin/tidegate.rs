@@ -25,11 +25,14 @@ enum Command {
     Demo(demo::DemoOptions),
     /// Run an API server for kubectl to try Tidegate on, on this machine alone
     Sandbox(demo::SandboxOptions),
+    /// Measure the controller, against the sandbox or a real API server
+    Bench(cli::bench::Args),
     /// Print the version
     Version,
 }
 
-#[tokio::main]
+// Two threads serve a controller of any size; more would only keep memory of their own.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     match run(Args::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,6 +51,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Rbac(args) => print!("{}", cli::rbac::yaml(&args)?),
         Command::Demo(options) => demo::run(options).await?,
         Command::Sandbox(options) => demo::sandbox::run(options).await?,
+        Command::Bench(args) => cli::bench::run(args).await?,
         Command::Version => println!("tidegate {}", cli::VERSION),
     }
     Ok(())

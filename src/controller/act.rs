@@ -11,12 +11,13 @@ use super::{
     context::{Context, Problem, RouteKept, Working},
     error::TurnError,
     observe::key,
+    raw::Raw,
     stores::{Versioned, version},
 };
 use crate::{
     api::{RouteKind, RouteRef},
     engine::decision::RouteWrite,
-    routes::{self, ApplyError, Failure},
+    routes::{self, ApplyError, Failure, Packed},
 };
 
 /// A route that refuses a write is left alone for so long.
@@ -44,7 +45,7 @@ pub async fn write_once(context: &Context, namespace: &str, write: &RouteWrite) 
     let answer = routes::apply(&context.client, namespace, write).await;
     context.meters.write(write.purpose.verb(), answer.is_ok());
     let object = answer?;
-    context.routes.learn(kept(write.route.kind, &object));
+    context.routes.learn(answered(write.route.kind, &object));
     tracing::info!(
         route = %write.route,
         purpose = write.purpose.verb(),
@@ -86,7 +87,7 @@ async fn read_back(context: &Context, namespace: &str, route: &RouteRef) {
     let resource = routes::resource(route.kind);
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
     match tokio::time::timeout(DEADLINE, api.get_opt(&route.name)).await {
-        Ok(Ok(Some(object))) => context.routes.learn(kept(route.kind, &object)),
+        Ok(Ok(Some(object))) => context.routes.learn(answered(route.kind, &object)),
         Ok(Ok(None)) => context.routes.forget(&key(namespace, &route.name)),
         Ok(Err(error)) => tracing::debug!(%route, %error, "cannot read the route back"),
         Err(_) => tracing::debug!(%route, "cannot read the route back in time"),
@@ -94,18 +95,16 @@ async fn read_back(context: &Context, namespace: &str, route: &RouteRef) {
 }
 
 /// What is kept of a route.
-pub fn kept(kind: RouteKind, object: &DynamicObject) -> Versioned<RouteKept> {
-    let value = match serde_json::to_value(object) {
-        Ok(whole) => routes::view(kind, &whole)
-            .map(std::sync::Arc::new)
-            .map_err(|unusable| (unusable.reason, unusable.message)),
-        Err(_) => Err(("Unreadable", "the route can't be read as JSON".to_owned())),
-    };
-    Versioned {
-        key: (object.namespace().unwrap_or_default(), object.name_any()),
-        version: version(object.metadata.resource_version.as_deref()),
-        value,
-    }
+pub fn kept(kind: RouteKind, object: &Raw) -> Versioned<RouteKept> {
+    let view = routes::view(kind, &object.whole);
+    let value = view.map(Packed::from).map_err(|unusable| (unusable.reason, unusable.message));
+    Versioned { key: object.key(), version: version(object.version()), value }
+}
+
+/// What is kept of a route that a call of ours returned.
+fn answered(kind: RouteKind, object: &DynamicObject) -> Versioned<RouteKept> {
+    // An object that came as JSON goes back to it.
+    kept(kind, &Raw::from(serde_json::to_value(object).unwrap_or_default()))
 }
 
 fn patience() -> ExponentialBuilder {

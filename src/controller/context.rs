@@ -8,29 +8,27 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{
-    Client,
-    core::DeserializeGuard,
+    Client, Resource,
     runtime::reflector::{ObjectRef, Store},
 };
 use tokio::sync::{mpsc, mpsc::UnboundedSender};
 
+pub use super::guarded::Guarded;
 use super::{
     meters::Meters,
     notes::Notes,
-    stores::{Key, Mirror},
+    stores::{Key, Mirror, version},
 };
 use crate::{
     api::{Rollout, RolloutStatus, RouteKind},
     clock::Clock,
-    engine::observed::{LookDone, Memory, RouteView, WorkloadSeen},
+    engine::observed::{LookDone, Memory, WorkloadSeen},
     metrics::Providers,
+    routes::Packed,
 };
 
-/// A Rollout, or what is left of one that can't be read.
-pub type Guarded = DeserializeGuard<Rollout>;
-
-/// A route as it is kept: its weights, or why it can't be stepped (a reason in a word, and a sentence).
-pub type RouteKept = Result<Arc<RouteView>, (&'static str, String)>;
+/// A route as it is kept: what there is to know of it, or why it can't be stepped (a reason in a word, and a sentence).
+pub type RouteKept = Result<Packed, (&'static str, String)>;
 
 /// What the turns of all Rollouts of a scope share.
 pub struct Context {
@@ -132,13 +130,24 @@ impl Context {
         lock(&self.entries).get(uid).cloned()
     }
 
+    /// The version of a Rollout that the watch has shown; 0 where it has shown none.
+    pub fn shown(&self, rollout: &ObjectRef<Guarded>) -> u64 {
+        self.rollouts.get(rollout).map_or(0, |kept| version(kept.meta().resource_version.as_deref()))
+    }
+
     /// What is not there yet, in sentences; empty once everything is.
     pub fn lacks(&self) -> Vec<String> {
         let rollouts = lock(&self.rollouts_lack).clone();
         [rollouts, self.routes.lacks(), self.workloads.lacks()].into_iter().flatten().collect()
     }
 
-    /// Drops what is kept of Rollouts that are gone.
+    /// Drops what is kept of a Rollout that is gone.
+    pub fn forget(&self, uid: &str) {
+        lock(&self.entries).remove(uid);
+        self.readable(uid);
+    }
+
+    /// Drops what is kept of all Rollouts that are gone.
     pub fn forget_unless(&self, living: impl Fn(&str) -> bool) {
         lock(&self.entries).retain(|uid, _| living(uid));
         lock(&self.quarantined).retain(|uid| living(uid));
@@ -183,15 +192,31 @@ pub struct Working {
     /// The Rollout as our newest own write or read returned it; ahead of the watch at times.
     pub own: Option<Arc<Rollout>>,
     /// The stored status that the working one grew from.
-    pub base: Option<RolloutStatus>,
-    /// The status as last decided, stored or not.
-    pub status: RolloutStatus,
+    pub base: Option<Arc<RolloutStatus>>,
+    /// The status as last decided, stored or not; none at rest, where it is the stored one.
+    pub status: Option<Arc<RolloutStatus>>,
     /// What the engine remembers.
     pub memory: Memory,
     /// The Rollout is to be read from the API server before the next decision.
     pub refresh: bool,
     /// Routes whose last write was refused for good.
     pub problems: BTreeMap<String, Problem>,
+}
+
+impl Working {
+    /// Nothing is awaited: lets go what the next turn reads from the store again, so that the many Rollouts at rest
+    /// take little memory.
+    pub fn rest(&mut self, shown: u64) {
+        if self.base == self.status {
+            (self.base, self.status) = (None, None);
+        }
+        self.caught_up(shown);
+    }
+
+    fn caught_up(&mut self, shown: u64) {
+        let at_rest = self.base.is_none();
+        self.own.take_if(|own| at_rest && version(own.metadata.resource_version.as_deref()) <= shown);
+    }
 }
 
 /// A route that refuses our writes.
@@ -211,19 +236,27 @@ pub struct LookSlot {
     /// One is under way.
     pub under_way: bool,
     /// It came back, and no decision has seen it.
-    pub done: Option<LookDone>,
+    pub done: Option<Box<LookDone>>,
 }
 
 impl Entry {
     /// The look that came back, taken, and whether one is under way.
     pub fn take_look(&self) -> (Option<LookDone>, bool) {
         let mut slot = lock(&self.look);
-        (slot.done.take(), slot.under_way)
+        (slot.done.take().map(|done| *done), slot.under_way)
     }
 
     /// Counts a failed turn; returns how many failed before it in a row.
     pub fn failed(&self) -> u32 {
         self.attempts.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The watch has shown a version: our own copy of one that is not newer is no longer needed at rest.
+    pub fn caught_up(&self, shown: u64) {
+        // A turn that is under way looks by itself when it ends.
+        if let Ok(mut working) = self.working.try_lock() {
+            working.caught_up(shown);
+        }
     }
 
     /// A turn went well.

@@ -6,7 +6,7 @@ use std::{collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DynamicObject, WatchParams},
+    api::WatchParams,
     discovery::ApiResource,
     runtime::{
         WatchStreamExt,
@@ -20,14 +20,20 @@ use tokio_util::sync::CancellationToken;
 use super::{
     act,
     context::{Context, Guarded, Interest, lock},
+    raw::Raw,
     stores::{Key, Mirror, Versioned, version},
 };
 use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
 /// A watch is renewed this often, and one that has gone silent is noticed five seconds later.
 const WATCH_SECONDS: u32 = 50;
+/// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
 /// How long until what was refused is asked for again.
 const REFUSED: Duration = Duration::from_secs(5);
+
+/// Objects a page of a list: what is read and not yet reduced is in memory whole.
+const PAGE: u32 = 100;
 
 /// The namespace of a scope; `None` is the whole cluster.
 pub type Scope = Option<String>;
@@ -39,7 +45,7 @@ pub async fn routes(context: Arc<Context>, scope: Scope, stop: CancellationToken
         context: &context,
         mirror: &context.routes,
         resource: routes::resource(kind),
-        reduce: |object: &DynamicObject| act::kept(kind, object),
+        reduce: |object: &Raw| act::kept(kind, object),
         interest: |key| Interest::Route(kind, key),
     };
     feed.run(scope, stop).await;
@@ -68,14 +74,24 @@ pub fn rollouts(
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
     };
-    let events = follow(api).modify(|rollout| rollout.meta_mut().managed_fields = None);
+    let waiting = Arc::clone(context);
+    let events = follow(api).then(move |event| {
+        let context = Arc::clone(&waiting);
+        async move {
+            // The store is ready by this, and turns begin: not before there is what they decide from.
+            if matches!(event, Ok(Event::InitDone)) {
+                first_lists(&context).await;
+            }
+            event
+        }
+    });
     let context = Arc::clone(context);
     reflector::reflector(writer, events).flat_map(move |event| {
         let touched = match event {
             Ok(event) => rollout_event(&context, event),
             Err(error) => {
                 rollouts_failed(&context, &error);
-                None
+                Vec::new()
             }
         };
         futures::stream::iter(touched)
@@ -94,12 +110,12 @@ struct Feed<'a, V, Reduce, Name> {
 impl<V, Reduce, Name> Feed<'_, V, Reduce, Name>
 where
     V: Clone + PartialEq,
-    Reduce: Fn(&DynamicObject) -> Versioned<V>,
+    Reduce: Fn(&Raw) -> Versioned<V>,
     Name: Fn(Key) -> Interest,
 {
     async fn run(self, scope: Scope, stop: CancellationToken) {
         let client: Client = self.context.client.clone();
-        let api: Api<DynamicObject> = match scope {
+        let api: Api<Raw> = match scope {
             Some(namespace) => Api::namespaced_with(client, &namespace, &self.resource),
             None => Api::all_with(client, &self.resource),
         };
@@ -112,7 +128,7 @@ where
         }
     }
 
-    fn take(&self, event: Event<DynamicObject>) {
+    fn take(&self, event: Event<Raw>) {
         let lacked = self.mirror.lacks();
         let changed = self.mirror.take(reduced(event, &self.reduce));
         if lacked != self.mirror.lacks() {
@@ -164,7 +180,7 @@ where
         refused: bool,
     }
     let begin = |api: &Api<K>| {
-        let settings = watcher::Config::default().timeout(WATCH_SECONDS);
+        let settings = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
         watcher(api.clone(), settings).default_backoff().boxed()
     };
     let events = begin(&api);
@@ -197,10 +213,7 @@ where
     }
 }
 
-fn reduced<V>(
-    event: Event<DynamicObject>,
-    reduce: impl Fn(&DynamicObject) -> Versioned<V>,
-) -> Event<Versioned<V>> {
+fn reduced<V>(event: Event<Raw>, reduce: impl Fn(&Raw) -> Versioned<V>) -> Event<Versioned<V>> {
     match event {
         Event::Apply(object) => Event::Apply(reduce(&object)),
         Event::Delete(object) => Event::Delete(reduce(&object)),
@@ -210,16 +223,8 @@ fn reduced<V>(
     }
 }
 
-fn deployment(object: &DynamicObject) -> Versioned<WorkloadSeen> {
-    let value = match serde_json::to_value(object) {
-        Ok(whole) => workloads::seen(&whole),
-        Err(_) => WorkloadSeen::Unreadable("the Deployment can't be read as JSON".to_owned()),
-    };
-    Versioned {
-        key: (object.namespace().unwrap_or_default(), object.name_any()),
-        version: version(object.metadata.resource_version.as_deref()),
-        value,
-    }
+fn deployment(object: &Raw) -> Versioned<WorkloadSeen> {
+    Versioned { key: object.key(), version: version(object.version()), value: workloads::seen(&object.whole) }
 }
 
 /// The HTTP status behind an error of a watch, where there is one.
@@ -236,29 +241,45 @@ fn code(error: &watcher::Error) -> Option<u16> {
     }
 }
 
-fn rollout_event(context: &Context, event: Event<Guarded>) -> Option<ObjectRef<Guarded>> {
+/// Waits until routes and workloads were listed once.
+async fn first_lists(context: &Context) {
+    let lists = async { tokio::join!(context.routes.answered(), context.workloads.answered()) };
+    if tokio::time::timeout(FIRST_LISTS, lists).await.is_err() {
+        tracing::warn!("turns begin although not everything could be listed yet");
+    }
+}
+
+fn rollout_event(context: &Context, event: Event<Guarded>) -> Vec<ObjectRef<Guarded>> {
     match event {
-        Event::Init => None,
-        Event::Apply(rollout) | Event::InitApply(rollout) => {
-            let shown = version(rollout.meta().resource_version.as_deref());
-            let own = rollout.uid().and_then(|uid| context.known(&uid));
-            let echo = own
-                .is_some_and(|entry| entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown);
-            (!echo).then(|| ObjectRef::from_obj(&rollout))
-        }
+        // What a list brings is in the store once it is whole.
+        Event::Init | Event::InitApply(_) => Vec::new(),
+        Event::Apply(rollout) => news(context, &rollout).into_iter().collect(),
         Event::InitDone => {
             *lock(&context.rollouts_lack) = None;
             forget_the_gone(context);
-            None
+            context.rollouts.state().iter().filter_map(|rollout| news(context, rollout)).collect()
         }
-        Event::Delete(_) => {
-            forget_the_gone(context);
-            None
+        Event::Delete(rollout) => {
+            context.forget(&rollout.uid().unwrap_or_default());
+            forget_interests(context, &(rollout.namespace().unwrap_or_default(), rollout.name_any()));
+            Vec::new()
         }
     }
 }
 
-/// Drops what is kept of Rollouts that no longer exist, and gives a turn to those who shared an object with them:
+/// The Rollout, unless what is shown of it is our own doing.
+fn news(context: &Context, rollout: &Guarded) -> Option<ObjectRef<Guarded>> {
+    let shown = version(rollout.meta().resource_version.as_deref());
+    if let Some(entry) = rollout.uid().and_then(|uid| context.known(&uid)) {
+        entry.caught_up(shown);
+        if entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown {
+            return None;
+        }
+    }
+    Some(ObjectRef::from_obj(rollout))
+}
+
+/// Drops what is kept of all Rollouts that no longer exist, and gives a turn to those who shared an object with them:
 /// a stamp without its Rollout binds nobody.
 fn forget_the_gone(context: &Context) {
     let living = context.rollouts.state();
@@ -267,9 +288,13 @@ fn forget_the_gone(context: &Context) {
     let keys: HashSet<Key> =
         living.iter().map(|rollout| (rollout.namespace().unwrap_or_default(), rollout.name_any())).collect();
     for gone in context.interests.everybody().iter().filter(|key| !keys.contains(*key)) {
-        for interest in context.interests.forget(gone) {
-            context.wake_interested(&interest);
-        }
+        forget_interests(context, gone);
+    }
+}
+
+fn forget_interests(context: &Context, gone: &Key) {
+    for interest in context.interests.forget(gone) {
+        context.wake_interested(&interest);
     }
 }
 

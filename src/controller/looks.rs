@@ -76,7 +76,7 @@ impl Drop for End {
         let mut slot = lock(&self.entry.look);
         slot.under_way = false;
         if let Some(done) = self.done.take() {
-            slot.done = Some(done);
+            slot.done = Some(Box::new(done));
         }
         drop(slot);
         self.context.wake(&self.namespace, &self.rollout);

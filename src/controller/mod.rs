@@ -9,12 +9,14 @@ mod context;
 mod dialect;
 mod error;
 mod feeds;
+mod guarded;
 mod looks;
 mod meters;
 mod notes;
 mod observe;
 pub mod permissions;
 mod publish;
+mod raw;
 mod served_schema;
 mod server;
 mod start;
@@ -41,8 +43,6 @@ use notes::Notes;
 
 /// What is under way at a shutdown may take so long to end.
 const DRAIN: Duration = Duration::from_secs(5);
-/// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
-const FIRST_LISTS: Duration = Duration::from_secs(10);
 
 /// Runs the controller until `shutdown`; then it starts no further turns, and ends those under way within five
 /// seconds. The client must retry nothing by itself; [`client`] makes one.
@@ -117,11 +117,6 @@ async fn serve(
     scope: feeds::Scope,
     stop: CancellationToken,
 ) {
-    let lists = async { tokio::join!(context.routes.answered(), context.workloads.answered()) };
-    let listed = stop.run_until_cancelled(tokio::time::timeout(FIRST_LISTS, lists)).await;
-    if matches!(listed, Some(Err(_))) {
-        tracing::warn!("turns begin although not everything could be listed yet");
-    }
     let changed = feeds::rollouts(&context, writer, &scope);
     let woken = stream::poll_fn(move |task| woken.poll_recv(task));
     let due = stream::select(changed, woken).map(Ok::<_, Infallible>);

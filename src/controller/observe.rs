@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use super::{
     context::{Context, Entry, Interest, Problem, RouteKept},
@@ -44,17 +45,19 @@ pub fn observe(
     );
     let analysis = analysis(rollout, status);
     let (look, looking) = entry.take_look();
+    let routes: Vec<RouteSeen> = refs
+        .into_iter()
+        .map(|route| {
+            let key = (namespace.clone(), route.name.clone());
+            let state = route_state(context.routes.get(&key));
+            RouteSeen { route, state }
+        })
+        .collect();
     Observed {
         stored: rollout.status.clone().unwrap_or_default(),
         fresh,
-        routes: refs
-            .into_iter()
-            .map(|route| {
-                let key = (namespace.clone(), route.name.clone());
-                let state = route_state(context.routes.get(&key));
-                RouteSeen { route, state }
-            })
-            .collect(),
+        others: others(context, &subject, &routes),
+        routes,
         workloads: names
             .into_iter()
             .map(|name| {
@@ -62,7 +65,6 @@ pub fn observe(
                 (name, seen)
             })
             .collect(),
-        others: others(context, &subject),
         look,
         looking,
         settle: settle(context, analysis),
@@ -101,13 +103,10 @@ pub fn hide_problems(
     Some(hidden)
 }
 
-/// The newer of what the watch shows and what our own write or read returned.
-pub fn newest<'a>(watched: &'a Rollout, own: Option<&'a Rollout>) -> &'a Rollout {
-    let version = |rollout: &Rollout| super::stores::version(rollout.metadata.resource_version.as_deref());
-    match own {
-        Some(own) if own.metadata.uid == watched.metadata.uid && version(own) > version(watched) => own,
-        Some(_) | None => watched,
-    }
+/// Whether what our own write or read returned is at least as new as what the watch shows.
+pub fn holds(own: &Rollout, watched: &ObjectMeta) -> bool {
+    let version = |meta: &ObjectMeta| super::stores::version(meta.resource_version.as_deref());
+    own.metadata.uid == watched.uid && version(&own.metadata) >= version(watched)
 }
 
 fn subject(rollout: &Rollout) -> Subject {
@@ -181,20 +180,22 @@ fn unknown_providers(context: &Context, analysis: Option<&Analysis>) -> Vec<Stri
     unknown
 }
 
-/// The other living Rollouts of the namespace. One that can't be read lives too, and its stamps bind.
-fn others(context: &Context, subject: &Subject) -> BTreeMap<String, String> {
-    let state = context.rollouts.state();
-    let named = state.iter().map(|rollout| kube::Resource::meta(rollout.as_ref()));
-    named
-        .filter(|meta| meta.namespace.as_deref() == Some(&subject.namespace))
-        .filter_map(|meta| Some((meta.name.clone()?, meta.uid.clone()?)))
-        .filter(|(name, _)| *name != subject.name)
+/// The other living Rollouts of the namespace, of those that left stamps on these routes: nobody asks about any
+/// other. One that can't be read lives too, and its stamps bind.
+fn others(context: &Context, subject: &Subject, routes: &[RouteSeen]) -> BTreeMap<String, String> {
+    let stamped = routes.iter().filter_map(RouteSeen::view).flat_map(|view| view.stamps.keys());
+    stamped
+        .filter(|name| **name != subject.name)
+        .filter_map(|name| {
+            let living = context.rollouts.get(&ObjectRef::new(name).within(&subject.namespace))?;
+            Some((name.clone(), living.uid()?))
+        })
         .collect()
 }
 
 fn route_state(found: Found<RouteKept>) -> RouteState {
     match found {
-        Found::Present(Ok(view)) => RouteState::Present(view),
+        Found::Present(Ok(packed)) => packed.unpacked().into(),
         Found::Present(Err((reason, message))) => RouteState::Unusable { reason, message },
         Found::Missing => RouteState::Missing,
         Found::Unreadable(why) => RouteState::Unreadable(why),
@@ -243,17 +244,13 @@ mod tests {
     #[test]
     fn the_newer_of_watch_and_own_write_counts() {
         let cases = [
-            ("nothing of our own", "u", "9", None, "9"),
-            ("the watch is behind", "u", "9", Some(("u", "10")), "10"),
-            ("the watch has caught up", "u", "10", Some(("u", "10")), "10"),
-            ("the watch is ahead", "u", "11", Some(("u", "10")), "11"),
-            ("deleted and made again", "w", "9", Some(("u", "10")), "9"),
+            ("the watch is behind", ("u", "9"), true),
+            ("the watch has caught up", ("u", "10"), true),
+            ("the watch is ahead", ("u", "11"), false),
+            ("deleted and made again", ("w", "9"), false),
         ];
-        for (name, uid, version, own, want) in cases {
-            let watched = rollout(uid, version);
-            let own = own.map(|(uid, version)| rollout(uid, version));
-            let newest = newest(&watched, own.as_ref());
-            assert_eq!(newest.metadata.resource_version.as_deref(), Some(want), "{name}");
+        for (name, (uid, version), want) in cases {
+            assert_eq!(holds(&rollout("u", "10"), &rollout(uid, version).metadata), want, "{name}");
         }
     }
 

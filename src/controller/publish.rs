@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams, PostParams},
@@ -78,10 +79,12 @@ pub async fn set_finalizer(
 }
 
 /// Reads a Rollout from the API server; `None` where that very one is gone.
-pub async fn read(context: &Context, rollout: &Rollout) -> Result<Option<Arc<Rollout>>, TurnError> {
-    let (api, name) = (api(context, rollout), rollout.name_any());
-    match tokio::time::timeout(DEADLINE, api.get_opt(&name)).await {
-        Ok(Ok(read)) => Ok(read.filter(|read| read.metadata.uid == rollout.metadata.uid).map(Arc::new)),
+pub async fn read(context: &Context, rollout: &ObjectMeta) -> Result<Option<Arc<Rollout>>, TurnError> {
+    let namespace = rollout.namespace.as_deref().unwrap_or_default();
+    let api: Api<Rollout> = Api::namespaced(context.client.clone(), namespace);
+    let name = rollout.name.as_deref().unwrap_or_default();
+    match tokio::time::timeout(DEADLINE, api.get_opt(name)).await {
+        Ok(Ok(read)) => Ok(read.filter(|read| read.metadata.uid == rollout.uid).map(Arc::new)),
         Ok(Err(error)) if code(&error) == 403 => {
             Err(TurnError::Forbidden { attempt: READ, verb: "get rollouts.tidegate.dev" })
         }

@@ -2,12 +2,18 @@
 //! will do before it does it, and publishes even where it failed to do it.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
+use futures::{FutureExt, poll};
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt, core::error_boundary::InvalidObject, runtime::controller::Action};
+use kube::{
+    Resource, ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
 
 use super::{
     act,
@@ -15,12 +21,12 @@ use super::{
     dialect,
     error::{REFUSED_FOR_GOOD, TurnError, backoff},
     looks,
-    observe::{hide_problems, newest, observe},
+    observe::{hide_problems, holds, observe},
     publish,
     stores::version,
 };
 use crate::{
-    api::Rollout,
+    api::{Rollout, RolloutStatus},
     engine::{
         self,
         decision::{Decision, Effect, Note, RouteWrite},
@@ -29,20 +35,20 @@ use crate::{
 };
 
 /// Gives a Rollout its turn. A panic is confined to it.
+///
+/// Most turns wait for nothing and end where they begin. One that waits goes on as a task of its own: thousands of
+/// tasks at a start would take the memory of thousands of turns, and the turns of others go on meanwhile.
 #[tracing::instrument(skip_all, fields(namespace = guarded.namespace(), rollout = guarded.name_any()))]
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, TurnError> {
     let started = context.clock.now();
-    let outcome = match &guarded.0 {
-        Err(invalid) => {
-            quarantine(&context, &guarded, invalid);
-            Ok(Action::await_change())
-        }
-        Ok(rollout) => {
-            let turn = turn(Arc::clone(&context), Arc::new(rollout.clone()));
-            let turn = tracing::Instrument::in_current_span(turn);
-            tokio::spawn(turn).await.unwrap_or(Err(TurnError::Panicked))
-        }
+    let turn = AssertUnwindSafe(turn(Arc::clone(&context), guarded)).catch_unwind();
+    let mut turn = Box::pin(tracing::Instrument::in_current_span(turn));
+    // Tokio would have it wait for its neighbours' sake.
+    let outcome = match poll!(tokio::task::unconstrained(turn.as_mut())) {
+        Poll::Ready(outcome) => outcome.ok(),
+        Poll::Pending => tokio::spawn(turn).await.ok().and_then(Result::ok),
     };
+    let outcome = outcome.unwrap_or(Err(TurnError::Panicked));
     let took = context.clock.now().duration_since(started);
     context.meters.turn(Duration::try_from(took).unwrap_or_default());
     outcome
@@ -73,21 +79,25 @@ pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> A
     Action::requeue(wait)
 }
 
-async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, TurnError> {
+async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, TurnError> {
     let uid = watched.uid().unwrap_or_default();
-    context.readable(&uid);
     let entry = context.entry(&uid);
     let mut working = entry.working.lock().await;
-    let read = match working.read(&context, &entry, watched).await {
+    let read = match working.read(&context, &entry, &watched).await {
         Read::Gone => return Ok(Action::await_change()),
+        Read::Invalid(why) => {
+            quarantine(&context, &watched, &why);
+            return Ok(Action::await_change());
+        }
         Read::Is(read) => read,
     };
+    context.readable(&uid);
 
     let now = context.clock.now();
     working.problems.retain(|_, problem| problem.until > now);
     let (mut seen, mut decision) = working.decide(&context, &entry, &read, now);
     if dialect::explain(&context, &mut seen).await {
-        decision = engine::decide(&read.rollout.spec, &working.status, &seen, &working.memory, now);
+        decision = engine::decide(&read.rollout.spec, &read.status, &seen, &working.memory, now);
     }
     let turn = Turn { context: &context, entry: &entry, namespace: &seen.subject.namespace, now };
     let acted = turn.carry_out(&mut working, read.rollout, &seen, &decision).await;
@@ -103,7 +113,11 @@ async fn turn(context: Arc<Context>, watched: Arc<Rollout>) -> Result<Action, Tu
     if working.refresh || wrote(&decision) {
         return Ok(Action::requeue(Duration::ZERO));
     }
-    Ok(due.map_or_else(Action::await_change, |due| Action::requeue(until(due, context.clock.now()))))
+    let Some(due) = due else {
+        working.rest(context.shown(&ObjectRef::from_obj(watched.as_ref())));
+        return Ok(Action::await_change());
+    };
+    Ok(Action::requeue(until(due, context.clock.now())))
 }
 
 /// A status that can't be stored can't say so: an Event does, once for each row of refusals.
@@ -125,6 +139,8 @@ fn wrote(decision: &Decision) -> bool {
 /// A Rollout at the beginning of a turn.
 struct Reading {
     rollout: Arc<Rollout>,
+    /// Its status as last decided, stored or not.
+    status: Arc<RolloutStatus>,
     fresh: bool,
     /// It should have been read from the API server, and could not be.
     failed: Option<TurnError>,
@@ -133,15 +149,17 @@ struct Reading {
 enum Read {
     Is(Reading),
     Gone,
+    /// It can't be read as a Rollout, and why.
+    Invalid(String),
 }
 
 impl Working {
     /// The newest Rollout known, read from the API server where that is due.
-    async fn read(&mut self, context: &Context, entry: &Entry, watched: Arc<Rollout>) -> Read {
+    async fn read(&mut self, context: &Context, entry: &Entry, watched: &Guarded) -> Read {
         let mut failed = None;
         let mut fresh = false;
         if self.refresh {
-            match publish::read(context, &watched).await {
+            match publish::read(context, watched.meta()).await {
                 Ok(None) => return Read::Gone,
                 Ok(Some(read)) => {
                     self.remember(entry, read);
@@ -151,20 +169,22 @@ impl Working {
                 Err(error) => failed = Some(error),
             }
         }
+        self.own.take_if(|own| !holds(own, watched.meta()));
         let rollout = match &self.own {
-            Some(own) if std::ptr::eq(newest(&watched, Some(own)), own.as_ref()) => Arc::clone(own),
-            Some(_) | None => {
-                self.own = None;
-                watched
-            }
+            Some(own) => Arc::clone(own),
+            None => match watched.rollout() {
+                Ok(rollout) => Arc::clone(self.own.insert(Arc::new(rollout))),
+                Err(why) => return Read::Invalid(why),
+            },
         };
         // Somebody else wrote status: what we made of the old one no longer counts.
         let stored = rollout.status.clone().unwrap_or_default();
-        if self.base.as_ref() != Some(&stored) {
-            self.status = stored.clone();
-            self.base = Some(stored);
+        if self.base.as_deref() != Some(&stored) {
+            self.base = Some(Arc::new(stored));
+            self.status.clone_from(&self.base);
         }
-        Read::Is(Reading { rollout, fresh, failed })
+        let status = self.status.clone().unwrap_or_default();
+        Read::Is(Reading { rollout, status, fresh, failed })
     }
 
     fn decide(
@@ -175,8 +195,9 @@ impl Working {
         now: Timestamp,
     ) -> (Observed, Decision) {
         let rollout = &read.rollout;
-        let seen = observe(context, entry, rollout, &self.status, read.fresh);
-        let decide = |seen: &Observed| engine::decide(&rollout.spec, &self.status, seen, &self.memory, now);
+        let status = &read.status;
+        let seen = observe(context, entry, rollout, status, read.fresh);
+        let decide = |seen: &Observed| engine::decide(&rollout.spec, status, seen, &self.memory, now);
         let decision = decide(&seen);
         match hide_problems(&seen, &decision, &self.problems) {
             None => (seen, decision),
@@ -196,7 +217,7 @@ impl Working {
 
     /// The same, of a status that we stored: the working status stands on it.
     fn stand_on(&mut self, entry: &Entry, stored: Arc<Rollout>) {
-        self.base = Some(stored.status.clone().unwrap_or_default());
+        self.base = Some(Arc::new(stored.status.clone().unwrap_or_default()));
         self.remember(entry, stored);
     }
 }
@@ -262,7 +283,7 @@ impl Turn<'_> {
             }
         }
         let last_stored_at = working.memory.stored_at;
-        working.status = decision.after.clone();
+        working.status = Some(Arc::new(decision.after.clone()));
         working.memory = decision.memory.clone();
         let acted = self.act(working, &mut rollout, decision).await;
         // A Rollout being deleted that nobody holds any more is gone.
@@ -290,7 +311,7 @@ impl Turn<'_> {
         }
         let mut slot = lock(&self.entry.look);
         if slot.done.is_none() && !slot.under_way {
-            slot.done.clone_from(&seen.look);
+            slot.done = seen.look.clone().map(Box::new);
         }
     }
 
@@ -345,19 +366,18 @@ impl Turn<'_> {
 }
 
 /// A Rollout that can't be read: told once, left alone until it changes.
-fn quarantine(context: &Context, guarded: &Guarded, invalid: &InvalidObject) {
+fn quarantine(context: &Context, guarded: &Guarded, why: &str) {
     if !context.quarantine(&guarded.uid().unwrap_or_default()) {
         return;
     }
     context.meters.error("Undecodable");
-    tracing::error!(error = invalid.error, "the Rollout can't be read and is left alone until it changes");
+    tracing::error!(error = why, "the Rollout can't be read and is left alone until it changes");
     let note = Note {
         warning: true,
         reason: "Undecodable",
         message: format!(
-            "This Rollout can't be read ({}) and is left alone until it is put right; its routes stay as they are. \
-             The installed CRD may be older or newer than the controller: kubectl apply -f crds/",
-            invalid.error
+            "This Rollout can't be read ({why}) and is left alone until it is put right; its routes stay as they are. \
+             The installed CRD may be older or newer than the controller: kubectl apply -f crds/"
         ),
         run: None,
         step: None,

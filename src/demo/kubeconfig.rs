@@ -39,6 +39,11 @@ impl KubeconfigFile {
         }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The command that makes `kubectl` use it.
     pub fn export(&self) -> String {
         let path = self.path.display().to_string();

@@ -4,17 +4,17 @@
 //! [`frame`] and [`screen`] put it on a terminal. All four are free of I/O but for the last. [`run`](run()) plays it.
 
 mod frame;
-mod kubeconfig;
+pub mod kubeconfig;
 mod manifests;
 mod measure;
 mod run;
 pub mod sandbox;
-mod screen;
+pub mod screen;
 mod show;
-mod signals;
+pub mod signals;
 mod story;
 mod watching;
-mod world;
+pub mod world;
 
 pub use self::{
     run::{DemoError, DemoOptions, play, run},

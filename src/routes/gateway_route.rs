@@ -19,7 +19,7 @@ mod tests;
 
 const BLOCKS: [&str; 3] = ["httpRoute", "http2Route", "grpcRoute"];
 const LISTS: [&str; 2] = ["weightedTargets", "targets"];
-const NAME_FIELD: &str = "/virtualServiceRef/name";
+pub(super) const NAME_FIELD: &str = "/virtualServiceRef/name";
 /// Other people's messages go into our status; this many bytes of one are enough.
 const MESSAGE_LIMIT: usize = 512;
 
@@ -146,7 +146,7 @@ pub(super) fn weighted_list(target: &Value) -> Option<Value> {
     Some(json!([entry]))
 }
 
-fn entries(list: Option<&Value>) -> Result<Vec<EntrySeen>, Unusable> {
+pub(super) fn entries(list: Option<&Value>) -> Result<Vec<EntrySeen>, Unusable> {
     let Some(list) = list.and_then(Value::as_array) else {
         return Err(Unusable::new("BadEntry", "its weighted targets are not a list"));
     };

@@ -5,6 +5,7 @@
 mod apply;
 mod dialect;
 pub mod gateway_route;
+mod packed;
 pub mod patch;
 #[cfg(test)]
 mod scripted;
@@ -13,6 +14,7 @@ pub use apply::{ApplyError, Failure, apply};
 pub use dialect::{Dialect, ProbeError, probe_dialect};
 pub use gateway_route::Unusable;
 use kube::discovery::ApiResource;
+pub use packed::Packed;
 use serde_json::Value;
 
 use crate::{

@@ -154,6 +154,14 @@ impl Programmer {
     }
 }
 
+/// The merge patch of a route's status that reports its present generation as in effect; none where that is reported
+/// already.
+pub fn programmed(route: &DynamicObject, message: &str, now: Timestamp) -> Option<Value> {
+    let generation = route.metadata.generation.unwrap_or_default();
+    let wanted = Wanted { status: "True", reason: "Programmed", message: message.to_owned(), generation };
+    wanted.patch(route, now)
+}
+
 /// What the condition should say.
 struct Wanted {
     status: &'static str,

@@ -1,0 +1,171 @@
+//! The command `tidegate bench`: what the controller costs and how fast it is, counted and timed.
+//!
+//! The controller that is measured is this same program, run as a process of its own in a namespace of its own
+//! ([`stage`]), against the sandbox or a real API server ([`server`]). Each part is a file: [`requests`], [`rollback`],
+//! [`idle`] (memory and restart) and [`active`]. [`report`] holds what was found against the goals.
+
+mod active;
+mod audit;
+mod calls;
+mod cleaning;
+mod error;
+mod eyes;
+mod idle;
+mod numbers;
+mod objects;
+mod process;
+mod progress;
+mod prometheus;
+mod report;
+mod requests;
+mod rollback;
+mod server;
+mod stage;
+
+use std::{path::PathBuf, time::Duration};
+
+use self::{cleaning::Rooms, progress::Progress, requests::Times, server::Server, stage::Stage};
+pub use self::{
+    error::BenchError,
+    report::{Figure, Report},
+};
+use crate::demo::signals;
+
+/// How many fail at once where the controller has more to do than one rollback.
+const AT_ONCE: usize = 6;
+
+/// A part of the bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Part {
+    /// Calls of a whole run, of each step, at rest, and after an abort.
+    Requests,
+    /// From a bad answer of the metrics to the route on stable.
+    Rollback,
+    /// Memory and processor time with idle Rollouts.
+    Memory,
+    /// The same with many runs at once, and a takeover of all of them.
+    Active,
+    /// A restart among idle Rollouts while one fails.
+    Restart,
+}
+
+/// What is to be measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The parts.
+    pub parts: Vec<Part>,
+    /// The numbers of idle Rollouts, ascending.
+    pub idle: Vec<usize>,
+    /// The number of runs at once.
+    pub active: usize,
+    /// The number of rollbacks.
+    pub runs: usize,
+    /// Measure for seconds instead of minutes: shows that it works, the figures are worth little.
+    pub brief: bool,
+    /// The real API server; without one, the sandbox.
+    pub kubeconfig: Option<PathBuf>,
+    /// The audit log of the real API server.
+    pub audit_log: Option<PathBuf>,
+}
+
+/// Measures, and removes everything again, whatever ends it.
+pub async fn run(plan: Plan) -> Result<Report, BenchError> {
+    let progress = Progress::new();
+    let server = match &plan.kubeconfig {
+        Some(kubeconfig) => Server::real(kubeconfig, plan.audit_log.as_deref()).await?,
+        None => Server::sandbox().await?,
+    };
+    let rooms = Rooms::default();
+    let bench = Bench { plan: &plan, server: &server, progress: &progress, rooms: &rooms };
+    let outcome = tokio::select! {
+        outcome = bench.measure() => outcome,
+        ended = signals::interrupted() => Err(match ended {
+            Ok(()) => BenchError::Interrupted,
+            Err(source) => BenchError::machine("wait for an interrupt")(source),
+        }),
+    };
+    let cleaned = rooms.clean(&server.client, &progress).await;
+    server.close().await;
+    let report = outcome?;
+    cleaned.map(|()| report)
+}
+
+struct Bench<'a> {
+    plan: &'a Plan,
+    server: &'a Server,
+    progress: &'a Progress,
+    rooms: &'a Rooms,
+}
+
+impl Bench<'_> {
+    async fn measure(&self) -> Result<Report, BenchError> {
+        let mut report = Report::new(self.server.name.clone(), self.plan.brief);
+        if self.asked(Part::Requests) {
+            let times = if self.plan.brief { Times::BRIEF } else { Times::USUAL };
+            let mut stage = self.stage("requests").await?;
+            report.requests = requests::measure(&mut stage, times).await?;
+            self.strike(stage).await?;
+        }
+        if self.asked(Part::Rollback) {
+            let mut stage = self.stage("rollback").await?;
+            stage.start()?;
+            stage.ready().await?;
+            for at_once in [1, AT_ONCE] {
+                report.rollback.push(rollback::measure(&stage, at_once, self.plan.runs).await?);
+            }
+            self.strike(stage).await?;
+        }
+        if self.asked(Part::Memory) || self.asked(Part::Restart) {
+            let mut stage = self.stage("memory and restart").await?;
+            self.idle(&mut stage, &mut report).await?;
+            self.strike(stage).await?;
+        }
+        if self.asked(Part::Active) {
+            let mut stage = self.stage("active").await?;
+            let hold = Duration::from_secs(if self.plan.brief { 1 } else { 30 });
+            report.active = Some(active::measure(&mut stage, self.plan.active, hold, self.time()).await?);
+            self.strike(stage).await?;
+        }
+        Ok(report)
+    }
+
+    async fn idle(&self, stage: &mut Stage<'_>, report: &mut Report) -> Result<(), BenchError> {
+        if self.asked(Part::Memory) {
+            report.memory.push(idle::measure(stage, 0, self.time()).await?);
+        }
+        let templates = idle::templates(stage).await?;
+        let mut made = 0;
+        for &rollouts in &self.plan.idle {
+            idle::make(stage, &templates, made, rollouts).await?;
+            made = rollouts;
+            if self.asked(Part::Memory) {
+                report.memory.push(idle::measure(stage, rollouts, self.time()).await?);
+            }
+            if self.asked(Part::Restart) {
+                report.restart.push(idle::restart(stage, rollouts).await?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn stage(&self, part: &str) -> Result<Stage<'_>, BenchError> {
+        self.progress.say(&format!("{part}, on {}", self.server.name));
+        Stage::set(self.server, self.progress, self.rooms).await
+    }
+
+    /// Ends a part; what follows is not to be measured beside its leavings.
+    async fn strike(&self, mut stage: Stage<'_>) -> Result<(), BenchError> {
+        stage.kill();
+        drop(stage);
+        self.rooms.clean(&self.server.client, self.progress).await
+    }
+
+    fn asked(&self, part: Part) -> bool {
+        self.plan.parts.contains(&part)
+    }
+
+    /// How long processor time is counted.
+    fn time(&self) -> Duration {
+        Duration::from_secs(if self.plan.brief { 2 } else { 60 })
+    }
+}

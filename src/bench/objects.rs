@@ -1,0 +1,124 @@
+//! The objects that a bench makes: Deployments in pairs, routes, and Rollouts that differ in their analysis.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::prometheus::{BAD, ERRORS, TOTAL};
+use crate::api::units::spell;
+
+/// How many pairs of Deployments all Rollouts of a bench share.
+pub const PAIRS: usize = 10;
+
+/// A pair of versions, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair(pub usize);
+
+/// How a Rollout goes through its steps.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// The weights before 100.
+    pub weights: Vec<i32>,
+    /// The hold of each step.
+    pub hold: Duration,
+    /// The time between looks.
+    pub interval: Duration,
+    /// Whether the error rate is judged besides the plain number.
+    pub error_rate: bool,
+}
+
+impl Pair {
+    /// The pair of the nth Rollout.
+    pub fn of(number: usize) -> Self {
+        Self(number % PAIRS)
+    }
+
+    /// The name of one of its versions, `1` or `2`.
+    pub fn version(self, version: u8) -> String {
+        format!("app{}-v{version}", self.0)
+    }
+}
+
+/// A version's Deployment.
+pub fn deployment(name: &str) -> Value {
+    let labels = json!({"app": name});
+    let container = json!({"name": "app", "image": format!("example.com/app:{name}")});
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    })
+}
+
+/// A route with all weight on the pair's first version.
+pub fn route(name: &str, pair: Pair) -> Value {
+    let entry = |version: u8, weight: i32| {
+        json!({
+            "virtualServiceRef": {"name": pair.version(version)}, "port": 8080, "weight": weight,
+        })
+    };
+    json!({
+        "apiVersion": "appmesh.k8s.aws/v1beta2",
+        "kind": "GatewayRoute",
+        "metadata": {"name": name},
+        "spec": {"httpRoute": {
+            "match": {"prefix": format!("/{name}")},
+            "action": {"weightedTargets": [entry(1, 100), entry(2, 0)]},
+        }},
+    })
+}
+
+/// A Rollout of the pair's second version.
+pub fn rollout(name: &str, pair: Pair, way: &Way) -> Value {
+    let mut analysis = json!({
+        "interval": spell(way.interval),
+        "settle": "500ms",
+        "metrics": [{"name": "bad", "query": BAD, "max": "0.5", "failures": 1}],
+    });
+    if way.error_rate {
+        analysis["series"] = json!({"errors": ERRORS, "total": TOTAL});
+        analysis["errorRate"] = json!({});
+    }
+    let steps: Vec<Value> = way.weights.iter().map(|weight| json!({"weight": weight})).collect();
+    json!({
+        "apiVersion": "tidegate.dev/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": name},
+        "spec": {
+            "routes": [{"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": name}],
+            "target": target(&pair.version(2)),
+            "strategy": {"canary": {"hold": spell(way.hold), "steps": steps}},
+            "analysis": analysis,
+        },
+    })
+}
+
+/// A target and the Deployment of the same name.
+fn target(version: &str) -> Value {
+    json!({"name": version, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": version}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Rollout;
+
+    #[test]
+    fn a_rollout_is_one() {
+        let way = Way {
+            weights: vec![5, 20],
+            hold: Duration::from_secs(30),
+            interval: Duration::from_secs(1),
+            error_rate: true,
+        };
+        let rollout: Rollout = serde_json::from_value(rollout("r", Pair::of(13), &way)).unwrap();
+        assert_eq!(rollout.spec.target.name, "app3-v2");
+        assert_eq!(rollout.spec.strategy.canary.steps.len(), 2);
+        assert!(rollout.spec.analysis.unwrap().error_rate.is_some());
+    }
+}

@@ -1,0 +1,270 @@
+//! What a bench found, against the goals: as data, and as a table. Pure.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{
+    active::Active,
+    idle::{Idle, Restart},
+    numbers::{Summary, shown},
+    requests::Requests,
+    rollback::Rollback,
+};
+
+/// Everything that a bench found.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The version of this program.
+    pub version: &'static str,
+    /// What it was measured against.
+    pub server: String,
+    /// The processors of this machine.
+    pub cores: usize,
+    /// It was measured for seconds only; the figures are worth little.
+    pub brief: bool,
+    /// Calls.
+    pub(super) requests: Option<Requests>,
+    /// Rollbacks.
+    pub(super) rollback: Vec<Rollback>,
+    /// Idle Rollouts.
+    pub(super) memory: Vec<Idle>,
+    /// Restarts.
+    pub(super) restart: Vec<Restart>,
+    /// Many runs at once.
+    pub(super) active: Option<Active>,
+}
+
+/// A figure of the table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Figure {
+    /// What was measured.
+    pub what: String,
+    /// The figure.
+    pub value: f64,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What it should not be above, where there is a goal.
+    pub goal: Option<f64>,
+    /// More about it.
+    pub beside: String,
+}
+
+impl Figure {
+    fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), value, unit, goal: None, beside: String::new() }
+    }
+
+    fn goal(self, goal: f64) -> Self {
+        Self { goal: Some(goal), ..self }
+    }
+
+    fn beside(self, beside: impl Into<String>) -> Self {
+        Self { beside: beside.into(), ..self }
+    }
+
+    /// Whether it is as it should be, where that is said.
+    pub fn reached(&self) -> Option<bool> {
+        self.goal.map(|goal| self.value <= goal)
+    }
+}
+
+impl Report {
+    /// Nothing found yet.
+    pub fn new(server: String, brief: bool) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            server,
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            brief,
+            requests: None,
+            rollback: Vec::new(),
+            memory: Vec::new(),
+            restart: Vec::new(),
+            active: None,
+        }
+    }
+
+    /// The figures that the table shows.
+    pub fn figures(&self) -> Vec<Figure> {
+        let mut figures = Vec::new();
+        figures.extend(self.requests.iter().flat_map(of_requests));
+        figures.extend(self.rollback.iter().flat_map(|rollback| of_rollback(rollback, "")));
+        figures.extend(self.memory.iter().flat_map(of_idle));
+        figures.extend(self.restart.iter().flat_map(of_restart));
+        figures.extend(self.active.iter().flat_map(of_active));
+        figures
+    }
+
+    /// The report as JSON; the figures are in it.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            #[serde(flatten)]
+            report: &'a Report,
+            figures: Vec<Figure>,
+        }
+        serde_json::to_string_pretty(&Whole { report: self, figures: self.figures() })
+    }
+
+    /// The report as a table, a figure a line.
+    pub fn table(&self) -> String {
+        let figures = self.figures();
+        let width = figures.iter().map(|figure| figure.what.len()).max().unwrap_or_default();
+        let mut text = format!("Measured against {}, on {} cores.\n", self.server, self.cores);
+        if self.brief {
+            text.push_str("It was brief: the figures show that it works, and no more.\n");
+        }
+        if figures.iter().all(|figure| figure.unit != "calls") {
+            text.push_str("Calls were not counted: none were asked for, or there is no audit log to read.\n");
+        }
+        for figure in &figures {
+            let reached = match (figure.goal, figure.reached()) {
+                (Some(goal), Some(true)) => format!("goal {}: reached", shown(goal)),
+                (Some(goal), _) => format!("goal {}: MISSED", shown(goal)),
+                (None, _) => String::new(),
+            };
+            let (what, value) = (&figure.what, shown(figure.value));
+            let line =
+                format!("{what:<width$}  {value:>8} {:<6} {reached:<20} {}", figure.unit, figure.beside);
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text
+    }
+}
+
+fn of_requests(requests: &Requests) -> Vec<Figure> {
+    let calls = |what: String, counted: &super::calls::Counted| {
+        Figure::new(what, counted.calls as f64, "calls").beside(counted.told())
+    };
+    let mut figures = vec![calls("a whole run of 5 steps".into(), &requests.run).goal(40.0)];
+    for (step, counted) in requests.steps.iter().enumerate() {
+        let what = if step == 0 { "  before the first step".into() } else { format!("  step {step}") };
+        figures.push(calls(what, counted));
+    }
+    let (idle, abort) = (requests.idle_seconds, requests.abort_seconds);
+    figures.push(calls(format!("{idle} s after it finished"), &requests.idle).goal(0.0));
+    figures.push(calls(format!("{abort} s after an abort"), &requests.abort).goal(6.0));
+    figures.push(calls("10 s after that".into(), &requests.after_abort).goal(0.0));
+    figures
+}
+
+fn of_rollback(rollback: &Rollback, among: &str) -> Vec<Figure> {
+    let at_once = rollback.at_once;
+    let goal = if at_once == 1 { 25.0 } else { 50.0 };
+    let line = |what: &str, summary: Option<Summary>| {
+        summary.map(|summary| {
+            let Summary { count, min, p50, p99, max } = summary;
+            let beside = format!("min {}, p50 {}, max {} of {count}", shown(min), shown(p50), shown(max));
+            Figure::new(format!("{at_once} failing at once{among}, {what}, p99"), p99, "ms").beside(beside)
+        })
+    };
+    [
+        line("bad answer to moved", rollback.answer_to_moved).map(|figure| figure.goal(goal)),
+        line("  decision", rollback.decision),
+        line("  write", rollback.write),
+        line("metric turned bad to moved", rollback.flip_to_moved),
+        line("  poll wait (poll 1 s)", rollback.poll_wait),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn of_idle(idle: &Idle) -> Vec<Figure> {
+    let rollouts = idle.rollouts;
+    let goal = match rollouts {
+        0 => Some(15.0),
+        1..=1_000 => Some(30.0),
+        1_001..=10_000 => Some(120.0),
+        _ => None,
+    };
+    let cost = idle.cost;
+    let beside = format!("peak {}, of no file {}", shown(cost.peak), shown(cost.anonymous));
+    let memory = Figure::new(format!("{rollouts} idle, memory"), cost.rss, "MiB").beside(beside);
+    let seconds = cost.seconds;
+    let mut figures = vec![
+        goal.into_iter().fold(memory, Figure::goal),
+        Figure::new(format!("{rollouts} idle, processor over {seconds} s"), cost.cores, "cores"),
+        Figure::new(format!("{rollouts} idle, start to ready"), idle.ready, "ms"),
+    ];
+    figures.extend(idle.calls.iter().map(|counted| {
+        let what = format!("{rollouts} idle, calls since the start");
+        Figure::new(what, counted.calls as f64, "calls").goal(0.0).beside(counted.told())
+    }));
+    figures
+}
+
+fn of_restart(restart: &Restart) -> Vec<Figure> {
+    let rollouts = restart.rollouts;
+    let (time, calls) = if rollouts <= 1_000 { (2_000.0, Some(50.0)) } else { (5_000.0, None) };
+    let beside = |summary: Summary| {
+        format!("min {}, p50 {} of {}", shown(summary.min), shown(summary.p50), summary.count)
+    };
+    let moved = restart.moved.map(|moved| {
+        Figure::new(format!("{rollouts} idle, restarted to moved"), moved.max, "ms")
+            .goal(time)
+            .beside(beside(moved))
+    });
+    let calls = restart.calls.map(|counted| {
+        let what = format!("{rollouts} idle, calls until moved");
+        let figure = Figure::new(what, counted.max, "calls").beside(beside(counted));
+        calls.into_iter().fold(figure, Figure::goal)
+    });
+    moved.into_iter().chain(calls).collect()
+}
+
+fn of_active(active: &Active) -> Vec<Figure> {
+    let Active { rollouts, hold, cost, .. } = active;
+    let beside = format!("peak {}, of no file {}", shown(cost.peak), shown(cost.anonymous));
+    let mut figures = vec![
+        Figure::new(format!("{rollouts} active, steps of {hold} s, memory"), cost.rss, "MiB")
+            .goal(150.0)
+            .beside(beside),
+        Figure::new(format!("{rollouts} active, processor over {} s", cost.seconds), cost.cores, "cores")
+            .goal(0.25),
+    ];
+    figures.extend(of_rollback(&active.rollback, &format!(" among {rollouts} active")));
+    figures.push(Figure::new(
+        format!("{rollouts} active, start to all under control"),
+        active.under_control,
+        "ms",
+    ));
+    figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_was_reached() {
+        let summary = Summary::of(&[10.0, 20.0, 60.0]);
+        let rollback = |at_once, answer_to_moved| Rollback {
+            at_once,
+            flip_to_moved: None,
+            poll_wait: None,
+            answer_to_moved,
+            decision: None,
+            write: None,
+        };
+        let mut report = Report::new("a server".into(), false);
+        report.rollback = vec![rollback(1, summary), rollback(6, Summary::of(&[49.5]))];
+        let table = report.table();
+        assert!(table.contains("Calls were not counted"), "{table}");
+        let lines: Vec<&str> = table.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "1 failing at once, bad answer to moved, p99        60 ms     goal 25: MISSED      min 10, p50 20, max 60 of 3",
+                "6 failing at once, bad answer to moved, p99      49.5 ms     goal 50: reached     min 49.5, p50 49.5, max 49.5 of 1",
+            ]
+        );
+        let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+        assert_eq!(json["figures"][0]["goal"], 25.0);
+        assert_eq!(json["rollback"][0]["answerToMoved"]["p50"], 20.0);
+    }
+}

@@ -1,0 +1,106 @@
+//! `tidegate bench`: measures the controller.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use crate::bench::{self, BenchError, Part, Plan};
+
+/// Measures the controller, and tells what was found against the goals.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to measure; default: everything
+    #[arg(value_enum, value_name = "PART")]
+    parts: Vec<Part>,
+    /// The numbers of idle Rollouts
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000", value_name = "N,…")]
+    idle: Vec<usize>,
+    /// The number of runs at once
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    active: usize,
+    /// The number of rollbacks, for one and for six at once
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    runs: usize,
+    /// Measure for seconds instead of minutes; the figures are worth little then
+    #[arg(long)]
+    brief: bool,
+    /// A real API server, with everything that a Deployment needs; without it, the sandbox is measured against
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Its audit log, on this machine; without it, calls are not counted [default: audit.log in $TIDEGATE_TEST_CLUSTER]
+    #[arg(long, value_name = "FILE", requires = "kubeconfig")]
+    audit_log: Option<PathBuf>,
+    /// Write the report to FILE as JSON too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For machines.
+    Json,
+}
+
+/// Why the report did not come about, or out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It could not be measured.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    /// The report can't be written as JSON.
+    #[error("cannot write the report as JSON")]
+    Json(#[from] serde_json::Error),
+    /// A file or standard output.
+    #[error("cannot write the report to {place}")]
+    Write {
+        /// Where it was to go.
+        place: String,
+        /// Why it did not.
+        source: io::Error,
+    },
+}
+
+/// Measures, and tells.
+pub async fn run(args: Args) -> Result<(), Error> {
+    let (json, output) = (args.json.clone(), args.output);
+    let report = bench::run(args.resolve()).await?;
+    if let Some(file) = json {
+        let write = |source| Error::Write { place: file.display().to_string(), source };
+        std::fs::write(&file, report.json()?).map_err(write)?;
+    }
+    let text = match output {
+        Output::Table => report.table(),
+        Output::Json => report.json()? + "\n",
+    };
+    let write = |source| Error::Write { place: "standard output".to_owned(), source };
+    io::stdout().lock().write_all(text.as_bytes()).map_err(write)
+}
+
+impl Args {
+    fn resolve(self) -> Plan {
+        const ALL: [Part; 5] = [Part::Requests, Part::Rollback, Part::Memory, Part::Active, Part::Restart];
+        let of_cluster = || {
+            let cluster = PathBuf::from(std::env::var_os("TIDEGATE_TEST_CLUSTER")?);
+            self.kubeconfig.is_some().then(|| cluster.join("audit.log")).filter(|log| log.exists())
+        };
+        let mut idle = self.idle;
+        idle.sort_unstable();
+        idle.dedup();
+        Plan {
+            parts: if self.parts.is_empty() { ALL.to_vec() } else { self.parts },
+            idle,
+            active: self.active,
+            runs: self.runs,
+            brief: self.brief,
+            audit_log: self.audit_log.or_else(of_cluster),
+            kubeconfig: self.kubeconfig,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A Rollout as the watch's store keeps it: as text, which takes a small part of the memory of the value; only those
+//! that have a turn are values. One that can't be read is kept too, as the reason why.
+
+use std::{borrow::Cow, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, core::NamespaceResourceScope};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::Value;
+
+use crate::api::Rollout;
+
+/// What people's tools leave on an object for themselves; it is as large as the object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A Rollout, or what is left of one that can't be read. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    /// Namespace, name, UID and resourceVersion; nothing else.
+    identity: ObjectMeta,
+    /// Its JSON without what nobody here reads, or why it can't be read.
+    content: Result<Arc<str>, Arc<str>>,
+}
+
+impl Guarded {
+    /// The Rollout as a value, or why it can't be read.
+    pub fn rollout(&self) -> Result<Rollout, String> {
+        match &self.content {
+            Ok(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+            Err(why) => Err(why.to_string()),
+        }
+    }
+
+    fn of(mut object: Value) -> Result<Self, serde_json::Error> {
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+            if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.remove(LAST_APPLIED);
+            }
+        }
+        let metadata = ObjectMeta::deserialize(object.get("metadata").unwrap_or(&Value::Null))?;
+        let identity = ObjectMeta {
+            namespace: metadata.namespace,
+            name: metadata.name,
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            ..ObjectMeta::default()
+        };
+        let content = match Rollout::deserialize(&object) {
+            Ok(_) => Ok(object.to_string().into()),
+            Err(error) => Err(error.to_string().into()),
+        };
+        Ok(Self { identity, content })
+    }
+}
+
+impl<'de> Deserialize<'de> for Guarded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl Resource for Guarded {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        Rollout::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        Rollout::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        Rollout::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        Rollout::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.identity
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.identity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(spec: &Value) -> Value {
+        json!({
+            "apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout",
+            "metadata": {
+                "name": "color", "namespace": "ns", "uid": "u", "resourceVersion": "7",
+                "annotations": {"tidegate.dev/request": "{}", LAST_APPLIED: "{…}"},
+                "managedFields": [{"manager": "kubectl", "operation": "Update"}],
+            },
+            "spec": spec,
+        })
+    }
+
+    #[test]
+    fn a_rollout_comes_back_without_what_nobody_reads() {
+        let spec = json!({
+            "routes": [{"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "r"}],
+            "target": {"name": "v2"},
+            "strategy": {"canary": {"steps": [{"weight": 5}]}},
+        });
+        let guarded: Guarded = serde_json::from_value(object(&spec)).unwrap();
+        let rollout = guarded.rollout().unwrap();
+        assert_eq!(rollout.spec.target.name, "v2");
+        assert_eq!(rollout.metadata.managed_fields, None);
+        let kept: Vec<&String> = rollout.annotations().keys().collect();
+        assert_eq!(kept, ["tidegate.dev/request"]);
+        assert_eq!((guarded.name_any(), guarded.uid()), ("color".to_owned(), Some("u".to_owned())));
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_is_still_somebody() {
+        let guarded: Guarded = serde_json::from_value(object(&json!({"routes": 7}))).unwrap();
+        assert!(guarded.rollout().unwrap_err().contains("invalid type"), "{guarded:?}");
+        assert_eq!(guarded.resource_version(), Some("7".to_owned()));
+    }
+}

@@ -1,0 +1,86 @@
+//! An object of a watched kind as it came over the wire. It is decoded once, straight to JSON: the typed objects of
+//! kube are decoded twice, and would be turned back into JSON for what reads them.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, core::DynamicResourceScope, discovery::ApiResource};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::stores::Key;
+
+/// The object, and what kube asks of every object.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    /// The object whole.
+    pub whole: Value,
+    /// The part of its metadata that tells it from others.
+    identity: ObjectMeta,
+}
+
+impl Raw {
+    /// The object's namespace and name.
+    pub fn key(&self) -> Key {
+        let ObjectMeta { namespace, name, .. } = &self.identity;
+        (namespace.clone().unwrap_or_default(), name.clone().unwrap_or_default())
+    }
+
+    /// The object's resourceVersion.
+    pub fn version(&self) -> Option<&str> {
+        self.identity.resource_version.as_deref()
+    }
+}
+
+impl From<Value> for Raw {
+    fn from(whole: Value) -> Self {
+        let text = |pointer: &str| whole.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let identity = ObjectMeta {
+            namespace: text("/metadata/namespace"),
+            name: text("/metadata/name"),
+            uid: text("/metadata/uid"),
+            resource_version: text("/metadata/resourceVersion"),
+            ..ObjectMeta::default()
+        };
+        Self { whole, identity }
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl Resource for Raw {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        resource.kind.as_str().into()
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        resource.group.as_str().into()
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.version.as_str().into()
+    }
+
+    fn api_version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.api_version.as_str().into()
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        resource.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.identity
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.identity
+    }
+}

@@ -1,0 +1,46 @@
+//! The bench, whole, as a user runs it, but tiny and brief.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+#[test]
+fn a_brief_bench_of_the_sandbox_measures_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let done = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["bench", "--brief", "--idle", "20", "--active", "4", "--runs", "2", "--json"])
+        .arg(&json)
+        .timeout(std::time::Duration::from_secs(300))
+        .assert()
+        .success();
+    let table = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+    assert!(table.contains("a whole run of 5 steps") && table.contains("6 failing at once"), "{table}");
+
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).expect(pointer);
+    assert_eq!(report["server"], "the sandbox");
+    // What does not depend on how fast this machine is.
+    assert!((10.0..=40.0).contains(&number("/requests/run/calls")), "{table}");
+    assert_eq!(report["requests"]["steps"].as_array().unwrap().len(), 6);
+    assert_eq!(number("/requests/idle/calls"), 0.0, "{table}");
+    assert!((1.0..=6.0).contains(&number("/requests/abort/calls")), "{table}");
+    assert_eq!(number("/requests/afterAbort/calls"), 0.0, "{table}");
+    for pointer in [
+        "/rollback/0/answerToMoved/p99",
+        "/rollback/0/decision/p50",
+        "/rollback/1/pollWait/max",
+        "/memory/0/cost/rss",
+        "/memory/1/cost/anonymous",
+        "/restart/0/moved/max",
+        "/restart/0/calls/max",
+        "/active/cost/rss",
+        "/active/rollback/write/max",
+        "/active/underControl",
+        "/figures/0/goal",
+    ] {
+        assert!(number(pointer) > 0.0, "{pointer}: {report:#}");
+    }
+    assert_eq!(number("/memory/1/calls/calls"), 0.0, "idle ones are left alone: {table}");
+}
