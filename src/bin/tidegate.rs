@@ -48,7 +48,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Run(args) => cli::run::run(args).await?,
         Command::Crds(args) => cli::crds::run(&args)?,
-        Command::Rbac(args) => print!("{}", cli::rbac::yaml(&args)?),
+        Command::Rbac(args) => cli::rbac::run(&args)?,
         Command::Demo(options) => demo::run(options).await?,
         Command::Sandbox(options) => demo::sandbox::run(options).await?,
         Command::Bench(args) => cli::bench::run(args).await?,

@@ -1,5 +1,10 @@
 //! `tidegate rbac`: the account of the controller and exactly the permissions it needs, as manifests.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+};
+
 use k8s_openapi::{
     api::{
         core::v1::ServiceAccount,
@@ -11,26 +16,48 @@ use serde::Serialize;
 
 use crate::controller::permissions::{PERMISSIONS, Permission};
 
-/// The name of everything that is printed.
-const NAME: &str = "tidegate";
+/// The name of everything that is printed, the controller's account too.
+pub const NAME: &str = "tidegate";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Prints the manifests.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The namespace that the controller runs in; it must exist
-    #[arg(long, value_name = "NAMESPACE", default_value = "tidegate")]
+    #[arg(long, value_name = "NAMESPACE", default_value = NAME, value_parser = namespace)]
     pub namespace: String,
     /// A namespace whose Rollouts are served, as `namespaces` in the configuration lists it; may be given again.
     /// Without one: all namespaces
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub serve: Vec<String>,
 }
 
 /// Why the manifests were not printed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot spell the manifests as YAML")]
-pub struct RbacError(#[from] serde_saphyr::ser::Error);
+pub enum RbacError {
+    /// They could not be spelled.
+    #[error("cannot spell the manifests as YAML")]
+    Yaml(#[from] serde_saphyr::ser::Error),
+    /// Nobody took them.
+    #[error("cannot print the manifests")]
+    Print(#[from] std::io::Error),
+}
+
+/// A namespace's name, as Kubernetes has them.
+fn namespace(text: &str) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let ends = text.starts_with('-') || text.ends_with('-');
+    if (1..=63).contains(&text.len()) && text.chars().all(fits) && !ends {
+        Ok(text.to_owned())
+    } else {
+        Err("a namespace has up to 63 of a-z, 0-9 and -, and a letter or digit at both ends")
+    }
+}
+
+/// Prints the manifests.
+pub fn run(args: &Args) -> Result<(), RbacError> {
+    Ok(std::io::stdout().write_all(yaml(args)?.as_bytes())?)
+}
 
 /// One of the manifests.
 #[derive(Clone, Debug, Serialize)]
@@ -79,7 +106,7 @@ pub fn manifests(args: &Args) -> Vec<Manifest> {
             subjects: Some(vec![subject(&args.namespace)]),
         }));
     }
-    for namespace in &args.serve {
+    for namespace in BTreeSet::from_iter(&args.serve) {
         manifests.push(Manifest::Role(Role { metadata: metadata(Some(namespace)), rules: Some(rules()) }));
         manifests.push(Manifest::RoleBinding(RoleBinding {
             metadata: metadata(Some(namespace)),
@@ -98,6 +125,7 @@ fn metadata(namespace: Option<&str>) -> ObjectMeta {
     ObjectMeta {
         name: Some(NAME.to_owned()),
         namespace: namespace.map(str::to_owned),
+        labels: Some(BTreeMap::from([("app.kubernetes.io/name".to_owned(), NAME.to_owned())])),
         ..ObjectMeta::default()
     }
 }
@@ -133,9 +161,19 @@ mod tests {
     fn a_role_for_the_cluster_or_one_for_each_namespace() {
         let whole = Args { namespace: "ops".into(), serve: Vec::new() };
         assert_eq!(kinds(&whole), ["ServiceAccount ops", "ClusterRole -", "ClusterRoleBinding -"]);
-        let two = Args { serve: vec!["a".into(), "b".into()], ..whole };
+        let two = Args { serve: vec!["b".into(), "a".into(), "b".into()], ..whole };
         let want = ["ServiceAccount ops", "Role a", "RoleBinding a", "Role b", "RoleBinding b"];
         assert_eq!(kinds(&two), want);
+    }
+
+    #[test]
+    fn what_is_no_namespace_is_refused() {
+        for (text, good) in
+            [("a", true), ("team-a1", true), ("", false), ("Team", false), ("-a", false), ("a.b", false)]
+        {
+            assert_eq!(namespace(text).is_ok(), good, "{text}");
+        }
+        assert!(namespace(&"a".repeat(64)).is_err());
     }
 
     #[test]

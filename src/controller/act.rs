@@ -22,6 +22,9 @@ use crate::{
 
 /// A route that refuses a write is left alone for so long.
 const SLOW: SignedDuration = SignedDuration::from_secs(30);
+/// A lowering that is forbidden comes again sooner: an API server that has just started refuses everybody for a moment,
+/// until it knows the roles.
+const FORBIDDEN: SignedDuration = SignedDuration::from_secs(3);
 /// Reading a route back takes no longer than this.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -66,12 +69,11 @@ pub async fn after_failure(
     now: Timestamp,
 ) -> TurnError {
     match error.kind() {
-        Failure::Refused(_) | Failure::Forbidden(_) => {
-            let problem = Problem {
-                message: error.to_string(),
-                until: now.saturating_add(SLOW).unwrap_or(Timestamp::MAX),
-                lowering: write.purpose.lowers(),
-            };
+        failure @ (Failure::Refused(_) | Failure::Forbidden(_)) => {
+            let lowering = write.purpose.lowers();
+            let wait = if lowering && matches!(failure, Failure::Forbidden(_)) { FORBIDDEN } else { SLOW };
+            let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+            let problem = Problem { message: error.to_string(), until, lowering };
             working.problems.insert(write.route.to_string(), problem);
         }
         Failure::Changed | Failure::Gone | Failure::Unknown => {
@@ -116,12 +118,11 @@ fn patience() -> ExponentialBuilder {
         .with_jitter()
 }
 
-/// The same write may be sent again: where the first one landed after all, its own tests stop the second. An API server
-/// that has just started refuses everybody for a moment, until it knows the roles.
+/// The same write may be sent again: where the first one landed after all, its own tests stop the second.
 fn is_passing(error: &ApplyError) -> bool {
     match error.kind() {
-        Failure::Busy { .. } | Failure::Unknown | Failure::Forbidden(_) => true,
-        Failure::Changed | Failure::Refused(_) | Failure::Gone => false,
+        Failure::Busy { .. } | Failure::Unknown => true,
+        Failure::Changed | Failure::Refused(_) | Failure::Forbidden(_) | Failure::Gone => false,
     }
 }
 

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32, atomic::AtomicU64, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -180,6 +183,8 @@ pub struct Entry {
     pub look: Mutex<LookSlot>,
     /// Failed turns in a row.
     pub attempts: AtomicU32,
+    /// Its people were told in this row that something is forbidden.
+    pub told_forbidden: AtomicBool,
     /// The resourceVersion of our own newest write to it, so that its echo gives no turn.
     pub own_version: AtomicU64,
     /// When it wants its next turn, whatever the last one failed of.
@@ -262,6 +267,7 @@ impl Entry {
     /// A turn went well.
     pub fn went_well(&self) {
         self.attempts.store(0, Ordering::Relaxed);
+        self.told_forbidden.store(false, Ordering::Relaxed);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::permissions::REMEDY;
 use crate::{
     metrics::ProviderError,
     routes::{ApplyError, Failure},
@@ -111,14 +112,12 @@ pub enum TurnError {
         seconds: u64,
     },
     /// The API server does not let us.
-    #[error(
-        "cannot {attempt}: the controller may not {verb}; grant it with: tidegate rbac | kubectl apply -f -"
-    )]
+    #[error("cannot {attempt}: {said}; if a permission is missing, {REMEDY}")]
     Forbidden {
         /// What was attempted.
         attempt: &'static str,
-        /// The verb and the resource that it was refused for.
-        verb: &'static str,
+        /// The API server's own sentence.
+        said: String,
     },
     /// The Rollout could not be read.
     #[error("cannot read the Rollout")]
@@ -227,7 +226,7 @@ fn asked_for(error: &kube::Error) -> Again {
     };
     let wait = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     match status.code {
-        400 | 401 | 403 | 422 => Again::Slowly,
+        400 | 401 | 422 => Again::Slowly,
         _ if wait > 0 => Again::After(Duration::from_secs(wait.into())),
         _ => Again::Soon,
     }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     act,
     context::{Context, Guarded, Interest, lock},
+    permissions::REMEDY,
     raw::Raw,
     stores::{Key, Mirror, Versioned, version},
 };
@@ -31,6 +32,9 @@ const WATCH_SECONDS: u32 = 50;
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 /// How long until what was refused is asked for again.
 const REFUSED: Duration = Duration::from_secs(5);
+/// So many refusals in a row are believed. An API server that has just started refuses everybody for a moment, until it
+/// knows the roles; what was seen before holds meanwhile.
+const REFUSALS: u32 = 3;
 
 /// Objects a page of a list: what is read and not yet reduced is in memory whole.
 const PAGE: u32 = 100;
@@ -150,9 +154,7 @@ where
                 self.resource.api_version
             ),
             Some(403) => {
-                format!(
-                    "the controller may not list and watch {kind}; grant it with: tidegate rbac | kubectl apply -f -"
-                )
+                format!("the controller may not list and watch {kind}; {REMEDY}")
             }
             Some(_) | None => {
                 tracing::warn!(kind, %error, "the watch broke; it is tried again");
@@ -173,42 +175,64 @@ fn follow<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + use
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    struct State<K> {
-        api: Api<K>,
-        events: BoxStream<'static, watcher::Result<Event<K>>>,
-        listed: bool,
-        refused: bool,
-    }
-    let begin = |api: &Api<K>| {
-        let settings = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
-        watcher(api.clone(), settings).default_backoff().boxed()
-    };
-    let events = begin(&api);
-    let state = State { api, events, listed: false, refused: false };
-    futures::stream::unfold(state, move |mut state| async move {
-        if state.refused {
-            granted(&state.api).await;
-            state = State { events: begin(&state.api), api: state.api, listed: false, refused: false };
-        }
-        let event = state.events.next().await?;
-        match &event {
-            Ok(Event::InitDone) => state.listed = true,
-            Ok(Event::Init | Event::InitApply(_) | Event::Apply(_) | Event::Delete(_)) => {}
-            Err(error) => state.refused = state.listed && matches!(code(error), Some(403 | 404)),
-        }
-        Some((event, state))
+    futures::stream::unfold(Following::begin(api), async |mut following| {
+        let event = following.next().await?;
+        Some((event, following))
     })
 }
 
-/// Returns once objects of a kind may be watched, again.
-async fn granted<K>(api: &Api<K>)
+struct Following<K> {
+    api: Api<K>,
+    events: BoxStream<'static, watcher::Result<Event<K>>>,
+    listed: bool,
+    refusals: u32,
+}
+
+impl<K> Following<K>
 where
-    K: Clone + Debug + DeserializeOwned,
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    loop {
-        tokio::time::sleep(REFUSED).await;
-        if api.watch(&WatchParams::default().timeout(1), "0").await.is_ok() {
-            return;
+    fn begin(api: Api<K>) -> Self {
+        let settings = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+        let events = watcher(api.clone(), settings).default_backoff().boxed();
+        Self { api, events, listed: false, refusals: 0 }
+    }
+
+    async fn next(&mut self) -> Option<watcher::Result<Event<K>>> {
+        if self.refusals >= REFUSALS {
+            self.granted().await;
+            *self = Self::begin(self.api.clone());
+        }
+        loop {
+            let event = self.events.next().await?;
+            match &event {
+                Ok(event) => {
+                    self.listed |= matches!(event, Event::InitDone);
+                    self.refusals = 0;
+                }
+                Err(error) if self.listed && matches!(code(error), Some(403 | 404)) => {
+                    self.refusals += 1;
+                    if self.refusals < REFUSALS {
+                        tracing::info!(%error, "the watch is refused; it is tried again before that is believed");
+                        continue;
+                    }
+                }
+                Err(_) => {}
+            }
+            return Some(event);
+        }
+    }
+
+    /// Returns once the objects may be watched, again.
+    async fn granted(&mut self) {
+        loop {
+            // Spread, so that many kinds and namespaces don't come at once.
+            tokio::time::sleep(REFUSED.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
+            let params = WatchParams::default().timeout(1);
+            let watch = tokio::time::timeout(REFUSED, self.api.watch(&params, "0"));
+            if matches!(watch.await, Ok(Ok(_))) {
+                return;
+            }
         }
     }
 }
@@ -308,17 +332,7 @@ fn rollouts_failed(context: &Context, error: &watcher::Error) {
                 Some("the Rollout CRD is not installed; install it with: kubectl apply -f crds/".to_owned());
         }
         // Taken away later on, it stops everything as surely as at the start.
-        Some(403) => {
-            *lack = Some(
-                "the controller may not list and watch Rollouts; grant it with: tidegate rbac | kubectl apply -f -"
-                    .to_owned(),
-            );
-        }
-        Some(code) => {
-            if let Some(lack) = lack.as_mut() {
-                *lack = format!("the Rollouts can't be listed: HTTP {code}");
-            }
-        }
-        None => {}
+        Some(403) => *lack = Some(format!("the controller may not list and watch Rollouts; {REMEDY}")),
+        Some(_) | None => {}
     }
 }

@@ -84,6 +84,7 @@ pub async fn run_on(
         namespaces => namespaces.iter().cloned().map(Some).collect(),
     };
     let mut tasks = JoinSet::new();
+    tasks.spawn(start::tell_missing(client.clone(), config.namespaces.clone()));
     let mut turns = JoinSet::new();
     let mut contexts = Vec::new();
     for scope in scopes {

@@ -1,10 +1,10 @@
 //! What the controller may do: one table. The Role that is shipped is made from it, and at the start it is held
 //! against what the API server grants.
 
-use k8s_openapi::api::{
-    authorization::v1::{ResourceRule, SubjectRulesReviewStatus},
-    rbac::v1::PolicyRule,
-};
+use k8s_openapi::api::{authorization::v1::ResourceAttributes, rbac::v1::PolicyRule};
+
+/// What to do about a missing permission.
+pub const REMEDY: &str = "grant what `tidegate rbac` prints";
 
 /// Verbs on one resource, and what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Permission {
 }
 
 /// All that the controller ever asks of the API server, besides what everybody may (its version, its OpenAPI
-/// documents, and which rules apply to oneself). No Secrets, no wildcards, and no route is created or deleted.
+/// documents, and what one is allowed). No Secrets, no wildcards, and no route is created or deleted.
 pub const PERMISSIONS: [Permission; 5] = [
     Permission {
         group: "tidegate.dev",
@@ -66,58 +66,37 @@ impl Permission {
         }
     }
 
-    fn missing<'a>(&'a self, granted: &'a [ResourceRule]) -> impl Iterator<Item = &'static str> + 'a {
-        let has = |list: Option<&Vec<String>>, wanted: &str| {
-            list.is_some_and(|list| list.iter().any(|entry| entry == "*" || entry == wanted))
-        };
-        // A rule for single names does not do: which Rollouts and routes there will be is not known beforehand.
-        let grants = move |rule: &ResourceRule, verb: &str| {
-            rule.resource_names.as_ref().is_none_or(Vec::is_empty)
-                && has(rule.api_groups.as_ref(), self.group)
-                && has(rule.resources.as_ref(), self.resource)
-                && has(Some(&rule.verbs), verb)
-        };
-        self.verbs.iter().copied().filter(move |verb| !granted.iter().any(|rule| grants(rule, verb)))
+    /// What to ask an API server to learn whether a verb is granted; an empty namespace asks for all of them.
+    pub fn question(&self, verb: &str, namespace: &str) -> ResourceAttributes {
+        let (resource, subresource) = self.parts();
+        ResourceAttributes {
+            group: Some(self.group.to_owned()),
+            resource: Some(resource.to_owned()),
+            subresource: subresource.map(str::to_owned),
+            verb: Some(verb.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            ..ResourceAttributes::default()
+        }
     }
-}
 
-/// What is not granted, like `patch gatewayroutes.appmesh.k8s.aws`. An answer that the API server itself calls
-/// incomplete says nothing about what it leaves out.
-pub fn missing(granted: &SubjectRulesReviewStatus) -> Vec<String> {
-    if granted.incomplete {
-        return Vec::new();
+    /// A verb on it in words, like `update rollouts.tidegate.dev/status`.
+    pub fn name(&self, verb: &str) -> String {
+        let (resource, subresource) = self.parts();
+        let below = subresource.map(|name| format!("/{name}")).unwrap_or_default();
+        format!("{verb} {resource}.{}{below}", self.group)
     }
-    let told = |permission: &'static Permission| {
-        let (resource, subresource) = match permission.resource.split_once('/') {
-            Some((resource, subresource)) => (resource, format!("/{subresource}")),
-            None => (permission.resource, String::new()),
-        };
-        let what = format!("{resource}.{}{subresource}", permission.group);
-        permission.missing(&granted.resource_rules).map(move |verb| format!("{verb} {what}"))
-    };
-    PERMISSIONS.iter().flat_map(told).collect()
+
+    fn parts(&self) -> (&'static str, Option<&'static str>) {
+        match self.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource)),
+            None => (self.resource, None),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn granted(rules: Vec<PolicyRule>) -> SubjectRulesReviewStatus {
-        let resource_rules = rules
-            .into_iter()
-            .map(|rule| ResourceRule {
-                api_groups: rule.api_groups,
-                resources: rule.resources,
-                resource_names: rule.resource_names,
-                verbs: rule.verbs,
-            })
-            .collect();
-        SubjectRulesReviewStatus { resource_rules, ..SubjectRulesReviewStatus::default() }
-    }
-
-    fn all() -> Vec<PolicyRule> {
-        PERMISSIONS.iter().map(Permission::rule).collect()
-    }
 
     #[test]
     fn the_table_has_nothing_that_could_do_harm() {
@@ -135,32 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
-        assert!(missing(&granted(all())).is_empty());
-        let mut rules = all();
-        rules[1].verbs.clear();
-        rules[2].verbs.retain(|verb| verb != "patch");
-        let want = ["update rollouts.tidegate.dev/status", "patch gatewayroutes.appmesh.k8s.aws"];
-        assert_eq!(missing(&granted(rules)), want);
-    }
-
-    #[test]
-    fn a_wildcard_grants_and_a_rule_for_single_names_does_not() {
-        let any = || Some(vec!["*".to_owned()]);
-        let wide = PolicyRule {
-            api_groups: any(),
-            resources: any(),
-            verbs: vec!["*".to_owned()],
-            ..PolicyRule::default()
-        };
-        assert!(missing(&granted(vec![wide.clone()])).is_empty());
-        let narrow = PolicyRule { resource_names: Some(vec!["one".to_owned()]), ..wide };
-        assert_eq!(missing(&granted(vec![narrow])).len(), 13);
-    }
-
-    #[test]
-    fn an_incomplete_answer_says_nothing() {
-        let status = SubjectRulesReviewStatus { incomplete: true, ..granted(Vec::new()) };
-        assert!(missing(&status).is_empty());
+    fn a_verb_on_a_subresource_is_asked_and_told_as_such() {
+        let status = PERMISSIONS[1];
+        assert_eq!(status.name("update"), "update rollouts.tidegate.dev/status");
+        let asked = status.question("update", "ns");
+        assert_eq!(
+            (asked.resource.as_deref(), asked.subresource.as_deref()),
+            (Some("rollouts"), Some("status"))
+        );
+        let routes = PERMISSIONS[2];
+        assert_eq!(routes.name("patch"), "patch gatewayroutes.appmesh.k8s.aws");
+        assert_eq!(routes.question("patch", "").subresource, None);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{context::Context, error::TurnError};
 use crate::{
     api::{FINALIZER, Rollout, RolloutStatus},
-    routes::FIELD_MANAGER,
+    routes::{self, FIELD_MANAGER, without_body},
 };
 
 /// An API call on a Rollout that takes longer has an unknown outcome.
@@ -70,10 +70,8 @@ pub async fn set_finalizer(
     context.meters.write("finalizer", matches!(answer, Ok(Ok(_))));
     match answer {
         Ok(Ok(stored)) => Ok(Arc::new(stored)),
-        Ok(Err(error)) if code(&error) == 403 => {
-            Err(TurnError::Forbidden { attempt, verb: "patch rollouts.tidegate.dev" })
-        }
-        Ok(Err(source)) => Err(TurnError::Finalizer { verb, source }),
+        Ok(Err(error)) => Err(forbidden(attempt, &error)
+            .unwrap_or_else(|| TurnError::Finalizer { verb, source: without_body(error) })),
         Err(_) => Err(late(attempt)),
     }
 }
@@ -85,10 +83,9 @@ pub async fn read(context: &Context, rollout: &ObjectMeta) -> Result<Option<Arc<
     let name = rollout.name.as_deref().unwrap_or_default();
     match tokio::time::timeout(DEADLINE, api.get_opt(name)).await {
         Ok(Ok(read)) => Ok(read.filter(|read| read.metadata.uid == rollout.uid).map(Arc::new)),
-        Ok(Err(error)) if code(&error) == 403 => {
-            Err(TurnError::Forbidden { attempt: READ, verb: "get rollouts.tidegate.dev" })
+        Ok(Err(error)) => {
+            Err(forbidden(READ, &error).unwrap_or_else(|| TurnError::ReadRollout(without_body(error))))
         }
-        Ok(Err(source)) => Err(TurnError::ReadRollout(source)),
         Err(_) => Err(late(READ)),
     }
 }
@@ -103,22 +100,23 @@ fn late(attempt: &'static str) -> TurnError {
 
 /// A 4xx, 429 and 503 say that nothing was stored; after anything else it may have been.
 fn status_error(error: kube::Error) -> TurnError {
-    match code(&error) {
-        403 => TurnError::Forbidden {
-            attempt: "store the status of the Rollout",
-            verb: "update rollouts.tidegate.dev/status",
-        },
+    if let Some(forbidden) = forbidden("store the status of the Rollout", &error) {
+        return forbidden;
+    }
+    let code = match &error {
+        kube::Error::Api(status) => status.code,
+        _ => 0,
+    };
+    let error = without_body(error);
+    match code {
         409 => TurnError::StatusConflict,
         400..=499 | 503 => TurnError::StoreStatus(error),
         _ => TurnError::StatusUnknown(Some(Box::new(error))),
     }
 }
 
-fn code(error: &kube::Error) -> u16 {
-    match error {
-        kube::Error::Api(status) => status.code,
-        _ => 0,
-    }
+fn forbidden(attempt: &'static str, error: &kube::Error) -> Option<TurnError> {
+    routes::forbidden(error).map(|said| TurnError::Forbidden { attempt, said })
 }
 
 /// The first field that was sent and did not come back: an older CRD prunes what it does not know, and a

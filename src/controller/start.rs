@@ -6,7 +6,9 @@
 use std::{path::Path, time::Duration};
 
 use http::{HeaderValue, header::USER_AGENT};
-use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use kube::{
     Api, Client, Config as ClientConfig, CustomResourceExt,
     api::{ListParams, PostParams},
@@ -14,8 +16,12 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{error::Error, permissions, served_schema};
-use crate::api::Rollout;
+use super::{
+    error::Error,
+    permissions::{PERMISSIONS, REMEDY},
+    served_schema,
+};
+use crate::{api::Rollout, routes::without_body};
 
 /// How long the API server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -56,37 +62,21 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
 
 /// Whether the API server answers, knows us, is new enough, and serves Rollouts as we know them.
 pub async fn check(client: &Client, namespaces: &[String]) -> Result<(), Error> {
-    let info = answered(client.apiserver_version()).await?;
-    if is_too_old(&info.major, &info.minor) {
-        return Err(Error::TooOld { version: info.git_version });
-    }
-    let api: Api<Rollout> = match namespaces.first() {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
+    version(client).await?;
+    let apis: Vec<Api<Rollout>> = match namespaces {
+        [] => vec![Api::all(client.clone())],
+        namespaces => namespaces.iter().map(|one| Api::namespaced(client.clone(), one)).collect(),
     };
     let one = ListParams::default().limit(1);
-    answered(api.list_metadata(&one)).await?;
-    schema(client).await?;
-    for namespace in scopes(namespaces) {
-        tell_missing(client, namespace).await;
+    for api in apis {
+        answered(api.list_metadata(&one)).await?.map_err(understood)?;
     }
-    Ok(())
+    schema(client).await
 }
 
-/// The namespaces to ask permissions for. Those that hold in the whole cluster hold in any namespace.
-fn scopes(namespaces: &[String]) -> Vec<&str> {
-    match namespaces {
-        [] => vec!["default"],
-        namespaces => namespaces.iter().map(String::as_str).collect(),
-    }
-}
-
-async fn answered<T>(question: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
-    match tokio::time::timeout(ANSWER, question).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(understood(error)),
-        Err(_) => Err(Error::Silent { seconds: ANSWER.as_secs() }),
-    }
+async fn answered<T>(question: impl Future<Output = kube::Result<T>>) -> Result<kube::Result<T>, Error> {
+    let answer = tokio::time::timeout(ANSWER, question).await;
+    answer.map_err(|_| Error::Silent { seconds: ANSWER.as_secs() })
 }
 
 fn understood(error: kube::Error) -> Error {
@@ -96,8 +86,22 @@ fn understood(error: kube::Error) -> Error {
     };
     match code {
         404 => Error::CrdMissing,
-        401 | 403 => Error::Refused(error),
-        _ => Error::Unreachable(error),
+        401 | 403 => Error::Refused(without_body(error)),
+        _ => Error::Unreachable(without_body(error)),
+    }
+}
+
+/// Fails where the API server is too old, or can't be reached. One that does not tell its version is not held back
+/// for it.
+async fn version(client: &Client) -> Result<(), Error> {
+    match answered(client.apiserver_version()).await? {
+        Ok(info) if is_too_old(&info.major, &info.minor) => Err(Error::TooOld { version: info.git_version }),
+        Ok(_) => Ok(()),
+        Err(error @ kube::Error::Api(_)) => {
+            tracing::info!(error = %without_body(error), "the API server does not tell its version");
+            Ok(())
+        }
+        Err(error) => Err(Error::Unreachable(error)),
     }
 }
 
@@ -117,25 +121,25 @@ fn is_too_old(major: &str, minor: &str) -> bool {
 /// that was updated a moment ago is not shown at once.
 async fn schema(client: &Client) -> Result<(), Error> {
     let ours = serde_json::to_value(Rollout::crd()).unwrap_or_default();
-    let mut waited = Duration::ZERO;
-    loop {
-        let lacks = match tokio::time::timeout(ANSWER, shown(client)).await {
-            Ok(Ok(document)) => served_schema::lacks(&ours, &document),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "the schema of Rollouts is not shown, and not compared");
-                None
+    let mut lacks = None;
+    let looking = async {
+        loop {
+            match shown(client).await {
+                Ok(document) => lacks = served_schema::lacks(&ours, &document),
+                Err(error) => {
+                    tracing::info!(error = %without_body(error), "the schema of Rollouts is not shown, and not compared");
+                    lacks = None;
+                }
             }
-            Err(_) => None,
-        };
-        match lacks {
-            None => return Ok(()),
-            Some(field) if waited >= SHOWN => return Err(Error::CrdOlder { field }),
-            Some(_) => {
-                tokio::time::sleep(LOOK_AGAIN).await;
-                waited += LOOK_AGAIN;
+            if lacks.is_none() {
+                return;
             }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
-    }
+    };
+    // What lacks when the time is up is taken as lacking; a silent API server is not held against the CRD.
+    let _ = tokio::time::timeout(SHOWN, looking).await;
+    lacks.map_or(Ok(()), |field| Err(Error::CrdOlder { field }))
 }
 
 /// The API server's OpenAPI document with Rollouts in it.
@@ -147,25 +151,42 @@ async fn shown(client: &Client) -> Result<Value, kube::Error> {
     client.request(request).await
 }
 
-/// Says which permissions are missing. Some API servers can't tell; then nothing is said.
-async fn tell_missing(client: &Client, namespace: &str) {
-    let api: Api<SelfSubjectRulesReview> = Api::all(client.clone());
-    let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) };
-    let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
-    match tokio::time::timeout(ANSWER, api.create(&PostParams::default(), &review)).await {
-        Ok(Ok(review)) => {
-            let missing = permissions::missing(&review.status.unwrap_or_default());
-            if !missing.is_empty() {
-                tracing::error!(
-                    namespace,
-                    missing = missing.join(", "),
-                    "permissions are missing: what needs them will fail and say so, everything else works; grant \
-                     them with: tidegate rbac | kubectl apply -f -"
-                );
+/// Says which permissions are missing. Nothing waits for it: what is hindered by one says so as well.
+pub async fn tell_missing(client: Client, namespaces: Vec<String>) {
+    let scopes = if namespaces.is_empty() { vec![String::new()] } else { namespaces };
+    for namespace in scopes {
+        let mut missing = Vec::new();
+        for permission in PERMISSIONS {
+            for verb in permission.verbs {
+                match allowed(&client, permission.question(verb, &namespace)).await {
+                    Ok(true) => {}
+                    Ok(false) => missing.push(permission.name(verb)),
+                    Err(why) => {
+                        tracing::info!(why, "which permissions there are can't be told");
+                        return;
+                    }
+                }
             }
         }
-        Ok(Err(error)) => tracing::debug!(%error, namespace, "which permissions there are can't be told"),
-        Err(_) => tracing::debug!(namespace, "which permissions there are was not answered in time"),
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            tracing::error!(
+                namespace,
+                missing,
+                "permissions are missing: what needs them fails and says so, the rest works; {REMEDY}"
+            );
+        }
+    }
+}
+
+async fn allowed(client: &Client, question: ResourceAttributes) -> Result<bool, String> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(question), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    match tokio::time::timeout(ANSWER, api.create(&PostParams::default(), &review)).await {
+        Ok(Ok(review)) => Ok(review.status.is_some_and(|status| status.allowed)),
+        Ok(Err(error)) => Err(without_body(error).to_string()),
+        Err(_) => Err("the API server did not answer in time".to_owned()),
     }
 }
 

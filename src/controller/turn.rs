@@ -65,7 +65,8 @@ pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> A
     }
     context.meters.error(error.label());
     if let TurnError::Forbidden { .. } = error
-        && attempt == REFUSED_FOR_GOOD
+        && attempt >= REFUSED_FOR_GOOD
+        && !entry.told_forbidden.swap(true, Ordering::Relaxed)
     {
         tell_forbidden(guarded, error, context);
     }

@@ -195,6 +195,16 @@ fn causes(status: &Status) -> Option<String> {
     (!told.is_empty()).then(|| cut(&told.join("; ")))
 }
 
+/// The API server's own sentence, where it does not let us: a permission is missing, or admission refuses.
+pub fn forbidden(error: &kube::Error) -> Option<String> {
+    match Failure::of(error) {
+        Failure::Forbidden(said) => Some(said),
+        Failure::Changed | Failure::Refused(_) | Failure::Gone | Failure::Busy { .. } | Failure::Unknown => {
+            None
+        }
+    }
+}
+
 /// The API server's own sentence.
 fn said(status: &Status) -> String {
     if status.message.is_empty() || made_up(status) {
@@ -210,7 +220,7 @@ fn made_up(status: &Status) -> bool {
 
 /// The error without the answer's text, where that is not the API server's own: whatever stands in between may
 /// answer with anything.
-pub(super) fn without_body(error: kube::Error) -> kube::Error {
+pub fn without_body(error: kube::Error) -> kube::Error {
     match error {
         kube::Error::Api(mut status) if made_up(&status) => {
             status.message.clear();

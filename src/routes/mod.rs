@@ -10,7 +10,7 @@ pub mod patch;
 #[cfg(test)]
 mod scripted;
 
-pub use apply::{ApplyError, Failure, apply};
+pub use apply::{ApplyError, Failure, apply, forbidden, without_body};
 pub use dialect::{Dialect, ProbeError, probe_dialect};
 pub use gateway_route::Unusable;
 use kube::discovery::ApiResource;

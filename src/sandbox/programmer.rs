@@ -39,12 +39,18 @@ pub struct Programmer {
     clock: Clock,
     gateway: GatewayRef,
     replicas: Vec<TableHandle>,
+    namespace: Option<String>,
 }
 
 impl Programmer {
     /// Prepares it; `replicas` all get the same table.
     pub fn new(client: Client, clock: Clock, gateway: GatewayRef, replicas: Vec<TableHandle>) -> Self {
-        Self { client, clock, gateway, replicas }
+        Self { client, clock, gateway, replicas, namespace: None }
+    }
+
+    /// The same for the routes of one namespace alone.
+    pub fn within(self, namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..self }
     }
 
     /// Works until `stop` is cancelled. A watch that fails is begun again with backoff.
@@ -57,10 +63,12 @@ impl Programmer {
     }
 
     async fn watch(&self) {
-        let mut stream =
-            watcher::watcher(Api::all_with(self.client.clone(), &resource()), watcher::Config::default())
-                .default_backoff()
-                .boxed();
+        let (client, resource) = (self.client.clone(), resource());
+        let routes: Api<DynamicObject> = match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+            None => Api::all_with(client, &resource),
+        };
+        let mut stream = watcher::watcher(routes, watcher::Config::default()).default_backoff().boxed();
         let (mut routes, mut fresh) = (BTreeMap::new(), BTreeMap::new());
         let mut unsaid = false;
         loop {

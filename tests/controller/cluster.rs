@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Debug,
-    future::Future,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -22,22 +20,25 @@ use kube::{
 use serde_json::{Value, json};
 use tidegate::{
     api::{Phase, Rollout},
+    cli::rbac,
     clock::Clock,
     config::Config,
+    dataplane::GatewayRef,
+    sandbox::{
+        gateway::{Endpoints, Gateway as DataPlane, GatewayConfig},
+        programmer::Programmer,
+    },
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    crds::Crds,
     metrics::Gateway,
     objects::{deployment, entry, route, weights_of},
     proxy::{Call, Proxy},
-    server::{Crds, Server, create, unique},
+    server::{Server, create, unique},
+    waiting::{Told, ToldEvent, eventually},
 };
-
-/// How long anything may take here before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// The account that the controller acts as.
-pub const ACCOUNT: &str = "tidegate";
 
 pub struct Cluster {
     pub namespace: String,
@@ -51,6 +52,9 @@ pub struct Cluster {
     /// What the configuration says of the namespaces that are served.
     scope: String,
     controller: Option<Running>,
+    /// Plays App Mesh's controller for the routes here.
+    _programmer: DropGuard,
+    _data_plane: DataPlane,
 }
 
 enum Running {
@@ -68,6 +72,16 @@ impl Cluster {
         cluster
     }
 
+    /// The same, where pods come and go as a test wants them to; `None`, said aloud, elsewhere.
+    pub async fn with_pods_to_order() -> Option<Self> {
+        let cluster = Self::start().await;
+        let there = cluster.server.has_pods_to_order();
+        if !there {
+            crate::server::skip("it makes pods unready, which only a control plane of tests/cluster can");
+        }
+        there.then_some(cluster)
+    }
+
     pub async fn without_controller() -> Self {
         let cluster = Self::empty().await;
         cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
@@ -76,18 +90,18 @@ impl Cluster {
 
     /// A cluster without routes, and without the controller.
     pub async fn empty() -> Self {
-        Box::pin(Self::on(Server::start().await, ACCOUNT, |_| {})).await
+        Box::pin(Self::on(Server::start().await, rbac::NAME, |_| {})).await
     }
 
     /// A cluster with other CRDs and no route yet; `None` where that would disturb others.
     pub async fn with_crds(crds: Crds) -> Option<Self> {
         let server = Box::pin(Server::with_crds(crds)).await?;
-        Some(Box::pin(Self::on(server, ACCOUNT, |_| {})).await)
+        Some(Box::pin(Self::on(server, rbac::NAME, |_| {})).await)
     }
 
     /// A cluster whose controller serves all namespaces, with what is granted for that. There are no routes yet.
     pub async fn for_all_namespaces(server: Server) -> Self {
-        let mut cluster = Box::pin(Self::on(server, ACCOUNT, |_| {})).await;
+        let mut cluster = Box::pin(Self::on(server, rbac::NAME, |_| {})).await;
         cluster.server.grant_everywhere(&cluster.namespace).await;
         cluster.scope = String::new();
         cluster
@@ -114,7 +128,26 @@ impl Cluster {
         std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
         let gateway = Gateway::start(&namespace).await;
         let scope = format!("namespaces: [{namespace}]\n");
-        let cluster = Self { namespace, client, gateway, proxy, server, folder, scope, controller: None };
+        let clock = Clock::start();
+        let data_plane =
+            DataPlane::start(GatewayConfig::default(), Endpoints::default(), clock).await.unwrap();
+        let programmer = CancellationToken::new();
+        let gateway_ref =
+            GatewayRef { name: "gw".into(), namespace: namespace.clone(), takes_unclaimed: true };
+        let programming = Programmer::new(client.clone(), clock, gateway_ref, vec![data_plane.table()]);
+        tokio::spawn(programming.within(&namespace).run(programmer.clone()));
+        let cluster = Self {
+            namespace,
+            client,
+            gateway,
+            proxy,
+            server,
+            folder,
+            scope,
+            controller: None,
+            _programmer: programmer.drop_guard(),
+            _data_plane: data_plane,
+        };
         let controller = tidegate::controller::client(Some(&cluster.kubeconfig())).await.unwrap();
         cluster.server.knows(&controller, &cluster.namespace).await;
         for version in ["v1", "v2", "v3"] {
@@ -200,11 +233,12 @@ impl Cluster {
 
     /// The controller is asked to end, and does.
     pub async fn stop_controller(&mut self) {
-        if let Some(Running::Here { runtime, stop, done }) = self.controller.take() {
-            stop.cancel();
-            tokio::time::timeout(Duration::from_secs(10), done).await.expect("ends in time").unwrap();
-            runtime.shutdown_background();
-        }
+        let Some(Running::Here { runtime, stop, done }) = self.controller.take() else {
+            panic!("no controller runs here")
+        };
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(10), done).await.expect("ends in time").unwrap();
+        runtime.shutdown_background();
     }
 
     pub async fn create(&self, object: Value) {
@@ -342,7 +376,7 @@ impl Cluster {
             deployment.status.and_then(|status| status.ready_replicas).unwrap_or_default()
         };
         let params = PatchParams::default();
-        if let Server::Sandbox { .. } = self.server {
+        if let Server::Sandbox(_) = self.server {
             let pods = (!ready).then_some("0");
             let annotations = json!({ tidegate::sandbox::apiserver::READY_ANNOTATION: pods });
             let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
@@ -370,7 +404,6 @@ impl Drop for Cluster {
         if thread::panicking() {
             eprintln!("{}", self.logged());
         }
-        self.server.clear(&self.namespace);
     }
 }
 
@@ -385,76 +418,4 @@ pub fn gvk(object: &Value) -> GroupVersionKind {
     let version = object["apiVersion"].as_str().unwrap();
     let (group, version) = version.split_once('/').unwrap_or(("", version));
     GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap())
-}
-
-/// Looks again and again until it is as wanted.
-pub async fn eventually<T: Debug, F: Future<Output = T>>(
-    what: &str,
-    look: impl Fn() -> F,
-    wanted: impl Fn(&T) -> bool,
-) -> T {
-    let look = &look;
-    let waiting = async {
-        loop {
-            let found = look().await;
-            if wanted(&found) {
-                return Ok(found);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            if thread::panicking() {
-                return Err(found);
-            }
-        }
-    };
-    let outcome = tokio::time::timeout(PATIENCE, waiting).await.ok();
-    match outcome {
-        Some(Ok(found)) => found,
-        Some(Err(found)) => panic!("never {what}: {found:#?}"),
-        None => panic!("never {what}: {:#?}", look().await),
-    }
-}
-
-/// An Event that shows in a panic what matters.
-struct ToldEvent(Event);
-
-impl Debug for ToldEvent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}: {:?}", self.0.reason, self.0.message)
-    }
-}
-
-/// A Rollout that shows in a panic what matters.
-struct Told(Rollout);
-
-impl Debug for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let status = self.0.status.clone().unwrap_or_default();
-        writeln!(f, "{:?}: {:?}", status.phase, status.message)?;
-        writeln!(f, "step {:?}", status.step)?;
-        let run = status.run.as_ref();
-        writeln!(
-            f,
-            "corrections {:?}, pause {:?}",
-            run.map(|r| r.corrections),
-            run.map(|r| r.pause.clone())
-        )?;
-        writeln!(f, "weights {:?}", status.weights)?;
-        writeln!(f, "last request {:?}", status.last_request)?;
-        writeln!(
-            f,
-            "finalizers {:?}, deleted {:?}",
-            self.0.metadata.finalizers, self.0.metadata.deletion_timestamp
-        )?;
-        for metric in &status.analysis {
-            writeln!(f, "{:?}: {}", metric.verdict, metric.sentence)?;
-        }
-        for condition in &status.conditions {
-            writeln!(
-                f,
-                "{} {} {}: {}",
-                condition.type_, condition.status, condition.reason, condition.message
-            )?;
-        }
-        Ok(())
-    }
 }

@@ -3,10 +3,7 @@
 use serde_json::json;
 use tidegate::api::{PauseReason, Phase, Rollout};
 
-use crate::{
-    cluster::{Cluster, eventually},
-    objects::ROLLOUT,
-};
+use crate::{cluster::Cluster, objects::ROLLOUT, waiting::eventually};
 
 fn paused_for(reason: PauseReason) -> impl Fn(&Rollout) -> bool {
     move |rollout| {

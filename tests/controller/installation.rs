@@ -8,25 +8,24 @@ use tidegate::api::{Phase, gateway_route_crd::aws_gateway_route_crd};
 
 use crate::{
     bad_input::{invalid, lone},
-    cluster::{Cluster, eventually},
+    cluster::Cluster,
+    crds::Crds,
     objects::{ROLLOUT, entry, route},
-    server::Crds,
+    waiting::eventually,
 };
 
 /// What the program says when it can't start, within a time.
 pub async fn refuses(cluster: &Cluster) -> String {
     let mut child = cluster.program().spawn().unwrap();
-    let ended = async {
-        loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    for _ in 0..3000 {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(1));
+            return cluster.logged();
         }
-    };
-    let status = tokio::time::timeout(Duration::from_secs(30), ended).await.expect("ends by itself");
-    assert_eq!(status.code(), Some(1));
-    cluster.logged()
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child.kill().unwrap();
+    panic!("it did not end by itself: {}", cluster.logged());
 }
 
 /// A kubeconfig that leads there, with nobody's credentials.

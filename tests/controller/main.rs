@@ -8,6 +8,7 @@
 mod bad_input;
 mod cluster;
 mod crashes;
+mod crds;
 mod drift;
 mod faults;
 mod gitops;
@@ -19,3 +20,4 @@ mod permissions;
 mod proxy;
 mod rollouts;
 mod server;
+mod waiting;

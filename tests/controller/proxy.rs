@@ -210,9 +210,8 @@ impl Drop for Proxy {
 }
 
 impl Shared {
-    fn stop(&self, sprung: &CancellationToken) {
+    fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        sprung.cancel();
     }
 
     /// Notes a request; what is to happen to it, and whether the world stops at it.
@@ -258,16 +257,25 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         Some(Spoil::LoseReply) | None => {}
     }
     if let Some((When::Before, sprung)) = &stop {
-        shared.stop(sprung);
+        shared.stop();
+        sprung.cancel();
+    }
+    // What came in before the world stopped goes no further either.
+    if shared.stopped.load(Ordering::SeqCst) {
         return silence().await;
+    }
+    if stop.is_some() {
+        shared.stop();
     }
     let answer = forward(&shared.upstream, request).await;
     shared.inner.lock().unwrap().calls[place].code = Some(answer.status().as_u16());
-    if let Some((when, sprung)) = &stop {
-        shared.stop(sprung);
-        if *when == When::Stored {
+    match stop {
+        Some((When::Answered, sprung)) => return told_after(answer, sprung),
+        Some((When::Before | When::Stored, sprung)) => {
+            sprung.cancel();
             return silence().await;
         }
+        None => {}
     }
     match spoil {
         // A body that breaks off is an answer that never came whole.
@@ -277,6 +285,16 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         }
         _ => answer,
     }
+}
+
+/// The answer, and word of it once the whole of it was sent.
+fn told_after(answer: Response, sprung: CancellationToken) -> Response {
+    let (parts, body) = answer.into_parts();
+    let end = futures::stream::once(async move {
+        sprung.cancel();
+        Ok(Bytes::new())
+    });
+    Response::from_parts(parts, Body::from_stream(body.into_data_stream().chain(end)))
 }
 
 async fn silence() -> Response {

@@ -50,7 +50,7 @@ async fn a_target_that_is_not_listed_is_added_and_goes_again() {
     cluster.roll(&ROLLOUT.replace("v2", "v3")).await;
     cluster.until_share("v3", 10).await;
     cluster.phase(Phase::Failed).await;
-    crate::cluster::eventually(
+    crate::waiting::eventually(
         "v3 is taken out",
         || cluster.weights("color"),
         |found| !found.contains_key("v3"),
@@ -129,7 +129,7 @@ async fn deletion_mid_run_puts_traffic_on_stable() {
     cluster.rollouts().delete("color", &kube::api::DeleteParams::default()).await.unwrap();
     cluster.until_share("v2", 0).await;
     let api = cluster.rollouts();
-    crate::cluster::eventually(
+    crate::waiting::eventually(
         "the Rollout is gone",
         || async { api.get_opt("color").await.unwrap() },
         Option::is_none,
@@ -141,7 +141,7 @@ async fn deletion_mid_run_puts_traffic_on_stable() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_given_to_a_canary_without_ready_pods() {
-    let cluster = Cluster::start().await;
+    let Some(cluster) = Cluster::with_pods_to_order().await else { return };
     cluster.ready("v2", false).await;
     cluster.roll(ROLLOUT).await;
     let waiting = |r: &Rollout| message(r).contains("v2 has no ready pod");
@@ -200,7 +200,7 @@ async fn it_serves_the_whole_cluster_where_no_namespace_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abort_waits_for_a_ready_pod_of_stable_and_says_so() {
-    let cluster = Cluster::start().await;
+    let Some(cluster) = Cluster::with_pods_to_order().await else { return };
     cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
     cluster.at(10).await;
     cluster.ready("v1", false).await;
@@ -215,7 +215,7 @@ async fn an_abort_waits_for_a_ready_pod_of_stable_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_canary_without_ready_pods_is_put_back() {
-    let cluster = Cluster::start().await;
+    let Some(cluster) = Cluster::with_pods_to_order().await else { return };
     cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
     cluster.at(10).await;
     cluster.ready("v2", false).await;

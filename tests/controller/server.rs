@@ -17,58 +17,30 @@ use std::{
 use k8s_openapi::{
     api::{
         authentication::v1::{TokenRequest, TokenRequestSpec},
-        authorization::v1::{ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec},
+        authorization::v1::{SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
         core::v1::{Namespace, ServiceAccount},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api, Client, CustomResourceExt, ResourceExt,
+    Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, DynamicObject},
 };
 use serde_json::{Value, json};
 use tidegate::{
-    api::{Rollout, gateway_route_crd::gateway_route_crd},
+    api::Rollout,
     cli::rbac,
-    clock::Clock,
-    dataplane::GatewayRef,
-    sandbox::{
-        apiserver::{ApiServer, Options},
-        gateway::{Endpoints, Gateway as SandboxGateway, GatewayConfig},
-        programmer::Programmer,
-    },
+    controller::permissions::PERMISSIONS,
+    sandbox::apiserver::{ApiServer, Options},
 };
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio_util::sync::CancellationToken;
 
-use crate::cluster::eventually;
-
-/// The CRDs that a test wants; `None` for one that is not installed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Crds {
-    pub rollouts: Option<Value>,
-    pub gateway_routes: Option<Value>,
-}
-
-impl Default for Crds {
-    fn default() -> Self {
-        Self {
-            rollouts: Some(serde_json::to_value(Rollout::crd()).unwrap()),
-            gateway_routes: Some(gateway_route_crd().unwrap()),
-        }
-    }
-}
-
-impl Crds {
-    fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 2] {
-        [
-            ("rollouts.tidegate.dev", "tidegate.dev/v1alpha1", self.rollouts.as_ref()),
-            ("gatewayroutes.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.gateway_routes.as_ref()),
-        ]
-    }
-}
+use crate::{
+    crds::{Crds, install},
+    waiting::eventually,
+};
 
 /// Says in a line that the test harness does not swallow why a test does nothing.
 pub fn skip(why: &str) {
@@ -78,23 +50,23 @@ pub fn skip(why: &str) {
 }
 
 pub enum Server {
-    Sandbox { server: ApiServer, programmer: CancellationToken, _data_plane: SandboxGateway },
-    Real { real: &'static Real, hold: Hold },
+    Sandbox(ApiServer),
+    Real { real: &'static Real, hold: Option<Hold>, namespaces: Mutex<Vec<String>> },
 }
 
 /// A real server, shared by the tests of this process.
 pub struct Real {
     kubeconfig: PathBuf,
     /// The folder of a control plane that was started for these tests, and can be broken by them.
-    pub folder: Option<PathBuf>,
-    crds: RwLock<()>,
+    folder: Option<PathBuf>,
+    alone: RwLock<()>,
+    /// Where what is left of tests that have ended is cleared away.
     background: tokio::runtime::Runtime,
-    programmer: Mutex<CancellationToken>,
 }
 
 pub enum Hold {
     Shared { _guard: RwLockReadGuard<'static, ()> },
-    Alone { _guard: RwLockWriteGuard<'static, ()>, usual_crds: bool },
+    Alone { _guard: RwLockWriteGuard<'static, ()>, changed: bool },
 }
 
 /// Whether the tests run against a real server.
@@ -107,8 +79,8 @@ impl Server {
         if !is_real() {
             return Box::pin(Self::sandbox(&Crds::default())).await;
         }
-        let real = Box::pin(Real::get()).await;
-        Self::Real { real, hold: Hold::Shared { _guard: real.crds.read().await } }
+        let real = Real::get().await;
+        Self::real(real, Hold::Shared { _guard: real.alone.read().await })
     }
 
     /// A server with other CRDs; `None`, said aloud, where that would disturb others.
@@ -117,31 +89,39 @@ impl Server {
             return Some(Box::pin(Self::sandbox(&crds)).await);
         }
         let real = Real::own("it changes CRDs").await?;
-        let guard = real.crds.write().await;
-        // Should the test end early, they are put right at its end.
-        let hold = Hold::Alone { _guard: guard, usual_crds: crds == Crds::default() };
-        let client = real.client().await;
-        install(&client, &crds).await;
-        Some(Self::Real { real, hold })
+        let hold = Hold::Alone { _guard: real.alone.write().await, changed: true };
+        let server = Self::real(real, hold);
+        server.install(&crds).await;
+        Some(server)
+    }
+
+    /// A server for one test alone; `None`, said aloud, where that would disturb others.
+    pub async fn alone(why: &str) -> Option<Self> {
+        if !is_real() {
+            return Some(Box::pin(Self::sandbox(&Crds::default())).await);
+        }
+        let real = Real::own(why).await?;
+        Some(Self::real(real, Hold::Alone { _guard: real.alone.write().await, changed: false }))
     }
 
     async fn sandbox(crds: &Crds) -> Self {
-        let list = crds.each().into_iter().filter_map(|(_, _, crd)| crd.cloned()).collect();
-        let server = ApiServer::start(Options { crds: list, ..Options::default() }).await.unwrap();
-        let clock = Clock::start();
-        let data_plane =
-            SandboxGateway::start(GatewayConfig::default(), Endpoints::default(), clock).await.unwrap();
-        let programmer = CancellationToken::new();
-        let table = vec![data_plane.table()];
-        let task = Programmer::new(server.client().unwrap(), clock, gateway(), table).run(programmer.clone());
-        tokio::spawn(task);
-        Self::Sandbox { server, programmer, _data_plane: data_plane }
+        let crds = crds.each().into_iter().filter_map(|(_, _, crd)| crd.cloned()).collect();
+        Self::Sandbox(ApiServer::start(Options { crds, ..Options::default() }).await.unwrap())
+    }
+
+    fn real(real: &'static Real, hold: Hold) -> Self {
+        Self::Real { real, hold: Some(hold), namespaces: Mutex::default() }
+    }
+
+    /// Whether pods come and go as these tests want them to.
+    pub fn has_pods_to_order(&self) -> bool {
+        matches!(self, Self::Sandbox(_)) || self.folder().is_some()
     }
 
     /// A client that may do everything.
     pub async fn client(&self) -> Client {
         match self {
-            Self::Sandbox { server, .. } => server.client().unwrap(),
+            Self::Sandbox(server) => server.client().unwrap(),
             Self::Real { real, .. } => real.client().await,
         }
     }
@@ -149,7 +129,7 @@ impl Server {
     /// The text of a kubeconfig for programs that act as people do.
     pub fn kubeconfig(&self) -> String {
         match self {
-            Self::Sandbox { server, .. } => server.kubeconfig(),
+            Self::Sandbox(server) => server.kubeconfig(),
             Self::Real { real, .. } => std::fs::read_to_string(&real.kubeconfig).unwrap(),
         }
     }
@@ -157,7 +137,7 @@ impl Server {
     /// The folder of a control plane that was started for these tests.
     pub fn folder(&self) -> Option<&Path> {
         match self {
-            Self::Sandbox { .. } => None,
+            Self::Sandbox(_) => None,
             Self::Real { real, .. } => real.folder.as_deref(),
         }
     }
@@ -165,7 +145,7 @@ impl Server {
     /// A client that is nobody, for those who bring credentials along.
     pub async fn anonymous(&self) -> Client {
         match self {
-            Self::Sandbox { server, .. } => server.client().unwrap(),
+            Self::Sandbox(server) => server.client().unwrap(),
             Self::Real { real, .. } => {
                 let mut kubeconfig = Kubeconfig::read_from(&real.kubeconfig).unwrap();
                 for user in &mut kubeconfig.auth_infos {
@@ -183,7 +163,8 @@ impl Server {
         let object = json!({ "metadata": { "name": namespace } });
         let namespaces: Api<Namespace> = Api::all(client.clone());
         namespaces.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
-        let Self::Real { .. } = self else { return None };
+        let Self::Real { namespaces, .. } = self else { return None };
+        namespaces.lock().unwrap().push(namespace.to_owned());
 
         let args = rbac::Args { namespace: namespace.to_owned(), serve: vec![namespace.to_owned()] };
         for manifest in rbac::manifests(&args) {
@@ -201,16 +182,6 @@ impl Server {
         let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
         let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.unwrap();
         Some(answer.status.unwrap().token)
-    }
-
-    /// A server for one test alone; `None`, said aloud, where that would disturb others.
-    pub async fn alone(why: &str) -> Option<Self> {
-        if !is_real() {
-            return Some(Box::pin(Self::sandbox(&Crds::default())).await);
-        }
-        let real = Real::own(why).await?;
-        let guard = real.crds.write().await;
-        Some(Self::Real { real, hold: Hold::Alone { _guard: guard, usual_crds: true } })
     }
 
     /// Grants the account in a namespace what is shipped for a controller that serves the whole cluster.
@@ -234,107 +205,100 @@ impl Server {
     /// Makes a server that one has to oneself have these CRDs and no others of ours.
     pub async fn install(&self, crds: &Crds) {
         install(&self.client().await, crds).await;
-        if let Self::Real { real, .. } = self {
-            real.program();
-        }
     }
 
     /// Waits until the API server knows of what was granted to an account.
     pub async fn knows(&self, account: &Client, namespace: &str) {
         let Self::Real { .. } = self else { return };
-        let api: Api<SelfSubjectRulesReview> = Api::all(account.clone());
-        let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) };
-        let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
-        let rules = || async {
-            let answer = api.create(&PostParams::default(), &review).await;
-            answer
-                .ok()
-                .and_then(|review| review.status)
-                .map(|status| status.resource_rules)
-                .unwrap_or_default()
-        };
-        let ours = |rule: &ResourceRule| {
-            rule.resources.as_ref().is_some_and(|resources| resources.iter().any(|name| name == "rollouts"))
-        };
-        eventually("the account's permissions are known", rules, |rules| rules.iter().any(ours)).await;
-    }
-
-    /// Ends a namespace, with the Rollouts in it let go.
-    pub fn clear(&self, namespace: &str) {
-        let Self::Real { real, hold } = self else { return };
-        let (real, namespace, done): (&'static Real, _, _) = (real, namespace.to_owned(), mpsc::channel());
-        let (alone, usual) = match hold {
-            Hold::Shared { .. } => (false, true),
-            Hold::Alone { usual_crds, .. } => (true, *usual_crds),
-        };
-        let over = done.0;
-        real.background.spawn(async move {
-            let client = real.client().await;
-            if !usual {
-                install(&client, &Crds::default()).await;
+        let api: Api<SelfSubjectAccessReview> = Api::all(account.clone());
+        // Nobody goes without this one who is to start at all.
+        let question = PERMISSIONS[4].question("patch", namespace);
+        let other = PERMISSIONS[0].question("get", namespace);
+        let asks = [question, other];
+        let known = || async {
+            for attributes in &asks {
+                let spec = SelfSubjectAccessReviewSpec {
+                    resource_attributes: Some(attributes.clone()),
+                    ..SelfSubjectAccessReviewSpec::default()
+                };
+                let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+                let answer = api.create(&PostParams::default(), &review).await;
+                if answer.is_ok_and(|review| review.status.is_some_and(|status| status.allowed)) {
+                    return true;
+                }
             }
-            if alone {
-                real.program();
-            }
-            clear(&client, &namespace).await;
-            let _ = over.send(());
-        });
-        if done.1.recv_timeout(Duration::from_mins(1)).is_err() {
-            eprintln!("the namespace could not be cleared");
-        }
+            false
+        };
+        eventually("the account's permissions are known", known, |known| *known).await;
     }
 }
 
 impl Drop for Server {
+    /// Clears away what is left, before anybody else has the server.
     fn drop(&mut self) {
-        if let Self::Sandbox { programmer, .. } = self {
-            programmer.cancel();
+        let Self::Real { real, hold, namespaces } = self else { return };
+        let (real, hold): (&'static Real, _) = (real, hold.take());
+        let namespaces = std::mem::take(&mut *namespaces.lock().unwrap());
+        let (over, waiting) = mpsc::channel();
+        real.background.spawn(async move {
+            let client = real.client().await;
+            if let Some(Hold::Alone { changed: true, .. }) = hold {
+                install(&client, &Crds::default()).await;
+            }
+            for namespace in namespaces {
+                clear(&client, &namespace).await;
+            }
+            drop(hold);
+            let _ = over.send(());
+        });
+        // A control plane of our own is thrown away; on any other nothing may be left when the process ends.
+        if real.folder.is_none() && waiting.recv_timeout(Duration::from_mins(1)).is_err() {
+            eprintln!("some of what the test made could not be cleared away");
         }
     }
 }
 
 impl Real {
-    /// The server that `TIDEGATE_TEST_KUBECONFIG` names, with our CRDs, and with what plays App Mesh's controller.
+    /// The server that `TIDEGATE_TEST_KUBECONFIG` names. One of our own gets the CRDs; any other has to have them.
     async fn get() -> &'static Self {
         static REAL: OnceLock<Real> = OnceLock::new();
-        static INSTALLED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-        let real = REAL.get_or_init(|| {
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let background =
-                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-            Self {
-                kubeconfig: std::env::var_os("TIDEGATE_TEST_KUBECONFIG").unwrap().into(),
-                folder: std::env::var_os("TIDEGATE_TEST_CLUSTER").map(PathBuf::from),
-                crds: RwLock::new(()),
-                background,
-                programmer: Mutex::default(),
-            }
-        });
-        let install = async {
+        static READY: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+        let real = REAL.get_or_init(Self::named);
+        let ready = async {
             let client = real.client().await;
-            install_absent(&client, real.folder.is_some()).await;
-            real.program();
+            if real.folder.is_some() {
+                install(&client, &Crds::default()).await;
+                return;
+            }
+            let image = std::env::var_os("TIDEGATE_TEST_IMAGE");
+            assert!(image.is_some(), "name an image that starts on this cluster in TIDEGATE_TEST_IMAGE");
+            let crds: Api<CustomResourceDefinition> = Api::all(client);
+            for (name, _, _) in Crds::default().each() {
+                let there = crds.get_opt(name).await.unwrap().is_some();
+                assert!(there, "this cluster lacks {name}; install it with: kubectl apply -f crds/");
+            }
         };
-        INSTALLED.get_or_init(|| install).await;
+        READY.get_or_init(|| ready).await;
         real
     }
 
-    /// Begins to play App Mesh's controller, anew: one whose watch was refused comes back only after a while.
-    fn program(&'static self) {
-        let until = CancellationToken::new();
-        std::mem::replace(&mut *self.programmer.lock().unwrap(), until.clone()).cancel();
-        let task = async move {
-            let clock = Clock::start();
-            let data_plane =
-                SandboxGateway::start(GatewayConfig::default(), Endpoints::default(), clock).await.unwrap();
-            Programmer::new(self.client().await, clock, gateway(), vec![data_plane.table()]).run(until).await;
+    fn named() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let background =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let kubeconfig = PathBuf::from(std::env::var_os("TIDEGATE_TEST_KUBECONFIG").unwrap());
+        // The one that was started for these tests, and not another cluster under its name.
+        let folder = std::env::var_os("TIDEGATE_TEST_CLUSTER").map(PathBuf::from);
+        let same = |folder: &PathBuf| {
+            let its = folder.join("kubeconfig").canonicalize();
+            its.is_ok_and(|its| kubeconfig.canonicalize().is_ok_and(|ours| ours == its))
         };
-        self.background.spawn(task);
+        Self { folder: folder.filter(same), kubeconfig, alone: RwLock::new(()), background }
     }
 
     /// The same, where it was started for these tests alone.
     async fn own(why: &str) -> Option<&'static Self> {
-        let real = Box::pin(Self::get()).await;
+        let real = Self::get().await;
         if real.folder.is_none() {
             skip(&format!("{why}, which only a control plane of tests/cluster is for"));
         }
@@ -349,12 +313,10 @@ impl Real {
 async fn client_of(kubeconfig: Kubeconfig) -> Client {
     let options = KubeConfigOptions::default();
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    // Nothing between the controller and the API server tries again by itself.
+    config.default_retry = false;
     config.read_timeout = None;
     Client::try_from(config).unwrap()
-}
-
-fn gateway() -> GatewayRef {
-    GatewayRef { name: "gw".into(), namespace: "default".into(), takes_unclaimed: true }
 }
 
 /// A name that no other test has had, in this process or another.
@@ -385,72 +347,4 @@ async fn clear(client: &Client, namespace: &str) {
     eventually("the Rollouts are gone", release, |gone| *gone).await;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let _ = namespaces.delete(namespace, &DeleteParams::background()).await;
-}
-
-/// Installs what is not there; on a server that is ours alone, what is there is replaced.
-async fn install_absent(client: &Client, ours: bool) {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut wanted = Crds::default();
-    if !ours {
-        if crds.get_opt("rollouts.tidegate.dev").await.unwrap().is_some() {
-            wanted.rollouts = None;
-        }
-        if crds.get_opt("gatewayroutes.appmesh.k8s.aws").await.unwrap().is_some() {
-            wanted.gateway_routes = None;
-        }
-    }
-    for (name, version, crd) in wanted.each() {
-        if let Some(crd) = crd {
-            put(client, name, version, crd).await;
-        }
-    }
-}
-
-/// Makes the server have these CRDs and no others of ours.
-async fn install(client: &Client, crds: &Crds) {
-    for (name, version, crd) in crds.each() {
-        match crd {
-            Some(crd) => put(client, name, version, crd).await,
-            None => remove(client, name).await,
-        }
-    }
-}
-
-/// Creates or replaces a CRD, and waits until the API server serves just this one.
-async fn put(client: &Client, name: &str, version: &str, crd: &Value) {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut crd = crd.clone();
-    let marker = format!("Served for {}", unique());
-    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = json!(marker);
-    let mut crd: CustomResourceDefinition = serde_json::from_value(crd).unwrap();
-    match crds.get_opt(name).await.unwrap() {
-        None => drop(crds.create(&PostParams::default(), &crd).await.unwrap()),
-        Some(old) => {
-            crd.metadata.resource_version = old.metadata.resource_version;
-            crds.replace(name, &PostParams::default(), &crd).await.unwrap();
-        }
-    }
-    let shown = || async {
-        let path = format!("/openapi/v3/apis/{version}");
-        client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap_or_default()
-    };
-    eventually("the CRD is served", || async { shown().await.contains(&marker) }, |shown| *shown).await;
-}
-
-/// Deletes a CRD and everything of its kind.
-async fn remove(client: &Client, name: &str) {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    if crds.get_opt(name).await.unwrap().is_some() {
-        crds.delete(name, &DeleteParams::default()).await.unwrap();
-    }
-    let gone = || async { crds.get_opt(name).await.unwrap().is_none() };
-    eventually("the CRD is gone", gone, |gone| *gone).await;
-    let (plural, group) = name.split_once('.').unwrap();
-    let version = if group == "tidegate.dev" { "v1alpha1" } else { "v1beta2" };
-    let served = || async {
-        let path = format!("/apis/{group}/{version}/{plural}");
-        let answer = client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await;
-        matches!(answer, Err(kube::Error::Api(status)) if status.code == 404)
-    };
-    eventually("the kind is no longer served", served, |gone| *gone).await;
 }

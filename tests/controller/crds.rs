@@ -1,0 +1,85 @@
+//! The CRDs of the server under test: the usual ones, others, or none.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client, CustomResourceExt,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::{Value, json};
+use tidegate::api::{Rollout, gateway_route_crd::gateway_route_crd};
+
+use crate::{server::unique, waiting::eventually};
+
+/// The CRDs that a test wants; `None` for one that is not installed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Crds {
+    pub rollouts: Option<Value>,
+    pub gateway_routes: Option<Value>,
+}
+
+impl Default for Crds {
+    fn default() -> Self {
+        Self {
+            rollouts: Some(serde_json::to_value(Rollout::crd()).unwrap()),
+            gateway_routes: Some(gateway_route_crd().unwrap()),
+        }
+    }
+}
+
+impl Crds {
+    pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 2] {
+        [
+            ("rollouts.tidegate.dev", "tidegate.dev/v1alpha1", self.rollouts.as_ref()),
+            ("gatewayroutes.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.gateway_routes.as_ref()),
+        ]
+    }
+}
+
+/// Makes the server have these CRDs and no others of ours.
+pub async fn install(client: &Client, crds: &Crds) {
+    for (name, version, crd) in crds.each() {
+        match crd {
+            Some(crd) => put(client, name, version, crd).await,
+            None => remove(client, name).await,
+        }
+    }
+}
+
+/// Creates or replaces a CRD, and waits until the API server serves just this one.
+async fn put(client: &Client, name: &str, version: &str, crd: &Value) {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let mut crd = crd.clone();
+    let marker = format!("Served for {}", unique());
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = json!(marker);
+    let mut crd: CustomResourceDefinition = serde_json::from_value(crd).unwrap();
+    match crds.get_opt(name).await.unwrap() {
+        None => drop(crds.create(&PostParams::default(), &crd).await.unwrap()),
+        Some(old) => {
+            crd.metadata.resource_version = old.metadata.resource_version;
+            crds.replace(name, &PostParams::default(), &crd).await.unwrap();
+        }
+    }
+    let shown = || async {
+        let path = format!("/openapi/v3/apis/{version}");
+        client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap_or_default()
+    };
+    eventually("the CRD is served", || async { shown().await.contains(&marker) }, |shown| *shown).await;
+}
+
+/// Deletes a CRD and everything of its kind.
+async fn remove(client: &Client, name: &str) {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    if crds.get_opt(name).await.unwrap().is_some() {
+        crds.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    let gone = || async { crds.get_opt(name).await.unwrap().is_none() };
+    eventually("the CRD is gone", gone, |gone| *gone).await;
+    let (plural, group) = name.split_once('.').unwrap();
+    let version = if group == "tidegate.dev" { "v1alpha1" } else { "v1beta2" };
+    let served = || async {
+        let path = format!("/apis/{group}/{version}/{plural}");
+        let answer = client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await;
+        matches!(answer, Err(kube::Error::Api(status)) if status.code == 404)
+    };
+    eventually("the kind is no longer served", served, |gone| *gone).await;
+}
