@@ -34,11 +34,8 @@ impl Counted {
     pub fn of<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Self {
         let mut counted = Self::default();
         for call in calls {
-            if call.watches() {
-                counted.watching += 1
-            } else {
-                counted.calls += 1
-            }
+            let kind = if call.watches() { &mut counted.watching } else { &mut counted.calls };
+            *kind += 1;
             *counted.by.entry(format!("{} {}", call.verb, call.resource)).or_default() += 1;
         }
         counted

@@ -32,7 +32,7 @@ const CANARY: &str = "/spec/httpRoute/action/weightedTargets/1/weight";
 /// All that has been seen of a namespace.
 pub struct Eyes {
     shared: Shared,
-    changes: watch::Receiver<()>,
+    news: watch::Receiver<()>,
     _stop: DropGuard,
 }
 
@@ -114,14 +114,14 @@ impl Seen {
 impl Eyes {
     /// Opens them on a namespace.
     pub fn open(client: &Client, clock: Clock, namespace: &str) -> Self {
-        let (changed, changes) = watch::channel(());
+        let (changed, news) = watch::channel(());
         let shared = Shared { clock, seen: Arc::default(), changed };
         let stop = CancellationToken::new();
         let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &gateway_routes());
         let rollouts: Api<Rollout> = Api::namespaced(client.clone(), namespace);
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch_routes(routes, shared.clone())));
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch_rollouts(rollouts, shared.clone())));
-        Self { shared, changes, _stop: stop.drop_guard() }
+        Self { shared, news, _stop: stop.drop_guard() }
     }
 
     /// Looks at everything once.
@@ -131,14 +131,14 @@ impl Eyes {
 
     /// Waits until a look finds something; `None` if it never does within the limit.
     pub async fn until<T>(&self, limit: Duration, mut look: impl FnMut(&Seen) -> Option<T>) -> Option<T> {
-        let mut changes = self.changes.clone();
+        let mut news = self.news.clone();
         let found = async {
             loop {
-                changes.mark_unchanged();
+                news.mark_unchanged();
                 if let Some(found) = look(&self.shared.seen()) {
                     return Some(found);
                 }
-                changes.changed().await.ok()?;
+                news.changed().await.ok()?;
             }
         };
         tokio::time::timeout(limit, found).await.ok().flatten()

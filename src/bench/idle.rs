@@ -195,9 +195,10 @@ pub async fn measure(stage: &mut Stage<'_>, rollouts: usize, time: Duration) -> 
     stage.quiet().await?;
     stage.progress.say(&format!("{rollouts} idle Rollouts are measured for {} s", time.as_secs()));
     let cost = cost(stage, time).await?;
-    let calls = match stage.server.records() {
-        true => Some(Counted::of(&stage.server.calls_since(mark, &stage.namespace)?)),
-        false => None,
+    let calls = if stage.server.records() {
+        Some(Counted::of(&stage.server.calls_since(mark, &stage.namespace)?))
+    } else {
+        None
     };
     stage.kill();
     let ready = millis(Duration::try_from(ready).unwrap_or_default());
@@ -229,7 +230,7 @@ pub async fn restart(stage: &mut Stage<'_>, rollouts: usize) -> Result<Restart, 
         let name = format!("failing-{rollouts}-{attempt}");
         let way = Way {
             weights: vec![20, 50],
-            hold: Duration::from_secs(600),
+            hold: Duration::from_mins(10),
             interval: Duration::from_secs(1),
             error_rate: false,
         };

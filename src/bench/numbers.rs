@@ -43,9 +43,7 @@ pub fn millis(time: Duration) -> f64 {
 
 /// A number as tables show it: no more digits than it is worth.
 pub fn shown(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e9 {
-        format!("{value:.0}")
-    } else if value.abs() >= 100.0 {
+    if value.fract() == 0.0 || value.abs() >= 100.0 {
         format!("{value:.0}")
     } else if value.abs() >= 1.0 {
         format!("{value:.1}")

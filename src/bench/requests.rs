@@ -37,7 +37,7 @@ impl Times {
     pub const USUAL: Self = Self {
         hold: Duration::from_secs(20),
         interval: Duration::from_secs(5),
-        idle: Duration::from_secs(120),
+        idle: Duration::from_mins(2),
         abort: Duration::from_secs(30),
     };
     /// Too short for figures, long enough to see that it works.
@@ -98,7 +98,7 @@ async fn whole_run(stage: &Stage<'_>, times: Times) -> Result<(Counted, Vec<Coun
     const NAME: &str = "run";
     let way = Way { weights: WEIGHTS.to_vec(), hold: times.hold, interval: times.interval, error_rate: true };
     let steps = WEIGHTS.len() + 1;
-    let limit = times.hold * 20 + Duration::from_secs(60);
+    let limit = times.hold * 20 + Duration::from_mins(1);
     let mark = stage.server.mark();
     stage.roll(NAME, Pair::of(0), &way).await?;
     for step in 1..=steps {
@@ -122,9 +122,9 @@ async fn whole_run(stage: &Stage<'_>, times: Times) -> Result<(Counted, Vec<Coun
 
 async fn aborted(stage: &Stage<'_>, times: Times) -> Result<(Counted, Counted), BenchError> {
     const NAME: &str = "aborted";
-    let hold = Duration::from_secs(600);
+    let hold = Duration::from_mins(10);
     let way = Way { weights: WEIGHTS.to_vec(), hold, interval: times.interval, error_rate: true };
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_mins(1);
     stage.roll(NAME, Pair::of(1), &way).await?;
     let judged = |seen: &super::eyes::Seen| {
         seen.runs(NAME, 0) && seen.rollouts.get(NAME).is_some_and(|shown| shown.judged)

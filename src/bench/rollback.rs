@@ -17,7 +17,7 @@ use crate::api::Phase;
 /// The shortest time between looks that there is.
 const POLL: Duration = Duration::from_secs(1);
 /// Long enough to be in the first step whenever the metric turns bad.
-const HOLD: Duration = Duration::from_secs(600);
+const HOLD: Duration = Duration::from_mins(10);
 /// Nothing is judged for so long after a step's weight was written.
 const SETTLED: Duration = Duration::from_millis(600);
 

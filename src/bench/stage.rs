@@ -32,7 +32,7 @@ use crate::api::{
 };
 
 /// How long anything may take that should take a second.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// How often readiness is asked for.
 const ASK: Duration = Duration::from_millis(10);
 
