@@ -49,6 +49,7 @@ impl Programmer {
     }
 
     /// The same for the routes of one namespace alone.
+    #[must_use]
     pub fn within(self, namespace: &str) -> Self {
         Self { namespace: Some(namespace.to_owned()), ..self }
     }

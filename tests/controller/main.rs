@@ -3,7 +3,7 @@
 //!
 //! Every test has a namespace, routes, workloads and metrics of its own, and waits for conditions, never for time.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::large_futures, missing_docs)]
 
 mod bad_input;
 mod cluster;
