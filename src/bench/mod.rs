@@ -99,7 +99,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     async fn measure(&self) -> Result<Report, BenchError> {
-        let mut report = Report::new(self.server.name.clone(), self.plan.brief);
+        let mut report = Report::new(self.server.name.clone(), self.plan.brief, self.server.records());
         if self.asked(Part::Requests) {
             let times = if self.plan.brief { Times::BRIEF } else { Times::USUAL };
             let mut stage = self.stage("requests").await?;

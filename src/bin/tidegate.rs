@@ -31,32 +31,14 @@ enum Command {
     Version,
 }
 
-fn main() -> ExitCode {
-    let command = Args::parse().command;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(command.threads()).enable_all().build();
-    let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
-    match outcome {
+// Two threads serve a controller of any size; more would only keep memory of their own.
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    match run(Args::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {}", cli::chain(error.as_ref()));
             ExitCode::FAILURE
-        }
-    }
-}
-
-impl Command {
-    /// How many threads serve it. The controller hardly computes, and each thread keeps memory of its own: with a second
-    /// one it takes a tenth more. The others are many programs in one.
-    fn threads(&self) -> usize {
-        match self {
-            Self::Run(_) => 1,
-            Self::Crds(_)
-            | Self::Rbac(_)
-            | Self::Demo(_)
-            | Self::Sandbox(_)
-            | Self::Bench(_)
-            | Self::Version => 4,
         }
     }
 }

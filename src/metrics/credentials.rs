@@ -14,6 +14,9 @@ use crate::{
     engine::look::ReadError,
 };
 
+/// Connections that wait for the next look, at most.
+const IDLE_CONNECTIONS: usize = 8;
+
 /// Tells whether files changed: time of modification and length of each.
 pub(super) type Fingerprint = Vec<(SystemTime, u64)>;
 
@@ -40,6 +43,8 @@ pub(super) fn client(config: &HttpConfig, over_tls: bool) -> Result<Client, Read
         .referer(false)
         .no_proxy()
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+        // A moment of many looks must not leave a connection for each.
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .timeout(config.timeout);
     if over_tls {
         builder = tls(builder, &config.tls.clone().unwrap_or_default())?;
