@@ -1,0 +1,189 @@
+//! Makes equal what must differ between two servers: identities, versions, times, addresses.
+//!
+//! Identities and versions are numbered by first appearance, so that what was equal stays equal and what was not
+//! stays unequal. Messages are dropped: they are for people.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+use crate::side::Answer;
+
+/// Objects that a real control plane puts into every namespace.
+const FOREIGN: [&str; 1] = ["kube-root-ca.crt"];
+
+/// The names given so far to what one server made up, within one script.
+pub struct Normal {
+    namespace: String,
+    started: Timestamp,
+    versions: Vec<String>,
+    uids: Vec<String>,
+    generated: Vec<(String, String)>,
+}
+
+impl Normal {
+    pub fn new(namespace: &str, now: Timestamp) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            started: now - SignedDuration::from_mins(10),
+            versions: Vec::new(),
+            uids: Vec::new(),
+            generated: Vec::new(),
+        }
+    }
+
+    /// An answer as one value that the other server's must equal.
+    pub fn answer(&mut self, answer: &Answer) -> Value {
+        let warnings: Vec<String> = answer.warnings.iter().map(|warning| self.text(warning)).collect();
+        json!({
+            "code": answer.code,
+            "type": answer.content_type.replace(' ', ""),
+            "warnings": warnings,
+            "body": self.body(&answer.body),
+        })
+    }
+
+    fn body(&mut self, body: &Value) -> Value {
+        match body {
+            Value::Array(events) => events.iter().map(|event| self.event(event)).collect(),
+            Value::Object(fields) if body["kind"] == "Status" => self.status(fields),
+            Value::Object(fields) => self.document(fields),
+            // Not JSON: only that there is text, and whether there is any.
+            Value::String(text) => json!(if text.is_empty() { "" } else { "text" }),
+            other => other.clone(),
+        }
+    }
+
+    fn event(&mut self, event: &Value) -> Value {
+        json!({"type": event["type"], "object": self.body(&event["object"])})
+    }
+
+    fn status(&mut self, status: &Map<String, Value>) -> Value {
+        let mut plain = status.clone();
+        plain.remove("message");
+        let causes = plain.get_mut("details").and_then(|details| details["causes"].as_array_mut());
+        if let Some(causes) = causes {
+            causes.iter_mut().filter_map(Value::as_object_mut).for_each(|cause| {
+                cause.remove("message");
+            });
+            causes.sort_by_key(Value::to_string);
+        }
+        self.value("", &Value::Object(plain))
+    }
+
+    fn document(&mut self, document: &Map<String, Value>) -> Value {
+        let mut plain = document.clone();
+        let items = ["items", "rows"].into_iter().find(|field| plain.contains_key(*field));
+        if let Some(items) = items {
+            if let Some(metadata) = plain.get_mut("metadata").and_then(Value::as_object_mut) {
+                for field in ["resourceVersion", "continue"] {
+                    if metadata.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
+                        metadata.insert(field.to_owned(), json!(format!("<{field} of the list>")));
+                    }
+                }
+            }
+            if let Some(items) = plain.get_mut(items).and_then(Value::as_array_mut) {
+                items.retain(|item| {
+                    let metadata = item.pointer("/metadata").or_else(|| item.pointer("/object/metadata"));
+                    metadata.is_none_or(|metadata| !FOREIGN.iter().any(|name| metadata["name"] == *name))
+                });
+            }
+        }
+        self.value("", &Value::Object(plain))
+    }
+
+    fn value(&mut self, field: &str, value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => self.object(field, fields),
+            Value::Array(items) if field == "managedFields" => managers(items),
+            Value::Array(items) if field == "cells" => items.iter().map(|cell| self.cell(cell)).collect(),
+            Value::Array(items) if field == "clusterIPs" => {
+                items.iter().map(|item| self.value("clusterIP", item)).collect()
+            }
+            Value::Array(items) => items.iter().map(|item| self.value("", item)).collect(),
+            Value::String(text) if field == "uid" && !text.is_empty() => {
+                numbered(&mut self.uids, text, "uid")
+            }
+            Value::String(text) if field == "clusterIP" && text.contains('.') => json!("<address>"),
+            Value::String(text) => self.text(text).into(),
+            Value::Number(_) if field == "nodePort" => json!("<port>"),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
+    fn object(&mut self, field: &str, fields: &Map<String, Value>) -> Value {
+        if field == "metadata" {
+            self.learn_generated_name(fields);
+        }
+        let mut plain = Map::new();
+        for (name, value) in fields {
+            let shown = match (name.as_str(), value) {
+                ("resourceVersion", Value::String(version))
+                    if field == "metadata" && version.bytes().all(|byte| byte.is_ascii_digit()) =>
+                {
+                    numbered(&mut self.versions, version, "version")
+                }
+                _ => self.value(name, value),
+            };
+            plain.insert(name.clone(), shown);
+        }
+        Value::Object(plain)
+    }
+
+    fn learn_generated_name(&mut self, metadata: &Map<String, Value>) {
+        let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (name, prefix) = (text("name"), text("generateName"));
+        let is_known = self.generated.iter().any(|(known, _)| *known == name);
+        if !prefix.is_empty() && name.len() == prefix.len() + 5 && name.starts_with(&prefix) && !is_known {
+            let number = self.generated.len();
+            self.generated.push((name, format!("{prefix}<generated {number}>")));
+        }
+    }
+
+    fn cell(&mut self, cell: &Value) -> Value {
+        match cell {
+            Value::String(text) if is_age(text) => json!("<age>"),
+            other => self.value("", other),
+        }
+    }
+
+    fn text(&self, text: &str) -> String {
+        let mut shown = text.replace(&self.namespace, "<namespace>");
+        for (name, token) in &self.generated {
+            shown = shown.replace(name, token);
+        }
+        match text.parse::<Timestamp>() {
+            Ok(time) if time > self.started => "<time>".to_owned(),
+            _ => shown,
+        }
+    }
+}
+
+fn numbered(known: &mut Vec<String>, value: &str, what: &str) -> Value {
+    let at = known.iter().position(|earlier| earlier == value).unwrap_or_else(|| {
+        known.push(value.to_owned());
+        known.len() - 1
+    });
+    json!(format!("<{what} {at}>"))
+}
+
+/// Who is recorded as a writer, and how.
+fn managers(entries: &[Value]) -> Value {
+    let mut shown: Vec<Value> = entries
+        .iter()
+        .map(|entry| {
+            let mut entry = entry.clone();
+            if let Some(fields) = entry.as_object_mut() {
+                fields.remove("time");
+                fields.remove("fieldsV1");
+            }
+            entry
+        })
+        .collect();
+    shown.sort_by_key(Value::to_string);
+    Value::Array(shown)
+}
+
+fn is_age(text: &str) -> bool {
+    let digits = text.trim_end_matches(['s', 'm', 'h', 'd']);
+    digits.len() < text.len() && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
