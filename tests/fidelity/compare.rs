@@ -13,6 +13,9 @@ use crate::world::World;
 /// Scripts under way at once.
 const PARALLEL: usize = 6;
 
+/// Differences of one script that are shown; later ones mostly follow from the first.
+const SHOWN: usize = 60;
+
 /// A named sequence of requests.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -39,7 +42,7 @@ pub async fn differences(world: &World, steps: &[Step]) -> Vec<Difference> {
     let mut found = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         let (ours, theirs) = run_step(&mut sandbox, &mut real, step).await;
-        let (shown, wanted) = (sandbox_normal.answer(&ours), real_normal.answer(&theirs));
+        let (shown, wanted) = (sandbox_normal.answer(step, &ours), real_normal.answer(step, &theirs));
         if shown != wanted {
             let messages = [&ours.body["message"], &theirs.body["message"]].map(Value::to_string);
             let mut told = format!("  step {}: {step}\n{}", at + 1, changes(&shown, &wanted));
@@ -79,7 +82,7 @@ pub async fn check(world: &World, scripts: Vec<Script>) {
     for (name, found) in &results {
         if !found.is_empty() {
             let _ = writeln!(told, "{name}:");
-            found.iter().take(4).for_each(|difference| told.push_str(&difference.told));
+            found.iter().take(SHOWN).for_each(|difference| told.push_str(&difference.told));
         }
     }
     assert!(told.is_empty(), "the servers differ\n{told}");

@@ -7,6 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::side::Answer;
+use crate::step::Step;
+
+/// Where built-in kinds are served.
+const BUILT_IN: [&str; 5] =
+    ["/api/v1/", "/apis/apps/", "/apis/coordination.k8s.io/", "/apis/events.k8s.io/", "/apis/apiextensions.k8s.io/"];
 
 /// Objects that a real control plane puts into every namespace.
 const FOREIGN: [&str; 1] = ["kube-root-ca.crt"];
@@ -18,6 +23,7 @@ pub struct Normal {
     versions: Vec<String>,
     uids: Vec<String>,
     generated: Vec<(String, String)>,
+    is_built_in: bool,
 }
 
 impl Normal {
@@ -28,11 +34,13 @@ impl Normal {
             versions: Vec::new(),
             uids: Vec::new(),
             generated: Vec::new(),
+            is_built_in: false,
         }
     }
 
     /// An answer as one value that the other server's must equal.
-    pub fn answer(&mut self, answer: &Answer) -> Value {
+    pub fn answer(&mut self, step: &Step, answer: &Answer) -> Value {
+        self.is_built_in = BUILT_IN.iter().any(|prefix| step.path.starts_with(prefix));
         let warnings: Vec<String> = answer.warnings.iter().map(|warning| self.text(warning)).collect();
         json!({
             "code": answer.code,
@@ -60,12 +68,14 @@ impl Normal {
     fn status(&mut self, status: &Map<String, Value>) -> Value {
         let mut plain = status.clone();
         plain.remove("message");
-        let causes = plain.get_mut("details").and_then(|details| details["causes"].as_array_mut());
+        let causes = plain.get_mut("details").and_then(|details| details.get_mut("causes")?.as_array_mut());
         if let Some(causes) = causes {
             causes.iter_mut().filter_map(Value::as_object_mut).for_each(|cause| {
                 cause.remove("message");
             });
             causes.sort_by_key(Value::to_string);
+            // The same field may be refused for several reasons, some of which upstream tells several times.
+            causes.dedup();
         }
         self.value("", &Value::Object(plain))
     }
@@ -96,6 +106,14 @@ impl Normal {
             Value::Object(fields) => self.object(field, fields),
             Value::Array(items) if field == "managedFields" => managers(items),
             Value::Array(items) if field == "cells" => items.iter().map(|cell| self.cell(cell)).collect(),
+            // A hint for controllers that migrate storage, which there are none of.
+            Value::Array(items) if field == "resources" => {
+                let mut items = items.clone();
+                items.iter_mut().filter_map(Value::as_object_mut).for_each(|item| {
+                    item.remove("storageVersionHash");
+                });
+                items.iter().map(|item| self.value("", item)).collect()
+            }
             Value::Array(items) if field == "clusterIPs" => {
                 items.iter().map(|item| self.value("clusterIP", item)).collect()
             }
@@ -104,6 +122,8 @@ impl Normal {
                 numbered(&mut self.uids, text, "uid")
             }
             Value::String(text) if field == "clusterIP" && text.contains('.') => json!("<address>"),
+            // Documentation, which the embedded server does not carry for built-in kinds.
+            Value::String(_) if field == "description" && self.is_built_in => json!("<documentation>"),
             Value::String(text) => self.text(text).into(),
             Value::Number(_) if field == "nodePort" => json!("<port>"),
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
@@ -132,8 +152,10 @@ impl Normal {
     fn learn_generated_name(&mut self, metadata: &Map<String, Value>) {
         let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (name, prefix) = (text("name"), text("generateName"));
+        // A long prefix is cut, so that a label can hold the name.
+        let kept = prefix.get(..58).unwrap_or(&prefix);
         let is_known = self.generated.iter().any(|(known, _)| *known == name);
-        if !prefix.is_empty() && name.len() == prefix.len() + 5 && name.starts_with(&prefix) && !is_known {
+        if !prefix.is_empty() && name.len() == kept.len() + 5 && name.starts_with(kept) && !is_known {
             let number = self.generated.len();
             self.generated.push((name, format!("{prefix}<generated {number}>")));
         }

@@ -218,7 +218,7 @@ fn widget_schema() -> Value {
                         "low": {"type": "integer"}, "high": {"type": "integer"},
                     }, "x-kubernetes-validations": [
                         {"rule": "!has(self.low) || !has(self.high) || self.low <= self.high",
-                            "messageExpression": "'low ' + string(self.low) + ' is above high'", "fieldPath": ".low"},
+                            "messageExpression": "'low is ' + 'above high'", "fieldPath": ".low"},
                     ]},
                 },
                 "x-kubernetes-validations": [

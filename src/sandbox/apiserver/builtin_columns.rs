@@ -36,7 +36,7 @@ pub(super) fn config_map() -> Vec<Column> {
         let count = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
         json!(count("data") + count("binaryData"))
     });
-    vec![Column { type_: "integer".to_owned(), ..data }, age()]
+    vec![data, age()]
 }
 
 pub(super) fn service() -> Vec<Column> {

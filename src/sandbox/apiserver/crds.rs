@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::builtin_columns;
 use super::jsonpath;
 use super::managed_fields::seconds;
+use super::names::NameRule;
 use super::object::{self, text};
 use super::resource::{Cell, Column, Model, Resource, Scale};
 use crate::sandbox::schema::{FieldError, Schema};
@@ -120,6 +121,9 @@ fn resource(definition: &Value, version: &Value, model: Model) -> Resource {
         short_names: listed("shortNames"),
         categories: listed("categories"),
         namespaced: text(definition, "/spec/scope") == "Namespaced",
+        name_rule: NameRule::Subdomain,
+        creates_on_update: false,
+        updates_unconditionally: false,
         storage: storage(definition),
         has_status: version.pointer("/subresources/status").is_some(),
         scale,

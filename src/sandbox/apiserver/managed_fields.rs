@@ -1,7 +1,7 @@
 //! Who wrote which field last: `metadata.managedFields`.
 //!
-//! Every write is recorded as an `Update` of its manager. A field belongs to whoever changed it last; lists
-//! are atomic, as they are in the routes that the product cares about.
+//! Every write is recorded as an `Update` of its manager. A field belongs to whoever changed it last, a map (apart from
+//! what is in it) to whoever brought it; lists are atomic, as they are in the routes that the product cares about.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::object;
 
-/// The path of a leaf: map keys from the root.
+/// The path of a leaf, or of a map itself: map keys from the root.
 type Path = Vec<String>;
 
 /// Fields that the server itself keeps, which nobody owns.
@@ -37,8 +37,13 @@ pub(super) struct Writer {
 
 /// Sets `managedFields` of `new`, given what was there before.
 pub(super) fn record(old: Option<&Value>, new: &mut Value, writer: &Writer, now: Timestamp) {
-    let before = old.map(leaves).unwrap_or_default();
-    let after = leaves(new);
+    // An object that nobody is recorded for stays so, as upstream has it.
+    if old.is_some_and(|old| old.pointer("/metadata/managedFields").is_none()) {
+        object::set_metadata(new, "managedFields", Value::Null);
+        return;
+    }
+    let before = old.map(owned).unwrap_or_default();
+    let after = owned(new);
     let changed: BTreeSet<Path> = after
         .iter()
         .filter(|(path, value)| before.get(*path) != Some(value))
@@ -88,7 +93,8 @@ fn is_of(entry: &Value, writer: &Writer) -> bool {
         && entry.get("subresource").and_then(Value::as_str) == writer.subresource.as_deref()
 }
 
-fn leaves(object: &Value) -> BTreeMap<Path, &Value> {
+/// What can be owned: leaves with their values, and maps without a value of their own.
+fn owned(object: &Value) -> BTreeMap<Path, Option<&Value>> {
     let mut found = BTreeMap::new();
     for (field, value) in object.as_object().into_iter().flatten() {
         match (field.as_str(), value.as_object()) {
@@ -97,35 +103,40 @@ fn leaves(object: &Value) -> BTreeMap<Path, &Value> {
                 for (field, value) in
                     metadata.iter().filter(|(field, _)| !SERVER_FIELDS.contains(&field.as_str()))
                 {
-                    collect_leaves(value, &mut vec!["metadata".to_owned(), field.clone()], &mut found);
+                    collect(value, &mut vec!["metadata".to_owned(), field.clone()], &mut found);
                 }
             }
-            _ => collect_leaves(value, &mut vec![field.clone()], &mut found),
+            _ => collect(value, &mut vec![field.clone()], &mut found),
         }
     }
     found
 }
 
-fn collect_leaves<'v>(value: &'v Value, path: &mut Path, found: &mut BTreeMap<Path, &'v Value>) {
+fn collect<'v>(value: &'v Value, path: &mut Path, found: &mut BTreeMap<Path, Option<&'v Value>>) {
     match value.as_object() {
         Some(fields) if !fields.is_empty() => {
+            found.insert(path.clone(), None);
             for (field, value) in fields {
                 path.push(field.clone());
-                collect_leaves(value, path, found);
+                collect(value, path, found);
                 path.pop();
             }
         }
         _ => {
-            found.insert(path.clone(), value);
+            found.insert(path.clone(), Some(value));
         }
     }
 }
 
+/// `{}` is an owned leaf, `"."` beside other fields the map itself.
 fn fields_v1(paths: &BTreeSet<Path>) -> Value {
     let mut root = Map::new();
     for path in paths {
         let mut at = &mut root;
-        for field in path {
+        for (depth, field) in path.iter().enumerate() {
+            if depth > 0 && paths.contains(&path[..depth]) {
+                at.entry(".").or_insert_with(|| Value::Object(Map::new()));
+            }
             let slot = at.entry(format!("f:{field}")).or_insert_with(|| Value::Object(Map::new()));
             match slot.as_object_mut() {
                 Some(inside) => at = inside,
@@ -142,6 +153,10 @@ fn collect_paths(fields: &Value, path: &mut Path, found: &mut BTreeSet<Path>) {
         return;
     };
     for (field, inside) in fields {
+        if field == "." {
+            found.insert(path.clone());
+            continue;
+        }
         path.push(field.strip_prefix("f:").unwrap_or(field).to_owned());
         collect_paths(inside, path, found);
         path.pop();

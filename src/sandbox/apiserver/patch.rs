@@ -18,9 +18,7 @@ impl Patch {
         let undecodable =
             |error: serde_json::Error| Failure::bad_request(format!("error decoding patch: {error}"));
         match content_type {
-            "application/json-patch+json" => {
-                serde_json::from_slice(body).map(Self::Json).map_err(undecodable)
-            }
+            "application/json-patch+json" => json_patch(serde_json::from_slice(body).map_err(undecodable)?),
             "application/merge-patch+json" => {
                 object_patch(serde_json::from_slice(body).map_err(undecodable)?)
             }
@@ -46,7 +44,7 @@ impl Patch {
                  or a JSON patch, or a real control plane",
                 ))
             }
-            other => Err(Failure::unsupported_media_type(format!("unknown patch content type {other:?}"))),
+            _ => Err(Failure::no_patch_type()),
         }
     }
 
@@ -60,6 +58,18 @@ impl Patch {
             Self::Merge(patch) => json_patch::merge(&mut patched, patch),
         }
         Ok(patched)
+    }
+}
+
+/// A list of operations. Upstream reads it before it looks at the operations, so these are refused like ones that do
+/// not apply.
+fn json_patch(operations: Value) -> Result<Patch, Failure> {
+    match operations {
+        Value::Null => Ok(Patch::Json(json_patch::Patch(Vec::new()))),
+        Value::Array(_) => {
+            serde_json::from_value(operations).map(Patch::Json).map_err(|_| Failure::patch_does_not_apply())
+        }
+        _ => Err(Failure::bad_request("error decoding patch: json: cannot unmarshal it into a list of operations")),
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::builtin_schema::BuiltinSchema;
 use super::event_shape;
+use super::names::NameRule;
 use super::object;
 use crate::sandbox::schema::Schema;
 
@@ -20,6 +21,11 @@ pub(super) struct Resource {
     pub short_names: Vec<String>,
     pub categories: Vec<String>,
     pub namespaced: bool,
+    pub name_rule: NameRule,
+    /// Whether an update of what does not exist creates it.
+    pub creates_on_update: bool,
+    /// Whether an update may leave out the version that it is based on.
+    pub updates_unconditionally: bool,
     /// Where its objects are kept: versions and shapes of one thing share a storage.
     pub storage: String,
     /// Whether `/status` is served; then status and the rest are written apart.
@@ -83,6 +89,14 @@ impl Resource {
         }
     }
 
+    /// `Kind.group`, or the kind alone in the core group.
+    pub fn group_kind(&self) -> String {
+        match self.group.as_str() {
+            "" => self.kind.clone(),
+            group => format!("{}.{group}", self.kind),
+        }
+    }
+
     /// `group/version`, or the version alone in the core group.
     pub fn api_version(&self) -> String {
         match self.group.as_str() {
@@ -107,10 +121,10 @@ impl Resource {
     }
 
     /// An object as a client sent it, in the shape it is stored in.
-    pub fn accept(&self, sent: &Value) -> Value {
+    pub fn accept(&self, sent: Value) -> Value {
         match self.model {
-            Model::NewEvent(_) => event_shape::to_core(sent),
-            Model::BuiltIn(_) | Model::Custom { .. } => sent.clone(),
+            Model::NewEvent(_) => event_shape::to_core(&sent),
+            Model::BuiltIn(_) | Model::Custom { .. } => sent,
         }
     }
 

@@ -23,13 +23,26 @@ pub(super) fn render<'v>(
     })
 }
 
+/// What every table says about its first column.
+const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow \
+     a client to request the generation of an appropriate name automatically. Name is primarily intended for creation \
+     idempotence and configuration definition. Cannot be updated. More info: \
+     https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+
 fn definitions(resource: &Resource) -> Vec<Value> {
-    let name = json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0});
+    let name = json!({"name": "Name", "type": "string", "format": "name", "description": NAME, "priority": 0});
     let rest = resource.columns.iter().map(|column| {
-        // A date cell is an age by the time it is printed, so clients take it as text.
+        // A date cell is an age by the time it is printed, so built-in kinds declare it as text.
+        let type_ = if column.type_ == "date" && !resource.is_custom() { "string" } else { &column.type_ };
+        let description = match &column.cell {
+            Cell::Path(path) if resource.is_custom() && column.description.is_empty() => {
+                format!("Custom resource definition column (in JSONPath format): {path}")
+            }
+            Cell::Path(_) | Cell::Computed(_) => column.description.clone(),
+        };
         json!({
-            "name": column.name, "type": if column.type_ == "date" { "string" } else { &column.type_ },
-            "format": "", "description": column.description, "priority": column.priority,
+            "name": column.name, "type": type_, "format": "", "description": description,
+            "priority": column.priority,
         })
     });
     std::iter::once(name).chain(rest).collect()
@@ -40,7 +53,7 @@ fn row(resource: &Resource, stored: &Value, include: Include, now: Timestamp) ->
         .chain(resource.columns.iter().map(|column| cell(column, stored, now)))
         .collect();
     match include {
-        Include::Nothing => json!({"cells": cells}),
+        Include::Nothing => json!({"cells": cells, "object": null}),
         Include::Metadata => json!({"cells": cells, "object": metadata_only(stored)}),
         Include::Object => json!({"cells": cells, "object": resource.present(stored)}),
     }
@@ -48,7 +61,7 @@ fn row(resource: &Resource, stored: &Value, include: Include, now: Timestamp) ->
 
 fn cell(column: &Column, stored: &Value, now: Timestamp) -> Value {
     let value = match &column.cell {
-        Cell::Computed(compute) => compute(stored),
+        Cell::Computed(compute) => return compute(stored),
         Cell::Path(path) => match jsonpath::find(stored, path).as_slice() {
             [] => Value::Null,
             [one] => (*one).clone(),

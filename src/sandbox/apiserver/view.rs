@@ -71,7 +71,7 @@ impl View {
         match self {
             Self::Object => json!({
                 "apiVersion": resource.api_version(), "kind": resource.list_kind, "metadata": metadata,
-                "items": items.map(|stored| resource.present(stored)).collect::<Vec<_>>(),
+                "items": items.map(|stored| listed(resource, stored)).collect::<Vec<_>>(),
             }),
             Self::Metadata => json!({
                 "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": metadata,
@@ -100,6 +100,18 @@ impl View {
             }),
         }
     }
+}
+
+/// An object as an item of a list, where built-in kinds do not repeat what they are.
+fn listed(resource: &Resource, stored: &Value) -> Value {
+    let mut shown = resource.present(stored);
+    if !resource.is_custom()
+        && let Some(fields) = shown.as_object_mut()
+    {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    shown
 }
 
 /// The object's metadata alone.

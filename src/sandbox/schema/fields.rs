@@ -66,7 +66,11 @@ impl FieldError {
     pub(super) fn blocks_rules(&self) -> bool {
         matches!(
             self.reason,
-            "FieldValueRequired" | "FieldValueTooLong" | "FieldValueTooMany" | "FieldValueTypeInvalid"
+            "FieldValueNotSupported"
+                | "FieldValueRequired"
+                | "FieldValueTooLong"
+                | "FieldValueTooMany"
+                | "FieldValueTypeInvalid"
         )
     }
 }

@@ -61,15 +61,22 @@ impl Schema {
     /// error then says so.
     pub fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        validate::validate(&self.root, new, "", &mut errors);
-        lists::check_unique(&self.root, new, "", &mut errors);
-        if errors.iter().any(FieldError::blocks_rules) {
-            if self.root.has_rules() {
-                errors.push(FieldError::rules_not_checked());
-            }
-        } else {
-            cel::check(&self.root, new, old, &mut errors);
-        }
+        self.check(new, old, &mut errors);
         errors
+    }
+
+    /// The same, after what is known to be wrong already, such as with the metadata: it may keep the rules from
+    /// being run.
+    pub fn check(&self, new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+        validate::validate(&self.root, new, "", errors);
+        lists::check_unique(&self.root, new, "", errors);
+        if !self.root.has_rules() {
+            return;
+        }
+        if errors.iter().any(FieldError::blocks_rules) {
+            errors.push(FieldError::rules_not_checked());
+        } else {
+            cel::check(&self.root, new, old, errors);
+        }
     }
 }

@@ -140,11 +140,5 @@ pub fn scripts() -> Vec<Script> {
             ],
         ));
     }
-    scripts.push(script("yaml", vec![
-        post(CONFIG_MAPS, &json!({})).content_type("application/yaml").text("{apiVersion: v1, kind: ConfigMap, metadata: {name: y}}"),
-        post(WIDGETS, &json!({})).content_type("application/yaml").text(
-            "apiVersion: fidelity.tidegate.dev/v1\nkind: Widget\nmetadata: {name: y}\nspec: {color: red}\n"),
-        post(WIDGETS, &json!({})).content_type("application/yaml").text("a: [b"),
-    ]));
     scripts
 }

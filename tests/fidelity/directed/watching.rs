@@ -56,7 +56,6 @@ fn opening() -> Vec<Script> {
         ("from version 0", format!("{WIDGETS}?watch=true&timeoutSeconds=1&resourceVersion=0")),
         ("of one by its path", format!("{WIDGETS}/a?watch=1&timeoutSeconds=1")),
         ("of an absent one by its path", format!("{WIDGETS}/absent?watch=1&timeoutSeconds=1")),
-        ("by the old path", "/apis/fidelity.tidegate.dev/v1/watch/namespaces/$NS/widgets?timeoutSeconds=1&watch=1".to_owned()),
         ("with a negative version", format!("{WIDGETS}?watch=1&timeoutSeconds=1&resourceVersion=-1")),
         ("with initial events", format!("{WIDGETS}?watch=1&timeoutSeconds=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true")),
         ("with initial events and no match", format!("{WIDGETS}?watch=1&timeoutSeconds=1&sendInitialEvents=true")),
