@@ -14,6 +14,7 @@ mod compare;
 mod directed;
 mod normal;
 mod objects;
+mod random;
 mod side;
 mod step;
 mod world;
@@ -59,4 +60,9 @@ fn schemas() {
 #[test]
 fn built_ins() {
     with_world("built_ins", |world| check(world, directed::built_ins::scripts()));
+}
+
+#[test]
+fn random_sequences() {
+    with_world("random_sequences", random::check);
 }

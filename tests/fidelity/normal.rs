@@ -24,6 +24,8 @@ pub struct Normal {
     uids: Vec<String>,
     generated: Vec<(String, String)>,
     is_built_in: bool,
+    /// The `generateName` of the request.
+    prefix: String,
 }
 
 impl Normal {
@@ -35,11 +37,13 @@ impl Normal {
             uids: Vec::new(),
             generated: Vec::new(),
             is_built_in: false,
+            prefix: String::new(),
         }
     }
 
     /// An answer as one value that the other server's must equal.
     pub fn answer(&mut self, step: &Step, answer: &Answer) -> Value {
+        self.prefix = prefix(&step.body);
         self.is_built_in = BUILT_IN.iter().any(|prefix| step.path.starts_with(prefix));
         let warnings: Vec<String> = answer.warnings.iter().map(|warning| self.text(warning)).collect();
         json!({
@@ -68,6 +72,10 @@ impl Normal {
     fn status(&mut self, status: &Map<String, Value>) -> Value {
         let mut plain = status.clone();
         plain.remove("message");
+        let name = plain.get_mut("details").and_then(|details| details.get_mut("name"));
+        if let Some(name) = name.filter(|_| !self.prefix.is_empty()) {
+            *name = json!(format!("{}<generated>", self.prefix));
+        }
         let causes = plain.get_mut("details").and_then(|details| details.get_mut("causes")?.as_array_mut());
         if let Some(causes) = causes {
             causes.iter_mut().filter_map(Value::as_object_mut).for_each(|cause| {
@@ -178,6 +186,14 @@ impl Normal {
             _ => shown,
         }
     }
+}
+
+/// The prefix of a name that a body asks to be completed.
+fn prefix(body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let metadata = &body["metadata"];
+    let prefix = metadata["generateName"].as_str().filter(|_| metadata["name"].is_null());
+    prefix.unwrap_or_default().to_owned()
 }
 
 fn numbered(known: &mut Vec<String>, value: &str, what: &str) -> Value {

@@ -166,11 +166,17 @@ async fn whole(body: Body) -> Value {
 /// The events of a watch, one JSON document a line.
 async fn watched(body: Body, events: Option<usize>) -> Value {
     let mut stream = body.into_data_stream();
-    let (mut text, mut told) = (Vec::new(), Vec::new());
+    let (mut text, mut told) = (Vec::new(), Vec::<Value>::new());
     loop {
         let enough = events.is_some_and(|events| told.len() >= events);
         let Ok(Some(Ok(chunk))) = timeout(if enough { GRACE } else { PATIENCE }, stream.next()).await else {
-            return Value::Array(told);
+            // What is no event is an answer of its own: the path was no watch after all.
+            let rest = serde_json::from_slice(&text).ok();
+            return match (told.as_slice(), rest) {
+                ([], Some(whole)) => whole,
+                ([only], _) if only.get("type").is_none() => only.clone(),
+                _ => Value::Array(told),
+            };
         };
         text.extend_from_slice(&chunk);
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {

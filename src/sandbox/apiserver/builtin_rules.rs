@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::builtins::{DEFINITIONS, DEPLOYMENTS, REPLICA_SETS, SERVICES};
+use super::builtins::{DEFINITIONS, DEPLOYMENTS, NAMESPACES, REPLICA_SETS, SERVICES};
 use super::names;
-use super::object::{number, text};
+use super::object::{self, number, text};
 use super::resource::{Model, Resource};
 use super::{crds, event_rules, workload_rules};
 use crate::sandbox::schema::FieldError;
@@ -19,6 +19,7 @@ pub(super) fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Ve
         "coordination.k8s.io/leases" => lease(new),
         "/events" => event_rules::check(new, old, matches!(resource.model, Model::NewEvent(_))),
         DEFINITIONS => crds::check(new),
+        NAMESPACES => namespace(new),
         _ => Vec::new(),
     }
 }
@@ -83,6 +84,15 @@ fn config_map(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+fn namespace(new: &Value) -> Vec<FieldError> {
+    let phase = text(new, "/status/phase");
+    let (wanted, when) = if object::is_terminating(new) { ("Terminating", "not ") } else { ("Active", "") };
+    if phase.is_empty() || phase == wanted {
+        return Vec::new();
+    }
+    vec![invalid("status.Phase", &format!("may only be '{wanted}' if `deletionTimestamp` is {when}empty"))]
 }
 
 fn lease(new: &Value) -> Vec<FieldError> {

@@ -111,7 +111,7 @@ impl BuiltinSchema {
         path: &str,
         unknown: &mut Vec<String>,
     ) -> Result<(), String> {
-        fields.retain(|name, value| !value.is_null() && !self.is_left_out(&schema["properties"][name], value));
+        fields.retain(|_, value| !value.is_null());
         let Some(properties) = schema["properties"].as_object() else {
             let each = &schema["additionalProperties"];
             return fields
@@ -126,6 +126,9 @@ impl BuiltinSchema {
                 unknown.push(below(path, name));
             }
             known
+        });
+        fields.retain(|name, value| {
+            !properties.get(name).is_some_and(|property| self.is_left_out(property, value))
         });
         for (name, value) in fields.iter_mut() {
             // Compiling it says more than walking it; k8s-openapi also types its free-form values as objects.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::resource::Resource;
+use super::resource::{Model, Resource};
 use crate::sandbox::schema::FieldError;
 
 /// A refused request: its HTTP code and `Status` body.
@@ -101,7 +101,9 @@ impl Failure {
 
     /// A refusal by schema or by the rules of metadata: 422 with a cause per field.
     pub fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
-        Self::invalid_kind(&resource.group, &resource.kind, name, errors)
+        // Events of both groups are one kind to upstream, the core one.
+        let group = if matches!(resource.model, Model::NewEvent(_)) { "" } else { &resource.group };
+        Self::invalid_kind(group, &resource.kind, name, errors)
     }
 
     /// A refusal of an object that says it is of this kind.
@@ -159,12 +161,17 @@ impl Failure {
     }
 
     /// A content type that is no patch.
-    pub fn no_patch_type() -> Self {
+    pub fn no_patch_type(resource: &Resource) -> Self {
+        if resource.is_custom() {
+            return Self::unsupported_media_type(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            );
+        }
         Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type", Some(json!({})))
     }
 
-    pub fn not_acceptable() -> Self {
-        let message = "only the following media types are accepted: application/json";
+    pub fn not_acceptable(message: &str) -> Self {
         Self::new(406, "NotAcceptable", message, None)
     }
 
@@ -245,12 +252,17 @@ fn details(group: &str, kind: &str, name: &str) -> Value {
 }
 
 fn cause(error: &FieldError) -> Value {
-    json!({"reason": error.reason, "message": error.message, "field": error.path})
+    json!({"reason": error.reason, "message": error.message, "field": shown_path(error)})
+}
+
+/// The object itself has no path.
+fn shown_path(error: &FieldError) -> &str {
+    if error.path.is_empty() { "<nil>" } else { &error.path }
 }
 
 fn sentence(errors: &[FieldError]) -> String {
     let parts: Vec<String> =
-        errors.iter().map(|error| format!("{}: {}", error.path, error.message)).collect();
+        errors.iter().map(|error| format!("{}: {}", shown_path(error), error.message)).collect();
     match parts.as_slice() {
         [only] => only.clone(),
         _ => format!("[{}]", parts.join(", ")),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::body;
+use super::builtins::SERVICES;
 use super::decode::{Decoded, Source, decode};
 use super::deletion::{self, Deleted};
 use super::discovery::REVIEWS;
@@ -150,7 +151,7 @@ fn on_object(
 ) -> Result<Reply, Failure> {
     match request.method.as_str() {
         "GET" => {
-            let view = View::parse(&request.accept, request.parameters.include_object.as_deref())?;
+            let view = View::of_object(request)?;
             let version = request.parameters.resource_version.as_deref();
             lists::check_reached(state, version)?;
             let stored = existing(state, resource, path, name)?;
@@ -231,11 +232,13 @@ fn delete(
     request: &ApiRequest,
     name: &str,
 ) -> Result<Reply, Failure> {
-    let view = View::parse(&request.accept, request.parameters.include_object.as_deref())?;
+    let view = View::of_object(request)?;
     let options = DeleteOptions::parse(request)?;
     let now = state.clock.now();
     match deletion::delete(state, resource, &key(resource, path, name), &options, now)? {
         Deleted::Waiting(held) => Ok(plain(200, view.object(resource, &held, now))),
+        // Services have a deletion of their own upstream, which shows what is gone.
+        Deleted::Gone(gone) if resource.storage == SERVICES => Ok(plain(200, view.object(resource, &gone, now))),
         Deleted::Gone(gone) => {
             let mut details = json!({"name": name, "kind": resource.plural, "uid": object::uid(&gone)});
             if !resource.group.is_empty() {
@@ -255,27 +258,27 @@ fn delete_collection(
     path: &ResourcePath,
     request: &ApiRequest,
 ) -> Result<Reply, Failure> {
-    let view = View::parse(&request.accept, request.parameters.include_object.as_deref())?;
+    let view = View::of_list(request)?;
     let options = DeleteOptions::parse(request)?;
     let selection = lists::selection(resource, path, request)?;
-    let selected: Vec<Key> = state
+    let selected: Vec<(Key, Arc<Value>)> = state
         .store
         .list(&resource.storage, selection.namespace.as_deref())
         .filter(|(_, stored)| selection.matches(stored))
-        .map(|(key, _)| key.clone())
+        .map(|(key, stored)| (key.clone(), stored.clone()))
         .collect();
     let now = state.clock.now();
-    let mut shown = Vec::new();
-    for key in &selected {
+    for (key, _) in &selected {
         match deletion::delete(state, resource, key, &options, now) {
-            Ok(Deleted::Waiting(object) | Deleted::Gone(object)) => shown.push(object),
             // One may have gone with another that owned it.
             Err(failure) if failure.code == 404 => {}
-            Err(failure) => return Err(failure),
+            deleted => {
+                deleted?;
+            }
         }
     }
-    let metadata = lists::metadata(resource, state.store.revision());
-    Ok(plain(200, view.list(resource, shown.iter().map(|stored| &**stored), &metadata, now)))
+    let metadata = json!({"resourceVersion": state.store.revision().to_string()});
+    Ok(plain(200, view.list(resource, selected.iter().map(|(_, stored)| &**stored), &metadata, now)))
 }
 
 fn review(request: &ApiRequest, group: &str, kind: &str) -> Result<Reply, Failure> {
@@ -355,7 +358,7 @@ fn written_reply(
         let later = std::mem::take(&mut failure.warnings);
         failure.with_warnings(warnings).with_warnings(&later)
     })?;
-    let view = View::parse(&request.accept, request.parameters.include_object.as_deref())?;
+    let view = View::of_object(request)?;
     let body = view.object(resource, &written.object, state.clock.now());
     let warnings = warnings.iter().cloned().chain(written.warnings).collect();
     Ok(Reply::Json { code: if written.created { 201 } else { 200 }, body, warnings })

@@ -30,15 +30,6 @@ pub(super) fn selection(
     Selection::parse(resource, path.namespace.clone(), labels, fields)
 }
 
-/// Metadata of a whole list. Lists of custom resources always name where they go on.
-pub(super) fn metadata(resource: &Resource, revision: u64) -> Value {
-    let mut metadata = json!({"resourceVersion": revision.to_string()});
-    if resource.is_custom() {
-        metadata["continue"] = "".into();
-    }
-    metadata
-}
-
 /// Answers a list.
 pub(super) fn list(
     state: &State,
@@ -47,7 +38,7 @@ pub(super) fn list(
     request: &ApiRequest,
 ) -> Result<Reply, Failure> {
     let parameters = &request.parameters;
-    let view = View::parse(&request.accept, parameters.include_object.as_deref())?;
+    let view = View::of_list(request)?;
     let selection = selection(resource, path, request)?;
     parameters.timeout_seconds()?;
     let limit = parameters.limit()?;
@@ -66,7 +57,7 @@ pub(super) fn list(
         .filter(|(key, _)| page.as_ref().is_none_or(|page| page.is_after(key)))
         .filter(|(_, stored)| selection.matches(stored))
         .collect();
-    let mut metadata = metadata(resource, revision);
+    let mut metadata = json!({"resourceVersion": revision.to_string()});
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     if let Some(limit) = limit.filter(|limit| *limit < selected.len()) {
         if selection.is_everything() {
@@ -119,7 +110,7 @@ pub(super) fn watch(
     request: &ApiRequest,
 ) -> Result<Reply, Failure> {
     let parameters = &request.parameters;
-    let view = View::parse(&request.accept, parameters.include_object.as_deref())?;
+    let view = View::of_object(request)?;
     let selection = selection(&resource, path, request)?;
     let timeout = parameters.timeout_seconds()?.filter(|seconds| *seconds > 0);
     parameters.limit()?;

@@ -33,6 +33,8 @@ pub(super) struct Writer {
     pub manager: String,
     pub subresource: Option<String>,
     pub api_version: String,
+    /// Whether the kind's `spec` and `status` are always there, as in Go types, so that nobody brings them.
+    pub is_built_in: bool,
 }
 
 /// Sets `managedFields` of `new`, given what was there before.
@@ -42,8 +44,8 @@ pub(super) fn record(old: Option<&Value>, new: &mut Value, writer: &Writer, now:
         object::set_metadata(new, "managedFields", Value::Null);
         return;
     }
-    let before = old.map(owned).unwrap_or_default();
-    let after = owned(new);
+    let before = old.map(|old| owned(old, writer.is_built_in)).unwrap_or_default();
+    let after = owned(new, writer.is_built_in);
     let changed: BTreeSet<Path> = after
         .iter()
         .filter(|(path, value)| before.get(*path) != Some(value))
@@ -94,7 +96,7 @@ fn is_of(entry: &Value, writer: &Writer) -> bool {
 }
 
 /// What can be owned: leaves with their values, and maps without a value of their own.
-fn owned(object: &Value) -> BTreeMap<Path, Option<&Value>> {
+fn owned(object: &Value, is_built_in: bool) -> BTreeMap<Path, Option<&Value>> {
     let mut found = BTreeMap::new();
     for (field, value) in object.as_object().into_iter().flatten() {
         match (field.as_str(), value.as_object()) {
@@ -107,6 +109,11 @@ fn owned(object: &Value) -> BTreeMap<Path, Option<&Value>> {
                 }
             }
             _ => collect(value, &mut vec![field.clone()], &mut found),
+        }
+    }
+    if is_built_in {
+        for field in ["spec", "status"] {
+            found.remove([field.to_owned()].as_slice());
         }
     }
     found
@@ -168,7 +175,7 @@ mod tests {
     use super::*;
 
     fn writer(manager: &str) -> Writer {
-        Writer { manager: manager.to_owned(), subresource: None, api_version: "v1".to_owned() }
+        Writer { manager: manager.to_owned(), subresource: None, api_version: "v1".to_owned(), is_built_in: false }
     }
 
     fn managers_of(object: &Value, pointer: &str) -> Vec<String> {

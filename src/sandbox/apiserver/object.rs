@@ -101,6 +101,21 @@ pub(super) fn keep_metadata(object: &mut Value, from: &Value, field: &str) {
     );
 }
 
+/// Writes whole numbers without a fraction, as Go does: `1` for `1.0`.
+pub(super) fn shorten_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(shorten_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(shorten_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e15);
+            if let Some(whole) = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// The object without the fields that differ at every write.
 pub(super) fn without_bookkeeping(object: &Value) -> Value {
     let mut plain = object.clone();

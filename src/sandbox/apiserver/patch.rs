@@ -44,7 +44,7 @@ impl Patch {
                  or a JSON patch, or a real control plane",
                 ))
             }
-            _ => Err(Failure::no_patch_type()),
+            _ => Err(Failure::no_patch_type(resource)),
         }
     }
 

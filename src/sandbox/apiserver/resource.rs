@@ -162,7 +162,14 @@ impl Resource {
                 unknown
             }
         };
-        unknown.extend(object::prune_metadata(sent));
+        // Custom resources have their metadata read first, built-in ones where it stands.
+        let of_metadata = object::prune_metadata(sent);
+        if self.is_custom() {
+            unknown.splice(0..0, of_metadata);
+        } else {
+            let at = unknown.partition_point(|path| path.as_str() < "metadata");
+            unknown.splice(at..at, of_metadata);
+        }
         Ok(unknown)
     }
 }

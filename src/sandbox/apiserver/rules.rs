@@ -67,16 +67,30 @@ pub(super) fn check_namespace(state: &State, writing: &Writing<'_>, name: &str) 
     }
 }
 
+/// What the server itself keeps through changes of some kinds.
+pub(super) fn carry_over(resource: &Resource, new: &mut Value, current: &Value) {
+    match resource.storage.as_str() {
+        builtins::SERVICES => builtin_defaults::keep_address(new, current),
+        NAMESPACES => label_namespace(new),
+        _ => {}
+    }
+}
+
+/// Every namespace is labelled with its name.
+fn label_namespace(namespace: &mut Value) {
+    let name = object::name(namespace).to_owned();
+    if let Some(labels) =
+        namespace.pointer_mut("/metadata").and_then(|metadata| object::child(metadata, "labels"))
+    {
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
+    }
+}
+
 /// What the server itself writes into new objects of some kinds.
 pub(super) fn initialise(resource: &Resource, new: &mut Value, now: Timestamp) {
     match resource.storage.as_str() {
         NAMESPACES => {
-            let name = object::name(new).to_owned();
-            if let Some(labels) =
-                new.pointer_mut("/metadata").and_then(|metadata| object::child(metadata, "labels"))
-            {
-                labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
-            }
+            label_namespace(new);
             new["spec"] = json!({"finalizers": ["kubernetes"]});
             new["status"] = json!({"phase": "Active"});
         }

@@ -78,7 +78,12 @@ impl<'a> Writing<'a> {
             Part::Scale => Some("scale".to_owned()),
             Part::Main | Part::Whole => None,
         };
-        Writer { manager: self.manager.to_owned(), subresource, api_version: self.resource.api_version() }
+        Writer {
+            manager: self.manager.to_owned(),
+            subresource,
+            api_version: self.resource.api_version(),
+            is_built_in: !self.resource.is_custom(),
+        }
     }
 
     /// Fills in defaults and brings the object into the stored shape.
@@ -162,6 +167,7 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: Value) -> R
         return Err(Failure::already_exists(resource, &key.name, object::is_terminating(known))
             .with_warnings(&warnings));
     }
+    object::shorten_numbers(&mut new);
     managed_fields::record(None, &mut new, &writing.writer(), writing.now);
     if writing.dry_run {
         return Ok(Written { object: Arc::new(new), created: true, warnings });
@@ -199,10 +205,9 @@ pub(super) fn update(
     rules::check_preconditions(resource, writing.is_patch, &current, &new)?;
     let resets_managers = new.pointer("/metadata/managedFields").is_some_and(|given| *given == serde_json::json!([{}]));
     new = keep_what_clients_cannot_change(writing, &current, new);
-    if resource.storage == builtins::SERVICES {
-        builtin_defaults::keep_address(&mut new, &current);
-    }
+    rules::carry_over(resource, &mut new, &current);
     writing.validate(&new, Some(&current))?;
+    object::shorten_numbers(&mut new);
     let warnings = metadata::finalizer_warnings(resource, &new, Some(&current));
     let changes_desired_state = resource.desired_state(&new) != resource.desired_state(&current);
     if resource.counts_generation && changes_desired_state {

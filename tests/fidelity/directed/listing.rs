@@ -147,8 +147,8 @@ fn versions() -> Script {
     steps.push(get(WIDGETS));
     steps.push(merge(format!("{WIDGETS}/a"), &json!({"spec": {"color": "green"}})));
     for query in [
-        "resourceVersion=0",
         "resourceVersion=$rv(a)",
+        "resourceVersion=0",
         "resourceVersion=$oldrv(a)",
         "resourceVersion=garbage",
         "resourceVersion=-1",

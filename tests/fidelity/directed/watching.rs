@@ -69,6 +69,8 @@ fn opening() -> Vec<Script> {
     ]
     .map(|(what, path)| {
         let mut steps = two();
+        // What is asked for at any version is answered from a cache: it must have seen the last write.
+        steps.push(get(format!("{WIDGETS}?resourceVersion=$rv(a)")));
         steps.push(get(path));
         script(&format!("watch {what}"), steps)
     })

@@ -261,6 +261,7 @@ fn of_widgets() -> Vec<Script> {
                     &scale,
                     &json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a"}, "spec": {"replicas": 6}}),
                 ),
+                get(&one),
                 put(
                     &scale,
                     &json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a", "namespace": "$NS"}, "spec": {"replicas": 6}}),
