@@ -56,7 +56,10 @@ impl Normal {
 
     fn body(&mut self, body: &Value) -> Value {
         match body {
-            Value::Array(events) => events.iter().map(|event| self.event(event)).collect(),
+            Value::Array(events) => {
+                let told = events.iter().filter(|event| !is_incidental(event));
+                told.map(|event| self.event(event)).collect()
+            }
             Value::Object(fields) if body["kind"] == "Status" => self.status(fields),
             Value::Object(fields) => self.document(fields),
             // Not JSON: only that there is text, and whether there is any.
@@ -194,6 +197,13 @@ fn prefix(body: &str) -> String {
     let metadata = &body["metadata"];
     let prefix = metadata["generateName"].as_str().filter(|_| metadata["name"].is_null());
     prefix.unwrap_or_default().to_owned()
+}
+
+/// Whether an event of a watch is about something of a real control plane's own, or only tells how far it is.
+fn is_incidental(event: &Value) -> bool {
+    let metadata = &event["object"]["metadata"];
+    let marks_the_end = metadata["annotations"].get("k8s.io/initial-events-end").is_some();
+    (event["type"] == "BOOKMARK" && !marks_the_end) || FOREIGN.iter().any(|name| metadata["name"] == *name)
 }
 
 fn numbered(known: &mut Vec<String>, value: &str, what: &str) -> Value {

@@ -111,13 +111,18 @@ impl BuiltinSchema {
         path: &str,
         unknown: &mut Vec<String>,
     ) -> Result<(), String> {
-        fields.retain(|_, value| !value.is_null());
         let Some(properties) = schema["properties"].as_object() else {
             let each = &schema["additionalProperties"];
+            if self.resolve(each)["type"] == "string" {
+                // A null in a map of strings is the empty string to Go.
+                fields.values_mut().filter(|value| value.is_null()).for_each(|value| *value = "".into());
+            }
+            fields.retain(|_, value| !value.is_null());
             return fields
                 .iter_mut()
                 .try_for_each(|(name, value)| self.walk(value, each, &below(path, name), unknown));
         };
+        fields.retain(|_, value| !value.is_null());
         // Unknown metadata is reported for every kind alike, by `object::prune_metadata`.
         let in_metadata = path == "metadata";
         fields.retain(|name, _| {
@@ -146,7 +151,7 @@ impl BuiltinSchema {
     fn is_left_out(&self, schema: &Value, value: &Value) -> bool {
         let schema = self.resolve(schema);
         let is_map = schema.get("additionalProperties").is_some();
-        value.as_array().is_some_and(Vec::is_empty)
+        (schema["type"] == "array" && value.as_array().is_some_and(Vec::is_empty))
             || (is_map && value.as_object().is_some_and(Map::is_empty))
     }
 

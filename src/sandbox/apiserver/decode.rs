@@ -21,6 +21,8 @@ pub(super) enum Source {
 pub(super) struct Decoded {
     pub object: Value,
     pub warnings: Vec<String>,
+    /// The refusal of a custom resource that says it is of another kind; it is due once its version is right.
+    pub mistaken: Option<Failure>,
 }
 
 /// Reads an object as one of this resource's kind. `doubled` names the fields that the body has twice.
@@ -45,7 +47,7 @@ pub(super) fn decode(
     if !object.is_object() {
         return Err(unrecognized("couldn't get version/kind; json parse error: json: cannot unmarshal it into a Go struct"));
     }
-    check_identity(resource, &object, source, &unrecognized)?;
+    let mistaken = check_identity(resource, &object, source, &unrecognized)?;
     object::check_shape(&object).map_err(|why| refuse(&why))?;
     let unknown = resource.prune(&mut object).map_err(|why| refuse(&why))?;
     let doubled = doubled.iter().map(|path| format!("duplicate field {path:?}"));
@@ -60,7 +62,7 @@ pub(super) fn decode(
     };
     object["apiVersion"] = resource.api_version().into();
     object["kind"] = resource.kind.as_str().into();
-    Ok(Decoded { object, warnings })
+    Ok(Decoded { object, warnings, mistaken })
 }
 
 fn refusal(resource: &Resource, source: Source, why: &str) -> Failure {
@@ -79,7 +81,7 @@ fn check_identity(
     object: &Value,
     source: Source,
     unrecognized: &impl Fn(&str) -> Failure,
-) -> Result<(), Failure> {
+) -> Result<Option<Failure>, Failure> {
     let typed = |field: &str| object[field].is_null() || object[field].is_string();
     if !typed("apiVersion") || !typed("kind") {
         return Err(unrecognized("couldn't get version/kind; json parse error: it must be of type string"));
@@ -90,14 +92,16 @@ fn check_identity(
         let differs = |found: &str, wanted: &str| !found.is_empty() && found != wanted;
         if differs(version, &expected) || differs(kind, &resource.kind) {
             return Err(match source {
-                Source::Patch => Failure::bad_request(format!("no kind {kind:?} is registered for version {version:?}")),
+                Source::Patch => {
+                    Failure::invalid_patch(&format!("no kind {kind:?} is registered for version {version:?}"))
+                }
                 Source::Body => Failure::bad_request(format!(
                     "{} in version {:?} cannot be handled as a {0}: no kind {kind:?} is registered for version {version:?}",
                     resource.kind, resource.version
                 )),
             });
         }
-        return Ok(());
+        return Ok(None);
     }
     if kind.is_empty() {
         return Err(unrecognized("Object 'Kind' is missing"));
@@ -114,9 +118,7 @@ fn check_identity(
             errors.push(FieldError { path: field.to_owned(), reason: "FieldValueInvalid", message });
         }
     }
-    if errors.is_empty() {
-        return Ok(());
-    }
     let group = version.split_once('/').map_or("", |(group, _)| group);
-    Err(Failure::invalid_kind(group, kind, object::name(object), &errors))
+    let mistaken = || Failure::invalid_kind(group, kind, object::name(object), &errors);
+    Ok((!errors.is_empty()).then(mistaken))
 }

@@ -160,7 +160,8 @@ fn on_object(
         "PUT" => {
             let options = WriteOptions::parse(request, "UpdateOptions")?;
             let decoded = decode_body(resource, request, options)?;
-            let writing = writing(state, resource, path, request, part, options);
+            let mistaken = decoded.mistaken;
+            let writing = Writing { mistaken, ..writing(state, resource, path, request, part, options) };
             let written = write::update(state, &writing, name, decoded.object);
             written_reply(state, resource, request, &decoded.warnings, written)
         }
@@ -170,7 +171,8 @@ fn on_object(
             let current = existing(state, resource, path, name)?;
             let patched = changes.apply(&resource.present(&current))?;
             let decoded = decode(resource, patched, &[], Source::Patch, options.validation)?;
-            let writing = Writing { is_patch: true, ..writing(state, resource, path, request, part, options) };
+            let mistaken = decoded.mistaken;
+            let writing = Writing { is_patch: true, mistaken, ..writing(state, resource, path, request, part, options) };
             let written = write::update(state, &writing, name, decoded.object);
             written_reply(state, resource, request, &decoded.warnings, written)
         }
@@ -207,7 +209,8 @@ fn on_scale(
     scale::decode(&wanted, name, source)?;
     let current = existing(state, resource, path, name)?;
     let changed = resource.present(&scale::apply(paths, &current, &wanted)?);
-    let writing = writing(state, resource, path, request, Part::Scale, options);
+    let is_patch = source == Source::Patch;
+    let writing = Writing { is_patch, ..writing(state, resource, path, request, Part::Scale, options) };
     let written = write::update(state, &writing, name, changed)?;
     Ok(plain(200, scale::of(resource, paths, &written.object)))
 }
@@ -220,7 +223,8 @@ fn create(
 ) -> Result<Reply, Failure> {
     let options = WriteOptions::parse(request, "CreateOptions")?;
     let decoded = decode_body(resource, request, options)?;
-    let writing = writing(state, resource, path, request, Part::Main, options);
+    let mistaken = decoded.mistaken;
+    let writing = Writing { mistaken, ..writing(state, resource, path, request, Part::Main, options) };
     let written = write::create(state, &writing, decoded.object);
     written_reply(state, resource, request, &decoded.warnings, written)
 }
@@ -238,7 +242,11 @@ fn delete(
     match deletion::delete(state, resource, &key(resource, path, name), &options, now)? {
         Deleted::Waiting(held) => Ok(plain(200, view.object(resource, &held, now))),
         // Services have a deletion of their own upstream, which shows what is gone.
-        Deleted::Gone(gone) if resource.storage == SERVICES => Ok(plain(200, view.object(resource, &gone, now))),
+        Deleted::Gone(gone) if resource.storage == SERVICES => {
+            let mut shown = view.object(resource, &gone, now);
+            object::set_metadata(&mut shown, "resourceVersion", state.store.revision().to_string().into());
+            Ok(plain(200, shown))
+        }
         Deleted::Gone(gone) => {
             let mut details = json!({"name": name, "kind": resource.plural, "uid": object::uid(&gone)});
             if !resource.group.is_empty() {
@@ -330,6 +338,7 @@ fn writing<'a>(
         manager: request.manager(),
         part,
         is_patch: false,
+        mistaken: None,
         dry_run: options.dry_run,
         now: state.clock.now(),
     }

@@ -84,6 +84,29 @@ pub(super) fn record(old: Option<&Value>, new: &mut Value, writer: &Writer, now:
     object::set_metadata(new, "managedFields", if entries.is_empty() { Value::Null } else { entries.into() });
 }
 
+/// Whether somebody is recorded as the owner of a field.
+pub(super) fn is_owned(object: &Value, path: &[&str]) -> bool {
+    let pointer: String = path.iter().map(|field| format!("/f:{field}")).collect();
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    entries.into_iter().any(|entry| entry["fieldsV1"].pointer(&pointer).is_some())
+}
+
+/// Sets `managedFields` of `new` to what was there before, but for one field that nobody owns any more.
+pub(super) fn disown(old: &Value, new: &mut Value, path: &[&str]) {
+    let mut entries = Vec::new();
+    for entry in old.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten() {
+        let mut paths = BTreeSet::new();
+        collect_paths(&entry["fieldsV1"], &mut Vec::new(), &mut paths);
+        paths.remove(path.iter().map(ToString::to_string).collect::<Path>().as_slice());
+        if !paths.is_empty() {
+            let mut kept = entry.clone();
+            kept["fieldsV1"] = fields_v1(&paths);
+            entries.push(kept);
+        }
+    }
+    object::set_metadata(new, "managedFields", if entries.is_empty() { Value::Null } else { entries.into() });
+}
+
 /// A time as `metadata` spells it: whole seconds.
 pub(super) fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

@@ -37,6 +37,7 @@ mod metadata;
 mod names;
 mod object;
 mod openapi;
+mod operations;
 mod options;
 mod patch;
 mod persistence;

@@ -135,6 +135,11 @@ pub(super) fn prune_metadata(object: &mut Value) -> Vec<String> {
         .filter(|field| !METADATA_FIELDS.contains(&field.as_str()))
         .map(|field| format!("metadata.{field}"))
         .collect();
+    for map in ["labels", "annotations"] {
+        // A null in a map of strings is the empty string to Go.
+        let values = metadata.get_mut(map).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
+        values.filter(|value| value.is_null()).for_each(|value| *value = "".into());
+    }
     metadata.retain(|field, value| !says_nothing(value) && METADATA_FIELDS.contains(&field.as_str()));
     metadata.remove("selfLink");
     let owners = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten();

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::operations;
 use super::resource::Resource;
 
 /// A parsed patch.
 #[derive(Debug)]
 pub(super) enum Patch {
-    Json(json_patch::Patch),
+    Json(Vec<Value>),
     Merge(Value),
 }
 
@@ -52,8 +53,8 @@ impl Patch {
     pub fn apply(&self, current: &Value) -> Result<Value, Failure> {
         let mut patched = current.clone();
         match self {
-            Self::Json(patch) => {
-                json_patch::patch(&mut patched, patch).map_err(|_| Failure::patch_does_not_apply())?;
+            Self::Json(list) => {
+                operations::apply(&mut patched, list).map_err(|_| Failure::patch_does_not_apply())?;
             }
             Self::Merge(patch) => json_patch::merge(&mut patched, patch),
         }
@@ -61,14 +62,11 @@ impl Patch {
     }
 }
 
-/// A list of operations. Upstream reads it before it looks at the operations, so these are refused like ones that do
-/// not apply.
+/// A list of operations, which are looked at when they are carried out.
 fn json_patch(operations: Value) -> Result<Patch, Failure> {
     match operations {
-        Value::Null => Ok(Patch::Json(json_patch::Patch(Vec::new()))),
-        Value::Array(_) => {
-            serde_json::from_value(operations).map(Patch::Json).map_err(|_| Failure::patch_does_not_apply())
-        }
+        Value::Null => Ok(Patch::Json(Vec::new())),
+        Value::Array(operations) => Ok(Patch::Json(operations)),
         _ => Err(Failure::bad_request("error decoding patch: json: cannot unmarshal it into a list of operations")),
     }
 }

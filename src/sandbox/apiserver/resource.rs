@@ -78,6 +78,8 @@ pub(super) enum Cell {
     Path(String),
     /// Computed from the object.
     Computed(fn(&Value) -> Value),
+    /// The age of a time computed from the object.
+    Since(fn(&Value) -> Value),
 }
 
 impl Resource {

@@ -70,7 +70,7 @@ impl View {
             for part in parts {
                 match part.split_once('=') {
                     Some(("as", name)) => form = FORMS.iter().copied().find(|known| *known == name).or(Some("")),
-                    Some(("v", found)) => version = if ["v1", "v1beta1"].contains(&found) { "v1" } else { "" },
+                    Some(("v", found)) => version = if found == "v1" { "v1" } else { "" },
                     _ => {}
                 }
             }
@@ -95,7 +95,10 @@ impl View {
             Self::Object => resource.present(stored),
             Self::Metadata => metadata_only(stored),
             Self::Table(include) => {
-                let version = json!({"resourceVersion": stored["metadata"]["resourceVersion"]});
+                let mut version = json!({});
+                if let Some(found) = stored["metadata"].get("resourceVersion") {
+                    version["resourceVersion"] = found.clone();
+                }
                 table::render(resource, std::iter::once(stored), &version, include, now)
             }
         }

@@ -15,6 +15,10 @@ use super::store::Key;
 use super::{State, builtin_defaults, builtin_rules, crds, gc, ids, rules, scale};
 use crate::sandbox::schema::FieldError;
 
+/// What a Scale writes, where it is usually kept. Who replaces it through `/scale` takes it from its owner without
+/// becoming one, as upstream has it.
+const REPLICAS: [&str; 2] = ["spec", "replicas"];
+
 /// The part of an object that a write is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -38,6 +42,8 @@ pub(super) struct Writing<'a> {
     pub part: Part,
     /// Whether a patch made the object; then its uid is not a precondition but a change.
     pub is_patch: bool,
+    /// Why the object cannot be what it says it is.
+    pub mistaken: Option<Failure>,
     pub dry_run: bool,
     pub now: Timestamp,
 }
@@ -59,6 +65,7 @@ impl<'a> Writing<'a> {
             manager: "kube-controller-manager",
             part: Part::Whole,
             is_patch: false,
+            mistaken: None,
             dry_run: false,
             now,
         }
@@ -112,6 +119,9 @@ impl<'a> Writing<'a> {
     }
 
     fn validate(&self, new: &Value, old: Option<&Value>) -> Result<(), Failure> {
+        if let Some(mistaken) = &self.mistaken {
+            return Err(mistaken.clone());
+        }
         let resource = self.resource;
         let mut errors: Vec<FieldError> = match old {
             None => metadata::check_new(resource, new),
@@ -220,6 +230,8 @@ pub(super) fn update(
     }
     if resets_managers {
         object::set_metadata(&mut new, "managedFields", Value::Null);
+    } else if writing.part == Part::Scale && !(writing.is_patch && managed_fields::is_owned(&current, &REPLICAS)) {
+        managed_fields::disown(&current, &mut new, &REPLICAS);
     } else {
         managed_fields::record(Some(&current), &mut new, &writing.writer(), writing.now);
     }

@@ -11,8 +11,6 @@ use crate::step::{
     SERVICES, Step, TABLE, VIRTUAL_ROUTERS, WIDGETS, get, merge, post,
 };
 
-const METADATA_V1BETA1: &str = "application/json;as=PartialObjectMetadata;v=v1beta1;g=meta.k8s.io";
-
 pub fn scripts() -> Vec<Script> {
     vec![selectors(), pages(), versions(), tables(), tables_of_kinds(), forms()]
 }
@@ -237,7 +235,6 @@ fn forms() -> Script {
         get(format!("{WIDGETS}/a")).accept(METADATA),
         get(WIDGETS).accept(METADATA),
         get(format!("{WIDGETS}/a")).accept(METADATA_LIST),
-        get(format!("{WIDGETS}/a")).accept(METADATA_V1BETA1),
         get(format!("{WIDGETS}/absent")).accept(METADATA),
         merge(format!("{WIDGETS}/a"), &json!({"metadata": {"labels": {"q": "1"}}})).accept(METADATA),
         get(format!("{WIDGETS}/a")).accept("*/*"),
