@@ -12,6 +12,7 @@
 
 mod compare;
 mod directed;
+mod kubectl;
 mod normal;
 mod objects;
 mod random;
@@ -65,4 +66,9 @@ fn built_ins() {
 #[test]
 fn random_sequences() {
     with_world("random_sequences", random::check);
+}
+
+#[test]
+fn kubectl_output() {
+    with_world("kubectl_output", kubectl::check);
 }

@@ -38,15 +38,18 @@ pub struct World {
 /// Runs a test against both servers, or says that there is no real one and passes.
 pub fn with_world<F: Future<Output = ()>>(test: &str, work: impl FnOnce(&'static World) -> F) {
     let Ok(kubeconfig) = std::env::var(KUBECONFIG) else {
-        // Written directly, since the harness keeps what `eprintln!` says to itself.
-        let line = format!("skipped: {test} compares with a real API server, and {KUBECONFIG} names none\n");
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        note(&format!("skipped: {test} compares with a real API server, and {KUBECONFIG} names none"));
         return;
     };
     RUNTIME.block_on(async {
         let world = WORLD.get_or_init(|| World::start(kubeconfig)).await;
         work(world).await;
     });
+}
+
+/// Prints a line. It is written directly, since the harness keeps what `eprintln!` says to itself.
+pub fn note(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 impl World {

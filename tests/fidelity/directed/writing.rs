@@ -24,6 +24,8 @@ pub fn scripts() -> Vec<Script> {
 fn of_any_kind(kind: &str, path: &str, object: &serde_json::Value) -> Vec<Script> {
     let one = format!("{path}/a");
     let labelled = with(object.clone(), &json!({"metadata": {"labels": {"x": "y"}}}));
+    // Upstream also runs CEL rules on an object of another kind, to which it gives no defaults; a Rollout's then fail.
+    let other_kind = if kind == "rollout" { "Rollout" } else { "Other" };
     vec![
         script(
             &format!("{kind}: create, get, create again"),
@@ -122,7 +124,7 @@ fn of_any_kind(kind: &str, path: &str, object: &serde_json::Value) -> Vec<Script
                 post(path, &with(object.clone(), &json!({"metadata": {"name": "n".repeat(254)}}))),
                 post(path, &with(object.clone(), &json!({"metadata": {"namespace": "other"}}))),
                 post(path, &with(object.clone(), &json!({"metadata": {"namespace": ""}}))),
-                post(path, &with(object.clone(), &json!({"kind": "Other"}))),
+                post(path, &with(object.clone(), &json!({"kind": other_kind}))),
                 post(path, &with(object.clone(), &json!({"apiVersion": "v9"}))),
                 post(path, &with(object.clone(), &json!({"apiVersion": null}))),
                 post(path, &with(object.clone(), &json!({"kind": null, "apiVersion": null}))),
