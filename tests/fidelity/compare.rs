@@ -37,8 +37,8 @@ pub fn script(name: &str, steps: Vec<Step>) -> Script {
 /// The differences between the servers' answers, in order; later ones may follow from the first.
 pub async fn differences(world: &World, steps: &[Step]) -> Vec<Difference> {
     let [mut sandbox, mut real] = world.sides().await;
-    let mut sandbox_normal = Normal::new(&sandbox.namespace, world.now());
-    let mut real_normal = Normal::new(&real.namespace, world.now());
+    let mut sandbox_normal = Normal::new(&sandbox.namespace);
+    let mut real_normal = Normal::new(&real.namespace);
     let mut found = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         let (ours, theirs) = run_step(&mut sandbox, &mut real, step).await;

@@ -24,7 +24,11 @@ spec:
     metadata: {labels: {app: color}}
     spec: {containers: [{name: c, image: 'color:1'}]}
 ";
-const CONFIG: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {a: '1'}}";
+const CONFIG: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {a: '1'}
+";
 const SERVICE: &str = "apiVersion: v1
 kind: Service
 metadata: {name: color}
@@ -221,6 +225,7 @@ impl Kubectl {
             (r#"(resourceVersion"?: *"?|Resource Version: +)\d+"#, "${1}<version>"),
             (r"\b\d+[smhd](\d+[smhd])?\b", "<age>"),
             (r"\b\d+y\d+d\b", "<age>"),
+            (r#"patch: Invalid value: "\{.*\}": "#, "patch: Invalid value: <object>: "),
             (r"(LIVE|MERGED)-\d+", "${1}"),
             (r"kubectl-edit-\d+\.yaml", "<edited>"),
             // Columns are as wide as their widest cell.

@@ -16,6 +16,7 @@ mod kubectl;
 mod normal;
 mod objects;
 mod random;
+mod refused;
 mod side;
 mod step;
 mod world;

@@ -274,7 +274,7 @@ fn step(rng: &mut Rng, kind: &Kind) -> Step {
         14 => status_or_scale(rng, &one),
         15 => read(rng, kind.path, &one),
         // A real server has a config map of its own in every namespace, which counts.
-        16 if kind.path == CONFIG_MAPS => get(format!("{}?labelSelector=x&limit=1", kind.path)),
+        16 if kind.path == CONFIG_MAPS => get(format!("{}?labelSelector=x", kind.path)),
         16 => get(format!("{}?{}", kind.path, pick(rng, &["labelSelector=x", "labelSelector=x%21%3D1", "limit=1", "limit=2&continue=$continue", "fieldSelector=metadata.name%3Da"]))),
         17 => delete(&one),
         18 => {

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::CustomResourceExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
@@ -81,10 +80,6 @@ impl World {
             side.open().await;
         }
         sides
-    }
-
-    pub fn now(&self) -> Timestamp {
-        self.sandbox.clock().now()
     }
 }
 

@@ -119,7 +119,7 @@ async fn reads() {
         kubectl.run("explain widget.spec.color", &["Its color."]);
         kubectl.run("explain deployment.spec.replicas", &["Number of desired pods"]);
         kubectl.run("explain gatewayroute.spec --recursive", &["httpRoute"]);
-        kubectl.run("version", &["v1.33"]);
+        kubectl.run("version", &["v1.37"]);
         kubectl.refused("get widget absent", "\"absent\" not found");
         kubectl.refused("get nonsense", "doesn't have a resource type");
     })

@@ -36,9 +36,10 @@ pub(super) fn decode(
     if object.is_null() && !resource.is_custom() {
         object = Value::Object(serde_json::Map::new());
     }
-    let refuse = |why: &str| refusal(resource, source, why);
+    let sent = object.clone();
+    let refuse = |why: &str| refusal(resource, &sent, source, why);
     let unrecognized = |why: &str| match source {
-        Source::Patch => Failure::invalid_patch(why),
+        Source::Patch => Failure::invalid_patch(&sent, why),
         Source::Body => Failure::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): {why}",
             resource.kind
@@ -65,9 +66,9 @@ pub(super) fn decode(
     Ok(Decoded { object, warnings, mistaken })
 }
 
-fn refusal(resource: &Resource, source: Source, why: &str) -> Failure {
+fn refusal(resource: &Resource, sent: &Value, source: Source, why: &str) -> Failure {
     match source {
-        Source::Patch => Failure::invalid_patch(why),
+        Source::Patch => Failure::invalid_patch(sent, why),
         Source::Body => {
             let Resource { kind, version, .. } = resource;
             Failure::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
@@ -93,7 +94,8 @@ fn check_identity(
         if differs(version, &expected) || differs(kind, &resource.kind) {
             return Err(match source {
                 Source::Patch => {
-                    Failure::invalid_patch(&format!("no kind {kind:?} is registered for version {version:?}"))
+                    let why = format!("no kind {kind:?} is registered for version {version:?}");
+                    Failure::invalid_patch(object, &why)
                 }
                 Source::Body => Failure::bad_request(format!(
                     "{} in version {:?} cannot be handled as a {0}: no kind {kind:?} is registered for version {version:?}",

@@ -63,7 +63,7 @@ fn root(state: &State, request: &ApiRequest, core: bool) -> Reply {
 /// The Kubernetes version whose ways this server follows.
 fn version() -> Value {
     json!({
-        "major": "1", "minor": "33", "gitVersion": "v1.33.0+tidegate", "gitCommit": "", "gitTreeState": "clean",
+        "major": "1", "minor": "37", "gitVersion": "v1.37.0+tidegate", "gitCommit": "", "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc", "platform": "loopback",
     })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::resource::{Model, Resource};
+use super::resource::Resource;
 use crate::sandbox::schema::FieldError;
 
 /// A refused request: its HTTP code and `Status` body.
@@ -75,8 +75,10 @@ impl Failure {
 
     /// The conflict of a deletion whose preconditions do not hold; it names the kind.
     pub fn precondition(resource: &Resource, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.group_kind());
-        Self::new(409, "Conflict", message, Some(details(&resource.group, &resource.kind, name)))
+        let (group, kind) = resource.group_kind();
+        let shown = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let message = format!("Operation cannot be fulfilled on {shown} {name:?}: {why}");
+        Self::new(409, "Conflict", message, Some(details(group, kind, name)))
     }
 
     /// The conflict of a writer who read an older version.
@@ -101,9 +103,8 @@ impl Failure {
 
     /// A refusal by schema or by the rules of metadata: 422 with a cause per field.
     pub fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
-        // Events of both groups are one kind to upstream, the core one.
-        let group = if matches!(resource.model, Model::NewEvent(_)) { "" } else { &resource.group };
-        Self::invalid_kind(group, &resource.kind, name, errors)
+        let (group, kind) = resource.group_kind();
+        Self::invalid_kind(group, kind, name, errors)
     }
 
     /// A refusal of an object that says it is of this kind.
@@ -131,12 +132,12 @@ impl Failure {
         Self::invalid_kind("meta.k8s.io", kind, "", errors)
     }
 
-    /// A patched object with unknown fields under strict validation.
-    pub fn invalid_patch(message: &str) -> Self {
+    /// A patched object that cannot be read, or not strictly.
+    pub fn invalid_patch(patched: &Value, why: &str) -> Self {
         let error = FieldError {
             path: "patch".to_owned(),
             reason: "FieldValueInvalid",
-            message: format!("Invalid value: {message}"),
+            message: format!("Invalid value: {:?}: {why}", patched.to_string()),
         };
         let message = format!(" \"\" is invalid: {}", sentence(std::slice::from_ref(&error)));
         Self::new(422, "Invalid", message, Some(json!({"causes": [cause(&error)]})))

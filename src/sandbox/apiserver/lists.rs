@@ -52,20 +52,17 @@ pub(super) fn list(
         .store
         .list_at(revision, &resource.storage, selection.namespace.as_deref())
         .map_err(|Compacted { oldest }| Failure::expired(revision, oldest))?;
-    let mut selected: Vec<(Key, Arc<Value>)> = objects
-        .into_iter()
-        .filter(|(key, _)| page.as_ref().is_none_or(|page| page.is_after(key)))
-        .filter(|(_, stored)| selection.matches(stored))
-        .collect();
+    let mut rest = objects.into_iter().filter(|(key, _)| page.as_ref().is_none_or(|page| page.is_after(key)));
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let selected: Vec<(Key, Arc<Value>)> =
+        rest.by_ref().filter(|(_, stored)| selection.matches(stored)).take(limit).collect();
     let mut metadata = json!({"resourceVersion": revision.to_string()});
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
-    if let Some(limit) = limit.filter(|limit| *limit < selected.len()) {
+    // Whether what is left is selected at all is not known before it is asked for, as upstream.
+    let left = rest.count();
+    if let Some((last, _)) = selected.last().filter(|_| left > 0) {
+        metadata["continue"] = format!("{revision}:{}/{}", last.namespace, last.name).into();
         if selection.is_everything() {
-            metadata["remainingItemCount"] = (selected.len() - limit).into();
-        }
-        selected.truncate(limit);
-        if let Some((last, _)) = selected.last() {
-            metadata["continue"] = format!("{revision}:{}/{}", last.namespace, last.name).into();
+            metadata["remainingItemCount"] = left.into();
         }
     }
     let items = selected.iter().map(|(_, stored)| &**stored);

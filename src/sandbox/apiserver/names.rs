@@ -6,7 +6,7 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
      end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
      '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+const QUALIFIED: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
      alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
      '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and \
@@ -72,7 +72,11 @@ pub(super) fn label(name: &str) -> Option<String> {
 pub(super) fn qualified(name: &str) -> Option<String> {
     let part = match name.split_once('/') {
         None => name,
-        Some((_, part)) if part.contains('/') => return Some(format!("a valid label key must consist of {QUALIFIED}")),
+        Some((_, part)) if part.contains('/') => {
+            return Some(format!(
+                "a valid label key {QUALIFIED} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            ));
+        }
         Some(("", _)) => return Some("prefix part must be non-empty".to_owned()),
         Some((prefix, part)) => match subdomain(prefix) {
             Some(why) => return Some(format!("prefix part {why}")),
@@ -85,7 +89,7 @@ pub(super) fn qualified(name: &str) -> Option<String> {
     if part.len() > 63 {
         return Some("name part must be no more than 63 bytes".to_owned());
     }
-    (!is_word(part)).then(|| QUALIFIED.to_owned())
+    (!is_word(part)).then(|| format!("name part {QUALIFIED}"))
 }
 
 /// What is wrong with the value of a label.

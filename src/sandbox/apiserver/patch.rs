@@ -16,8 +16,7 @@ pub(super) enum Patch {
 impl Patch {
     /// Reads a patch body by its content type.
     pub fn parse(resource: &Resource, content_type: &str, body: &[u8]) -> Result<Self, Failure> {
-        let undecodable =
-            |error: serde_json::Error| Failure::bad_request(format!("error decoding patch: {error}"));
+        let undecodable = |_: serde_json::Error| Failure::bad_request("invalid JSON patch");
         match content_type {
             "application/json-patch+json" => json_patch(serde_json::from_slice(body).map_err(undecodable)?),
             "application/merge-patch+json" => {

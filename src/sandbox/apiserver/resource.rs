@@ -91,12 +91,10 @@ impl Resource {
         }
     }
 
-    /// `Kind.group`, or the kind alone in the core group.
-    pub fn group_kind(&self) -> String {
-        match self.group.as_str() {
-            "" => self.kind.clone(),
-            group => format!("{}.{group}", self.kind),
-        }
+    /// The group and kind that refusals of an object name. Events of both groups are one kind, the core one.
+    pub fn group_kind(&self) -> (&str, &str) {
+        let group = if matches!(self.model, Model::NewEvent(_)) { "" } else { &self.group };
+        (group, &self.kind)
     }
 
     /// `group/version`, or the version alone in the core group.

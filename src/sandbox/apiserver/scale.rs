@@ -65,7 +65,7 @@ pub(super) fn decode(sent: &Value, name: &str, source: Source) -> Result<(), Fai
     if !fits {
         let why = "json: cannot unmarshal it into a Scale";
         return Err(match source {
-            Source::Patch => Failure::invalid_patch(why),
+            Source::Patch => Failure::invalid_patch(sent, why),
             Source::Body => {
                 Failure::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {why}"))
             }
@@ -94,8 +94,10 @@ pub(super) fn check(resource: &Resource, object: &Value) -> Vec<FieldError> {
         match reach(object, path) {
             Ok(None) => {}
             Ok(Some(value)) => match value.as_i64() {
-                Some(replicas) if replicas < 0 => refuse(path, "should be a non-negative integer"),
-                Some(replicas) if replicas > i64::from(i32::MAX) => refuse(path, "should be less than or equal to 2147483647"),
+                Some(replicas) if replicas < 0 => refuse(path, &format!("{replicas}: should be a non-negative integer")),
+                Some(replicas) if replicas > i64::from(i32::MAX) => {
+                    refuse(path, &format!("{replicas}: should be less than or equal to {}", i32::MAX));
+                }
                 Some(_) => {}
                 None => refuse(path, "accessor error: it is not of the type int64"),
             },

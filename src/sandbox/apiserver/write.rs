@@ -129,8 +129,9 @@ impl<'a> Writing<'a> {
         };
         match &resource.model {
             Model::Custom { schema, .. } => {
+                schema.check_values(new, &mut errors);
                 errors.extend(scale::check(resource, new));
-                schema.check(new, old, &mut errors);
+                schema.check_rules(new, old, &mut errors);
             }
             Model::BuiltIn(_) | Model::NewEvent(_) => errors.extend(builtin_rules::check(resource, new, old)),
         }
@@ -207,6 +208,11 @@ pub(super) fn update(
         if !resource.creates_on_update || writing.part == Part::Status {
             return Err(Failure::not_found(resource, name));
         }
+        let uid = object::uid(&sent);
+        if !uid.is_empty() {
+            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
+            return Err(Failure::conflict(resource, name, &why));
+        }
         let mut sent = sent;
         object::set_metadata(&mut sent, "resourceVersion", Value::Null);
         return create(state, writing, sent);
@@ -250,10 +256,17 @@ pub(super) fn update(
 fn keep_what_clients_cannot_change(writing: &Writing<'_>, current: &Value, mut new: Value) -> Value {
     match writing.part {
         Part::Main | Part::Scale if writing.resource.has_status => rules::keep_field(&mut new, current, "status"),
-        Part::Status => {
+        Part::Status if writing.resource.is_custom() || writing.resource.storage == builtins::DEFINITIONS => {
             let mut whole = current.clone();
             rules::keep_field(&mut whole, &new, "status");
             new = whole;
+        }
+        // The metadata of built-in kinds can be written with their status; only Deployments keep their labels.
+        Part::Status => {
+            rules::keep_field(&mut new, current, "spec");
+            if writing.resource.storage == builtins::DEPLOYMENTS {
+                object::keep_metadata(&mut new, current, "labels");
+            }
         }
         Part::Main | Part::Scale | Part::Whole => {}
     }

@@ -61,15 +61,19 @@ impl Schema {
     /// error then says so.
     pub fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        self.check(new, old, &mut errors);
+        self.check_values(new, &mut errors);
+        self.check_rules(new, old, &mut errors);
         errors
     }
 
-    /// The same, after what is known to be wrong already, such as with the metadata: it may keep the rules from
-    /// being run.
-    pub fn check(&self, new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    /// What is wrong with the values themselves: all but the CEL rules.
+    pub fn check_values(&self, new: &Value, errors: &mut Vec<FieldError>) {
         validate::validate(&self.root, new, "", errors);
         lists::check_unique(&self.root, new, "", errors);
+    }
+
+    /// The CEL rules that are broken, unless what is known to be wrong already keeps them from being run.
+    pub fn check_rules(&self, new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
         if !self.root.has_rules() {
             return;
         }

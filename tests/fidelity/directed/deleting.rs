@@ -158,6 +158,15 @@ fn namespaces() -> Vec<Script> {
             ],
         ),
         script(
+            "an empty namespace ends",
+            vec![
+                post("/api/v1/namespaces", &named("$NS-other")),
+                delete_with(other, &json!({"preconditions": {"uid": "nonsense"}})),
+                delete(other),
+                get(other).until(404),
+            ],
+        ),
+        script(
             "a namespace that ends",
             vec![
                 post("/api/v1/namespaces", &named("$NS-other")),
@@ -171,7 +180,6 @@ fn namespaces() -> Vec<Script> {
                 post(format!("{other}/configmaps"), &config_map("late")),
                 post("/apis/fidelity.tidegate.dev/v1/namespaces/$NS-other/widgets", &widget("late")),
                 merge(format!("{other}/configmaps/held"), &json!({"metadata": {"finalizers": null}})),
-                get(other).until(404),
             ],
         ),
     ]
