@@ -268,7 +268,12 @@ pub async fn check(world: &World) {
 fn difference(ours: &str, theirs: &str) -> String {
     let (ours, theirs): (Vec<&str>, Vec<&str>) = (ours.lines().collect(), theirs.lines().collect());
     let only = |lines: &[&str], others: &[&str], side: &str| -> String {
-        lines.iter().filter(|line| !others.contains(line)).take(12).map(|line| format!("  {side}: {line}\n")).collect()
+        lines
+            .iter()
+            .filter(|line| !others.contains(line))
+            .take(12)
+            .map(|line| format!("  {side}: {line}\n"))
+            .collect()
     };
     let told = only(&ours, &theirs, "sandbox") + &only(&theirs, &ours, "real");
     if told.is_empty() { "  the same lines in another order\n".to_owned() } else { told }

@@ -10,8 +10,13 @@ use crate::side::Answer;
 use crate::step::Step;
 
 /// Where built-in kinds are served.
-const BUILT_IN: [&str; 5] =
-    ["/api/v1/", "/apis/apps/", "/apis/coordination.k8s.io/", "/apis/events.k8s.io/", "/apis/apiextensions.k8s.io/"];
+const BUILT_IN: [&str; 5] = [
+    "/api/v1/",
+    "/apis/apps/",
+    "/apis/coordination.k8s.io/",
+    "/apis/events.k8s.io/",
+    "/apis/apiextensions.k8s.io/",
+];
 
 const YEAR_2021: Timestamp = Timestamp::constant(1_609_459_200, 0);
 

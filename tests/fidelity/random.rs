@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use crate::compare::{Difference, differences};
 use crate::objects::{
-    config_map, core_event, event, gateway_route, grpc_route, http_route, lease, rollout, service, virtual_router,
-    widget, with, wrapped_route,
+    config_map, core_event, event, gateway_route, grpc_route, http_route, lease, rollout, service,
+    virtual_router, widget, with, wrapped_route,
 };
 use crate::step::{
-    CONFIG_MAPS, CORE_EVENTS, EVENTS, GATEWAY_ROUTES, GRPC_ROUTES, HTTP_ROUTES, LEASES, METADATA, METADATA_LIST,
-    ROLLOUTS, SERVICES, Step, TABLE, VIRTUAL_ROUTERS, WIDGETS, delete, delete_with, get, json_patch, merge, post, put,
+    CONFIG_MAPS, CORE_EVENTS, EVENTS, GATEWAY_ROUTES, GRPC_ROUTES, HTTP_ROUTES, LEASES, METADATA,
+    METADATA_LIST, ROLLOUTS, SERVICES, Step, TABLE, VIRTUAL_ROUTERS, WIDGETS, delete, delete_with, get,
+    json_patch, merge, post, put,
 };
 use crate::world::World;
 
@@ -197,7 +198,11 @@ const KINDS: [Kind; 12] = [
             r#"{"spec": {"renewTime": "soon"}}"#,
         ],
     },
-    Kind { path: CORE_EVENTS, make: core_event, changes: &[r#"{"count": 2}"#, r#"{"message": "other"}"#, r#"{"type": "Odd"}"#] },
+    Kind {
+        path: CORE_EVENTS,
+        make: core_event,
+        changes: &[r#"{"count": 2}"#, r#"{"message": "other"}"#, r#"{"type": "Odd"}"#],
+    },
     Kind {
         path: EVENTS,
         make: event,
@@ -257,7 +262,11 @@ fn step(rng: &mut Rng, kind: &Kind) -> Step {
     let query = query(rng);
     match rng.u8(..20) {
         0..4 => {
-            let object = if rng.u8(..3) == 0 { with((kind.make)(name), &change(rng, kind)) } else { (kind.make)(name) };
+            let object = if rng.u8(..3) == 0 {
+                with((kind.make)(name), &change(rng, kind))
+            } else {
+                (kind.make)(name)
+            };
             post(format!("{}{query}", kind.path), &object)
         }
         4..7 => {
@@ -275,7 +284,20 @@ fn step(rng: &mut Rng, kind: &Kind) -> Step {
         15 => read(rng, kind.path, &one),
         // A real server has a config map of its own in every namespace, which counts.
         16 if kind.path == CONFIG_MAPS => get(format!("{}?labelSelector=x", kind.path)),
-        16 => get(format!("{}?{}", kind.path, pick(rng, &["labelSelector=x", "labelSelector=x%21%3D1", "limit=1", "limit=2&continue=$continue", "fieldSelector=metadata.name%3Da"]))),
+        16 => get(format!(
+            "{}?{}",
+            kind.path,
+            pick(
+                rng,
+                &[
+                    "labelSelector=x",
+                    "labelSelector=x%21%3D1",
+                    "limit=1",
+                    "limit=2&continue=$continue",
+                    "fieldSelector=metadata.name%3Da"
+                ]
+            )
+        )),
         17 => delete(&one),
         18 => {
             let uid = if rng.bool() { format!("$uid({name})") } else { "other".to_owned() };
@@ -287,8 +309,16 @@ fn step(rng: &mut Rng, kind: &Kind) -> Step {
 
 fn query(rng: &mut Rng) -> String {
     let options = [
-        "", "", "", "", "?dryRun=All", "?fieldManager=other", "?fieldManager=tidegate", "?fieldValidation=Strict",
-        "?fieldValidation=Ignore", "?fieldValidation=Warn&fieldManager=third",
+        "",
+        "",
+        "",
+        "",
+        "?dryRun=All",
+        "?fieldManager=other",
+        "?fieldManager=tidegate",
+        "?fieldValidation=Strict",
+        "?fieldValidation=Ignore",
+        "?fieldValidation=Warn&fieldManager=third",
     ];
     pick(rng, &options).to_owned()
 }
@@ -310,7 +340,10 @@ fn operations(rng: &mut Rng, name: &str) -> Value {
 fn status_or_scale(rng: &mut Rng, one: &str) -> Step {
     match rng.u8(..4) {
         0 => merge(format!("{one}/status"), &json!({"status": {"phase": "Up", "replicas": 2}})),
-        1 => merge(format!("{one}/status?fieldManager=tidegate"), &json!({"metadata": {"labels": {"s": "1"}}, "status": {"phase": "Down"}})),
+        1 => merge(
+            format!("{one}/status?fieldManager=tidegate"),
+            &json!({"metadata": {"labels": {"s": "1"}}, "status": {"phase": "Down"}}),
+        ),
         2 => merge(format!("{one}/scale"), &json!({"spec": {"replicas": 4}})),
         _ => get(format!("{one}/scale")),
     }

@@ -213,7 +213,9 @@ pub(super) fn definition() -> Vec<Column> {
             type_: "boolean".to_owned(),
             ..computed("Established", |object| {
                 let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-                json!(conditions.into_iter().any(|one| one["type"] == "Established" && one["status"] == "True"))
+                json!(
+                    conditions.into_iter().any(|one| one["type"] == "Established" && one["status"] == "True")
+                )
             })
         }),
     ]

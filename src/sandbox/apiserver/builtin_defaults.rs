@@ -167,7 +167,8 @@ pub(super) fn allocate_address(object: &mut Value) {
     }
     let address = if wanted.is_empty() {
         // Of the uid, which is random: nothing is ever reached there.
-        let bits = object::uid(object).bytes().fold(7_u32, |bits, byte| bits.wrapping_mul(31) ^ u32::from(byte));
+        let bits =
+            object::uid(object).bytes().fold(7_u32, |bits, byte| bits.wrapping_mul(31) ^ u32::from(byte));
         format!("10.96.{}.{}", bits >> 8 & 0xff, (bits & 0xff).max(1))
     } else {
         wanted

@@ -67,9 +67,13 @@ fn config_map(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for field in ["data", "binaryData"] {
         for (key, _) in fields(new, field) {
-            let letters = key.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-._".contains(&letter));
+            let letters =
+                key.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-._".contains(&letter));
             if key.is_empty() || key.len() > 253 || !letters || key == "." || key.starts_with("..") {
-                errors.push(invalid(format!("{field}[{key}]"), "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"));
+                errors.push(invalid(
+                    format!("{field}[{key}]"),
+                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+                ));
             }
         }
     }
@@ -115,16 +119,24 @@ fn service(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     if external && text(spec, "/externalName").is_empty() {
         errors.push(required("spec.externalName"));
     }
-    errors.extend(one_of("spec.type", &spec["type"], &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]));
+    errors.extend(one_of(
+        "spec.type",
+        &spec["type"],
+        &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
+    ));
     errors.extend(one_of("spec.sessionAffinity", &spec["sessionAffinity"], &["ClientIP", "None"]));
     service_ports(&ports, &mut errors);
     for (key, value) in fields(spec, "selector") {
-        let refusal = names::qualified(key).or_else(|| names::label_value(value.as_str().unwrap_or_default()));
+        let refusal =
+            names::qualified(key).or_else(|| names::label_value(value.as_str().unwrap_or_default()));
         errors.extend(refusal.map(|why| invalid("spec.selector", &why)));
     }
     let address = text(spec, "/clusterIP");
     if !external && !matches!(address, "" | "None") && address.parse::<std::net::IpAddr>().is_err() {
-        errors.push(invalid("spec.clusterIPs[0]", "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
+        errors.push(invalid(
+            "spec.clusterIPs[0]",
+            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        ));
     }
     if let Some(old) = old
         && old["spec"]["type"] == spec["type"]
@@ -134,7 +146,10 @@ fn service(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors.push(invalid("spec.clusterIPs[0]", "may not change once set"));
     }
     if spec["type"] != "LoadBalancer" && new.pointer("/status/loadBalancer/ingress").is_some() {
-        errors.push(forbidden("status.loadBalancer.ingress", "may only be used when `spec.type` is 'LoadBalancer'"));
+        errors.push(forbidden(
+            "status.loadBalancer.ingress",
+            "may only be used when `spec.type` is 'LoadBalancer'",
+        ));
     }
     errors
 }
@@ -157,7 +172,8 @@ fn service_ports(ports: &[&Value], errors: &mut Vec<FieldError>) {
             }
         }
         errors.extend(one_of(at("protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]));
-        let same = |earlier: &&&Value| earlier["port"] == port["port"] && earlier["protocol"] == port["protocol"];
+        let same =
+            |earlier: &&&Value| earlier["port"] == port["port"] && earlier["protocol"] == port["protocol"];
         if ports[..index].iter().any(|earlier| same(&earlier)) {
             errors.push(duplicate(format!("spec.ports[{index}]"), port));
         }

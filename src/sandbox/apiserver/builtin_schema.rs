@@ -171,11 +171,14 @@ fn check_text(type_name: &str, value: &mut Value) -> Result<(), String> {
     let Some(text) = value.as_str() else {
         return Ok(());
     };
-    let parsed = || text.parse::<Timestamp>().map_err(|_| format!("parsing time {text:?}: it is no RFC 3339 time"));
+    let parsed =
+        || text.parse::<Timestamp>().map_err(|_| format!("parsing time {text:?}: it is no RFC 3339 time"));
     let written = match type_name.rsplit('.').next() {
         Some("Time") => parsed()?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         Some("MicroTime") => {
-            let digits = text.split_once('.').map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
+            let digits = text
+                .split_once('.')
+                .map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
             if digits < 6 {
                 return Err(format!("parsing time {text:?}: it needs six digits of a second"));
             }
@@ -196,7 +199,8 @@ fn is_quantity(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let suffix = unsigned.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
     suffix.len() < unsigned.len()
-        && (["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].contains(&suffix)
+        && (["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
+            .contains(&suffix)
             || suffix.strip_prefix(['e', 'E']).is_some_and(|exponent| exponent.parse::<i32>().is_ok()))
 }
 

@@ -13,8 +13,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use schemars::JsonSchema;
 
 use super::builtin_columns as columns;
-use super::names::NameRule;
 use super::builtin_schema::{BuiltinSchema, Collector, Definitions};
+use super::names::NameRule;
 use super::resource::{Column, Model, Resource, Scale};
 
 /// Storage of namespaces, which own what is in them.
@@ -206,7 +206,11 @@ fn resource(row: Row, definitions: &Arc<Definitions>) -> Resource {
         short_names: row.short_names.iter().map(ToString::to_string).collect(),
         categories: row.categories.iter().map(ToString::to_string).collect(),
         namespaced: row.namespaced,
-        name_rule: if matches!(row.kind, "Namespace" | "Service") { NameRule::Label } else { NameRule::Subdomain },
+        name_rule: if matches!(row.kind, "Namespace" | "Service") {
+            NameRule::Label
+        } else {
+            NameRule::Subdomain
+        },
         creates_on_update: matches!(row.kind, "Service" | "Event" | "Endpoints" | "Lease"),
         updates_unconditionally: !matches!(row.kind, "Lease" | "CustomResourceDefinition"),
         storage: format!("{storage_group}/{}", row.plural),

@@ -46,7 +46,9 @@ pub(super) fn decode(
         )),
     };
     if !object.is_object() {
-        return Err(unrecognized("couldn't get version/kind; json parse error: json: cannot unmarshal it into a Go struct"));
+        return Err(unrecognized(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal it into a Go struct",
+        ));
     }
     let mistaken = check_identity(resource, &object, source, &unrecognized)?;
     object::check_shape(&object).map_err(|why| refuse(&why))?;
@@ -71,7 +73,9 @@ fn refusal(resource: &Resource, sent: &Value, source: Source, why: &str) -> Fail
         Source::Patch => Failure::invalid_patch(sent, why),
         Source::Body => {
             let Resource { kind, version, .. } = resource;
-            Failure::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+            Failure::bad_request(format!(
+                "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
+            ))
         }
     }
 }
@@ -114,7 +118,8 @@ fn check_identity(
         )));
     }
     let mut errors = Vec::new();
-    for (field, found, wanted) in [("kind", kind, resource.kind.as_str()), ("apiVersion", version, &expected)] {
+    for (field, found, wanted) in [("kind", kind, resource.kind.as_str()), ("apiVersion", version, &expected)]
+    {
         if found != wanted {
             let message = format!("Invalid value: {found:?}: must be {wanted}");
             errors.push(FieldError { path: field.to_owned(), reason: "FieldValueInvalid", message });

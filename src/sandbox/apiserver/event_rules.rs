@@ -94,7 +94,8 @@ fn created(new: &Value, errors: &mut Vec<FieldError>) {
     }
     for field in ["firstTimestamp", "lastTimestamp", "count", "source"] {
         let value = &new[field];
-        let is_set = !value.is_null() && value != 0 && !value.as_object().is_some_and(serde_json::Map::is_empty);
+        let is_set =
+            !value.is_null() && value != 0 && !value.as_object().is_some_and(serde_json::Map::is_empty);
         if is_set {
             errors.push(invalid(field, "needs to be unset"));
         }

@@ -249,7 +249,11 @@ fn resource_details(resource: &Resource, name: &str) -> Value {
 /// What a refusal is about; empty parts are left out.
 fn details(group: &str, kind: &str, name: &str) -> Value {
     let parts = [("name", name), ("group", group), ("kind", kind)];
-    parts.into_iter().filter(|(_, part)| !part.is_empty()).map(|(field, part)| (field.to_owned(), Value::from(part))).collect()
+    parts
+        .into_iter()
+        .filter(|(_, part)| !part.is_empty())
+        .map(|(field, part)| (field.to_owned(), Value::from(part)))
+        .collect()
 }
 
 fn cause(error: &FieldError) -> Value {

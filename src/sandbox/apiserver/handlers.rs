@@ -86,7 +86,9 @@ fn on_custom(
         None => {}
         Some("status") if resource.has_status => {
             return match (verb, name) {
-                ("get" | "update" | "patch", Some(name)) => on_object(state, &resource, path, request, name, Part::Status),
+                ("get" | "update" | "patch", Some(name)) => {
+                    on_object(state, &resource, path, request, name, Part::Status)
+                }
                 _ => Err(Failure::verb_not_supported(&resource, verb)),
             };
         }
@@ -172,7 +174,11 @@ fn on_object(
             let patched = changes.apply(&resource.present(&current))?;
             let decoded = decode(resource, patched, &[], Source::Patch, options.validation)?;
             let mistaken = decoded.mistaken;
-            let writing = Writing { is_patch: true, mistaken, ..writing(state, resource, path, request, part, options) };
+            let writing = Writing {
+                is_patch: true,
+                mistaken,
+                ..writing(state, resource, path, request, part, options)
+            };
             let written = write::update(state, &writing, name, decoded.object);
             written_reply(state, resource, request, &decoded.warnings, written)
         }

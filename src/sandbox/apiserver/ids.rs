@@ -14,7 +14,10 @@ pub(super) fn uid() -> String {
 /// A name with this prefix, which is cut where a label would become too long.
 pub(super) fn generated_name(prefix: &str) -> String {
     const PREFIX_LIMIT: usize = 58;
-    let end = (0..=prefix.len().min(PREFIX_LIMIT)).rev().find(|end| prefix.is_char_boundary(*end)).unwrap_or_default();
+    let end = (0..=prefix.len().min(PREFIX_LIMIT))
+        .rev()
+        .find(|end| prefix.is_char_boundary(*end))
+        .unwrap_or_default();
     let suffix: String = safe_letters(random()).chars().take(5).collect();
     format!("{}{suffix}", &prefix[..end])
 }

@@ -200,7 +200,20 @@ mod tests {
             assert_eq!(all.iter().all(|one| one.holds(&labels)), want, "{selector}");
         }
         for broken in [
-            "app in color", "=x", "a b", "a,", ",", "a,,b", "!a=b", "a=b=c", "a>b", "-a", "a=_", "a in (b", "a notin", "!",
+            "app in color",
+            "=x",
+            "a b",
+            "a,",
+            ",",
+            "a,,b",
+            "!a=b",
+            "a=b=c",
+            "a>b",
+            "-a",
+            "a=_",
+            "a in (b",
+            "a notin",
+            "!",
         ] {
             assert!(parse(broken).is_err(), "{broken}");
         }

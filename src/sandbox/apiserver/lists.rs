@@ -79,7 +79,8 @@ fn revision(state: &State, request: &ApiRequest) -> Result<Option<u64>, Failure>
     if parameters.r#continue.is_some() && text != "0" {
         return Err(Failure::bad_request("specifying resource version is not allowed when using continue"));
     }
-    let invalid = || Failure::bad_request(format!("resourceVersion: Invalid value: {text:?}: invalid syntax"));
+    let invalid =
+        || Failure::bad_request(format!("resourceVersion: Invalid value: {text:?}: invalid syntax"));
     let revision = text.parse().map_err(|_| invalid())?;
     check_reached(state, Some(text))?;
     Ok(Some(revision).filter(|_| parameters.resource_version_match.as_deref() == Some("Exact")))
@@ -140,10 +141,16 @@ fn check_options(parameters: &Parameters, is_watch: bool) -> Result<(), Failure>
     match (is_watch, initial) {
         (false, Some(_)) => forbid("sendInitialEvents", "sendInitialEvents is forbidden for list"),
         (true, Some(_)) if matching != Some("NotOlderThan") => {
-            forbid("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+            forbid(
+                "resourceVersionMatch",
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            );
         }
         (true, None) if matching.is_some() => {
-            forbid("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+            forbid(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            );
         }
         (true, _) if parameters.r#continue.is_some() => {
             forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
@@ -152,12 +159,18 @@ fn check_options(parameters: &Parameters, is_watch: bool) -> Result<(), Failure>
     }
     if !is_watch && matching.is_some() {
         match (version, matching) {
-            (None, _) => forbid("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"),
+            (None, _) => forbid(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            ),
             (Some(_), _) if parameters.r#continue.is_some() => {
                 forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
             }
             (Some("0"), Some("Exact")) => {
-                forbid("resourceVersionMatch", "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+                forbid(
+                    "resourceVersionMatch",
+                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+                );
             }
             _ => {}
         }

@@ -198,7 +198,12 @@ mod tests {
     use super::*;
 
     fn writer(manager: &str) -> Writer {
-        Writer { manager: manager.to_owned(), subresource: None, api_version: "v1".to_owned(), is_built_in: false }
+        Writer {
+            manager: manager.to_owned(),
+            subresource: None,
+            api_version: "v1".to_owned(),
+            is_built_in: false,
+        }
     }
 
     fn managers_of(object: &Value, pointer: &str) -> Vec<String> {

@@ -35,8 +35,10 @@ pub(super) fn check_change(resource: &Resource, new: &Value, old: &Value) -> Vec
     let mut errors = Vec::new();
     if object::is_terminating(old) {
         let known: Vec<&str> = object::finalizers(old).collect();
-        let extra: Vec<String> =
-            object::finalizers(new).filter(|name| !known.contains(name)).map(|name| format!("{name:?}")).collect();
+        let extra: Vec<String> = object::finalizers(new)
+            .filter(|name| !known.contains(name))
+            .map(|name| format!("{name:?}"))
+            .collect();
         if !extra.is_empty() {
             let message = format!(
                 "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers \
@@ -52,7 +54,11 @@ pub(super) fn check_change(resource: &Resource, new: &Value, old: &Value) -> Vec
         if value(new) != value(old) {
             let shown = value(new).unwrap_or_default();
             let message = format!("Invalid value: {shown}: field is immutable");
-            errors.push(FieldError { path: format!("metadata.{field}"), reason: "FieldValueInvalid", message });
+            errors.push(FieldError {
+                path: format!("metadata.{field}"),
+                reason: "FieldValueInvalid",
+                message,
+            });
         }
     }
     errors.extend(check_content(resource, new));

@@ -126,7 +126,8 @@ mod tests {
             (long.as_str(), true, true, true, true),
             (&format!("{long}a"), true, false, false, false),
         ] {
-            let allowed = [subdomain(name), label(name), qualified(name), label_value(name)].map(|why| why.is_none());
+            let allowed =
+                [subdomain(name), label(name), qualified(name), label_value(name)].map(|why| why.is_none());
             assert_eq!(allowed, [as_subdomain, as_label, as_key, as_value], "{name:?}");
         }
         assert_eq!(NameRule::Subdomain.refusal("gen-", true), None);

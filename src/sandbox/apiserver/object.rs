@@ -137,13 +137,16 @@ pub(super) fn prune_metadata(object: &mut Value) -> Vec<String> {
         .collect();
     for map in ["labels", "annotations"] {
         // A null in a map of strings is the empty string to Go.
-        let values = metadata.get_mut(map).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
+        let values =
+            metadata.get_mut(map).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
         values.filter(|value| value.is_null()).for_each(|value| *value = "".into());
     }
     metadata.retain(|field, value| !says_nothing(value) && METADATA_FIELDS.contains(&field.as_str()));
     metadata.remove("selfLink");
     let owners = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten();
-    for (index, owner) in owners.enumerate().filter_map(|(index, owner)| Some((index, owner.as_object_mut()?))) {
+    for (index, owner) in
+        owners.enumerate().filter_map(|(index, owner)| Some((index, owner.as_object_mut()?)))
+    {
         owner.retain(|field, value| {
             let known = OWNER_FIELDS.contains(&field.as_str());
             if !known {
@@ -183,7 +186,9 @@ pub(super) fn check_shape(object: &Value) -> Result<(), String> {
             "ownerReferences" | "managedFields" => {
                 value.as_array().is_some_and(|list| list.iter().all(Value::is_object))
             }
-            "name" | "namespace" | "generateName" | "uid" | "resourceVersion" | "selfLink" => value.is_string(),
+            "name" | "namespace" | "generateName" | "uid" | "resourceVersion" | "selfLink" => {
+                value.is_string()
+            }
             "creationTimestamp" | "deletionTimestamp" => {
                 value.as_str().is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok())
             }

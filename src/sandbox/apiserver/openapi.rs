@@ -108,16 +108,21 @@ fn add_object_fields(registry: &Registry, name: &str, schemas: &mut Map<String, 
     let Model::BuiltIn(any) = &namespaces.model else {
         return;
     };
-    let mut known = any.definitions().get(any.name()).map_or(Value::Null, |schema| schema["properties"].clone());
+    let mut known =
+        any.definitions().get(any.name()).map_or(Value::Null, |schema| schema["properties"].clone());
     let mut referenced = Vec::new();
     wrap_references(&mut known, &mut referenced);
-    if let Some(properties) = schemas.get_mut(name).and_then(|schema| super::object::child(schema, "properties")) {
+    if let Some(properties) =
+        schemas.get_mut(name).and_then(|schema| super::object::child(schema, "properties"))
+    {
         for field in ["apiVersion", "kind", "metadata"] {
             properties.insert(field.to_owned(), known[field].clone());
         }
     }
     let mut seen = BTreeSet::new();
-    for target in known["metadata"]["allOf"].as_array().into_iter().flatten().filter_map(|part| part["$ref"].as_str()) {
+    for target in
+        known["metadata"]["allOf"].as_array().into_iter().flatten().filter_map(|part| part["$ref"].as_str())
+    {
         add_referenced(any.definitions(), target.rsplit('/').next().unwrap_or_default(), schemas, &mut seen);
     }
 }

@@ -32,7 +32,13 @@ fn apply_one(document: &mut Value, operation: &Value) -> Result<(), DoesNotApply
             let copied = read(document, text("from")?)?.unwrap_or_default();
             add(document, path, copied)
         }
-        "test" if path.is_empty() => if *document == value() { Ok(()) } else { Err(DoesNotApply) },
+        "test" if path.is_empty() => {
+            if *document == value() {
+                Ok(())
+            } else {
+                Err(DoesNotApply)
+            }
+        }
         "test" if read(document, path)?.unwrap_or_default() == value() => Ok(()),
         _ => Err(DoesNotApply),
     }
@@ -46,7 +52,8 @@ enum Place<'d> {
 
 /// What precedes the first slash counts for nothing.
 fn place<'d>(document: &'d mut Value, path: &str) -> Result<Place<'d>, DoesNotApply> {
-    let mut parts: Vec<String> = path.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+    let mut parts: Vec<String> =
+        path.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
     let last = parts.pop().ok_or(DoesNotApply)?;
     let mut at = document;
     for part in &parts {
@@ -71,7 +78,11 @@ fn existing(index: &str, length: usize) -> Result<usize, DoesNotApply> {
     let index: i64 = index.parse().map_err(|_| DoesNotApply)?;
     let length = i64::try_from(length).map_err(|_| DoesNotApply)?;
     let index = if index < 0 { index + length } else { index };
-    if (0..length).contains(&index) { usize::try_from(index).map_err(|_| DoesNotApply) } else { Err(DoesNotApply) }
+    if (0..length).contains(&index) {
+        usize::try_from(index).map_err(|_| DoesNotApply)
+    } else {
+        Err(DoesNotApply)
+    }
 }
 
 fn add(document: &mut Value, path: &str, value: Value) -> Result<(), DoesNotApply> {

@@ -53,7 +53,11 @@ impl WriteOptions {
                 FieldValidation::Warn
             }
         };
-        if errors.is_empty() { Ok(Self { validation, dry_run }) } else { Err(Failure::invalid_options(kind, &errors)) }
+        if errors.is_empty() {
+            Ok(Self { validation, dry_run })
+        } else {
+            Err(Failure::invalid_options(kind, &errors))
+        }
     }
 }
 
@@ -79,12 +83,21 @@ impl DeleteOptions {
         if let Some(policy) = policy
             && !["Foreground", "Background", "Orphan", ""].contains(&policy)
         {
-            errors.push(not_supported("propagationPolicy", policy, "\"Foreground\", \"Background\", \"Orphan\", \"nil\""));
+            errors.push(not_supported(
+                "propagationPolicy",
+                policy,
+                "\"Foreground\", \"Background\", \"Orphan\", \"nil\"",
+            ));
         }
         if let (Some(policy), Some(_)) = (policy, orphan) {
-            let message =
-                format!("Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set");
-            errors.push(FieldError { path: "propagationPolicy".to_owned(), reason: "FieldValueInvalid", message });
+            let message = format!(
+                "Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set"
+            );
+            errors.push(FieldError {
+                path: "propagationPolicy".to_owned(),
+                reason: "FieldValueInvalid",
+                message,
+            });
         }
         if !errors.is_empty() {
             return Err(Failure::invalid_options("DeleteOptions", &errors));
@@ -102,7 +115,9 @@ impl DeleteOptions {
 /// Reads the body of a deletion, which must be a `DeleteOptions` if it names its kind.
 fn decode(request: &ApiRequest) -> Result<Value, Failure> {
     let unreadable = |why: &str| {
-        Failure::bad_request(format!("the object provided is unrecognized (must be of type DeleteOptions): {why}"))
+        Failure::bad_request(format!(
+            "the object provided is unrecognized (must be of type DeleteOptions): {why}"
+        ))
     };
     request.check_json()?;
     let (options, _) = body::parse(&request.body).map_err(|error| unreadable(&error.to_string()))?;
@@ -116,12 +131,15 @@ fn decode(request: &ApiRequest) -> Result<Value, Failure> {
         && fits("dryRun", Value::is_array)
         && fits("preconditions", Value::is_object);
     if !typed {
-        let why = "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: json: cannot unmarshal";
+        let why =
+            "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: json: cannot unmarshal";
         return Err(Failure::bad_request(why));
     }
     match options["kind"].as_str() {
         None | Some("" | "DeleteOptions") => Ok(options),
-        Some(other) => Err(Failure::bad_request(format!("decoded object cannot be converted to DeleteOptions: {other}"))),
+        Some(other) => {
+            Err(Failure::bad_request(format!("decoded object cannot be converted to DeleteOptions: {other}")))
+        }
     }
 }
 

@@ -66,7 +66,9 @@ fn json_patch(operations: Value) -> Result<Patch, Failure> {
     match operations {
         Value::Null => Ok(Patch::Json(Vec::new())),
         Value::Array(operations) => Ok(Patch::Json(operations)),
-        _ => Err(Failure::bad_request("error decoding patch: json: cannot unmarshal it into a list of operations")),
+        _ => Err(Failure::bad_request(
+            "error decoding patch: json: cannot unmarshal it into a list of operations",
+        )),
     }
 }
 

@@ -43,7 +43,10 @@ impl Registry {
 
     /// Whether a definition declares resources of this group.
     pub fn is_custom_group(&self, group: &str) -> bool {
-        self.custom.iter().flat_map(|definition| &definition.resources).any(|resource| resource.group == group)
+        self.custom
+            .iter()
+            .flat_map(|definition| &definition.resources)
+            .any(|resource| resource.group == group)
     }
 
     pub fn is_built_in_group(&self, group: &str) -> bool {

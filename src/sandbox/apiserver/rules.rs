@@ -35,7 +35,11 @@ pub(super) fn check_preconditions(
         })?,
     };
     if number == 0 {
-        return if resource.updates_unconditionally { Ok(()) } else { Err(Failure::version_required(resource, name)) };
+        return if resource.updates_unconditionally {
+            Ok(())
+        } else {
+            Err(Failure::version_required(resource, name))
+        };
     }
     if number.to_string() != object::resource_version(current) {
         return Err(Failure::stale(resource, name));
@@ -104,4 +108,3 @@ pub(super) fn initialise(resource: &Resource, new: &mut Value, now: Timestamp) {
         _ => {}
     }
 }
-

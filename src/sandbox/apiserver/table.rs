@@ -30,7 +30,8 @@ const NAME: &str = "Name must be unique within a namespace. Is required when cre
      https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
 
 fn definitions(resource: &Resource) -> Vec<Value> {
-    let name = json!({"name": "Name", "type": "string", "format": "name", "description": NAME, "priority": 0});
+    let name =
+        json!({"name": "Name", "type": "string", "format": "name", "description": NAME, "priority": 0});
     let name = (!names_last(resource)).then_some(name);
     let rest = resource.columns.iter().map(|column| {
         // A date cell is an age by the time it is printed, so built-in kinds declare it as text.
@@ -58,10 +59,8 @@ fn names_last(resource: &Resource) -> bool {
 
 fn row(resource: &Resource, stored: &Value, include: Include, now: Timestamp) -> Value {
     let name = (!names_last(resource)).then(|| json!(object::name(stored)));
-    let cells: Vec<Value> = name
-        .into_iter()
-        .chain(resource.columns.iter().map(|column| cell(column, stored, now)))
-        .collect();
+    let cells: Vec<Value> =
+        name.into_iter().chain(resource.columns.iter().map(|column| cell(column, stored, now))).collect();
     match include {
         Include::Nothing => json!({"cells": cells, "object": null}),
         Include::Metadata => json!({"cells": cells, "object": metadata_only(stored)}),

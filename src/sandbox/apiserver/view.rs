@@ -69,18 +69,18 @@ impl View {
             let (mut form, mut version) = (None, "v1");
             for part in parts {
                 match part.split_once('=') {
-                    Some(("as", name)) => form = FORMS.iter().copied().find(|known| *known == name).or(Some("")),
+                    Some(("as", name)) => {
+                        form = FORMS.iter().copied().find(|known| *known == name).or(Some(""))
+                    }
                     Some(("v", found)) => version = if found == "v1" { "v1" } else { "" },
                     _ => {}
                 }
             }
             (is_json && form != Some("") && (form.is_none() || version == "v1")).then_some(form)
         };
-        let form = request
-            .accept
-            .split(',')
-            .find_map(|offer| understood(offer.trim()))
-            .ok_or_else(|| Failure::not_acceptable("only the following media types are accepted: application/json"))?;
+        let form = request.accept.split(',').find_map(|offer| understood(offer.trim())).ok_or_else(|| {
+            Failure::not_acceptable("only the following media types are accepted: application/json")
+        })?;
         let view = match form {
             None => Self::Object,
             Some("Table") => Self::Table(include(request)?),

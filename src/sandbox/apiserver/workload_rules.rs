@@ -68,13 +68,19 @@ fn pod(pod: &Value) -> Vec<FieldError> {
         if text(container, "/image").is_empty() {
             errors.push(required(at("image")));
         }
-        errors.extend(one_of(at("imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]));
+        errors.extend(one_of(
+            at("imagePullPolicy"),
+            &container["imagePullPolicy"],
+            &["Always", "IfNotPresent", "Never"],
+        ));
         for (index, port) in container["ports"].as_array().into_iter().flatten().enumerate() {
             let at = |field: &str| at(&format!("ports[{index}].{field}"));
             match port["containerPort"].as_i64() {
                 None | Some(0) => errors.push(required(at("containerPort"))),
                 Some(1..=65535) => {}
-                Some(_) => errors.push(invalid(at("containerPort"), "must be between 1 and 65535, inclusive")),
+                Some(_) => {
+                    errors.push(invalid(at("containerPort"), "must be between 1 and 65535, inclusive"))
+                }
             }
             errors.extend(one_of(at("protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]));
         }

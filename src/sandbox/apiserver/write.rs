@@ -219,7 +219,8 @@ pub(super) fn update(
     };
     let mut new = writing.complete(sent);
     rules::check_preconditions(resource, writing.is_patch, &current, &new)?;
-    let resets_managers = new.pointer("/metadata/managedFields").is_some_and(|given| *given == serde_json::json!([{}]));
+    let resets_managers =
+        new.pointer("/metadata/managedFields").is_some_and(|given| *given == serde_json::json!([{}]));
     new = keep_what_clients_cannot_change(writing, &current, new);
     rules::carry_over(resource, &mut new, &current);
     writing.validate(&new, Some(&current))?;
@@ -236,7 +237,9 @@ pub(super) fn update(
     }
     if resets_managers {
         object::set_metadata(&mut new, "managedFields", Value::Null);
-    } else if writing.part == Part::Scale && !(writing.is_patch && managed_fields::is_owned(&current, &REPLICAS)) {
+    } else if writing.part == Part::Scale
+        && !(writing.is_patch && managed_fields::is_owned(&current, &REPLICAS))
+    {
         managed_fields::disown(&current, &mut new, &REPLICAS);
     } else {
         managed_fields::record(Some(&current), &mut new, &writing.writer(), writing.now);
@@ -255,7 +258,9 @@ pub(super) fn update(
 /// Takes over from the stored object what this write is not about.
 fn keep_what_clients_cannot_change(writing: &Writing<'_>, current: &Value, mut new: Value) -> Value {
     match writing.part {
-        Part::Main | Part::Scale if writing.resource.has_status => rules::keep_field(&mut new, current, "status"),
+        Part::Main | Part::Scale if writing.resource.has_status => {
+            rules::keep_field(&mut new, current, "status")
+        }
         Part::Status if writing.resource.is_custom() || writing.resource.storage == builtins::DEFINITIONS => {
             let mut whole = current.clone();
             rules::keep_field(&mut whole, &new, "status");

@@ -220,7 +220,8 @@ fn check_junctors(checks: &Checks, value: &Value, path: &str, errors: &mut Vec<F
         errors
     };
     // Upstream tells these without the field, which stands in the text only.
-    let refused = |detail: &str| FieldError::invalid(String::new(), value, &format!("{path:?} must {detail}"));
+    let refused =
+        |detail: &str| FieldError::invalid(String::new(), value, &format!("{path:?} must {detail}"));
 
     let failed: Vec<FieldError> = checks.all_of.iter().flat_map(attempt).collect();
     if !failed.is_empty() {
