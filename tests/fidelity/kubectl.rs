@@ -1,5 +1,6 @@
 //! What `kubectl` prints, with the same commands against both servers.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -258,7 +259,7 @@ pub async fn check(world: &World) {
     let mut told = String::new();
     for ((line, ours), theirs) in COMMANDS.iter().zip(ours).zip(theirs) {
         if ours != theirs {
-            told.push_str(&format!("kubectl {line}\n{}\n", difference(&ours, &theirs)));
+            let _ = writeln!(told, "kubectl {line}\n{}", difference(&ours, &theirs));
         }
     }
     assert!(told.is_empty(), "kubectl prints other things\n{told}");

@@ -3,12 +3,7 @@
 //! What must differ is made equal (identities, versions, times, addresses); wordings of messages are not compared.
 //! Set `TIDEGATE_TEST_KUBECONFIG` to a cluster that may be written to; without it every test here says so and passes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    reason = "these are tests, their helpers included"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests, their helpers included")]
 
 mod compare;
 mod directed;
@@ -27,6 +22,11 @@ use world::with_world;
 #[test]
 fn writing() {
     with_world("writing", |world| check(world, directed::writing::scripts()));
+}
+
+#[test]
+fn metadata() {
+    with_world("metadata", |world| check(world, directed::metadata::scripts()));
 }
 
 #[test]

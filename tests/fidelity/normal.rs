@@ -180,6 +180,7 @@ impl Normal {
     fn cell(&mut self, cell: &Value) -> Value {
         match cell {
             Value::String(text) if is_age(text) => json!("<age>"),
+            Value::String(text) if text.parse::<std::net::Ipv4Addr>().is_ok() => json!("<address>"),
             other => self.value("", other),
         }
     }

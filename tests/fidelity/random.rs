@@ -52,7 +52,9 @@ pub async fn check(world: &World) {
     for (seed, steps) in failing {
         let (steps, found) = shrink(world, steps).await;
         let _ = writeln!(told, "seed {seed}, shrunk to {} steps:", steps.len());
-        steps.iter().for_each(|step| told.push_str(&format!("  {step}\n")));
+        for step in &steps {
+            let _ = writeln!(told, "  {step}");
+        }
         found.iter().take(1).for_each(|difference| told.push_str(&difference.told));
     }
     panic!("{told}");

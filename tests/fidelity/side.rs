@@ -8,7 +8,7 @@ use http::{Request, header};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::step::Step;
 
@@ -63,15 +63,17 @@ impl Side {
 
     /// Sends a step. A watch ends when it has told `events` events and then stays quiet, or ends by itself.
     pub async fn run(&mut self, step: &Step, events: Option<usize>) -> Answer {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = self.send(step, events).await;
-            if step.until.is_none_or(|code| code == answer.code) || Instant::now() > deadline {
-                self.remember(&answer.body);
-                return answer;
+        let mut answer = self.send(step, events).await;
+        let settling = async {
+            while step.until.is_some_and(|code| code != answer.code) {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                answer = self.send(step, events).await;
             }
-            tokio::time::sleep(Duration::from_millis(30)).await;
-        }
+        };
+        // What does not settle is compared as it is, and told.
+        let _ = timeout(PATIENCE, settling).await;
+        self.remember(&answer.body);
+        answer
     }
 
     async fn send(&self, step: &Step, events: Option<usize>) -> Answer {

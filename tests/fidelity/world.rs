@@ -55,9 +55,9 @@ impl World {
     async fn start(kubeconfig: String) -> Self {
         // Another test's call may have installed it before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let read = Kubeconfig::read_from(&kubeconfig).unwrap();
+        let file = Kubeconfig::read_from(&kubeconfig).unwrap();
         let mut config =
-            kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
         config.default_retry = false;
         let real_client = kube::Client::try_from(config).unwrap();
         let crds = definitions();

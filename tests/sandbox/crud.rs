@@ -206,7 +206,7 @@ async fn deployments_become_ready_as_far_as_they_may() {
                 .await
         )
         .0,
-        400
+        422
     );
 }
 

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use super::builtin_columns as columns;
 use super::builtin_schema::{BuiltinSchema, Collector, Definitions};
 use super::names::NameRule;
-use super::resource::{Column, Model, Resource, Scale};
+use super::resource::{Column, Model, Resource, Scale, Updates};
 
 /// Storage of namespaces, which own what is in them.
 pub(super) const NAMESPACES: &str = "/namespaces";
@@ -211,8 +211,10 @@ fn resource(row: Row, definitions: &Arc<Definitions>) -> Resource {
         } else {
             NameRule::Subdomain
         },
-        creates_on_update: matches!(row.kind, "Service" | "Event" | "Endpoints" | "Lease"),
-        updates_unconditionally: !matches!(row.kind, "Lease" | "CustomResourceDefinition"),
+        updates: Updates {
+            may_create: matches!(row.kind, "Service" | "Event" | "Endpoints" | "Lease"),
+            unconditional: !matches!(row.kind, "Lease" | "CustomResourceDefinition"),
+        },
         storage: format!("{storage_group}/{}", row.plural),
         has_status: row.has_status,
         scale: (row.group == "apps").then(|| Scale {

@@ -8,7 +8,7 @@ use super::jsonpath;
 use super::managed_fields::seconds;
 use super::names::NameRule;
 use super::object::{self, text};
-use super::resource::{Cell, Column, Model, Resource, Scale};
+use super::resource::{Cell, Column, Model, Resource, Scale, Updates};
 use crate::sandbox::schema::{FieldError, Schema};
 
 /// Where the instances of a definition are stored.
@@ -122,8 +122,7 @@ fn resource(definition: &Value, version: &Value, model: Model) -> Resource {
         categories: listed("categories"),
         namespaced: text(definition, "/spec/scope") == "Namespaced",
         name_rule: NameRule::Subdomain,
-        creates_on_update: false,
-        updates_unconditionally: false,
+        updates: Updates::default(),
         storage: storage(definition),
         has_status: version.pointer("/subresources/status").is_some(),
         scale,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::State;
+use super::builtins::NAMESPACES;
 use super::failure::Failure;
 use super::gc;
 use super::object;
@@ -41,7 +42,12 @@ pub(super) fn delete(
                 "the {what} in the precondition ({demanded}) does not match the {what} in record ({found}). The object \
                  might have been {happened}"
             );
-            return Err(Failure::precondition(resource, name, &why));
+            // Namespaces have a deletion of their own upstream, which names the resource.
+            return Err(if key.storage == NAMESPACES {
+                Failure::conflict(resource, name, &why)
+            } else {
+                Failure::precondition(resource, name, &why)
+            });
         }
     }
     if options.dry_run {
@@ -50,13 +56,17 @@ pub(super) fn delete(
             None => Deleted::Gone(current),
         });
     }
+    let marked = state.store.revision() + 1;
     gc::begin_delete(state, key, now);
-    Ok(match state.store.get(key) {
-        Some(held) => Deleted::Waiting(held.clone()),
-        // A namespace or a definition that was empty is told of as it was while it ended.
-        None if gc::is_container(key) => {
-            Deleted::Waiting(gc::ending(key, &current, now).map_or(current, Arc::new))
+    if let Some(held) = state.store.get(key) {
+        return Ok(Deleted::Waiting(held.clone()));
+    }
+    // A namespace or a definition that was empty is told of as it was while it ended.
+    Ok(match gc::ending(key, &current, now) {
+        Some(mut ending) if gc::is_container(key) => {
+            object::set_metadata(&mut ending, "resourceVersion", marked.to_string().into());
+            Deleted::Waiting(Arc::new(ending))
         }
-        None => Deleted::Gone(current),
+        _ => Deleted::Gone(current),
     })
 }

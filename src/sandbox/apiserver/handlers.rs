@@ -101,8 +101,9 @@ fn on_custom(
         Some(_) => return Err(Failure::not_found(&resource, name.unwrap_or_default())),
     }
     match (verb, name) {
-        ("get" | "delete", Some(name)) => on_object(state, &resource, path, request, name, Part::Main),
-        ("update" | "patch", Some(name)) => on_object(state, &resource, path, request, name, Part::Main),
+        ("get" | "update" | "patch" | "delete", Some(name)) => {
+            on_object(state, &resource, path, request, name, Part::Main)
+        }
         ("update" | "patch", None) => Err(Failure::bad_request("name must be provided")),
         ("create", _) => create(state, &resource, path, request),
         ("list", None) => lists::list(state, &resource, path, request),

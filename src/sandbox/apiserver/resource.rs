@@ -22,10 +22,7 @@ pub(super) struct Resource {
     pub categories: Vec<String>,
     pub namespaced: bool,
     pub name_rule: NameRule,
-    /// Whether an update of what does not exist creates it.
-    pub creates_on_update: bool,
-    /// Whether an update may leave out the version that it is based on.
-    pub updates_unconditionally: bool,
+    pub updates: Updates,
     /// Where its objects are kept: versions and shapes of one thing share a storage.
     pub storage: String,
     /// Whether `/status` is served; then status and the rest are written apart.
@@ -38,6 +35,15 @@ pub(super) struct Resource {
     /// Field selectors besides `metadata.name` and `metadata.namespace`: label and JSON pointer.
     pub selectable: Vec<(String, String)>,
     pub model: Model,
+}
+
+/// What updates of a resource may do; custom resources allow neither.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Updates {
+    /// An update of what does not exist creates it.
+    pub may_create: bool,
+    /// An update may leave out the version that it is based on.
+    pub unconditional: bool,
 }
 
 /// How the content of a resource is checked.

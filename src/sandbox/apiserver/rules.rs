@@ -35,7 +35,7 @@ pub(super) fn check_preconditions(
         })?,
     };
     if number == 0 {
-        return if resource.updates_unconditionally {
+        return if resource.updates.unconditional {
             Ok(())
         } else {
             Err(Failure::version_required(resource, name))

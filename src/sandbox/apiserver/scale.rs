@@ -95,7 +95,7 @@ pub(super) fn check(resource: &Resource, object: &Value) -> Vec<FieldError> {
             Ok(None) => {}
             Ok(Some(value)) => match value.as_i64() {
                 Some(replicas) if replicas < 0 => {
-                    refuse(path, &format!("{replicas}: should be a non-negative integer"))
+                    refuse(path, &format!("{replicas}: should be a non-negative integer"));
                 }
                 Some(replicas) if replicas > i64::from(i32::MAX) => {
                     refuse(path, &format!("{replicas}: should be less than or equal to {}", i32::MAX));

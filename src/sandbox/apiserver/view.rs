@@ -70,7 +70,7 @@ impl View {
             for part in parts {
                 match part.split_once('=') {
                     Some(("as", name)) => {
-                        form = FORMS.iter().copied().find(|known| *known == name).or(Some(""))
+                        form = FORMS.iter().copied().find(|known| *known == name).or(Some(""));
                     }
                     Some(("v", found)) => version = if found == "v1" { "v1" } else { "" },
                     _ => {}
@@ -118,10 +118,14 @@ impl View {
                 "metadata": list_metadata(resource, metadata),
                 "items": items.map(|stored| listed(resource, stored)).collect::<Vec<_>>(),
             }),
-            Self::Metadata => json!({
-                "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": metadata,
-                "items": items.map(metadata_only).collect::<Vec<_>>(),
-            }),
+            Self::Metadata => {
+                let items: Vec<Value> = items.map(metadata_only).collect();
+                json!({
+                    "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": metadata,
+                    // Upstream writes no items as null here.
+                    "items": if items.is_empty() { Value::Null } else { items.into() },
+                })
+            }
             Self::Table(include) => table::render(resource, items, metadata, include, now),
         }
     }

@@ -79,7 +79,7 @@ fn pod(pod: &Value) -> Vec<FieldError> {
                 None | Some(0) => errors.push(required(at("containerPort"))),
                 Some(1..=65535) => {}
                 Some(_) => {
-                    errors.push(invalid(at("containerPort"), "must be between 1 and 65535, inclusive"))
+                    errors.push(invalid(at("containerPort"), "must be between 1 and 65535, inclusive"));
                 }
             }
             errors.extend(one_of(at("protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]));

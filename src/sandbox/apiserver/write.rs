@@ -205,7 +205,7 @@ pub(super) fn update(
     writing.check_namespace_matches(&sent)?;
     let key = writing.key(name);
     let Some(current) = state.store.get(&key).cloned() else {
-        if !resource.creates_on_update || writing.part == Part::Status {
+        if !resource.updates.may_create || writing.part == Part::Status {
             return Err(Failure::not_found(resource, name));
         }
         let uid = object::uid(&sent);
@@ -259,7 +259,7 @@ pub(super) fn update(
 fn keep_what_clients_cannot_change(writing: &Writing<'_>, current: &Value, mut new: Value) -> Value {
     match writing.part {
         Part::Main | Part::Scale if writing.resource.has_status => {
-            rules::keep_field(&mut new, current, "status")
+            rules::keep_field(&mut new, current, "status");
         }
         Part::Status if writing.resource.is_custom() || writing.resource.storage == builtins::DEFINITIONS => {
             let mut whole = current.clone();
