@@ -98,8 +98,8 @@ impl Normal {
 
     fn document(&mut self, document: &Map<String, Value>) -> Value {
         let mut plain = document.clone();
-        let items = ["items", "rows"].into_iter().find(|field| plain.contains_key(*field));
-        if let Some(items) = items {
+        let items_field = ["items", "rows"].into_iter().find(|field| plain.contains_key(*field));
+        if let Some(items_field) = items_field {
             if let Some(metadata) = plain.get_mut("metadata").and_then(Value::as_object_mut) {
                 for field in ["resourceVersion", "continue"] {
                     if metadata.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
@@ -107,11 +107,16 @@ impl Normal {
                     }
                 }
             }
-            if let Some(items) = plain.get_mut(items).and_then(Value::as_array_mut) {
-                items.retain(|item| {
+            if let Some(items) = document[items_field].as_array() {
+                let is_own = |item: &&Value| {
                     let metadata = item.pointer("/metadata").or_else(|| item.pointer("/object/metadata"));
                     metadata.is_none_or(|metadata| !FOREIGN.iter().any(|name| metadata["name"] == *name))
-                });
+                };
+                let own: Vec<Value> = items.iter().filter(is_own).cloned().collect();
+                // Had there been no others, there would be no list, where empty ones are written as null.
+                let is_nothing = own.len() < items.len() && own.is_empty();
+                let nothing = if document["kind"] == "PartialObjectMetadataList" { Value::Null } else { json!([]) };
+                plain.insert(items_field.to_owned(), if is_nothing { nothing } else { own.into() });
             }
         }
         self.value("", &Value::Object(plain))

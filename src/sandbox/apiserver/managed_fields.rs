@@ -152,7 +152,10 @@ fn collect<'v>(value: &'v Value, path: &mut Path, found: &mut BTreeMap<Path, Opt
                 path.pop();
             }
         }
-        _ => {
+        Some(_) => {
+            found.insert(path.clone(), None);
+        }
+        None => {
             found.insert(path.clone(), Some(value));
         }
     }

@@ -55,9 +55,41 @@ impl Patch {
             Self::Json(list) => {
                 operations::apply(&mut patched, list).map_err(|_| Failure::patch_does_not_apply())?;
             }
-            Self::Merge(patch) => json_patch::merge(&mut patched, patch),
+            Self::Merge(patch) => merge(&mut patched, patch),
         }
         Ok(patched)
+    }
+}
+
+/// Merges as upstream does: nulls that remove nothing go too, even those inside of lists.
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (field, change) in changes {
+                match (fields.get_mut(field), change) {
+                    (_, Value::Null) => {
+                        fields.remove(field);
+                    }
+                    (Some(current), change) if !current.is_null() => merge(current, change),
+                    (_, change) => {
+                        fields.insert(field.clone(), without_nulls(change));
+                    }
+                }
+            }
+        }
+        (target @ Value::Object(_), patch) => *target = patch.clone(),
+        (target, patch) => *target = without_nulls(patch),
+    }
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            kept.map(|(field, value)| (field.clone(), without_nulls(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }
 

@@ -214,8 +214,14 @@ pub(super) fn update(
             return Err(Failure::conflict(resource, name, &why));
         }
         let mut sent = sent;
+        let version = sent["metadata"]["resourceVersion"].clone();
         object::set_metadata(&mut sent, "resourceVersion", Value::Null);
-        return create(state, writing, sent);
+        let mut written = create(state, writing, sent)?;
+        if writing.dry_run {
+            // Nothing is stored that would have a version, so the one that was sent is shown.
+            object::set_metadata(Arc::make_mut(&mut written.object), "resourceVersion", version);
+        }
+        return Ok(written);
     };
     let mut new = writing.complete(sent);
     rules::check_preconditions(resource, writing.is_patch, &current, &new)?;
