@@ -115,7 +115,8 @@ impl Normal {
                 let own: Vec<Value> = items.iter().filter(is_own).cloned().collect();
                 // Had there been no others, there would be no list, where empty ones are written as null.
                 let is_nothing = own.len() < items.len() && own.is_empty();
-                let nothing = if document["kind"] == "PartialObjectMetadataList" { Value::Null } else { json!([]) };
+                let nothing =
+                    if document["kind"] == "PartialObjectMetadataList" { Value::Null } else { json!([]) };
                 plain.insert(items_field.to_owned(), if is_nothing { nothing } else { own.into() });
             }
         }

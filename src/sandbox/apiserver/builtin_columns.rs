@@ -187,7 +187,7 @@ pub(super) fn replica_set() -> Vec<Column> {
 }
 
 pub(super) fn lease() -> Vec<Column> {
-    vec![path("Holder", "string", ".spec.holderIdentity"), age()]
+    vec![computed("Holder", |object| json!(text(object, "/spec/holderIdentity"))), age()]
 }
 
 pub(super) fn definition() -> Vec<Column> {
