@@ -116,7 +116,6 @@ const COMMANDS: &[&str] = &[
     "apply -f @config2.yaml",
     "get configmap settings -o yaml",
     "get cm settings",
-    "describe configmap settings",
     "apply -f @service.yaml",
     "get service color",
     "get service color -o yaml",
