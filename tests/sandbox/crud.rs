@@ -50,9 +50,7 @@ async fn what_is_not_served_says_so() {
         ("POST", collection, "application/vnd.kubernetes.protobuf", 415),
         ("POST", collection, "application/yaml", 415),
         ("PATCH", "/api/v1/namespaces/default", "application/apply-patch+yaml", 415),
-        ("GET", "/api/v1/namespaces/default/pods/x/log", "", 501),
-        ("GET", "/apis/absent.dev/v1/things", "", 404),
-        ("GET", "/openapi/v2", "", 404),
+        ("GET", "/api/v1/namespaces/default/pods/x/log", "", 404),
         ("POST", "/api/v1/configmaps", "application/json", 405),
     ] {
         let request = Request::builder().method(method).uri(path).header("content-type", content_type);
@@ -192,7 +190,9 @@ async fn deployments_become_ready_as_far_as_they_may() {
     api.patch("color", &PatchParams::default(), &free).await.unwrap();
     await_condition(api.clone(), "color", ready(2)).await.unwrap();
     let sets: Api<ReplicaSet> = Api::default_namespaced(client);
-    let hash = pod_template_hash(&template);
+    // The template as it is stored, with defaults.
+    let stored = serde_json::to_value(api.get("color").await.unwrap()).unwrap();
+    let hash = pod_template_hash(&stored["spec"]["template"]);
     let set = sets.get(&format!("color-{hash}")).await.unwrap();
     assert_eq!(set.metadata.labels.unwrap()["pod-template-hash"], hash);
     assert_eq!(set.metadata.annotations.unwrap()["deployment.kubernetes.io/revision"], "1");
@@ -206,7 +206,7 @@ async fn deployments_become_ready_as_far_as_they_may() {
                 .await
         )
         .0,
-        400
+        422
     );
 }
 

@@ -119,7 +119,7 @@ async fn reads() {
         kubectl.run("explain widget.spec.color", &["Its color."]);
         kubectl.run("explain deployment.spec.replicas", &["Number of desired pods"]);
         kubectl.run("explain gatewayroute.spec --recursive", &["httpRoute"]);
-        kubectl.run("version", &["v1.33"]);
+        kubectl.run("version", &["v1.37"]);
         kubectl.refused("get widget absent", "\"absent\" not found");
         kubectl.refused("get nonsense", "doesn't have a resource type");
     })
@@ -159,7 +159,7 @@ async fn writes() {
         let route = kubectl.file("route.yaml", GATEWAY_ROUTE);
         kubectl.run(&format!("apply -f {route}"), &["gatewayroute.appmesh.k8s.aws/color created"]);
         kubectl.refused("create namespace team", "JSON bodies only, not protobuf");
-        let team = kubectl.file("team.yaml", "{apiVersion: v1, kind: Namespace, metadata: {name: team}}");
+        let team = kubectl.file("team.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n");
         kubectl.run(&format!("apply -f {team}"), &["created"]);
         kubectl.run("delete namespace team", &["deleted"]);
     })

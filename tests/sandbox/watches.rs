@@ -72,10 +72,20 @@ async fn what_was_compacted_has_expired() {
     assert_eq!(watch_all(&api, &WatchParams::default().timeout(5), &old).await, ["410"]);
     let exact = ListParams::default().at(&old).matching(kube::api::VersionMatch::Exact);
     assert_eq!(refusal(api.list(&exact).await), (410, "Expired".into(), 0));
-    let streaming =
-        "/apis/test.dev/v1/widgets?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
-    let (status, body) = raw(&server, get(streaming, "application/json")).await;
-    assert_eq!((status.as_u16(), &body["reason"]), (422, &json!("Invalid")));
+}
+
+#[tokio::test]
+async fn a_watch_can_begin_with_what_there_is() {
+    let server = server().await;
+    let api = widgets(&server);
+    api.create(&PostParams::default(), &widget("a", json!({}))).await.unwrap();
+    let path = "/apis/test.dev/v1/widgets?watch=true&timeoutSeconds=1&sendInitialEvents=true\
+                &resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let (status, body) = raw(&server, get(path, "application/json")).await;
+    let told = body.as_str().unwrap_or_default();
+    let (first, second) = told.split_once('\n').unwrap();
+    assert_eq!(status.as_u16(), 200);
+    assert!(first.contains("ADDED") && second.contains("k8s.io/initial-events-end"), "{told}");
 }
 
 #[tokio::test]

@@ -14,6 +14,10 @@ fn computed(name: &str, cell: fn(&Value) -> Value) -> Column {
     Column { cell: Cell::Computed(cell), ..path(name, "string", "") }
 }
 
+fn count(name: &str, cell: fn(&Value) -> Value) -> Column {
+    Column { type_: "integer".to_owned(), ..computed(name, cell) }
+}
+
 fn wide(column: Column) -> Column {
     Column { priority: 1, ..column }
 }
@@ -36,7 +40,7 @@ pub(super) fn config_map() -> Vec<Column> {
         let count = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
         json!(count("data") + count("binaryData"))
     });
-    vec![Column { type_: "integer".to_owned(), ..data }, age()]
+    vec![data, age()]
 }
 
 pub(super) fn service() -> Vec<Column> {
@@ -77,6 +81,10 @@ pub(super) fn pod() -> Vec<Column> {
             )
         }),
         age(),
+        wide(computed("IP", |object| or_none(text(object, "/status/podIP")))),
+        wide(computed("Node", |object| or_none(text(object, "/spec/nodeName")))),
+        wide(computed("Nominated Node", |object| or_none(text(object, "/status/nominatedNodeName")))),
+        wide(computed("Readiness Gates", |_| or_none(""))),
     ]
 }
 
@@ -105,26 +113,48 @@ pub(super) fn endpoint_slice() -> Vec<Column> {
 
 pub(super) fn event() -> Vec<Column> {
     vec![
-        Column {
-            type_: "date".to_owned(),
-            ..computed("Last Seen", |object| {
-                let times = [
-                    "/series/lastObservedTime",
-                    "/lastTimestamp",
-                    "/eventTime",
-                    "/metadata/creationTimestamp",
-                ];
-                json!(times.iter().map(|at| text(object, at)).find(|time| !time.is_empty()))
-            })
-        },
+        since("Last Seen", last_seen),
         path("Type", "string", ".type"),
         path("Reason", "string", ".reason"),
         computed("Object", |object| {
             let kind = text(object, "/involvedObject/kind").to_lowercase();
-            json!(format!("{kind}/{}", text(object, "/involvedObject/name")))
+            match text(object, "/involvedObject/name") {
+                "" => json!(kind),
+                name => json!(format!("{kind}/{name}")),
+            }
         }),
-        path("Message", "string", ".message"),
+        wide(computed("Subobject", |object| json!(text(object, "/involvedObject/fieldPath")))),
+        wide(computed("Source", |object| {
+            let component = first_of(object, &["/source/component", "/reportingComponent"]);
+            match first_of(object, &["/source/host", "/reportingInstance"]) {
+                "" => json!(component),
+                instance => json!(format!("{component}, {instance}")),
+            }
+        })),
+        computed("Message", |object| json!(text(object, "/message").trim())),
+        wide(since("First Seen", first_seen)),
+        wide(computed("Count", |object| {
+            let count = number(object, "/series/count").or_else(|| number(object, "/count"));
+            json!(count.filter(|count| *count > 0).unwrap_or(1))
+        })),
+        wide(computed("Name", |object| json!(text(object, "/metadata/name")))),
     ]
+}
+
+fn since(name: &str, time: fn(&Value) -> Value) -> Column {
+    Column { cell: Cell::Since(time), ..path(name, "string", "") }
+}
+
+fn first_of<'v>(object: &'v Value, pointers: &[&str]) -> &'v str {
+    pointers.iter().map(|at| text(object, at)).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+fn first_seen(object: &Value) -> Value {
+    json!(first_of(object, &["/firstTimestamp", "/eventTime"]))
+}
+
+fn last_seen(object: &Value) -> Value {
+    json!(first_of(object, &["/series/lastObservedTime", "/lastTimestamp", "/firstTimestamp", "/eventTime"]))
 }
 
 pub(super) fn deployment() -> Vec<Column> {
@@ -146,9 +176,9 @@ pub(super) fn deployment() -> Vec<Column> {
 
 pub(super) fn replica_set() -> Vec<Column> {
     vec![
-        computed("Desired", |object| json!(number(object, "/spec/replicas").unwrap_or_default())),
-        computed("Current", |object| json!(number(object, "/status/replicas").unwrap_or_default())),
-        computed("Ready", |object| json!(number(object, "/status/readyReplicas").unwrap_or_default())),
+        count("Desired", |object| json!(number(object, "/spec/replicas").unwrap_or_default())),
+        count("Current", |object| json!(number(object, "/status/replicas").unwrap_or_default())),
+        count("Ready", |object| json!(number(object, "/status/readyReplicas").unwrap_or_default())),
         age(),
         wide(computed("Containers", |object| containers(object, "name"))),
         wide(computed("Images", |object| containers(object, "image"))),
@@ -157,11 +187,38 @@ pub(super) fn replica_set() -> Vec<Column> {
 }
 
 pub(super) fn lease() -> Vec<Column> {
-    vec![path("Holder", "string", ".spec.holderIdentity"), age()]
+    vec![computed("Holder", |object| json!(text(object, "/spec/holderIdentity"))), age()]
 }
 
 pub(super) fn definition() -> Vec<Column> {
-    vec![computed("Created At", |object| json!(text(object, "/metadata/creationTimestamp")))]
+    vec![
+        computed("Scope", |object| json!(text(object, "/spec/scope"))),
+        computed("Versions", |object| {
+            join(&object["spec"]["versions"], |version| {
+                let stored = if version["storage"] == true { "(storage)" } else { "" };
+                format!("{}{stored}", text(version, "/name"))
+            })
+        }),
+        Column {
+            type_: "date".to_owned(),
+            ..computed("Created At", |object| json!(text(object, "/metadata/creationTimestamp")))
+        },
+        wide(computed("Group", |object| json!(text(object, "/spec/group")))),
+        wide(computed("Kind", |object| json!(text(object, "/spec/names/kind")))),
+        wide(computed("ShortNames", |object| {
+            let names = object["spec"]["names"]["shortNames"].as_array().into_iter().flatten();
+            json!(names.filter_map(Value::as_str).collect::<Vec<_>>().join(","))
+        })),
+        wide(Column {
+            type_: "boolean".to_owned(),
+            ..computed("Established", |object| {
+                let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+                json!(
+                    conditions.into_iter().any(|one| one["type"] == "Established" && one["status"] == "True")
+                )
+            })
+        }),
+    ]
 }
 
 fn or_none(text: &str) -> Value {

@@ -14,7 +14,8 @@ use schemars::JsonSchema;
 
 use super::builtin_columns as columns;
 use super::builtin_schema::{BuiltinSchema, Collector, Definitions};
-use super::resource::{Column, Model, Resource, Scale};
+use super::names::NameRule;
+use super::resource::{Column, Model, Resource, Scale, Updates};
 
 /// Storage of namespaces, which own what is in them.
 pub(super) const NAMESPACES: &str = "/namespaces";
@@ -22,6 +23,8 @@ pub(super) const NAMESPACES: &str = "/namespaces";
 pub(super) const DEFINITIONS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 /// Storage of Deployments.
 pub(super) const DEPLOYMENTS: &str = "apps/deployments";
+/// Storage of Services.
+pub(super) const SERVICES: &str = "/services";
 /// Storage of ReplicaSets.
 pub(super) const REPLICA_SETS: &str = "apps/replicasets";
 
@@ -113,6 +116,7 @@ fn core_rows(schemas: &mut Collector) -> Vec<Row> {
             categories: &["all"],
             has_status: true,
             columns: columns::service(),
+            selectable: &[("spec.clusterIP", "/spec/clusterIP"), ("spec.type", "/spec/type")],
             ..row::<Service>(schemas, "", "Service", "services")
         },
         Row {
@@ -202,6 +206,15 @@ fn resource(row: Row, definitions: &Arc<Definitions>) -> Resource {
         short_names: row.short_names.iter().map(ToString::to_string).collect(),
         categories: row.categories.iter().map(ToString::to_string).collect(),
         namespaced: row.namespaced,
+        name_rule: if matches!(row.kind, "Namespace" | "Service") {
+            NameRule::Label
+        } else {
+            NameRule::Subdomain
+        },
+        updates: Updates {
+            may_create: matches!(row.kind, "Service" | "Event" | "Endpoints" | "Lease"),
+            unconditional: !matches!(row.kind, "Lease" | "CustomResourceDefinition"),
+        },
         storage: format!("{storage_group}/{}", row.plural),
         has_status: row.has_status,
         scale: (row.group == "apps").then(|| Scale {

@@ -111,7 +111,12 @@ fn carry_out(server: &Arc<Inner>, request: &ApiRequest, record: RequestRecord) -
 }
 
 fn refusal(failure: &Failure) -> Response<Body> {
-    let mut response = json_response(failure.code, failure.status());
+    let mut response = match failure.status() {
+        Value::String(text) if text.is_empty() => respond(failure.code, "", Body::empty()),
+        Value::String(text) => respond(failure.code, "text/plain; charset=utf-8", text.clone().into()),
+        status => json_response(failure.code, status),
+    };
+    response = with_warnings(response, &failure.warnings);
     if let Some(seconds) = failure.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
@@ -135,7 +140,9 @@ fn json_response(code: u16, body: &Value) -> Response<Body> {
 fn respond(code: u16, content_type: &str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if let Ok(value) = HeaderValue::from_str(content_type) {
+    if let Ok(value) = HeaderValue::from_str(content_type)
+        && !value.is_empty()
+    {
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));

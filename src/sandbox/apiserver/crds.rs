@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::builtin_columns;
 use super::jsonpath;
 use super::managed_fields::seconds;
+use super::names::NameRule;
 use super::object::{self, text};
-use super::resource::{Cell, Column, Model, Resource, Scale};
+use super::resource::{Cell, Column, Model, Resource, Scale, Updates};
 use crate::sandbox::schema::{FieldError, Schema};
 
 /// Where the instances of a definition are stored.
@@ -120,6 +121,8 @@ fn resource(definition: &Value, version: &Value, model: Model) -> Resource {
         short_names: listed("shortNames"),
         categories: listed("categories"),
         namespaced: text(definition, "/spec/scope") == "Namespaced",
+        name_rule: NameRule::Subdomain,
+        updates: Updates::default(),
         storage: storage(definition),
         has_status: version.pointer("/subresources/status").is_some(),
         scale,

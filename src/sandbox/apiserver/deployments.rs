@@ -194,8 +194,8 @@ fn put(state: &mut State, resource: &Resource, wanted: &Value) {
         name: name.to_owned(),
     };
     let written = match state.store.get(&key) {
-        Some(_) => write::update(state, &writing, name, wanted),
-        None => write::create(state, &writing, wanted),
+        Some(_) => write::update(state, &writing, name, wanted.clone()),
+        None => write::create(state, &writing, wanted.clone()),
     };
     if let Err(failure) = written {
         tracing::warn!(%name, kind = %resource.kind, status = %failure.status(), "cannot store a controlled object");

@@ -17,8 +17,14 @@ pub(super) const REVIEWS: [(&str, &str, &str); 2] = [
     ("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
 ];
 
-/// What every resource can do.
+/// What every resource can do; upstream lists it for custom ones in another order.
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const CUSTOM_VERBS: [&str; 8] =
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+
+fn verbs(resource: &Resource) -> [&'static str; 8] {
+    if resource.is_custom() { CUSTOM_VERBS } else { VERBS }
+}
 
 fn groups(registry: &Registry) -> Groups<'_> {
     let mut groups = Groups::new();
@@ -72,7 +78,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
     json!({
         "resource": resource.plural, "responseKind": own,
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": resource.singular, "verbs": VERBS,
+        "singularResource": resource.singular, "verbs": verbs(resource),
         "shortNames": resource.short_names, "categories": resource.categories, "subresources": subresources,
     })
 }
@@ -130,11 +136,16 @@ pub(super) fn resource_list(registry: &Registry, group: &str, version: &str) -> 
 }
 
 fn legacy_entries(resource: &Resource) -> Vec<Value> {
-    let mut entries = vec![json!({
+    let mut main = json!({
         "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
-        "kind": resource.kind, "verbs": VERBS, "shortNames": resource.short_names,
-        "categories": resource.categories,
-    })];
+        "kind": resource.kind, "verbs": verbs(resource),
+    });
+    for (field, names) in [("shortNames", &resource.short_names), ("categories", &resource.categories)] {
+        if !names.is_empty() {
+            main[field] = json!(names);
+        }
+    }
+    let mut entries = vec![main];
     let verbs = ["get", "patch", "update"];
     if resource.has_status {
         entries.push(json!({

@@ -15,7 +15,15 @@ const RENAMED: [(&str, &str); 7] = [
 
 /// A stored event as `events.k8s.io/v1` shows it.
 pub(super) fn to_new(core: &Value) -> Value {
-    rename(core, RENAMED)
+    let mut new = rename(core, RENAMED);
+    if let Some(fields) = new.as_object_mut() {
+        for optional in ["reportingController", "reportingInstance"] {
+            if fields.get(optional).is_some_and(|value| value == "") {
+                fields.remove(optional);
+            }
+        }
+    }
+    new
 }
 
 /// An `events.k8s.io/v1` event as it is stored.

@@ -12,6 +12,8 @@ pub(super) struct Failure {
     pub code: u16,
     /// Seconds for the `Retry-After` header.
     pub retry_after: Option<u64>,
+    /// What the client is warned of besides.
+    pub warnings: Vec<String>,
     body: Value,
 }
 
@@ -24,12 +26,19 @@ impl Failure {
         if let Some(details) = details {
             body["details"] = details;
         }
-        Self { code, retry_after: None, body }
+        Self { code, retry_after: None, warnings: Vec::new(), body }
     }
 
-    /// The `Status` object.
+    /// The `Status` object; a string where the answer is plain text, as for paths that nobody serves.
     pub fn status(&self) -> &Value {
         &self.body
+    }
+
+    /// The same refusal, with what the client is warned of besides.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: &[String]) -> Self {
+        self.warnings.extend_from_slice(warnings);
+        self
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Self {
@@ -41,8 +50,20 @@ impl Failure {
         Self::new(404, "NotFound", "the server could not find the requested resource", Some(json!({})))
     }
 
-    pub fn already_exists(resource: &Resource, name: &str) -> Self {
-        let message = format!("{} {name:?} already exists", resource.group_resource());
+    /// A path of no known group, which no handler takes.
+    pub fn no_such_page() -> Self {
+        let body = "404 page not found\n".into();
+        Self { code: 404, retry_after: None, warnings: Vec::new(), body }
+    }
+
+    /// A document that is not there: no body at all.
+    pub fn nothing() -> Self {
+        Self { code: 404, retry_after: None, warnings: Vec::new(), body: "".into() }
+    }
+
+    pub fn already_exists(resource: &Resource, name: &str, terminating: bool) -> Self {
+        let prefix = if terminating { "object is being deleted: " } else { "" };
+        let message = format!("{prefix}{} {name:?} already exists", resource.group_resource());
         Self::new(409, "AlreadyExists", message, Some(resource_details(resource, name)))
     }
 
@@ -50,6 +71,14 @@ impl Failure {
         let message =
             format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.group_resource());
         Self::new(409, "Conflict", message, Some(resource_details(resource, name)))
+    }
+
+    /// The conflict of a deletion whose preconditions do not hold; it names the kind.
+    pub fn precondition(resource: &Resource, name: &str, why: &str) -> Self {
+        let (group, kind) = resource.group_kind();
+        let shown = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let message = format!("Operation cannot be fulfilled on {shown} {name:?}: {why}");
+        Self::new(409, "Conflict", message, Some(details(group, kind, name)))
     }
 
     /// The conflict of a writer who read an older version.
@@ -74,30 +103,41 @@ impl Failure {
 
     /// A refusal by schema or by the rules of metadata: 422 with a cause per field.
     pub fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
-        let kind = match resource.group.as_str() {
-            "" => resource.kind.clone(),
-            group => format!("{}.{group}", resource.kind),
-        };
-        let mut details = json!({"name": name, "group": resource.group, "kind": resource.kind});
+        let (group, kind) = resource.group_kind();
+        Self::invalid_kind(group, kind, name, errors)
+    }
+
+    /// A refusal of an object that says it is of this kind.
+    pub fn invalid_kind(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
+        let mut details = details(group, kind, name);
         details["causes"] = errors.iter().map(cause).collect();
-        let message = format!("{kind} {name:?} is invalid: {}", sentence(errors));
+        let shown = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let message = format!("{shown} {name:?} is invalid: {}", sentence(errors));
         Self::new(422, "Invalid", message, Some(details))
     }
 
-    /// A refusal of query options, which have no object to name.
-    pub fn invalid_options(error: &FieldError) -> Self {
-        let details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause(error)]});
-        let message =
-            format!("ListOptions.meta.k8s.io \"\" is invalid: {}", sentence(std::slice::from_ref(error)));
-        Self::new(422, "Invalid", message, Some(details))
+    /// An update without the version that it is based on, where the resource insists on one.
+    pub fn version_required(resource: &Resource, name: &str) -> Self {
+        let error = FieldError {
+            path: "metadata.resourceVersion".to_owned(),
+            reason: "FieldValueInvalid",
+            message: "Invalid value: 0: must be specified for an update".to_owned(),
+        };
+        // Upstream puts the plural in the place of the kind here.
+        Self::invalid_kind(&resource.group, &resource.plural, name, &[error])
     }
 
-    /// A patched object with unknown fields under strict validation.
-    pub fn invalid_patch(message: &str) -> Self {
+    /// A refusal of options, such as `ListOptions`, which have no name.
+    pub fn invalid_options(kind: &str, errors: &[FieldError]) -> Self {
+        Self::invalid_kind("meta.k8s.io", kind, "", errors)
+    }
+
+    /// A patched object that cannot be read, or not strictly.
+    pub fn invalid_patch(patched: &Value, why: &str) -> Self {
         let error = FieldError {
             path: "patch".to_owned(),
             reason: "FieldValueInvalid",
-            message: format!("Invalid value: {message}"),
+            message: format!("Invalid value: {:?}: {why}", patched.to_string()),
         };
         let message = format!(" \"\" is invalid: {}", sentence(std::slice::from_ref(&error)));
         Self::new(422, "Invalid", message, Some(json!({"causes": [cause(&error)]})))
@@ -121,8 +161,44 @@ impl Failure {
         Self::new(415, "UnsupportedMediaType", message, None)
     }
 
-    pub fn not_acceptable() -> Self {
-        Self::new(406, "NotAcceptable", "the embedded API server answers in JSON only", None)
+    /// A content type that is no patch.
+    pub fn no_patch_type(resource: &Resource) -> Self {
+        if resource.is_custom() {
+            return Self::unsupported_media_type(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            );
+        }
+        Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type", Some(json!({})))
+    }
+
+    pub fn not_acceptable(message: &str) -> Self {
+        Self::new(406, "NotAcceptable", message, None)
+    }
+
+    /// A verb that a custom resource or its subresource does not have.
+    pub fn verb_not_supported(resource: &Resource, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind {:?}", resource.group_resource());
+        Self::new(405, "MethodNotAllowed", message, Some(details(&resource.group, &resource.plural, "")))
+    }
+
+    /// A version that the server has not reached.
+    pub fn version_too_large(asked: u64, current: u64) -> Self {
+        let message = format!("Too large resource version: {asked}, current: {current}");
+        let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        let details = json!({"causes": [cause], "retryAfterSeconds": 1});
+        let mut failure = Self::new(504, "Timeout", format!("Timeout: {message}"), Some(details));
+        failure.retry_after = Some(1);
+        failure
+    }
+
+    /// What upstream answers where it expects no such input: 500 without a reason.
+    pub fn unexpected(message: impl Into<String>) -> Self {
+        let mut failure = Self::new(500, "", message, None);
+        if let Some(fields) = failure.body.as_object_mut() {
+            fields.remove("reason");
+        }
+        failure
     }
 
     pub fn method_not_allowed() -> Self {
@@ -167,16 +243,31 @@ impl Failure {
 }
 
 fn resource_details(resource: &Resource, name: &str) -> Value {
-    json!({"name": name, "group": resource.group, "kind": resource.plural})
+    details(&resource.group, &resource.plural, name)
+}
+
+/// What a refusal is about; empty parts are left out.
+fn details(group: &str, kind: &str, name: &str) -> Value {
+    let parts = [("name", name), ("group", group), ("kind", kind)];
+    parts
+        .into_iter()
+        .filter(|(_, part)| !part.is_empty())
+        .map(|(field, part)| (field.to_owned(), Value::from(part)))
+        .collect()
 }
 
 fn cause(error: &FieldError) -> Value {
-    json!({"reason": error.reason, "message": error.message, "field": error.path})
+    json!({"reason": error.reason, "message": error.message, "field": shown_path(error)})
+}
+
+/// The object itself has no path.
+fn shown_path(error: &FieldError) -> &str {
+    if error.path.is_empty() { "<nil>" } else { &error.path }
 }
 
 fn sentence(errors: &[FieldError]) -> String {
     let parts: Vec<String> =
-        errors.iter().map(|error| format!("{}: {}", error.path, error.message)).collect();
+        errors.iter().map(|error| format!("{}: {}", shown_path(error), error.message)).collect();
     match parts.as_slice() {
         [only] => only.clone(),
         _ => format!("[{}]", parts.join(", ")),

@@ -2,7 +2,7 @@
 //! and CustomResourceDefinitions. All of it happens within the request that causes it.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::builtins::{DEFINITIONS, NAMESPACES};
 use super::managed_fields::seconds;
@@ -15,26 +15,38 @@ pub(super) fn is_container(key: &Key) -> bool {
     matches!(key.storage.as_str(), NAMESPACES | DEFINITIONS)
 }
 
+/// The object as it is while its deletion waits; `None` where nothing holds it.
+pub(super) fn ending(key: &Key, current: &Value, now: Timestamp) -> Option<Value> {
+    if object::finalizers(current).next().is_none() && !is_container(key) {
+        return None;
+    }
+    let mut ending = current.clone();
+    if object::is_terminating(current) {
+        return Some(ending);
+    }
+    object::set_metadata(&mut ending, "deletionTimestamp", seconds(now).into());
+    if !is_container(key) {
+        object::set_metadata(&mut ending, "deletionGracePeriodSeconds", 0.into());
+    }
+    if let Some(generation) = object::number(current, "/metadata/generation") {
+        object::set_metadata(&mut ending, "generation", (generation + 1).into());
+    }
+    if key.storage == NAMESPACES {
+        ending["status"]["phase"] = "Terminating".into();
+    }
+    Some(ending)
+}
+
 /// Marks an object as being deleted, and removes it unless something holds it.
 pub(super) fn begin_delete(state: &mut State, key: &Key, now: Timestamp) {
     let Some(current) = state.store.get(key).cloned() else {
         return;
     };
-    let held = object::finalizers(&current).next().is_some();
-    if !held && !is_container(key) {
+    let Some(ending) = ending(key, &current, now) else {
         remove(state, key);
         return;
-    }
+    };
     if !object::is_terminating(&current) {
-        let mut ending = (*current).clone();
-        object::set_metadata(&mut ending, "deletionTimestamp", seconds(now).into());
-        object::set_metadata(&mut ending, "deletionGracePeriodSeconds", 0.into());
-        if let Some(generation) = object::number(&current, "/metadata/generation") {
-            object::set_metadata(&mut ending, "generation", (generation + 1).into());
-        }
-        if key.storage == NAMESPACES {
-            ending["status"] = json!({"phase": "Terminating"});
-        }
         state.store.put(key.clone(), ending);
     }
     if is_container(key) {

@@ -11,9 +11,15 @@ pub(super) fn uid() -> String {
     format!("{}-{}-{}-{}-{}", &high[..8], &high[8..12], &high[12..], &low[..4], &low[4..])
 }
 
-/// The five letters that complete a `generateName`.
-pub(super) fn name_suffix() -> String {
-    safe_letters(random()).chars().take(5).collect()
+/// A name with this prefix, which is cut where a label would become too long.
+pub(super) fn generated_name(prefix: &str) -> String {
+    const PREFIX_LIMIT: usize = 58;
+    let end = (0..=prefix.len().min(PREFIX_LIMIT))
+        .rev()
+        .find(|end| prefix.is_char_boundary(*end))
+        .unwrap_or_default();
+    let suffix: String = safe_letters(random()).chars().take(5).collect();
+    format!("{}{suffix}", &prefix[..end])
 }
 
 /// A number spelled in letters that form no words, as Kubernetes does in generated names.

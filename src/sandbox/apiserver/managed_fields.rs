@@ -1,7 +1,7 @@
 //! Who wrote which field last: `metadata.managedFields`.
 //!
-//! Every write is recorded as an `Update` of its manager. A field belongs to whoever changed it last; lists
-//! are atomic, as they are in the routes that the product cares about.
+//! Every write is recorded as an `Update` of its manager. A field belongs to whoever changed it last, a map (apart from
+//! what is in it) to whoever brought it; lists are atomic, as they are in the routes that the product cares about.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::object;
 
-/// The path of a leaf: map keys from the root.
+/// The path of a leaf, or of a map itself: map keys from the root.
 type Path = Vec<String>;
 
 /// Fields that the server itself keeps, which nobody owns.
@@ -33,12 +33,19 @@ pub(super) struct Writer {
     pub manager: String,
     pub subresource: Option<String>,
     pub api_version: String,
+    /// Whether the kind's `spec` and `status` are always there, as in Go types, so that nobody brings them.
+    pub is_built_in: bool,
 }
 
 /// Sets `managedFields` of `new`, given what was there before.
 pub(super) fn record(old: Option<&Value>, new: &mut Value, writer: &Writer, now: Timestamp) {
-    let before = old.map(leaves).unwrap_or_default();
-    let after = leaves(new);
+    // An object that nobody is recorded for stays so, as upstream has it.
+    if old.is_some_and(|old| old.pointer("/metadata/managedFields").is_none()) {
+        object::set_metadata(new, "managedFields", Value::Null);
+        return;
+    }
+    let before = old.map(|old| owned(old, writer.is_built_in)).unwrap_or_default();
+    let after = owned(new, writer.is_built_in);
     let changed: BTreeSet<Path> = after
         .iter()
         .filter(|(path, value)| before.get(*path) != Some(value))
@@ -77,6 +84,29 @@ pub(super) fn record(old: Option<&Value>, new: &mut Value, writer: &Writer, now:
     object::set_metadata(new, "managedFields", if entries.is_empty() { Value::Null } else { entries.into() });
 }
 
+/// Whether somebody is recorded as the owner of a field.
+pub(super) fn is_owned(object: &Value, path: &[&str]) -> bool {
+    let pointer: String = path.iter().map(|field| format!("/f:{field}")).collect();
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    entries.into_iter().any(|entry| entry["fieldsV1"].pointer(&pointer).is_some())
+}
+
+/// Sets `managedFields` of `new` to what was there before, but for one field that nobody owns any more.
+pub(super) fn disown(old: &Value, new: &mut Value, path: &[&str]) {
+    let mut entries = Vec::new();
+    for entry in old.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten() {
+        let mut paths = BTreeSet::new();
+        collect_paths(&entry["fieldsV1"], &mut Vec::new(), &mut paths);
+        paths.remove(path.iter().map(ToString::to_string).collect::<Path>().as_slice());
+        if !paths.is_empty() {
+            let mut kept = entry.clone();
+            kept["fieldsV1"] = fields_v1(&paths);
+            entries.push(kept);
+        }
+    }
+    object::set_metadata(new, "managedFields", if entries.is_empty() { Value::Null } else { entries.into() });
+}
+
 /// A time as `metadata` spells it: whole seconds.
 pub(super) fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -88,7 +118,8 @@ fn is_of(entry: &Value, writer: &Writer) -> bool {
         && entry.get("subresource").and_then(Value::as_str) == writer.subresource.as_deref()
 }
 
-fn leaves(object: &Value) -> BTreeMap<Path, &Value> {
+/// What can be owned: leaves with their values, and maps without a value of their own.
+fn owned(object: &Value, is_built_in: bool) -> BTreeMap<Path, Option<&Value>> {
     let mut found = BTreeMap::new();
     for (field, value) in object.as_object().into_iter().flatten() {
         match (field.as_str(), value.as_object()) {
@@ -97,35 +128,48 @@ fn leaves(object: &Value) -> BTreeMap<Path, &Value> {
                 for (field, value) in
                     metadata.iter().filter(|(field, _)| !SERVER_FIELDS.contains(&field.as_str()))
                 {
-                    collect_leaves(value, &mut vec!["metadata".to_owned(), field.clone()], &mut found);
+                    collect(value, &mut vec!["metadata".to_owned(), field.clone()], &mut found);
                 }
             }
-            _ => collect_leaves(value, &mut vec![field.clone()], &mut found),
+            _ => collect(value, &mut vec![field.clone()], &mut found),
+        }
+    }
+    if is_built_in {
+        for field in ["spec", "status"] {
+            found.remove([field.to_owned()].as_slice());
         }
     }
     found
 }
 
-fn collect_leaves<'v>(value: &'v Value, path: &mut Path, found: &mut BTreeMap<Path, &'v Value>) {
+fn collect<'v>(value: &'v Value, path: &mut Path, found: &mut BTreeMap<Path, Option<&'v Value>>) {
     match value.as_object() {
         Some(fields) if !fields.is_empty() => {
+            found.insert(path.clone(), None);
             for (field, value) in fields {
                 path.push(field.clone());
-                collect_leaves(value, path, found);
+                collect(value, path, found);
                 path.pop();
             }
         }
-        _ => {
-            found.insert(path.clone(), value);
+        Some(_) => {
+            found.insert(path.clone(), None);
+        }
+        None => {
+            found.insert(path.clone(), Some(value));
         }
     }
 }
 
+/// `{}` is an owned leaf, `"."` beside other fields the map itself.
 fn fields_v1(paths: &BTreeSet<Path>) -> Value {
     let mut root = Map::new();
     for path in paths {
         let mut at = &mut root;
-        for field in path {
+        for (depth, field) in path.iter().enumerate() {
+            if depth > 0 && paths.contains(&path[..depth]) {
+                at.entry(".").or_insert_with(|| Value::Object(Map::new()));
+            }
             let slot = at.entry(format!("f:{field}")).or_insert_with(|| Value::Object(Map::new()));
             match slot.as_object_mut() {
                 Some(inside) => at = inside,
@@ -142,6 +186,10 @@ fn collect_paths(fields: &Value, path: &mut Path, found: &mut BTreeSet<Path>) {
         return;
     };
     for (field, inside) in fields {
+        if field == "." {
+            found.insert(path.clone());
+            continue;
+        }
         path.push(field.strip_prefix("f:").unwrap_or(field).to_owned());
         collect_paths(inside, path, found);
         path.pop();
@@ -153,7 +201,12 @@ mod tests {
     use super::*;
 
     fn writer(manager: &str) -> Writer {
-        Writer { manager: manager.to_owned(), subresource: None, api_version: "v1".to_owned() }
+        Writer {
+            manager: manager.to_owned(),
+            subresource: None,
+            api_version: "v1".to_owned(),
+            is_built_in: false,
+        }
     }
 
     fn managers_of(object: &Value, pointer: &str) -> Vec<String> {

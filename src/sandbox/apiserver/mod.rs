@@ -9,14 +9,20 @@
 //! of it, so requests are carried out one after another.
 
 mod audit;
+mod body;
 mod builtin_columns;
+mod builtin_defaults;
+mod builtin_rules;
 mod builtin_schema;
 mod builtins;
 mod connection;
 mod crds;
+mod decode;
+mod deletion;
 mod deployments;
 mod discovery;
 mod documents;
+mod event_rules;
 mod event_shape;
 mod failure;
 mod faults;
@@ -24,10 +30,15 @@ mod gc;
 mod handlers;
 mod ids;
 mod jsonpath;
+mod label_selector;
 mod lists;
 mod managed_fields;
+mod metadata;
+mod names;
 mod object;
 mod openapi;
+mod operations;
+mod options;
 mod patch;
 mod persistence;
 mod registry;
@@ -40,6 +51,7 @@ mod store;
 mod table;
 mod view;
 mod watching;
+mod workload_rules;
 mod write;
 
 use std::io;
@@ -243,7 +255,7 @@ fn establish_namespaces(state: &mut State) {
         let writing = write::Writing::internal(&resource, "", state.clock.now());
         // After a restart they are there already.
         if state.store.get(&writing.key(name)).is_none()
-            && let Err(failure) = write::create(state, &writing, &json!({"metadata": {"name": name}}))
+            && let Err(failure) = write::create(state, &writing, json!({"metadata": {"name": name}}))
         {
             tracing::warn!(%name, status = %failure.status(), "cannot create a namespace");
         }
@@ -260,11 +272,13 @@ fn establish(state: &mut State, definition: &Value) -> Result<(), StartError> {
         part: write::Part::Main,
         ..write::Writing::internal(&resource, "", state.clock.now())
     };
-    let known = state.store.get(&writing.key(&name)).is_some();
-    let written = if known {
-        write::update(state, &writing, &name, definition)
-    } else {
-        write::create(state, &writing, definition)
+    let mut definition = definition.clone();
+    let written = match state.store.get(&writing.key(&name)).cloned() {
+        Some(known) => {
+            object::keep_metadata(&mut definition, &known, "resourceVersion");
+            write::update(state, &writing, &name, definition)
+        }
+        None => write::create(state, &writing, definition),
     };
     written.map(|_| ()).map_err(|failure| StartError::Definition {
         name,

@@ -24,6 +24,9 @@ const METADATA_FIELDS: [&str; 15] = [
     "uid",
 ];
 
+/// The fields of an owner reference.
+const OWNER_FIELDS: [&str; 6] = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+
 /// A string at a JSON pointer, or the empty string.
 pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -98,6 +101,21 @@ pub(super) fn keep_metadata(object: &mut Value, from: &Value, field: &str) {
     );
 }
 
+/// Writes whole numbers without a fraction, as Go does: `1` for `1.0`.
+pub(super) fn shorten_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(shorten_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(shorten_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e15);
+            if let Some(whole) = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// The object without the fields that differ at every write.
 pub(super) fn without_bookkeeping(object: &Value) -> Value {
     let mut plain = object.clone();
@@ -106,27 +124,58 @@ pub(super) fn without_bookkeeping(object: &Value) -> Value {
     plain
 }
 
-/// Drops fields of `metadata` that Kubernetes does not know, and nulls; returns the paths of the unknown ones.
+/// Drops fields of `metadata` that Kubernetes does not know, and those that say nothing; returns the paths of the
+/// unknown ones.
 pub(super) fn prune_metadata(object: &mut Value) -> Vec<String> {
     let Some(metadata) = child(object, "metadata") else {
         return Vec::new();
     };
-    let unknown: Vec<String> =
-        metadata.keys().filter(|field| !METADATA_FIELDS.contains(&field.as_str())).cloned().collect();
-    metadata.retain(|field, value| !value.is_null() && METADATA_FIELDS.contains(&field.as_str()));
-    unknown.into_iter().map(|field| format!("metadata.{field}")).collect()
+    let mut unknown: Vec<String> = metadata
+        .keys()
+        .filter(|field| !METADATA_FIELDS.contains(&field.as_str()))
+        .map(|field| format!("metadata.{field}"))
+        .collect();
+    for map in ["labels", "annotations"] {
+        // A null in a map of strings is the empty string to Go.
+        let values =
+            metadata.get_mut(map).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
+        values.filter(|value| value.is_null()).for_each(|value| *value = "".into());
+    }
+    metadata.retain(|field, value| !says_nothing(value) && METADATA_FIELDS.contains(&field.as_str()));
+    metadata.remove("selfLink");
+    let owners = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten();
+    for (index, owner) in
+        owners.enumerate().filter_map(|(index, owner)| Some((index, owner.as_object_mut()?)))
+    {
+        owner.retain(|field, value| {
+            let known = OWNER_FIELDS.contains(&field.as_str());
+            if !known {
+                unknown.push(format!("metadata.ownerReferences[{index}].{field}"));
+            }
+            known && !value.is_null()
+        });
+    }
+    unknown
+}
+
+/// Whether the Go type of this field would leave it out.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// Refuses a body whose `metadata` could not be an `ObjectMeta`.
 pub(super) fn check_shape(object: &Value) -> Result<(), String> {
-    if !object.is_object() {
-        return Err("the body must be a JSON object".to_owned());
-    }
     let Some(metadata) = object.get("metadata").filter(|metadata| !metadata.is_null()) else {
         return Ok(());
     };
     let Some(metadata) = metadata.as_object() else {
-        return Err("metadata must be an object".to_owned());
+        return Err("json: cannot unmarshal metadata: it must be an object".to_owned());
     };
     for (field, value) in metadata.iter().filter(|(_, value)| !value.is_null()) {
         let fits = match field.as_str() {
@@ -137,13 +186,17 @@ pub(super) fn check_shape(object: &Value) -> Result<(), String> {
             "ownerReferences" | "managedFields" => {
                 value.as_array().is_some_and(|list| list.iter().all(Value::is_object))
             }
-            "name" | "namespace" | "generateName" | "uid" | "resourceVersion" | "creationTimestamp"
-            | "deletionTimestamp" => value.is_string(),
+            "name" | "namespace" | "generateName" | "uid" | "resourceVersion" | "selfLink" => {
+                value.is_string()
+            }
+            "creationTimestamp" | "deletionTimestamp" => {
+                value.as_str().is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok())
+            }
             "generation" | "deletionGracePeriodSeconds" => value.is_i64() || value.is_u64(),
             _ => true,
         };
         if !fits {
-            return Err(format!("cannot decode metadata.{field}: it has the wrong type"));
+            return Err(format!("json: cannot unmarshal metadata.{field}: it has the wrong type"));
         }
     }
     Ok(())

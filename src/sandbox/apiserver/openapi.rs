@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::builtins::NAMESPACES;
 use super::registry::Registry;
 use super::resource::{Model, Resource};
 
@@ -28,7 +29,7 @@ pub(super) fn document(registry: &Registry, group: &str, version: &str) -> Optio
     let mut schemas = Map::new();
     for resource in &resources {
         add_paths(resource, &mut paths);
-        add_schema(resource, &mut schemas);
+        add_schema(registry, resource, &mut schemas);
     }
     Some(json!({
         "openapi": "3.0.0", "info": {"title": "Tidegate sandbox", "version": first.api_version()},
@@ -82,7 +83,7 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
     paths.insert(collection, json!({"get": operation("list", false), "post": operation("post", true)}));
 }
 
-fn add_schema(resource: &Resource, schemas: &mut Map<String, Value>) {
+fn add_schema(registry: &Registry, resource: &Resource, schemas: &mut Map<String, Value>) {
     let name = schema_name(resource);
     match &resource.model {
         Model::BuiltIn(schema) | Model::NewEvent(schema) => {
@@ -90,11 +91,39 @@ fn add_schema(resource: &Resource, schemas: &mut Map<String, Value>) {
         }
         Model::Custom { text, .. } => {
             schemas.insert(name.clone(), text.clone());
+            add_object_fields(registry, &name, schemas);
         }
     }
     if let Some(schema) = schemas.get_mut(&name).and_then(Value::as_object_mut) {
         let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
         schema.insert("x-kubernetes-group-version-kind".to_owned(), json!([kind]));
+    }
+}
+
+/// Gives a custom resource the three fields that every object has, as built-in kinds describe them.
+fn add_object_fields(registry: &Registry, name: &str, schemas: &mut Map<String, Value>) {
+    let Some(namespaces) = registry.by_storage(NAMESPACES) else {
+        return;
+    };
+    let Model::BuiltIn(any) = &namespaces.model else {
+        return;
+    };
+    let mut known =
+        any.definitions().get(any.name()).map_or(Value::Null, |schema| schema["properties"].clone());
+    let mut referenced = Vec::new();
+    wrap_references(&mut known, &mut referenced);
+    if let Some(properties) =
+        schemas.get_mut(name).and_then(|schema| super::object::child(schema, "properties"))
+    {
+        for field in ["apiVersion", "kind", "metadata"] {
+            properties.insert(field.to_owned(), known[field].clone());
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for target in
+        known["metadata"]["allOf"].as_array().into_iter().flatten().filter_map(|part| part["$ref"].as_str())
+    {
+        add_referenced(any.definitions(), target.rsplit('/').next().unwrap_or_default(), schemas, &mut seen);
     }
 }
 

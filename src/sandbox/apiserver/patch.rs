@@ -3,24 +3,22 @@
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::operations;
 use super::resource::Resource;
 
 /// A parsed patch.
 #[derive(Debug)]
 pub(super) enum Patch {
-    Json(json_patch::Patch),
+    Json(Vec<Value>),
     Merge(Value),
 }
 
 impl Patch {
     /// Reads a patch body by its content type.
     pub fn parse(resource: &Resource, content_type: &str, body: &[u8]) -> Result<Self, Failure> {
-        let undecodable =
-            |error: serde_json::Error| Failure::bad_request(format!("error decoding patch: {error}"));
+        let undecodable = |_: serde_json::Error| Failure::bad_request("invalid JSON patch");
         match content_type {
-            "application/json-patch+json" => {
-                serde_json::from_slice(body).map(Self::Json).map_err(undecodable)
-            }
+            "application/json-patch+json" => json_patch(serde_json::from_slice(body).map_err(undecodable)?),
             "application/merge-patch+json" => {
                 object_patch(serde_json::from_slice(body).map_err(undecodable)?)
             }
@@ -46,7 +44,7 @@ impl Patch {
                  or a JSON patch, or a real control plane",
                 ))
             }
-            other => Err(Failure::unsupported_media_type(format!("unknown patch content type {other:?}"))),
+            _ => Err(Failure::no_patch_type(resource)),
         }
     }
 
@@ -54,12 +52,55 @@ impl Patch {
     pub fn apply(&self, current: &Value) -> Result<Value, Failure> {
         let mut patched = current.clone();
         match self {
-            Self::Json(patch) => {
-                json_patch::patch(&mut patched, patch).map_err(|_| Failure::patch_does_not_apply())?;
+            Self::Json(list) => {
+                operations::apply(&mut patched, list).map_err(|_| Failure::patch_does_not_apply())?;
             }
-            Self::Merge(patch) => json_patch::merge(&mut patched, patch),
+            Self::Merge(patch) => merge(&mut patched, patch),
         }
         Ok(patched)
+    }
+}
+
+/// Merges as upstream does: nulls that remove nothing go too, even those inside of lists.
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (field, change) in changes {
+                match (fields.get_mut(field), change) {
+                    (_, Value::Null) => {
+                        fields.remove(field);
+                    }
+                    (Some(current), change) if !current.is_null() => merge(current, change),
+                    (_, change) => {
+                        fields.insert(field.clone(), without_nulls(change));
+                    }
+                }
+            }
+        }
+        (target @ Value::Object(_), patch) => *target = patch.clone(),
+        (target, patch) => *target = without_nulls(patch),
+    }
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            kept.map(|(field, value)| (field.clone(), without_nulls(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// A list of operations, which are looked at when they are carried out.
+fn json_patch(operations: Value) -> Result<Patch, Failure> {
+    match operations {
+        Value::Null => Ok(Patch::Json(Vec::new())),
+        Value::Array(operations) => Ok(Patch::Json(operations)),
+        _ => Err(Failure::bad_request(
+            "error decoding patch: json: cannot unmarshal it into a list of operations",
+        )),
     }
 }
 

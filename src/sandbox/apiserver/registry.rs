@@ -41,6 +41,19 @@ impl Registry {
         self.all().find(found).cloned()
     }
 
+    /// Whether a definition declares resources of this group.
+    pub fn is_custom_group(&self, group: &str) -> bool {
+        self.custom
+            .iter()
+            .flat_map(|definition| &definition.resources)
+            .any(|resource| resource.group == group)
+    }
+
+    pub fn is_built_in_group(&self, group: &str) -> bool {
+        let reviewed = super::discovery::REVIEWS.iter().any(|review| review.0 == group);
+        reviewed || self.built_in.iter().any(|resource| resource.group == group)
+    }
+
     pub fn by_storage(&self, storage: &str) -> Option<Arc<Resource>> {
         self.all().find(|resource| resource.storage == storage).cloned()
     }

@@ -5,7 +5,6 @@ use axum::extract::Query;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::audit::RequestRecord;
 use super::failure::Failure;
@@ -43,9 +42,8 @@ pub(super) struct ResourcePath {
     pub subresource: Option<String>,
 }
 
-/// Query parameters, as text: they are read where they are used.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// Query parameters, as text: they are read where they are used. Of a repeated one, the first counts.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Parameters {
     watch: Option<String>,
     allow_watch_bookmarks: Option<String>,
@@ -60,11 +58,38 @@ pub(super) struct Parameters {
     pub include_object: Option<String>,
     pub field_manager: Option<String>,
     pub field_validation: Option<String>,
-    pub dry_run: Option<String>,
+    pub force: Option<String>,
+    /// All values given.
+    pub dry_run: Vec<String>,
     pub propagation_policy: Option<String>,
 }
 
 impl Parameters {
+    fn new(pairs: &[(String, String)]) -> Self {
+        let all = |name: &str| -> Vec<String> {
+            pairs.iter().filter(|(found, _)| found == name).map(|(_, value)| value.clone()).collect()
+        };
+        let first = |name: &str| all(name).into_iter().next();
+        Self {
+            watch: first("watch"),
+            allow_watch_bookmarks: first("allowWatchBookmarks"),
+            send_initial_events: first("sendInitialEvents"),
+            timeout_seconds: first("timeoutSeconds"),
+            limit: first("limit"),
+            r#continue: first("continue").filter(|token| !token.is_empty()),
+            resource_version: first("resourceVersion").filter(|version| !version.is_empty()),
+            resource_version_match: first("resourceVersionMatch").filter(|matching| !matching.is_empty()),
+            label_selector: first("labelSelector"),
+            field_selector: first("fieldSelector"),
+            include_object: first("includeObject"),
+            field_manager: first("fieldManager"),
+            field_validation: first("fieldValidation"),
+            force: first("force"),
+            dry_run: all("dryRun"),
+            propagation_policy: first("propagationPolicy"),
+        }
+    }
+
     pub fn watch(&self) -> bool {
         is_true(self.watch.as_deref())
     }
@@ -73,56 +98,46 @@ impl Parameters {
         is_true(self.allow_watch_bookmarks.as_deref())
     }
 
-    pub fn sends_initial_events(&self) -> bool {
-        is_true(self.send_initial_events.as_deref())
+    pub fn sends_initial_events(&self) -> Option<bool> {
+        self.send_initial_events.as_deref().map(|text| is_true(Some(text)))
     }
 
     pub fn timeout_seconds(&self) -> Result<Option<u64>, Failure> {
-        number("timeoutSeconds", self.timeout_seconds.as_deref())
+        number(self.timeout_seconds.as_deref())
     }
 
+    /// How many objects at most; `None` is without limit.
     pub fn limit(&self) -> Result<Option<u64>, Failure> {
-        number("limit", self.limit.as_deref())
-    }
-
-    /// The revision asked for; `None` where any will do.
-    pub fn revision(&self) -> Result<Option<u64>, Failure> {
-        Ok(number("resourceVersion", self.resource_version.as_deref())?.filter(|revision| *revision > 0))
-    }
-
-    pub fn is_dry_run(&self) -> Result<bool, Failure> {
-        match self.dry_run.as_deref() {
-            None | Some("") => Ok(false),
-            Some("All") => Ok(true),
-            Some(other) => {
-                Err(Failure::bad_request(format!("invalid dryRun {other:?}: only \"All\" is known")))
-            }
-        }
+        Ok(number(self.limit.as_deref())?.filter(|limit| *limit > 0))
     }
 }
 
+/// Everything but a clear no is a yes, as upstream reads flags.
 fn is_true(text: Option<&str>) -> bool {
-    matches!(text, Some("true" | "1"))
+    text.is_some_and(|text| !text.eq_ignore_ascii_case("false") && text != "0")
 }
 
-fn number(name: &str, text: Option<&str>) -> Result<Option<u64>, Failure> {
-    text.filter(|text| !text.is_empty())
-        .map(|text| {
-            text.parse().map_err(|_| Failure::bad_request(format!("{name} must be a number, not {text:?}")))
-        })
-        .transpose()
+/// A whole number; a negative one counts as none.
+fn number(text: Option<&str>) -> Result<Option<u64>, Failure> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let read: i64 = text
+        .parse()
+        .map_err(|_| Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?;
+    Ok(u64::try_from(read).ok())
 }
 
 impl ApiRequest {
     pub fn new(parts: &Parts, body: Bytes) -> Result<Self, Failure> {
-        let parameters = Query::<Parameters>::try_from_uri(&parts.uri);
-        let Query(parameters) = parameters.map_err(|error| Failure::bad_request(error.body_text()))?;
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let Query(pairs) = pairs.map_err(|error| Failure::bad_request(error.body_text()))?;
         let header = |name| text(&parts.headers, name);
         Ok(Self {
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
             target: Target::parse(parts.uri.path()),
-            parameters,
+            parameters: Parameters::new(&pairs),
             accept: header(header::ACCEPT),
             content_type: header(header::CONTENT_TYPE)
                 .split(';')
@@ -149,14 +164,31 @@ impl ApiRequest {
             Target::Document(_) => true,
         };
         match (&self.method, named) {
-            (&Method::GET, _) if self.parameters.watch() => "watch",
+            (&Method::GET, false) if self.parameters.watch() => "watch",
             (&Method::GET, false) => "list",
             (&Method::POST, _) => "create",
             (&Method::PUT, _) => "update",
             (&Method::PATCH, _) => "patch",
             (&Method::DELETE, true) => "delete",
             (&Method::DELETE, false) => "deletecollection",
-            _ => "get",
+            (&Method::GET | &Method::HEAD, _) => "get",
+            _ => "",
+        }
+    }
+
+    /// Refuses a body that is not JSON.
+    pub fn check_json(&self) -> Result<(), Failure> {
+        match self.content_type.as_str() {
+            "" | "application/json" => Ok(()),
+            "application/vnd.kubernetes.protobuf" | "application/yaml" | "application/cbor" => {
+                Err(Failure::unsupported_media_type(format!(
+                    "the embedded API server takes JSON bodies only, not {}; send application/json",
+                    self.content_type.rsplit(['/', '.']).next().unwrap_or_default()
+                )))
+            }
+            _ => Err(Failure::unsupported_media_type(
+                "the body of the request was in an unknown format - accepted media types include: application/json",
+            )),
         }
     }
 
@@ -176,7 +208,7 @@ impl ApiRequest {
             path: self.path.clone(),
             user_agent: self.user_agent.clone(),
             field_manager: self.manager().to_owned(),
-            dry_run: self.parameters.dry_run.as_deref() == Some("All"),
+            dry_run: self.parameters.dry_run.iter().any(|mode| mode == "All"),
             code: None,
         }
     }
@@ -188,7 +220,9 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
 
 impl Target {
     pub fn parse(path: &str) -> Self {
-        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let trimmed = path.strip_prefix('/').unwrap_or(path);
+        let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
+        let segments: Vec<&str> = trimmed.split('/').filter(|_| !trimmed.is_empty()).collect();
         let (group, version, rest) = match segments.as_slice() {
             ["api", version, rest @ ..] => ("", *version, rest),
             ["apis", group, version, rest @ ..] => (*group, *version, rest),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::builtin_schema::BuiltinSchema;
 use super::event_shape;
+use super::names::NameRule;
 use super::object;
 use crate::sandbox::schema::Schema;
 
@@ -20,6 +21,8 @@ pub(super) struct Resource {
     pub short_names: Vec<String>,
     pub categories: Vec<String>,
     pub namespaced: bool,
+    pub name_rule: NameRule,
+    pub updates: Updates,
     /// Where its objects are kept: versions and shapes of one thing share a storage.
     pub storage: String,
     /// Whether `/status` is served; then status and the rest are written apart.
@@ -32,6 +35,15 @@ pub(super) struct Resource {
     /// Field selectors besides `metadata.name` and `metadata.namespace`: label and JSON pointer.
     pub selectable: Vec<(String, String)>,
     pub model: Model,
+}
+
+/// What updates of a resource may do; custom resources allow neither.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Updates {
+    /// An update of what does not exist creates it.
+    pub may_create: bool,
+    /// An update may leave out the version that it is based on.
+    pub unconditional: bool,
 }
 
 /// How the content of a resource is checked.
@@ -72,6 +84,8 @@ pub(super) enum Cell {
     Path(String),
     /// Computed from the object.
     Computed(fn(&Value) -> Value),
+    /// The age of a time computed from the object.
+    Since(fn(&Value) -> Value),
 }
 
 impl Resource {
@@ -81,6 +95,12 @@ impl Resource {
             "" => self.plural.clone(),
             group => format!("{}.{group}", self.plural),
         }
+    }
+
+    /// The group and kind that refusals of an object name. Events of both groups are one kind, the core one.
+    pub fn group_kind(&self) -> (&str, &str) {
+        let group = if matches!(self.model, Model::NewEvent(_)) { "" } else { &self.group };
+        (group, &self.kind)
     }
 
     /// `group/version`, or the version alone in the core group.
@@ -107,10 +127,10 @@ impl Resource {
     }
 
     /// An object as a client sent it, in the shape it is stored in.
-    pub fn accept(&self, sent: &Value) -> Value {
+    pub fn accept(&self, sent: Value) -> Value {
         match self.model {
-            Model::NewEvent(_) => event_shape::to_core(sent),
-            Model::BuiltIn(_) | Model::Custom { .. } => sent.clone(),
+            Model::NewEvent(_) => event_shape::to_core(&sent),
+            Model::BuiltIn(_) | Model::Custom { .. } => sent,
         }
     }
 
@@ -148,7 +168,14 @@ impl Resource {
                 unknown
             }
         };
-        unknown.extend(object::prune_metadata(sent));
+        // Custom resources have their metadata read first, built-in ones where it stands.
+        let of_metadata = object::prune_metadata(sent);
+        if self.is_custom() {
+            unknown.splice(0..0, of_metadata);
+        } else {
+            let at = unknown.partition_point(|path| path.as_str() < "metadata");
+            unknown.splice(at..at, of_metadata);
+        }
         Ok(unknown)
     }
 }

@@ -9,24 +9,18 @@ use super::object;
 use super::resource::Resource;
 use super::store::Key;
 use super::write::Writing;
-use super::{State, crds};
-use crate::sandbox::schema::FieldError;
+use super::{State, builtin_defaults, crds};
 
-/// Refuses an update whose name, UID or version is not the stored object's.
-pub(super) fn check_preconditions_of_update(
+/// Refuses an update that is based on another object or version than the stored one.
+pub(super) fn check_preconditions(
     resource: &Resource,
-    name: &str,
+    is_patch: bool,
     current: &Value,
     new: &Value,
 ) -> Result<(), Failure> {
-    if object::name(new) != name {
-        return Err(Failure::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            object::name(new)
-        )));
-    }
+    let name = object::name(current);
     let uid = object::uid(new);
-    if !uid.is_empty() && uid != object::uid(current) {
+    if !is_patch && !uid.is_empty() && uid != object::uid(current) {
         let why = format!(
             "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
             object::uid(current)
@@ -34,15 +28,20 @@ pub(super) fn check_preconditions_of_update(
         return Err(Failure::conflict(resource, name, &why));
     }
     let version = object::resource_version(new);
-    if version.is_empty() && resource.is_custom() {
-        let error = FieldError {
-            path: "metadata.resourceVersion".to_owned(),
-            reason: "FieldValueInvalid",
-            message: "Invalid value: 0: must be specified for an update".to_owned(),
+    let number: u64 = match version {
+        "" => 0,
+        version => version.parse().map_err(|_| {
+            Failure::unexpected(format!("strconv.ParseUint: parsing {version:?}: invalid syntax"))
+        })?,
+    };
+    if number == 0 {
+        return if resource.updates.unconditional {
+            Ok(())
+        } else {
+            Err(Failure::version_required(resource, name))
         };
-        return Err(Failure::invalid(resource, name, &[error]));
     }
-    if !version.is_empty() && version != object::resource_version(current) {
+    if number.to_string() != object::resource_version(current) {
         return Err(Failure::stale(resource, name));
     }
     Ok(())
@@ -54,25 +53,6 @@ pub(super) fn keep_field(new: &mut Value, from: &Value, field: &str) {
         Some(value) => fields.insert(field.to_owned(), value.clone()),
         None => fields.remove(field),
     };
-}
-
-pub(super) fn check_name(resource: &Resource, name: &str) -> Result<(), Failure> {
-    let fits = |label: &str| {
-        let inner = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-        label.bytes().all(|letter| inner(letter) || letter == b'-')
-            && label.bytes().next().is_some_and(inner)
-            && label.bytes().last().is_some_and(inner)
-    };
-    let (reason, message) = if name.is_empty() {
-        ("FieldValueRequired", "Required value: name or generateName is required".to_owned())
-    } else if name.len() > 253 || !name.split('.').all(fits) {
-        let rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
-                    and must start and end with an alphanumeric character";
-        ("FieldValueInvalid", format!("Invalid value: {name:?}: {rule}"))
-    } else {
-        return Ok(());
-    };
-    Err(Failure::invalid(resource, name, &[FieldError { path: "metadata.name".to_owned(), reason, message }]))
 }
 
 pub(super) fn check_namespace(state: &State, writing: &Writing<'_>, name: &str) -> Result<(), Failure> {
@@ -91,31 +71,40 @@ pub(super) fn check_namespace(state: &State, writing: &Writing<'_>, name: &str) 
     }
 }
 
-/// What the server itself writes into new objects of some kinds.
-pub(super) fn initialise(resource: &Resource, new: &mut Value, now: Timestamp) {
+/// What the server itself keeps through changes of some kinds.
+pub(super) fn carry_over(resource: &Resource, new: &mut Value, current: &Value) {
     match resource.storage.as_str() {
-        NAMESPACES => {
-            let name = object::name(new).to_owned();
-            if let Some(labels) =
-                new.pointer_mut("/metadata").and_then(|metadata| object::child(metadata, "labels"))
-            {
-                labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
-            }
-            new["status"] = json!({"phase": "Active"});
-        }
-        builtins::DEFINITIONS => crds::establish(new, Some(now)),
+        builtins::SERVICES => builtin_defaults::keep_address(new, current),
+        NAMESPACES => label_namespace(new),
         _ => {}
     }
 }
 
-/// The few defaults of built-in kinds that readers rely on.
-pub(super) fn default_built_in(resource: &Resource, sent: &mut Value) {
-    let (field, default) = match resource.storage.as_str() {
-        builtins::DEPLOYMENTS | builtins::REPLICA_SETS => ("replicas", json!(1)),
-        "/services" => ("type", json!("ClusterIP")),
-        _ => return,
-    };
-    if let Some(spec) = object::child(sent, "spec") {
-        spec.entry(field).or_insert(default);
+/// Every namespace is labelled with its name.
+fn label_namespace(namespace: &mut Value) {
+    let name = object::name(namespace).to_owned();
+    if let Some(labels) =
+        namespace.pointer_mut("/metadata").and_then(|metadata| object::child(metadata, "labels"))
+    {
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
+    }
+}
+
+/// What the server itself writes into new objects of some kinds.
+pub(super) fn initialise(resource: &Resource, new: &mut Value, now: Timestamp) {
+    match resource.storage.as_str() {
+        NAMESPACES => {
+            label_namespace(new);
+            new["spec"] = json!({"finalizers": ["kubernetes"]});
+            new["status"] = json!({"phase": "Active"});
+        }
+        builtins::DEFINITIONS => crds::establish(new, Some(now)),
+        builtins::SERVICES => {
+            builtin_defaults::allocate_address(new);
+            new["status"] = json!({"loadBalancer": {}});
+        }
+        builtins::DEPLOYMENTS => new["status"] = json!({}),
+        builtins::REPLICA_SETS => new["status"] = json!({"replicas": 0}),
+        _ => {}
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::label_selector::{self, Requirement};
 use super::object;
 use super::resource::Resource;
 
@@ -12,20 +13,6 @@ pub(super) struct Selection {
     pub namespace: Option<String>,
     labels: Vec<Requirement>,
     fields: Vec<FieldTerm>,
-}
-
-#[derive(Clone, Debug)]
-struct Requirement {
-    key: String,
-    test: Test,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Test {
-    In(Vec<String>),
-    NotIn(Vec<String>),
-    Exists,
-    Absent,
 }
 
 #[derive(Clone, Debug)]
@@ -42,19 +29,16 @@ impl Selection {
         labels: Option<&str>,
         fields: Option<&str>,
     ) -> Result<Self, Failure> {
-        let labels = split_outside_parentheses(labels.unwrap_or_default())
-            .map(requirement)
-            .collect::<Result<_, _>>()
-            .map_err(Failure::bad_request)?;
-        let fields = fields.unwrap_or_default().split(',').filter(|term| !term.trim().is_empty());
-        let fields = fields.map(|term| field_term(resource, term.trim())).collect::<Result<_, _>>()?;
+        let labels = label_selector::parse(labels.unwrap_or_default()).map_err(Failure::bad_request)?;
+        let fields = unescaped_commas(fields.unwrap_or_default());
+        let fields = fields.into_iter().filter(|term| !term.is_empty());
+        let fields = fields.map(|term| field_term(resource, &term)).collect::<Result<_, _>>()?;
         Ok(Self { namespace, labels, fields })
     }
 
-    /// Restricts to one name, as a watch of a single object does.
-    pub fn only_name(&mut self, name: &str) {
-        let term = FieldTerm { pointer: "/metadata/name".to_owned(), equal: true, value: name.to_owned() };
-        self.fields.push(term);
+    /// Whether every object of the resource, or of its namespace, is meant.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
     }
 
     pub fn matches(&self, stored: &Value) -> bool {
@@ -68,18 +52,6 @@ impl Selection {
     }
 }
 
-impl Requirement {
-    fn holds(&self, labels: &Value) -> bool {
-        let value = labels.get(&self.key).and_then(Value::as_str);
-        match &self.test {
-            Test::In(values) => value.is_some_and(|value| values.iter().any(|wanted| wanted == value)),
-            Test::NotIn(values) => value.is_none_or(|value| !values.iter().any(|wanted| wanted == value)),
-            Test::Exists => value.is_some(),
-            Test::Absent => value.is_none(),
-        }
-    }
-}
-
 fn shown(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -88,46 +60,35 @@ fn shown(value: Option<&Value>) -> String {
     }
 }
 
-fn split_outside_parentheses(selector: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0;
-    selector
-        .split(move |letter| {
-            match letter {
-                '(' => depth += 1,
-                ')' => depth -= 1,
-                _ => {}
-            }
-            letter == ',' && depth == 0
-        })
-        .map(str::trim)
-        .filter(|term| !term.is_empty())
+/// The terms between commas, those behind a backslash excepted.
+fn unescaped_commas(selector: &str) -> Vec<String> {
+    let mut terms = vec![String::new()];
+    let mut escaped = false;
+    for letter in selector.chars() {
+        if letter == ',' && !escaped {
+            terms.push(String::new());
+            continue;
+        }
+        if let Some(term) = terms.last_mut() {
+            term.push(letter);
+        }
+        escaped = letter == '\\' && !escaped;
+    }
+    terms
 }
 
-fn requirement(term: &str) -> Result<Requirement, String> {
-    let list = |text: &str| -> Result<Vec<String>, String> {
-        let inside = text.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-        let inside = inside
-            .ok_or_else(|| format!("unable to parse requirement: {term:?} lacks its list of values"))?;
-        Ok(inside.split(',').map(|value| value.trim().to_owned()).collect())
-    };
-    let (key, test) = if let Some((key, values)) = term.split_once(" notin ") {
-        (key, Test::NotIn(list(values)?))
-    } else if let Some((key, values)) = term.split_once(" in ") {
-        (key, Test::In(list(values)?))
-    } else if let Some((key, value)) = term.split_once("!=") {
-        (key, Test::NotIn(vec![value.trim().to_owned()]))
-    } else if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
-        (key, Test::In(vec![value.trim().to_owned()]))
-    } else if let Some(key) = term.strip_prefix('!') {
-        (key, Test::Absent)
-    } else {
-        (term, Test::Exists)
-    };
-    let key = key.trim();
-    if key.is_empty() || key.contains(char::is_whitespace) {
-        return Err(format!("unable to parse requirement: {term:?} has no valid key"));
+/// A value without its backslashes, which only a comma, an equals sign and a backslash may follow.
+fn unescape(value: &str) -> Option<String> {
+    let mut plain = String::new();
+    let mut letters = value.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => plain.push(letters.next().filter(|next| ",=\\".contains(*next))?),
+            ',' | '=' => return None,
+            _ => plain.push(letter),
+        }
     }
-    Ok(Requirement { key: key.to_owned(), test })
+    Some(plain)
 }
 
 fn field_term(resource: &Resource, term: &str) -> Result<FieldTerm, Failure> {
@@ -138,9 +99,9 @@ fn field_term(resource: &Resource, term: &str) -> Result<FieldTerm, Failure> {
     } else {
         return Err(Failure::bad_request(format!("invalid selector: {term:?}; can't understand {term:?}")));
     };
-    let pointer = match label.trim() {
+    let pointer = match label {
         "metadata.name" => "/metadata/name".to_owned(),
-        "metadata.namespace" => "/metadata/namespace".to_owned(),
+        "metadata.namespace" if resource.namespaced => "/metadata/namespace".to_owned(),
         other => match resource.selectable.iter().find(|(known, _)| known == other) {
             Some((_, pointer)) => pointer.clone(),
             None => {
@@ -148,38 +109,20 @@ fn field_term(resource: &Resource, term: &str) -> Result<FieldTerm, Failure> {
             }
         },
     };
-    Ok(FieldTerm { pointer, equal, value: value.trim().to_owned() })
+    let value = unescape(value)
+        .ok_or_else(|| Failure::bad_request(format!("invalid field selector: invalid value {value:?}")))?;
+    Ok(FieldTerm { pointer, equal, value })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn label_selectors() {
-        let labels = json!({"app": "color", "tier": "web"});
-        for (selector, want) in [
-            ("", true),
-            ("app=color", true),
-            ("app==color,tier=web", true),
-            ("app!=color", false),
-            ("app!=other", true),
-            ("absent!=x", true),
-            ("app in (a, color)", true),
-            ("app in (a,b),tier=web", false),
-            ("app notin (a,b)", true),
-            ("tier notin (web)", false),
-            ("app", true),
-            ("!app", false),
-            ("!absent", true),
-        ] {
-            let all = split_outside_parentheses(selector).map(|term| requirement(term).unwrap());
-            assert_eq!(all.into_iter().all(|one| one.holds(&labels)), want, "{selector}");
-        }
-        for broken in ["app in color", "=x", "a b"] {
-            assert!(requirement(broken).is_err(), "{broken}");
-        }
+    fn terms_and_their_escapes() {
+        assert_eq!(unescaped_commas(r"a=b,c=d\,e"), ["a=b", r"c=d\,e"]);
+        assert_eq!(unescape(r"d\,e\=\\"), Some(r"d,e=\".to_owned()));
+        assert_eq!(unescape(r"a\b"), None);
+        assert_eq!(unescape("a=b"), None);
     }
 }

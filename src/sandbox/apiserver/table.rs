@@ -23,24 +23,46 @@ pub(super) fn render<'v>(
     })
 }
 
+/// What every table says about its first column.
+const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow \
+     a client to request the generation of an appropriate name automatically. Name is primarily intended for creation \
+     idempotence and configuration definition. Cannot be updated. More info: \
+     https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+
 fn definitions(resource: &Resource) -> Vec<Value> {
-    let name = json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0});
+    let name =
+        json!({"name": "Name", "type": "string", "format": "name", "description": NAME, "priority": 0});
+    let name = (!names_last(resource)).then_some(name);
     let rest = resource.columns.iter().map(|column| {
-        // A date cell is an age by the time it is printed, so clients take it as text.
+        // A date cell is an age by the time it is printed, so built-in kinds declare it as text.
+        let is_age = column.type_ == "date" && matches!(column.cell, Cell::Path(_)) && !resource.is_custom();
+        let type_ = if is_age { "string" } else { &column.type_ };
+        let format = if column.name == "Name" { "name" } else { "" };
+        let description = match &column.cell {
+            Cell::Path(path) if resource.is_custom() && column.description.is_empty() => {
+                format!("Custom resource definition column (in JSONPath format): {path}")
+            }
+            Cell::Path(_) | Cell::Computed(_) | Cell::Since(_) => column.description.clone(),
+        };
         json!({
-            "name": column.name, "type": if column.type_ == "date" { "string" } else { &column.type_ },
-            "format": "", "description": column.description, "priority": column.priority,
+            "name": column.name, "type": type_, "format": format, "description": description,
+            "priority": column.priority,
         })
     });
-    std::iter::once(name).chain(rest).collect()
+    name.into_iter().chain(rest).collect()
+}
+
+/// Events begin with their times; their names say nothing and come last.
+fn names_last(resource: &Resource) -> bool {
+    resource.columns.last().is_some_and(|column| column.name == "Name")
 }
 
 fn row(resource: &Resource, stored: &Value, include: Include, now: Timestamp) -> Value {
-    let cells: Vec<Value> = std::iter::once(json!(object::name(stored)))
-        .chain(resource.columns.iter().map(|column| cell(column, stored, now)))
-        .collect();
+    let name = (!names_last(resource)).then(|| json!(object::name(stored)));
+    let cells: Vec<Value> =
+        name.into_iter().chain(resource.columns.iter().map(|column| cell(column, stored, now))).collect();
     match include {
-        Include::Nothing => json!({"cells": cells}),
+        Include::Nothing => json!({"cells": cells, "object": null}),
         Include::Metadata => json!({"cells": cells, "object": metadata_only(stored)}),
         Include::Object => json!({"cells": cells, "object": resource.present(stored)}),
     }
@@ -48,7 +70,8 @@ fn row(resource: &Resource, stored: &Value, include: Include, now: Timestamp) ->
 
 fn cell(column: &Column, stored: &Value, now: Timestamp) -> Value {
     let value = match &column.cell {
-        Cell::Computed(compute) => compute(stored),
+        Cell::Computed(compute) => return compute(stored),
+        Cell::Since(compute) => return json!(age(compute(stored).as_str().unwrap_or_default(), now)),
         Cell::Path(path) => match jsonpath::find(stored, path).as_slice() {
             [] => Value::Null,
             [one] => (*one).clone(),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::request::ApiRequest;
 use super::resource::Resource;
 use super::table;
 
@@ -16,6 +17,22 @@ pub(super) enum View {
     Table(Include),
 }
 
+/// The forms that objects can be transformed into.
+const FORMS: [&str; 3] = ["Table", "PartialObjectMetadata", "PartialObjectMetadataList"];
+
+/// What the rows of a table are to carry.
+fn include(request: &ApiRequest) -> Result<Include, Failure> {
+    match request.parameters.include_object.as_deref() {
+        None | Some("" | "Metadata") => Ok(Include::Metadata),
+        Some("None") => Ok(Include::Nothing),
+        Some("Object") => Ok(Include::Object),
+        Some(other) => Err(Failure::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', \
+             'Object', 'None', or empty"
+        ))),
+    }
+}
+
 /// What a table row carries besides its cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Include {
@@ -25,27 +42,51 @@ pub(super) enum Include {
 }
 
 impl View {
-    /// Reads the `Accept` header: the first form in it that is served.
-    pub fn parse(accept: &str, include_object: Option<&str>) -> Result<Self, Failure> {
-        let include = match include_object {
-            Some("None") => Include::Nothing,
-            Some("Object") => Include::Object,
-            _ => Include::Metadata,
-        };
-        let understood = |offer: &str| {
+    /// The form in which one object is asked for.
+    pub fn of_object(request: &ApiRequest) -> Result<Self, Failure> {
+        let (view, form) = Self::parse(request)?;
+        if form == Some("PartialObjectMetadataList") {
+            return Err(Failure::unexpected("content is not a list"));
+        }
+        Ok(view)
+    }
+
+    /// The form in which a list is asked for.
+    pub fn of_list(request: &ApiRequest) -> Result<Self, Failure> {
+        let (view, form) = Self::parse(request)?;
+        if form == Some("PartialObjectMetadata") {
+            let why = "you requested PartialObjectMetadata, but the requested object is a list";
+            return Err(Failure::not_acceptable(why));
+        }
+        Ok(view)
+    }
+
+    /// Reads the `Accept` header: the first form in it that is served, and its name.
+    fn parse(request: &ApiRequest) -> Result<(Self, Option<&str>), Failure> {
+        let understood = |offer: &'_ str| {
             let mut parts = offer.split(';').map(str::trim);
             let is_json = matches!(parts.next(), Some("application/json" | "application/*" | "*/*" | ""));
-            let form = parts.find_map(|part| part.strip_prefix("as="));
-            match (is_json, form, offer.contains("v=v1beta1")) {
-                (true, None, _) => Some(Self::Object),
-                (true, Some("Table"), false) => Some(Self::Table(include)),
-                (true, Some("PartialObjectMetadata" | "PartialObjectMetadataList"), false) => {
-                    Some(Self::Metadata)
+            let (mut form, mut version) = (None, "v1");
+            for part in parts {
+                match part.split_once('=') {
+                    Some(("as", name)) => {
+                        form = FORMS.iter().copied().find(|known| *known == name).or(Some(""));
+                    }
+                    Some(("v", found)) => version = if found == "v1" { "v1" } else { "" },
+                    _ => {}
                 }
-                _ => None,
             }
+            (is_json && form != Some("") && (form.is_none() || version == "v1")).then_some(form)
         };
-        accept.split(',').find_map(|offer| understood(offer.trim())).ok_or_else(Failure::not_acceptable)
+        let form = request.accept.split(',').find_map(|offer| understood(offer.trim())).ok_or_else(|| {
+            Failure::not_acceptable("only the following media types are accepted: application/json")
+        })?;
+        let view = match form {
+            None => Self::Object,
+            Some("Table") => Self::Table(include(request)?),
+            Some(_) => Self::Metadata,
+        };
+        Ok((view, form))
     }
 
     /// One object.
@@ -54,7 +95,10 @@ impl View {
             Self::Object => resource.present(stored),
             Self::Metadata => metadata_only(stored),
             Self::Table(include) => {
-                let version = json!({"resourceVersion": stored["metadata"]["resourceVersion"]});
+                let mut version = json!({});
+                if let Some(found) = stored["metadata"].get("resourceVersion") {
+                    version["resourceVersion"] = found.clone();
+                }
                 table::render(resource, std::iter::once(stored), &version, include, now)
             }
         }
@@ -70,20 +114,25 @@ impl View {
     ) -> Value {
         match self {
             Self::Object => json!({
-                "apiVersion": resource.api_version(), "kind": resource.list_kind, "metadata": metadata,
-                "items": items.map(|stored| resource.present(stored)).collect::<Vec<_>>(),
+                "apiVersion": resource.api_version(), "kind": resource.list_kind,
+                "metadata": list_metadata(resource, metadata),
+                "items": items.map(|stored| listed(resource, stored)).collect::<Vec<_>>(),
             }),
-            Self::Metadata => json!({
-                "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": metadata,
-                "items": items.map(metadata_only).collect::<Vec<_>>(),
-            }),
+            Self::Metadata => {
+                let items: Vec<Value> = items.map(metadata_only).collect();
+                json!({
+                    "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": metadata,
+                    // Upstream writes no items as null here.
+                    "items": if items.is_empty() { Value::Null } else { items.into() },
+                })
+            }
             Self::Table(include) => table::render(resource, items, metadata, include, now),
         }
     }
 
     /// A bookmark: an object of this form that only carries a revision.
     pub fn bookmark(self, resource: &Resource, revision: u64) -> Value {
-        let metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let metadata = json!({"resourceVersion": revision.to_string()});
         match self {
             Self::Object => {
                 json!({"apiVersion": resource.api_version(), "kind": resource.kind, "metadata": metadata})
@@ -100,6 +149,27 @@ impl View {
             }),
         }
     }
+}
+
+/// Lists of custom resources always say where they go on, though it be nowhere.
+fn list_metadata(resource: &Resource, metadata: &Value) -> Value {
+    let mut metadata = metadata.clone();
+    if resource.is_custom() && metadata.get("continue").is_none() {
+        metadata["continue"] = "".into();
+    }
+    metadata
+}
+
+/// An object as an item of a list, where built-in kinds do not repeat what they are.
+fn listed(resource: &Resource, stored: &Value) -> Value {
+    let mut shown = resource.present(stored);
+    if !resource.is_custom()
+        && let Some(fields) = shown.as_object_mut()
+    {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    shown
 }
 
 /// The object's metadata alone.

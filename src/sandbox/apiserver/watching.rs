@@ -32,6 +32,8 @@ pub(super) struct Wanted {
     pub view: View,
     /// `None`: what exists is told first, as additions.
     pub from: Option<u64>,
+    /// Whether a bookmark tells where what exists ends and what happens begins.
+    pub marks_initial_end: bool,
     pub bookmarks: bool,
     pub timeout: Duration,
 }
@@ -83,6 +85,15 @@ impl Stream {
                 let shown = wanted.view.object(&wanted.resource, stored, now);
                 pending.push_back(json!({"type": "ADDED", "object": shown}));
             }
+        }
+        if wanted.marks_initial_end {
+            let mut object = wanted.view.bookmark(&wanted.resource, position);
+            let marked = json!({"k8s.io/initial-events-end": "true"});
+            match wanted.view {
+                View::Table(_) => object["rows"][0]["object"]["metadata"]["annotations"] = marked,
+                View::Object | View::Metadata => object["metadata"]["annotations"] = marked,
+            }
+            pending.push_back(json!({"type": "BOOKMARK", "object": object}));
         }
         drop(state);
         Self {

@@ -1,4 +1,4 @@
-//! Creating, changing and deleting objects: what a real API server does between request and store.
+//! Creating and changing objects: what a real API server does between a decoded object and its store.
 
 use std::sync::Arc;
 
@@ -8,19 +8,16 @@ use serde_json::Value;
 use super::builtins;
 use super::failure::Failure;
 use super::managed_fields::{self, Writer};
+use super::metadata;
 use super::object;
 use super::resource::{Model, Resource};
 use super::store::Key;
-use super::{State, crds, gc, ids, rules};
+use super::{State, builtin_defaults, builtin_rules, crds, gc, ids, rules, scale};
 use crate::sandbox::schema::FieldError;
 
-/// What unknown fields lead to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FieldValidation {
-    Strict,
-    Warn,
-    Ignore,
-}
+/// What a Scale writes, where it is usually kept. Who replaces it through `/scale` takes it from its owner without
+/// becoming one, as upstream has it.
+const REPLICAS: [&str; 2] = ["spec", "replicas"];
 
 /// The part of an object that a write is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +26,13 @@ pub(super) enum Part {
     Main,
     /// The status alone.
     Status,
+    /// The replicas, written through `/scale`.
+    Scale,
     /// Everything: writes of the server's own loops.
     Whole,
 }
 
-/// One write: by whom, how, when.
+/// One write: by whom, of what, when.
 #[derive(Clone, Debug)]
 pub(super) struct Writing<'a> {
     pub resource: &'a Resource,
@@ -41,33 +40,20 @@ pub(super) struct Writing<'a> {
     pub namespace: &'a str,
     pub manager: &'a str,
     pub part: Part,
-    pub validation: FieldValidation,
-    /// Whether unknown fields are reported as a patch, whose refusal is another one.
+    /// Whether a patch made the object; then its uid is not a precondition but a change.
     pub is_patch: bool,
+    /// Why the object cannot be what it says it is.
+    pub mistaken: Option<Failure>,
     pub dry_run: bool,
     pub now: Timestamp,
-}
-
-/// What a delete demands of the object.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Preconditions {
-    pub uid: Option<String>,
-    pub resource_version: Option<String>,
 }
 
 /// An object as stored, and what to warn the client of.
 #[derive(Debug)]
 pub(super) struct Written {
     pub object: Arc<Value>,
+    pub created: bool,
     pub warnings: Vec<String>,
-}
-
-/// How a delete ended.
-#[derive(Debug)]
-pub(super) enum Deleted {
-    Gone(Arc<Value>),
-    /// Finalizers or contents still hold it.
-    Waiting(Arc<Value>),
 }
 
 impl<'a> Writing<'a> {
@@ -78,8 +64,8 @@ impl<'a> Writing<'a> {
             namespace,
             manager: "kube-controller-manager",
             part: Part::Whole,
-            validation: FieldValidation::Ignore,
             is_patch: false,
+            mistaken: None,
             dry_run: false,
             now,
         }
@@ -94,98 +80,74 @@ impl<'a> Writing<'a> {
     }
 
     fn writer(&self) -> Writer {
+        let subresource = match self.part {
+            Part::Status => Some("status".to_owned()),
+            Part::Scale => Some("scale".to_owned()),
+            Part::Main | Part::Whole => None,
+        };
         Writer {
             manager: self.manager.to_owned(),
-            subresource: (self.part == Part::Status).then(|| "status".to_owned()),
+            subresource,
             api_version: self.resource.api_version(),
+            is_built_in: !self.resource.is_custom(),
         }
     }
 
-    /// Brings what a client sent into the stored shape, without unknown fields, with defaults.
-    fn admit(&self, sent: &Value) -> Result<(Value, Vec<String>), Failure> {
-        object::check_shape(sent).map_err(Failure::bad_request)?;
-        let mut sent = sent.clone();
-        self.check_identity(&sent)?;
-        let unknown = self.resource.prune(&mut sent).map_err(Failure::bad_request)?;
-        let reports: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
-        let warnings = match self.validation {
-            FieldValidation::Strict if !reports.is_empty() => return Err(self.strict_refusal(&reports)),
-            FieldValidation::Warn => reports,
-            FieldValidation::Strict | FieldValidation::Ignore => Vec::new(),
-        };
+    /// Fills in defaults and brings the object into the stored shape.
+    fn complete(&self, mut sent: Value) -> Value {
         sent["apiVersion"] = self.resource.api_version().into();
         sent["kind"] = self.resource.kind.as_str().into();
         match &self.resource.model {
             Model::Custom { schema, .. } => schema.apply_defaults(&mut sent),
-            Model::BuiltIn(_) | Model::NewEvent(_) => rules::default_built_in(self.resource, &mut sent),
+            Model::BuiltIn(_) | Model::NewEvent(_) => {}
         }
-        Ok((self.resource.accept(&sent), warnings))
+        let mut stored = self.resource.accept(sent);
+        if !self.resource.is_custom() {
+            builtin_defaults::apply(self.resource, &mut stored);
+        }
+        stored
     }
 
-    fn strict_refusal(&self, reports: &[String]) -> Failure {
-        let message = format!("strict decoding error: {}", reports.join(", "));
-        if self.is_patch {
-            return Failure::invalid_patch(&message);
+    fn check_namespace_matches(&self, sent: &Value) -> Result<(), Failure> {
+        let namespace = object::namespace(sent);
+        if namespace.is_empty() || namespace == self.namespace {
+            return Ok(());
         }
-        let Resource { kind, version, .. } = self.resource;
-        Failure::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as a {kind}: {message}"
+        Err(Failure::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
         ))
     }
 
-    fn check_identity(&self, sent: &Value) -> Result<(), Failure> {
-        let differs = |field: &str, wanted: &str| sent[field].as_str().is_some_and(|found| found != wanted);
-        if differs("apiVersion", &self.resource.api_version()) || differs("kind", &self.resource.kind) {
-            return Err(Failure::bad_request(format!(
-                "the API version and kind in the data ({}, {}) do not match the expected ones ({}, {})",
-                object::text(sent, "/apiVersion"),
-                object::text(sent, "/kind"),
-                self.resource.api_version(),
-                self.resource.kind,
-            )));
-        }
-        let namespace = object::namespace(sent);
-        if !namespace.is_empty() && namespace != self.namespace {
-            return Err(Failure::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request",
-            ));
-        }
-        Ok(())
-    }
-
     fn validate(&self, new: &Value, old: Option<&Value>) -> Result<(), Failure> {
-        let mut errors = Vec::new();
-        if let Model::Custom { schema, .. } = &self.resource.model {
-            errors.extend(schema.validate(new, old));
+        if let Some(mistaken) = &self.mistaken {
+            return Err(mistaken.clone());
         }
-        if self.resource.storage == builtins::DEFINITIONS {
-            errors.extend(crds::check(new));
+        let resource = self.resource;
+        let mut errors: Vec<FieldError> = match old {
+            None => metadata::check_new(resource, new),
+            Some(old) => metadata::check_change(resource, new, old),
+        };
+        match &resource.model {
+            Model::Custom { schema, .. } => {
+                schema.check_values(new, &mut errors);
+                errors.extend(scale::check(resource, new));
+                schema.check_rules(new, old, &mut errors);
+            }
+            Model::BuiltIn(_) | Model::NewEvent(_) => errors.extend(builtin_rules::check(resource, new, old)),
         }
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure::invalid(self.resource, object::name(new), &errors))
-        }
+        if errors.is_empty() { Ok(()) } else { Err(Failure::invalid(resource, object::name(new), &errors)) }
     }
 }
 
-/// Stores a new object.
-pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> Result<Written, Failure> {
-    let (mut new, mut warnings) = writing.admit(sent)?;
+/// Stores a new, decoded object.
+pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: Value) -> Result<Written, Failure> {
     let resource = writing.resource;
+    writing.check_namespace_matches(&sent)?;
+    let mut new = writing.complete(sent);
+    rules::check_namespace(state, writing, object::name(&new))?;
     let prefix = object::text(&new, "/metadata/generateName").to_owned();
     if object::name(&new).is_empty() && !prefix.is_empty() {
-        object::set_metadata(&mut new, "name", format!("{prefix}{}", ids::name_suffix()).into());
-    }
-    let name = object::name(&new).to_owned();
-    rules::check_name(resource, &name)?;
-    rules::check_namespace(state, writing, &name)?;
-    let key = writing.key(&name);
-    if state.store.get(&key).is_some() {
-        return Err(Failure::already_exists(resource, &name));
-    }
-    if !object::resource_version(&new).is_empty() {
-        return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
+        object::set_metadata(&mut new, "name", ids::generated_name(&prefix).into());
     }
     if writing.part == Part::Main
         && resource.has_status
@@ -193,9 +155,7 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
     {
         fields.remove("status");
     }
-    for field in
-        ["deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "generation", "selfLink"]
-    {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "managedFields"] {
         object::set_metadata(&mut new, field, Value::Null);
     }
     object::set_metadata(&mut new, "uid", ids::uid().into());
@@ -206,73 +166,133 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: &Value) -> 
     if resource.counts_generation {
         object::set_metadata(&mut new, "generation", 1.into());
     }
-    writing.validate(&new, None)?;
-    managed_fields::record(None, &mut new, &writing.writer(), writing.now);
     rules::initialise(resource, &mut new, writing.now);
+    writing.validate(&new, None)?;
+    let mut warnings = metadata::finalizer_warnings(resource, &new, None);
+    if !object::resource_version(&new).is_empty() {
+        return Err(Failure::unexpected("resourceVersion should not be set on objects to be created")
+            .with_warnings(&warnings));
+    }
+    let key = writing.key(object::name(&new));
+    if let Some(known) = state.store.get(&key) {
+        return Err(Failure::already_exists(resource, &key.name, object::is_terminating(known))
+            .with_warnings(&warnings));
+    }
+    object::shorten_numbers(&mut new);
+    managed_fields::record(None, &mut new, &writing.writer(), writing.now);
     if writing.dry_run {
-        return Ok(Written { object: Arc::new(new), warnings });
+        return Ok(Written { object: Arc::new(new), created: true, warnings });
     }
     let object = state.store.put(key, new);
     warnings.extend(state.registry.refresh(&state.store, &resource.storage));
-    Ok(Written { object, warnings })
+    Ok(Written { object, created: true, warnings })
 }
 
-/// Replaces an object by what a client sent, which may name the version it read.
+/// Replaces an object by a decoded one, which may name the version that it is based on.
 pub(super) fn update(
     state: &mut State,
     writing: &Writing<'_>,
     name: &str,
-    sent: &Value,
+    sent: Value,
 ) -> Result<Written, Failure> {
     let resource = writing.resource;
+    if object::name(&sent) != name {
+        return Err(Failure::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            object::name(&sent)
+        )));
+    }
+    writing.check_namespace_matches(&sent)?;
     let key = writing.key(name);
-    let current = state.store.get(&key).cloned().ok_or_else(|| Failure::not_found(resource, name))?;
-    let (mut new, warnings) = writing.admit(sent)?;
-    rules::check_preconditions_of_update(resource, name, &current, &new)?;
-    match writing.part {
-        Part::Main if resource.has_status => rules::keep_field(&mut new, &current, "status"),
-        Part::Status => {
-            let mut whole = (*current).clone();
-            rules::keep_field(&mut whole, &new, "status");
-            new = whole;
+    let Some(current) = state.store.get(&key).cloned() else {
+        if !resource.updates.may_create || writing.part == Part::Status {
+            return Err(Failure::not_found(resource, name));
         }
-        Part::Main | Part::Whole => {}
-    }
-    let kept = [
-        "uid",
-        "creationTimestamp",
-        "namespace",
-        "generation",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-    ];
-    for field in kept.into_iter().chain(["resourceVersion", "generateName"]) {
-        object::keep_metadata(&mut new, &current, field);
-    }
-    if object::is_terminating(&current)
-        && object::finalizers(&new).any(|wanted| object::finalizers(&current).all(|known| known != wanted))
-    {
-        let error = FieldError {
-            path: "metadata.finalizers".to_owned(),
-            reason: "FieldValueForbidden",
-            message: "Forbidden: no new finalizers can be added if the object is being deleted".to_owned(),
-        };
-        return Err(Failure::invalid(resource, name, &[error]));
-    }
+        let uid = object::uid(&sent);
+        if !uid.is_empty() {
+            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
+            return Err(Failure::conflict(resource, name, &why));
+        }
+        let mut sent = sent;
+        let version = sent["metadata"]["resourceVersion"].clone();
+        object::set_metadata(&mut sent, "resourceVersion", Value::Null);
+        let mut written = create(state, writing, sent)?;
+        if writing.dry_run {
+            // Nothing is stored that would have a version, so the one that was sent is shown.
+            object::set_metadata(Arc::make_mut(&mut written.object), "resourceVersion", version);
+        }
+        return Ok(written);
+    };
+    let mut new = writing.complete(sent);
+    rules::check_preconditions(resource, writing.is_patch, &current, &new)?;
+    let resets_managers =
+        new.pointer("/metadata/managedFields").is_some_and(|given| *given == serde_json::json!([{}]));
+    new = keep_what_clients_cannot_change(writing, &current, new);
+    rules::carry_over(resource, &mut new, &current);
     writing.validate(&new, Some(&current))?;
+    object::shorten_numbers(&mut new);
+    let warnings = metadata::finalizer_warnings(resource, &new, Some(&current));
     let changes_desired_state = resource.desired_state(&new) != resource.desired_state(&current);
     if resource.counts_generation && changes_desired_state {
         let generation = object::number(&current, "/metadata/generation").unwrap_or_default() + 1;
         object::set_metadata(&mut new, "generation", generation.into());
     }
-    if object::without_bookkeeping(&new) == object::without_bookkeeping(&current) {
-        return Ok(Written { object: current, warnings });
+    let is_same = object::without_bookkeeping(&new) == object::without_bookkeeping(&current);
+    if is_same && !resets_managers {
+        return Ok(Written { object: current, created: false, warnings });
     }
-    managed_fields::record(Some(&current), &mut new, &writing.writer(), writing.now);
+    if resets_managers {
+        object::set_metadata(&mut new, "managedFields", Value::Null);
+    } else if writing.part == Part::Scale
+        && !(writing.is_patch && managed_fields::is_owned(&current, &REPLICAS))
+    {
+        managed_fields::disown(&current, &mut new, &REPLICAS);
+    } else {
+        managed_fields::record(Some(&current), &mut new, &writing.writer(), writing.now);
+    }
     if writing.dry_run {
-        return Ok(Written { object: Arc::new(new), warnings });
+        return Ok(Written { object: Arc::new(new), created: false, warnings });
+    }
+    if object::is_terminating(&new) && !gc::is_container(&key) && object::finalizers(&new).next().is_none() {
+        // The last finalizer goes, and with it the object, without a version in between.
+        gc::remove(state, &key);
+        return Ok(Written { object: Arc::new(new), created: false, warnings });
     }
     Ok(store_update(state, resource, &key, new, warnings))
+}
+
+/// Takes over from the stored object what this write is not about.
+fn keep_what_clients_cannot_change(writing: &Writing<'_>, current: &Value, mut new: Value) -> Value {
+    match writing.part {
+        Part::Main | Part::Scale if writing.resource.has_status => {
+            rules::keep_field(&mut new, current, "status");
+        }
+        Part::Status if writing.resource.is_custom() || writing.resource.storage == builtins::DEFINITIONS => {
+            let mut whole = current.clone();
+            rules::keep_field(&mut whole, &new, "status");
+            new = whole;
+        }
+        // The metadata of built-in kinds can be written with their status; only Deployments keep their labels.
+        Part::Status => {
+            rules::keep_field(&mut new, current, "spec");
+            if writing.resource.storage == builtins::DEPLOYMENTS {
+                object::keep_metadata(&mut new, current, "labels");
+            }
+        }
+        Part::Main | Part::Scale | Part::Whole => {}
+    }
+    for field in ["creationTimestamp", "namespace", "generation", "resourceVersion"] {
+        object::keep_metadata(&mut new, current, field);
+    }
+    for field in ["uid", "deletionGracePeriodSeconds"] {
+        if new["metadata"].get(field).is_none() {
+            object::keep_metadata(&mut new, current, field);
+        }
+    }
+    if object::is_terminating(current) {
+        object::keep_metadata(&mut new, current, "deletionTimestamp");
+    }
+    new
 }
 
 fn store_update(
@@ -287,41 +307,9 @@ fn store_update(
     }
     let released = object::is_terminating(&new) && object::finalizers(&new).next().is_none();
     let object = state.store.put(key.clone(), new);
-    if released && !gc::is_container(key) {
-        gc::remove(state, key);
-    } else if released {
+    if released {
         gc::sweep(state);
     }
     warnings.extend(state.registry.refresh(&state.store, &resource.storage));
-    Written { object, warnings }
-}
-
-/// Deletes an object, or begins to where finalizers or contents hold it.
-pub(super) fn delete(
-    state: &mut State,
-    writing: &Writing<'_>,
-    name: &str,
-    demands: &Preconditions,
-) -> Result<Deleted, Failure> {
-    let resource = writing.resource;
-    let key = writing.key(name);
-    let current = state.store.get(&key).cloned().ok_or_else(|| Failure::not_found(resource, name))?;
-    let violated =
-        |demand: &Option<String>, found: &str| demand.as_deref().is_some_and(|wanted| wanted != found);
-    if violated(&demands.uid, object::uid(&current)) {
-        let why = "Precondition failed: UID in precondition differs from the UID in object meta";
-        return Err(Failure::conflict(resource, name, why));
-    }
-    if violated(&demands.resource_version, object::resource_version(&current)) {
-        let why = "Precondition failed: ResourceVersion in precondition differs from the ResourceVersion in object meta";
-        return Err(Failure::conflict(resource, name, why));
-    }
-    if writing.dry_run {
-        return Ok(Deleted::Gone(current));
-    }
-    gc::begin_delete(state, &key, writing.now);
-    Ok(match state.store.get(&key) {
-        Some(held) => Deleted::Waiting(held.clone()),
-        None => Deleted::Gone(current),
-    })
+    Written { object, created: false, warnings }
 }

@@ -59,14 +59,18 @@ impl FieldError {
     pub(super) fn rules_not_checked() -> Self {
         let detail = "some validation rules were not checked because the object was invalid; correct the existing \
                       errors to complete validation";
-        Self::invalid("<nil>".into(), &Value::Null, detail)
+        Self::invalid(String::new(), &Value::Null, detail)
     }
 
     /// Whether CEL rules could fail for this error's sake alone, so that upstream does not run them.
     pub(super) fn blocks_rules(&self) -> bool {
         matches!(
             self.reason,
-            "FieldValueRequired" | "FieldValueTooLong" | "FieldValueTooMany" | "FieldValueTypeInvalid"
+            "FieldValueNotSupported"
+                | "FieldValueRequired"
+                | "FieldValueTooLong"
+                | "FieldValueTooMany"
+                | "FieldValueTypeInvalid"
         )
     }
 }

@@ -17,6 +17,11 @@ pub(super) fn check_unique(node: &Node, value: &Value, path: &str, errors: &mut 
         }
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
+                if node.list.is_map() && !item.is_object() && !item.is_null() {
+                    let detail = "must be an object for an array of list-type map";
+                    errors.push(FieldError::invalid(index(path, i), item, detail));
+                    continue;
+                }
                 if items[..i].iter().any(|earlier| same_item(node, earlier, item)) {
                     errors.push(FieldError::duplicate(index(path, i), &identity(node, item)));
                 }

@@ -61,15 +61,26 @@ impl Schema {
     /// error then says so.
     pub fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        validate::validate(&self.root, new, "", &mut errors);
-        lists::check_unique(&self.root, new, "", &mut errors);
-        if errors.iter().any(FieldError::blocks_rules) {
-            if self.root.has_rules() {
-                errors.push(FieldError::rules_not_checked());
-            }
-        } else {
-            cel::check(&self.root, new, old, &mut errors);
-        }
+        self.check_values(new, &mut errors);
+        self.check_rules(new, old, &mut errors);
         errors
+    }
+
+    /// What is wrong with the values themselves: all but the CEL rules.
+    pub fn check_values(&self, new: &Value, errors: &mut Vec<FieldError>) {
+        validate::validate(&self.root, new, "", errors);
+        lists::check_unique(&self.root, new, "", errors);
+    }
+
+    /// The CEL rules that are broken, unless what is known to be wrong already keeps them from being run.
+    pub fn check_rules(&self, new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+        if !self.root.has_rules() {
+            return;
+        }
+        if errors.iter().any(FieldError::blocks_rules) {
+            errors.push(FieldError::rules_not_checked());
+        } else {
+            cel::check(&self.root, new, old, errors);
+        }
     }
 }

@@ -16,7 +16,6 @@ pub(super) fn validate(node: &Node, value: &Value, path: &str, errors: &mut Vec<
     if !has_type(node, value) {
         let expected = node.kind.map_or("integer or string", Kind::name);
         errors.push(FieldError::wrong_type(path, value, expected));
-        return;
     }
     let checks = &node.checks;
     if !checks.options.is_empty() && !checks.options.iter().any(|option| same(option, value)) {
@@ -74,10 +73,11 @@ fn check_format(format: Option<Format>, value: &Value, path: &str, errors: &mut 
         return;
     }
     if value.is_number() {
-        errors.push(FieldError::wrong_type(path, value, format.name()));
+        // Upstream tells a number out of its format's range without its field.
+        let detail = format!("Checked value must be of type number with format {} in {path}", format.name());
+        errors.push(FieldError::invalid(String::new(), value, &detail));
     } else {
-        let detail = format!("{path} in body must be of type {}: {value}", format.name());
-        errors.push(FieldError::invalid(path.to_owned(), value, &detail));
+        errors.push(FieldError::wrong_type(path, value, format.name()));
     }
 }
 
@@ -103,30 +103,36 @@ fn check_number(checks: &Checks, number: &Number, path: &str, errors: &mut Vec<F
         }
     }
     if let Some(divisor) = checks.multiple_of
-        && number.as_f64().is_none_or(|number| (number / divisor).fract() != 0.0)
+        && !is_multiple(number, divisor)
     {
         refuse(format!("a multiple of {divisor}"));
     }
 }
 
+/// A whole number is divided by the whole part of the divisor, and by none below one: upstream's reckoning.
+#[expect(clippy::cast_possible_truncation, reason = "the whole part is what is meant")]
+fn is_multiple(number: &Number, divisor: f64) -> bool {
+    match number.as_i64() {
+        Some(number) => {
+            let divisor = divisor.trunc() as i64;
+            divisor > 0 && number % divisor == 0
+        }
+        None => number.as_f64().is_some_and(|number| (number / divisor).fract() == 0.0),
+    }
+}
+
+/// The first thing that is wrong with a string.
 fn check_string(checks: &Checks, text: &str, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let length = text.chars().count() as u64;
-    if let Some(min) = checks.min_length
-        && length < min
-    {
-        let detail = format!("{path} in body should be at least {min} chars long");
-        errors.push(FieldError::invalid(path.to_owned(), value, &detail));
-    }
-    if let Some(max) = checks.max_length
-        && length > max
-    {
+    let mut refuse = |detail: String| {
+        errors.push(FieldError::invalid(path.to_owned(), value, &format!("{path} in body should {detail}")));
+    };
+    if let Some(max) = checks.max_length.filter(|max| length > *max) {
         errors.push(FieldError::too_long(path.to_owned(), max));
-    }
-    if let Some(pattern) = &checks.pattern
-        && !pattern.regex.is_match(text)
-    {
-        let detail = format!("{path} in body should match '{}'", pattern.source);
-        errors.push(FieldError::invalid(path.to_owned(), value, &detail));
+    } else if let Some(min) = checks.min_length.filter(|min| length < *min) {
+        refuse(format!("be at least {min} chars long"));
+    } else if let Some(pattern) = checks.pattern.as_ref().filter(|pattern| !pattern.regex.is_match(text)) {
+        refuse(format!("match '{}'", pattern.source));
     }
 }
 
@@ -164,19 +170,21 @@ fn check_object(
     errors: &mut Vec<FieldError>,
 ) {
     let checks = &node.checks;
-    for name in checks.required.iter().filter(|name| !fields.contains_key(*name)) {
-        errors.push(FieldError::required(child(path, name), ""));
-    }
     if let Some(min) = checks.min_properties
         && (fields.len() as u64) < min
     {
         let detail = format!("{path} in body should have at least {min} properties");
         errors.push(FieldError::invalid(path.to_owned(), value, &detail));
+        return;
     }
     if let Some(max) = checks.max_properties
         && fields.len() as u64 > max
     {
         errors.push(FieldError::too_many(path.to_owned(), fields.len(), max));
+        return;
+    }
+    for name in checks.required.iter().filter(|name| !fields.contains_key(*name)) {
+        errors.push(FieldError::required(child(path, name), ""));
     }
     if node.resource && !path.is_empty() {
         check_embedded(fields, path, errors);
@@ -211,8 +219,9 @@ fn check_junctors(checks: &Checks, value: &Value, path: &str, errors: &mut Vec<F
         validate(branch, value, path, &mut errors);
         errors
     };
+    // Upstream tells these without the field, which stands in the text only.
     let refused =
-        |detail: &str| FieldError::invalid(path.to_owned(), value, &format!("{path} in body must {detail}"));
+        |detail: &str| FieldError::invalid(String::new(), value, &format!("{path:?} must {detail}"));
 
     let failed: Vec<FieldError> = checks.all_of.iter().flat_map(attempt).collect();
     if !failed.is_empty() {

@@ -11,12 +11,7 @@ fn values_are_refused_with_their_path_and_reason() {
         (json!({"type": "string"}), json!(3), "spec", "FieldValueTypeInvalid"),
         (json!({"type": "string"}), json!(null), "spec", "FieldValueTypeInvalid"),
         (json!({"type": "integer"}), json!(1.5), "spec", "FieldValueTypeInvalid"),
-        (
-            json!({"type": "integer", "format": "int32"}),
-            json!(3_000_000_000_i64),
-            "spec",
-            "FieldValueTypeInvalid",
-        ),
+        (json!({"type": "integer", "format": "int32"}), json!(3_000_000_000_i64), "", INVALID),
         (json!({"type": "string", "enum": ["a"]}), json!("b"), "spec", "FieldValueNotSupported"),
         (json!({"type": "integer", "minimum": 1}), json!(0), "spec", INVALID),
         (json!({"type": "integer", "minimum": 1, "exclusiveMinimum": true}), json!(1), "spec", INVALID),
@@ -26,7 +21,7 @@ fn values_are_refused_with_their_path_and_reason() {
         (json!({"type": "string", "minLength": 2}), json!("é"), "spec", INVALID),
         (json!({"type": "string", "maxLength": 1}), json!("éé"), "spec", "FieldValueTooLong"),
         (json!({"type": "string", "pattern": "^a"}), json!("ba"), "spec", INVALID),
-        (json!({"type": "string", "format": "date-time"}), json!("soon"), "spec", INVALID),
+        (json!({"type": "string", "format": "date-time"}), json!("soon"), "spec", "FieldValueTypeInvalid"),
         (json!({"type": "array", "minItems": 1, "items": {"type": "string"}}), json!([]), "spec", INVALID),
         (
             json!({"type": "array", "maxItems": 1, "items": {"type": "string"}}),
@@ -81,20 +76,10 @@ fn values_are_refused_with_their_path_and_reason() {
             "spec[1]",
             "FieldValueDuplicate",
         ),
-        (json!({"type": "string", "not": {"enum": ["a"]}}), json!("a"), "spec", INVALID),
-        (json!({"type": "string", "allOf": [{"minLength": 2}]}), json!("a"), "spec", INVALID),
-        (
-            json!({"type": "string", "anyOf": [{"minLength": 2}, {"enum": ["x"]}]}),
-            json!("a"),
-            "spec",
-            INVALID,
-        ),
-        (
-            json!({"type": "string", "oneOf": [{"minLength": 1}, {"enum": ["x"]}]}),
-            json!("x"),
-            "spec",
-            INVALID,
-        ),
+        (json!({"type": "string", "not": {"enum": ["a"]}}), json!("a"), "", INVALID),
+        (json!({"type": "string", "allOf": [{"minLength": 2}]}), json!("a"), "", INVALID),
+        (json!({"type": "string", "anyOf": [{"minLength": 2}, {"enum": ["x"]}]}), json!("a"), "", INVALID),
+        (json!({"type": "string", "oneOf": [{"minLength": 1}, {"enum": ["x"]}]}), json!("x"), "", INVALID),
     ];
     for (spec, value, path, reason) in cases {
         let errors = compile(&with_spec(spec.clone())).validate(&json!({"spec": value}), None);

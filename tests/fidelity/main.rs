@@ -1,0 +1,75 @@
+//! The embedded API server answers like a real one: the same requests go to both, and the answers are compared.
+//!
+//! What must differ is made equal (identities, versions, times, addresses); wordings of messages are not compared.
+//! Set `TIDEGATE_TEST_KUBECONFIG` to a cluster that may be written to; without it every test here says so and passes.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests, their helpers included")]
+
+mod compare;
+mod directed;
+mod kubectl;
+mod normal;
+mod objects;
+mod random;
+mod refused;
+mod side;
+mod step;
+mod world;
+
+use compare::check;
+use world::with_world;
+
+#[test]
+fn writing() {
+    with_world("writing", |world| check(world, directed::writing::scripts()));
+}
+
+#[test]
+fn metadata() {
+    with_world("metadata", |world| check(world, directed::metadata::scripts()));
+}
+
+#[test]
+fn patching() {
+    with_world("patching", |world| check(world, directed::patching::scripts()));
+}
+
+#[test]
+fn deleting() {
+    with_world("deleting", |world| check(world, directed::deleting::scripts()));
+}
+
+#[test]
+fn listing() {
+    with_world("listing", |world| check(world, directed::listing::scripts()));
+}
+
+#[test]
+fn watching() {
+    with_world("watching", |world| check(world, directed::watching::scripts()));
+}
+
+#[test]
+fn protocol() {
+    with_world("protocol", |world| check(world, directed::protocol::scripts()));
+}
+
+#[test]
+fn schemas() {
+    with_world("schemas", |world| check(world, directed::schemas::scripts()));
+}
+
+#[test]
+fn built_ins() {
+    with_world("built_ins", |world| check(world, directed::built_ins::scripts()));
+}
+
+#[test]
+fn random_sequences() {
+    with_world("random_sequences", random::check);
+}
+
+#[test]
+fn kubectl_output() {
+    with_world("kubectl_output", kubectl::check);
+}

@@ -1,0 +1,234 @@
+//! Both servers, with the same definitions installed.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use kube::CustomResourceExt;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+use tidegate::api::Rollout;
+use tidegate::sandbox::apiserver::{ApiServer, Options};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+use crate::side::Side;
+use crate::step::{get, post, put};
+
+/// Names the kubeconfig of a cluster that the tests may write to.
+pub const KUBECONFIG: &str = "TIDEGATE_TEST_KUBECONFIG";
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+});
+static WORLD: OnceCell<World> = OnceCell::const_new();
+
+/// The embedded server and a real one.
+pub struct World {
+    pub sandbox: ApiServer,
+    sandbox_client: kube::Client,
+    real_client: kube::Client,
+    pub kubeconfig: String,
+}
+
+/// Runs a test against both servers, or says that there is no real one and passes.
+pub fn with_world<F: Future<Output = ()>>(test: &str, work: impl FnOnce(&'static World) -> F) {
+    let Ok(kubeconfig) = std::env::var(KUBECONFIG) else {
+        note(&format!("skipped: {test} compares with a real API server, and {KUBECONFIG} names none"));
+        return;
+    };
+    RUNTIME.block_on(async {
+        let world = WORLD.get_or_init(|| World::start(kubeconfig)).await;
+        work(world).await;
+    });
+}
+
+/// Prints a line. It is written directly, since the harness keeps what `eprintln!` says to itself.
+pub fn note(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+impl World {
+    async fn start(kubeconfig: String) -> Self {
+        // Another test's call may have installed it before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let file = Kubeconfig::read_from(&kubeconfig).unwrap();
+        let mut config =
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+        config.default_retry = false;
+        let real_client = kube::Client::try_from(config).unwrap();
+        let crds = definitions();
+        let mut real = Side::new("real", real_client.clone(), String::new());
+        for definition in &crds {
+            install(&mut real, definition).await;
+        }
+        let sandbox = ApiServer::start(Options { crds, ..Options::default() }).await.unwrap();
+        Self { sandbox_client: sandbox.client().unwrap(), sandbox, real_client, kubeconfig }
+    }
+
+    /// Both servers for one script, each with a namespace of its own: the embedded one first.
+    pub async fn sides(&self) -> [Side; 2] {
+        let unique = format!("fidelity-{:x}", fastrand::u64(..));
+        let mut sides = [
+            Side::new("sandbox", self.sandbox_client.clone(), unique.clone()),
+            Side::new("real", self.real_client.clone(), unique),
+        ];
+        for side in &mut sides {
+            side.open().await;
+        }
+        sides
+    }
+}
+
+/// Installs a definition where it is absent or another, and waits until its resources are served.
+async fn install(real: &mut Side, definition: &Value) {
+    let name = definition["metadata"]["name"].as_str().unwrap();
+    let found = real.run(&get(format!("{DEFINITIONS}/{name}")), None).await;
+    if found.code == 404 {
+        let made = real.run(&post(DEFINITIONS, definition), None).await;
+        assert_eq!((made.code, &made.warnings), (201, &Vec::new()), "{name}: {}", made.body);
+    } else if !covers(&found.body["spec"], &definition["spec"]) {
+        let mut wanted = definition.clone();
+        wanted["metadata"]["resourceVersion"] = found.body["metadata"]["resourceVersion"].clone();
+        let put = real.run(&put(format!("{DEFINITIONS}/{name}"), &wanted), None).await;
+        assert_eq!((put.code, &put.warnings), (200, &Vec::new()), "{name}: {}", put.body);
+        // An old schema is served until the new one is read; nothing else tells when that is over.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let spec = &definition["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
+    let version = text(&spec["versions"][0]["name"]);
+    let served = real.run(&get(format!("/apis/{group}/{version}/{plural}?limit=1")).until(200), None).await;
+    assert_eq!(served.code, 200, "{name} is not served: {}", served.body);
+}
+
+/// Whether a server's object has everything that was asked for; it adds defaults of its own.
+fn covers(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => {
+            wanted.iter().all(|(name, value)| found.get(name).is_some_and(|found| covers(found, value)))
+        }
+        (Value::Array(found), Value::Array(wanted)) => {
+            found.len() == wanted.len()
+                && found.iter().zip(wanted).all(|(found, wanted)| covers(found, wanted))
+        }
+        (Value::Number(found), Value::Number(wanted)) => found.as_f64() == wanted.as_f64(),
+        _ => found == wanted,
+    }
+}
+
+fn definitions() -> Vec<Value> {
+    let file = |path: &str| -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path);
+        serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    vec![
+        serde_json::to_value(Rollout::crd()).unwrap(),
+        tidegate::api::gateway_route_crd::gateway_route_crd().unwrap(),
+        file("appmesh/crds/appmesh.k8s.aws_virtualrouters.yaml"),
+        file("gateway-api/crds/gateway.networking.k8s.io_httproutes.yaml"),
+        file("gateway-api/crds/gateway.networking.k8s.io_grpcroutes.yaml"),
+        widget_definition(),
+    ]
+}
+
+/// A definition with everything that servers treat specially.
+fn widget_definition() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.fidelity.tidegate.dev"},
+        "spec": {
+            "group": "fidelity.tidegate.dev", "scope": "Namespaced",
+            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList",
+                "shortNames": ["wd"], "categories": ["tidegate-tests"]},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "subresources": {
+                    "status": {},
+                    "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
+                        "labelSelectorPath": ".status.selector"},
+                },
+                "selectableFields": [{"jsonPath": ".spec.color"}],
+                "additionalPrinterColumns": [
+                    {"name": "Color", "type": "string", "jsonPath": ".spec.color"},
+                    {"name": "Replicas", "type": "integer", "jsonPath": ".spec.replicas", "priority": 1,
+                        "description": "How many there are."},
+                    {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"},
+                    {"name": "Since", "type": "date", "jsonPath": ".status.since"},
+                    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+                ],
+                "schema": {"openAPIV3Schema": widget_schema()},
+            }],
+        },
+    })
+}
+
+fn widget_schema() -> Value {
+    json!({
+        "type": "object", "description": "A Widget is for tests.",
+        "required": ["spec"],
+        "properties": {
+            "spec": {"type": "object", "description": "What it is to be.",
+                "required": ["color"],
+                "properties": {
+                    "color": {"type": "string", "description": "Its color.", "enum": ["red", "green", "blue"]},
+                    "replicas": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 100, "default": 1},
+                    "name": {"type": "string", "minLength": 2, "maxLength": 8, "pattern": "^[a-z]+$"},
+                    "share": {"type": "number", "multipleOf": 0.5, "exclusiveMinimum": true, "minimum": 0},
+                    "port": {"x-kubernetes-int-or-string": true},
+                    "raw": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                    "labels": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 5},
+                        "maxProperties": 3},
+                    "maybe": {"type": "string", "nullable": true},
+                    "since": {"type": "string", "format": "date-time"},
+                    "uri": {"type": "string", "format": "uri"},
+                    "mode": {"type": "string", "default": "Auto", "enum": ["Auto", "Manual"]},
+                    "nested": {"type": "object", "default": {}, "properties": {
+                        "depth": {"type": "integer", "default": 3},
+                        "flag": {"type": "boolean"},
+                    }},
+                    "items": {"type": "array", "maxItems": 4, "x-kubernetes-list-type": "map",
+                        "x-kubernetes-list-map-keys": ["name"],
+                        "items": {"type": "object", "required": ["name"], "properties": {
+                            "name": {"type": "string", "maxLength": 10},
+                            "weight": {"type": "integer", "default": 10},
+                        }, "x-kubernetes-validations": [
+                            {"rule": "self.weight >= oldSelf.weight", "message": "weight must not shrink"},
+                        ]}},
+                    "tags": {"type": "array", "maxItems": 5, "x-kubernetes-list-type": "set",
+                        "items": {"type": "string", "maxLength": 20}},
+                    "numbers": {"type": "array", "maxItems": 5, "items": {"type": "integer"}},
+                    "choice": {"type": "object",
+                        "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+                        "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+                    "either": {"type": "object",
+                        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+                        "anyOf": [{"required": ["a"], "properties": {"a": {"minimum": 5}}}, {"required": ["b"]}],
+                        "not": {"required": ["a", "b"]}},
+                    "fixed": {"type": "string", "maxLength": 10, "x-kubernetes-validations": [
+                        {"rule": "self == oldSelf", "message": "fixed is immutable", "reason": "FieldValueForbidden"},
+                    ]},
+                    "range": {"type": "object", "properties": {
+                        "low": {"type": "integer"}, "high": {"type": "integer"},
+                    }, "x-kubernetes-validations": [
+                        {"rule": "!has(self.low) || !has(self.high) || self.low <= self.high",
+                            "messageExpression": "'low is ' + 'above high'", "fieldPath": ".low"},
+                    ]},
+                },
+                "x-kubernetes-validations": [
+                    {"rule": "self.color != 'blue' || self.replicas > 1", "message": "blue needs two"},
+                ]},
+            "status": {"type": "object", "properties": {
+                "phase": {"type": "string"}, "replicas": {"type": "integer"}, "selector": {"type": "string"},
+                "since": {"type": "string", "format": "date-time"},
+                "conditions": {"type": "array", "items": {"type": "object", "required": ["type"], "properties": {
+                    "type": {"type": "string"}, "status": {"type": "string"},
+                }}},
+            }},
+        },
+    })
+}
