@@ -238,7 +238,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let Self::Real { real, hold, namespaces } = self else { return };
         let (real, hold): (&'static Real, _) = (real, hold.take());
-        let namespaces = std::mem::take(&mut *namespaces.lock().unwrap());
+        let namespaces = std::mem::take(namespaces.get_mut().unwrap());
         let (over, waiting) = mpsc::channel();
         real.background.spawn(async move {
             let client = real.client().await;
