@@ -18,7 +18,8 @@ var cached = func() *regexp.Regexp {
 	for _, m := range modules {
 		names = append(names, m.dir)
 	}
-	return regexp.MustCompile(`^(launcher-[\w-]+(\.\d+)?|(` + strings.Join(names, "|") + `)-v.+-[0-9a-f]{12}(\.partial)?)$`)
+	built := "(" + strings.Join(names, "|") + `)-v.+-[0-9a-f]{12}(\.partial)?`
+	return regexp.MustCompile(`^(launcher-[\w-]+(\.\d+)?|` + built + `)$`)
 }()
 
 // touch notes that something in the cache is used. A cache that cannot be written is not ours to clean either.
