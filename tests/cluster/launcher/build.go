@@ -13,7 +13,7 @@ import (
 // binaries maps a program's name to its path.
 type binaries map[string]string
 
-// build returns every program, built first where the cache holds it not. Builds of several launchers follow each other.
+// build returns every program, built first where the cache holds it not, and cleans the cache.
 func build(root, cache string) (binaries, error) {
 	found := binaries{}
 	var missing []module
@@ -24,22 +24,32 @@ func build(root, cache string) (binaries, error) {
 			return nil, err
 		}
 		keys[m.dir] = filepath.Join(cache, key)
-		if !isDir(keys[m.dir]) {
+		if isDir(keys[m.dir]) {
+			touch(keys[m.dir])
+		} else {
 			missing = append(missing, m)
 		}
 		for _, program := range m.programs {
 			found[program] = filepath.Join(keys[m.dir], program)
 		}
 	}
-	if len(missing) == 0 {
-		return found, nil
+	if len(missing) > 0 {
+		if err := buildMissing(root, cache, missing, keys); err != nil {
+			return nil, err
+		}
 	}
+	clean(cache)
+	return found, nil
+}
+
+// buildMissing builds the modules into the folders of keys. Builds of several launchers follow each other.
+func buildMissing(root, cache string, missing []module, keys map[string]string) error {
 	if _, err := exec.LookPath("go"); err != nil {
-		return nil, exitWith(exitUnavailable, "Go is missing; it builds Kubernetes' own programs, so install Go 1.26 or later")
+		return exitWith(exitUnavailable, "Go is missing; it builds Kubernetes' own programs, so install Go 1.26 or later")
 	}
 	lock, err := lockForBuild(cache)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer lock.Close()
 	for _, m := range missing {
@@ -47,18 +57,20 @@ func build(root, cache string) (binaries, error) {
 			continue // another launcher built it while we waited for the lock
 		}
 		if err := buildModule(root, m, keys[m.dir]); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return found, nil
+	return nil
 }
+
+func lockOf(cache string) string { return filepath.Join(cache, "build.lock") }
 
 // lockForBuild waits until no other launcher builds into the cache.
 func lockForBuild(cache string) (*os.File, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return nil, err
 	}
-	lock, err := os.OpenFile(filepath.Join(cache, "build.lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	lock, err := os.OpenFile(lockOf(cache), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}

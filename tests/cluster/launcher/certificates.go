@@ -60,10 +60,11 @@ func (a *authority) client(user string, groups ...string) (pair, error) {
 	return a.issue(template)
 }
 
-// server makes the certificate of the API server.
-func (a *authority) server() (pair, error) {
-	template := certificateTemplate(pkix.Name{CommonName: "kube-apiserver"})
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+// server makes the certificate of a server on the loopback interface. It is a client's too: the API server is etcd's
+// client, and etcd its own.
+func (a *authority) server(name string) (pair, error) {
+	template := certificateTemplate(pkix.Name{CommonName: name})
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	template.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
 	return a.issue(template)

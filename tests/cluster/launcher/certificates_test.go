@@ -12,7 +12,7 @@ func TestServerAndClientKnowEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serving, err := ca.server()
+	serving, err := ca.server("kube-apiserver")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func newCluster(f folder, programs binaries, version string) (*cluster, error) {
 }
 
 func (c *cluster) server() string { return fmt.Sprintf("https://127.0.0.1:%d", c.apiPort) }
-func (c *cluster) etcd() string   { return fmt.Sprintf("http://127.0.0.1:%d", c.etcdPort) }
+func (c *cluster) etcd() string   { return fmt.Sprintf("https://127.0.0.1:%d", c.etcdPort) }
 
 // writeSecrets makes certificates, keys and kubeconfigs. Each client has its own name, for the audit log tells it.
 func (c *cluster) writeSecrets() error {
@@ -48,7 +48,11 @@ func (c *cluster) writeSecrets() error {
 	if err != nil {
 		return err
 	}
-	serving, err := ca.server()
+	serving, err := ca.server("kube-apiserver")
+	if err != nil {
+		return err
+	}
+	storing, err := ca.server("etcd")
 	if err != nil {
 		return err
 	}
@@ -59,6 +63,7 @@ func (c *cluster) writeSecrets() error {
 	for name, content := range map[string][]byte{
 		"pki/ca.crt": ca.certificate, "pki/ca.key": ca.key,
 		"pki/apiserver.crt": serving.certificate, "pki/apiserver.key": serving.key,
+		"pki/etcd.crt": storing.certificate, "pki/etcd.key": storing.key,
 		"pki/service-account.key": private, "pki/service-account.pub": public,
 	} {
 		if err := c.folder.write(name, content); err != nil {

@@ -19,7 +19,7 @@ const gentleFor = 10 * time.Second
 const temporaryPrefix = "tidegate-cluster-"
 
 // runCommand runs a command with a control plane of its own, and returns the command's exit code.
-func runCommand(root, cache string, arguments []string) (int, error) {
+func runCommand(root, cache string, arguments []string) (code int, err error) {
 	programs, version, err := prepared(root, cache)
 	if err != nil {
 		return 0, err
@@ -29,11 +29,11 @@ func runCommand(root, cache string, arguments []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(temporary)
-	if temporary, err = filepath.Abs(temporary); err != nil {
+	f, err := absolute(temporary)
+	if err != nil {
 		return 0, err
 	}
-	f := folder(temporary)
+	defer func() { f.leave(code != 0 || err != nil) }()
 	interrupted, signals := withSignals()
 	// The command is told of a signal and may still use the cluster while it ends; only the start ends with the signal.
 	starting, started := context.WithCancelCause(context.Background())
@@ -49,9 +49,19 @@ func runCommand(root, cache string, arguments []string) (int, error) {
 	say("%s", plane.greeting)
 	command := exec.Command(arguments[0], arguments[1:]...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
-	command.Env = append(os.Environ(),
-		"KUBECONFIG="+f.kubeconfig(), "TIDEGATE_TEST_KUBECONFIG="+f.kubeconfig(), "TIDEGATE_TEST_CLUSTER="+temporary)
+	command.Env = append(os.Environ(), environment(f, programs)...)
 	return attend(command, signals, plane.ctx)
+}
+
+// leave removes a command's folder, unless it failed and the user wants to see why.
+func (f folder) leave(failed bool) {
+	if failed && os.Getenv("TIDEGATE_TEST_KEEP") == "1" && f.keep() == nil {
+		say("the logs are in %s; remove it with: %s", f, f.downCommand())
+		return
+	}
+	if err := f.remove(); err != nil {
+		say("cannot remove the control plane's folder: %s", err)
+	}
 }
 
 // attend runs the command, passes signals on to it, and ends it when the control plane ends.

@@ -25,7 +25,7 @@ func (c *cluster) components() []component {
 }
 
 func (c *cluster) etcdArguments() []string {
-	peer := fmt.Sprintf("http://127.0.0.1:%d", c.peerPort)
+	peer := fmt.Sprintf("https://127.0.0.1:%d", c.peerPort)
 	return []string{
 		"--data-dir=" + c.folder.path("etcd"),
 		"--listen-client-urls=" + c.etcd(),
@@ -33,6 +33,15 @@ func (c *cluster) etcdArguments() []string {
 		"--listen-peer-urls=" + peer,
 		"--initial-advertise-peer-urls=" + peer,
 		"--initial-cluster=default=" + peer,
+		// Without certificates, every user of the machine could read and write all that is stored.
+		"--cert-file=" + c.folder.path("pki", "etcd.crt"),
+		"--key-file=" + c.folder.path("pki", "etcd.key"),
+		"--trusted-ca-file=" + c.folder.path("pki", "ca.crt"),
+		"--client-cert-auth",
+		"--peer-cert-file=" + c.folder.path("pki", "etcd.crt"),
+		"--peer-key-file=" + c.folder.path("pki", "etcd.key"),
+		"--peer-trusted-ca-file=" + c.folder.path("pki", "ca.crt"),
+		"--peer-client-cert-auth",
 		"--log-level=warn",
 		// It outlives a killed process, only not a machine that loses power.
 		"--unsafe-no-fsync",
@@ -45,6 +54,9 @@ func (c *cluster) etcdArguments() []string {
 func (c *cluster) apiserverArguments() []string {
 	return []string{
 		"--etcd-servers=" + c.etcd(),
+		"--etcd-cafile=" + c.folder.path("pki", "ca.crt"),
+		"--etcd-certfile=" + c.folder.path("pki", "apiserver.crt"),
+		"--etcd-keyfile=" + c.folder.path("pki", "apiserver.key"),
 		"--bind-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", c.apiPort),
 		// Nobody connects to the service `kubernetes`, since no pod really runs; an address of the documentation's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -31,15 +32,28 @@ func startControlPlane(ctx context.Context, f folder, programs binaries, version
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	p := &controlPlane{ctx: ctx, end: end, claimed: claimed, keepers: supervise(ctx, made, end)}
-	late := fmt.Errorf("not ready after %s", readyWithin)
+	late := exitWith(exitBroken, "not ready after %s", readyWithin)
 	waiting, enough := context.WithTimeoutCause(ctx, readyWithin, late)
 	defer enough()
 	if err := made.ready(waiting); err != nil {
+		// A signal needs no explanation, and a component that cannot stay has given its own.
+		if ctx.Err() == nil {
+			err = fmt.Errorf("%w\n%s", err, made.logTails())
+		}
 		p.stop()
 		return nil, err
 	}
 	p.greeting = fmt.Sprintf("control plane %s ready in %.1f s", version, time.Since(started).Seconds())
 	return p, nil
+}
+
+// logTails is the end of every component's log.
+func (c *cluster) logTails() string {
+	var text strings.Builder
+	for _, one := range c.components() {
+		fmt.Fprintf(&text, "--- %s.log ends so:\n%s\n", one.name, tail(c.folder.log(one.name)))
+	}
+	return strings.TrimSpace(text.String())
 }
 
 // stop ends every component and returns when all have ended.

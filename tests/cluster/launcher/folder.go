@@ -45,9 +45,13 @@ func (f folder) claim() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		file.Close()
-		return nil, f.inUse()
+	// Whoever looks holds the lock for a moment too.
+	for tries := 0; syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil; tries++ {
+		if tries == 20 {
+			file.Close()
+			return nil, f.inUse()
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	if err := file.Truncate(0); err != nil {
 		return nil, err
@@ -57,7 +61,7 @@ func (f folder) claim() (*os.File, error) {
 }
 
 func (f folder) inUse() error {
-	return exitWith(exitUsage, "a control plane runs in %s already; end it with `tests/cluster/run down %s`", f, f)
+	return exitWith(exitUsage, "a control plane runs in %s already; end it with: %s", f, f.downCommand())
 }
 
 // state is what is in a folder.
@@ -128,16 +132,35 @@ current-context: tidegate-test
 `, server, base64.StdEncoding.EncodeToString(ca), user, encoded))
 }
 
-// sweep removes folders that killed launchers left; those claimed lately are spared, since one may be about to be locked.
+// downCommand is what a user types to remove the folder.
+func (f folder) downCommand() string { return "tests/cluster/run down " + quote(string(f)) }
+
+// keep spares the folder from sweep.
+func (f folder) keep() error { return f.write("kept", nil) }
+
+// remove ends what still runs for the folder, and removes it.
+func (f folder) remove() error {
+	f.endPrograms()
+	return os.RemoveAll(string(f))
+}
+
+// sweep removes folders that killed launchers left; those claimed lately are not even locked for a look, since one may
+// be about to be claimed.
 func sweep(pattern string, before time.Time) {
 	found, _ := filepath.Glob(pattern) // its only error is a bad pattern
 	for _, name := range found {
-		f := folder(name)
-		if seen, _, err := f.look(); err != nil || seen != left {
+		f, err := absolute(name)
+		if err != nil {
 			continue
 		}
-		if info, err := os.Stat(f.holder()); err == nil && info.ModTime().Before(before) {
-			os.RemoveAll(name)
+		if info, err := os.Stat(f.holder()); err != nil || !info.ModTime().Before(before) {
+			continue
+		}
+		if _, err := os.Stat(f.path("kept")); err == nil {
+			continue
+		}
+		if seen, _, err := f.look(); err == nil && seen == left {
+			f.remove()
 		}
 	}
 }

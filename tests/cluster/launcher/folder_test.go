@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -41,10 +42,31 @@ func TestLookTellsWhatIsInAFolder(t *testing.T) {
 	expect(left)
 }
 
+func TestClaimOutlastsALook(t *testing.T) {
+	f := folder(t.TempDir())
+	claimed, err := f.claim()
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimed.Close()
+	looking, err := os.Open(f.holder())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(looking.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { looking.Close() })
+	if claimed, err = f.claim(); err != nil {
+		t.Fatal(err)
+	}
+	claimed.Close()
+}
+
 func TestSweepSparesWhatLivesOrIsNew(t *testing.T) {
 	parent, old := t.TempDir(), time.Now().Add(-2*time.Hour)
 	made := map[string]*os.File{}
-	for _, name := range []string{"running", "left", "new"} {
+	for _, name := range []string{"running", "left", "kept", "new"} {
 		f := folder(filepath.Join(parent, name))
 		claimed, err := f.claim()
 		if err != nil {
@@ -58,11 +80,15 @@ func TestSweepSparesWhatLivesOrIsNew(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := folder(filepath.Join(parent, "kept")).keep(); err != nil {
+		t.Fatal(err)
+	}
 	made["left"].Close()
+	made["kept"].Close()
 	made["new"].Close()
 	sweep(filepath.Join(parent, "*"), time.Now().Add(-time.Hour))
 	made["running"].Close()
-	for name, want := range map[string]bool{"running": true, "left": false, "new": true} {
+	for name, want := range map[string]bool{"running": true, "left": false, "kept": true, "new": true} {
 		if got := isDir(filepath.Join(parent, name)); got != want {
 			t.Errorf("%s is there: %t", name, got)
 		}

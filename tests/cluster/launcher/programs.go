@@ -27,6 +27,7 @@ var modules = []module{
 	{"etcd", "go.etcd.io/etcd/server/v3", []string{"etcd"}, "./..."},
 	{"kubernetes", "k8s.io/kubernetes", []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"}, "./..."},
 	{"kwok", "sigs.k8s.io/kwok", []string{"kwok"}, "sigs.k8s.io/kwok/cmd/kwok"},
+	{"helm", "helm.sh/helm/v4", []string{"helm"}, "helm.sh/helm/v4/cmd/helm"},
 }
 
 // version reads the required version from the module's go.mod.
@@ -80,13 +81,15 @@ func (m module) key(root string) (string, error) {
 // buildArguments is the one `go build` that makes all programs of the module, so that they share what is compiled.
 func (m module) buildArguments(version, into string) []string {
 	flags := "-s -w"
-	if m.dir == "kubernetes" {
-		// Kubernetes' programs learn their version from the linker; the others know it.
+	switch m.dir {
+	case "kubernetes": // It learns its version from the linker, as Helm does; the others know theirs.
 		major, rest, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 		minor, _, _ := strings.Cut(rest, ".")
 		for _, set := range []string{"gitVersion=" + version, "gitMajor=" + major, "gitMinor=" + minor} {
 			flags += " -X k8s.io/component-base/version." + set
 		}
+	case "helm":
+		flags += " -X helm.sh/helm/v4/internal/version.version=" + version
 	}
 	return []string{"build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", flags, "-o", into + "/", m.target}
 }

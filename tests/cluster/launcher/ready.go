@@ -12,7 +12,7 @@ import (
 )
 
 // readyWithin is generous: two busy cores are still a machine for tests.
-const readyWithin = 2 * time.Minute
+var readyWithin = 2 * time.Minute
 
 // poll asks until it is so.
 func poll(ctx context.Context, what string, isSo func(context.Context) bool) error {

@@ -24,7 +24,8 @@ func up(root, cache, dir string) error {
 		return err
 	}
 	// Built here, where the user sees it.
-	if _, _, err := prepared(root, cache); err != nil {
+	programs, _, err := prepared(root, cache)
+	if err != nil {
 		return err
 	}
 	if err := f.mustBeEmpty(); err != nil {
@@ -38,10 +39,10 @@ func up(root, cache, dir string) error {
 		return err
 	}
 	if code != 0 {
-		return exitWith(code, "%s\nthe logs are in %s; `tests/cluster/run down %s` removes them", text, f.path("logs"), f)
+		return exitWith(code, "%s\nthe logs are in %s; remove them with: %s", text, f.path("logs"), f.downCommand())
 	}
 	say("%s", text)
-	fmt.Printf("export KUBECONFIG=%s   # end it with: tests/cluster/run down %s\n", f.kubeconfig(), f)
+	fmt.Printf("%s   # end it with: %s\n", export(environment(f, programs)), f.downCommand())
 	return nil
 }
 
@@ -54,7 +55,7 @@ func (f folder) mustBeEmpty() error {
 	case running:
 		return f.inUse()
 	case left:
-		return exitWith(exitUsage, "%s holds what an ended control plane left; remove it with `tests/cluster/run down %s`", f, f)
+		return exitWith(exitUsage, "%s holds what an ended control plane left; remove it with: %s", f, f.downCommand())
 	case foreign:
 		return exitWith(exitUsage, "%s holds other files; name a folder that is empty or not there", f)
 	case empty:
@@ -150,7 +151,7 @@ func down(dir string) error {
 		}
 	case left:
 	}
-	return os.RemoveAll(string(f))
+	return f.remove()
 }
 
 // endLauncher asks, then insists. The lock tells the end, since a process id may soon be somebody else's.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -132,6 +134,9 @@ func componentEnvironment() []string {
 // tail is the end of a log, from the start of a line.
 func tail(name string) string {
 	content, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "(it was not started)"
+	}
 	if err != nil {
 		return err.Error()
 	}
