@@ -12,7 +12,7 @@ fn a_brief_bench_of_the_sandbox_measures_everything() {
     let done = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(["bench", "--brief", "--idle", "20", "--active", "4", "--runs", "2", "--json"])
         .arg(&json)
-        .timeout(std::time::Duration::from_secs(300))
+        .timeout(std::time::Duration::from_mins(5))
         .assert()
         .success();
     let table = String::from_utf8(done.get_output().stdout.clone()).unwrap();
@@ -24,9 +24,10 @@ fn a_brief_bench_of_the_sandbox_measures_everything() {
     // What does not depend on how fast this machine is.
     assert!((10.0..=40.0).contains(&number("/requests/run/calls")), "{table}");
     assert_eq!(report["requests"]["steps"].as_array().unwrap().len(), 6);
-    assert_eq!(number("/requests/idle/calls"), 0.0, "{table}");
+    let none = |pointer: &str| assert!(number(pointer).abs() < f64::EPSILON, "{pointer}: {table}");
+    none("/requests/idle/calls");
     assert!((1.0..=6.0).contains(&number("/requests/abort/calls")), "{table}");
-    assert_eq!(number("/requests/afterAbort/calls"), 0.0, "{table}");
+    none("/requests/afterAbort/calls");
     for pointer in [
         "/rollback/0/answerToMoved/p99",
         "/rollback/0/decision/p50",
@@ -42,5 +43,5 @@ fn a_brief_bench_of_the_sandbox_measures_everything() {
     ] {
         assert!(number(pointer) > 0.0, "{pointer}: {report:#}");
     }
-    assert_eq!(number("/memory/1/calls/calls"), 0.0, "idle ones are left alone: {table}");
+    none("/memory/1/calls/calls");
 }

@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(without("/properties", "status").as_deref(), Some("status"));
         assert_eq!(without("/properties/status/properties", "taken").as_deref(), Some("status.taken"));
         let route = "/properties/spec/properties/routes/items/properties";
-        assert_eq!(without(route, "rule").as_deref(), Some("spec.routes.rule"));
+        assert_eq!(without(route, "name").as_deref(), Some("spec.routes.name"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Turn<'_> {
             step.weight = Weight::ZERO;
         }
         self.tell(reason.fails_target(), reason.word(), sentence);
-        self.lower();
+        self.go_on_lowering();
     }
 
     /// Ends the run with the canary as the new stable.
@@ -78,6 +78,12 @@ impl Turn<'_> {
             return self.say_unchanged();
         }
         self.refuse_requests();
+        self.go_on_lowering();
+    }
+
+    /// Lowers what is left; once nothing is, the run is over. That can be so from the first: a crash may have come
+    /// after the routes and before the status.
+    fn go_on_lowering(&mut self) {
         if self.lower() {
             if let Some(ended) = self.run_mut().and_then(|run| run.ended.as_mut()) {
                 ended.settled = true;
