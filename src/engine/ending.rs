@@ -10,6 +10,8 @@ use super::{
 };
 use crate::api::{EndReason, Ended, HistoryEntry, Phase, Target, units::Weight};
 
+/// A pod of stable that becomes ready gives a turn; this is for one that was missed.
+const STABLE_BACK: std::time::Duration = std::time::Duration::from_secs(30);
 /// How many finished runs are kept.
 const HISTORY: usize = 10;
 
@@ -127,6 +129,7 @@ impl Turn<'_> {
                     self.tell(true, "StableNotReady", sentence.clone());
                 }
                 self.say(Phase::RollingBack, "StableNotReady", sentence);
+                self.wake_in(STABLE_BACK);
                 return false;
             }
             Readiness::Absent(why) => {

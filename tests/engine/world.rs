@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate::{
-    api::{Phase, RolloutSpec, RolloutStatus, RouteRef, Stamp},
+    api::{Phase, RolloutSpec, RolloutStatus, RouteRef, Run, Stamp},
     engine::{
         decide,
         decision::{Decision, Effect, Fence, Note, Purpose, RouteWrite, StampChange},
@@ -406,6 +406,15 @@ impl World {
 
     /// What must hold of every decision.
     fn check(&self, decision: &Decision) {
+        // What is paused waits for somebody to do something, and that gives a turn.
+        let rests = |run: &Run| run.pause.is_some() || run.ended.as_ref().is_some_and(|ended| ended.settled);
+        let under_way = decision.after.run.as_ref().is_some_and(|run| !rests(run));
+        // A look leads to a turn when it comes back, a write when it is done; a status that was stored leads to none.
+        let tells = |effect: &Effect| matches!(effect, Effect::Tell(_));
+        let goes_on = decision.before.is_some() || !decision.effects.iter().all(tells);
+        if under_way && !self.spec.suspend && !self.subject.deleting {
+            assert!(goes_on || decision.wake.is_some(), "nobody would decide again: {}", self.message());
+        }
         let stable = self.working.stable.as_ref();
         let marked = |view: &RouteView| {
             let stamps = view.stamps.values().filter_map(|text| Stamp::parse(text));
