@@ -1,7 +1,7 @@
 //! The embedded API server answers like a real one: the same requests go to both, and the answers are compared.
 //!
 //! What must differ is made equal (identities, versions, times, addresses); wordings of messages are not compared.
-//! Set `TIDEGATE_TEST_KUBECONFIG` to a cluster that may be written to; without it every test here says so and passes.
+//! Run it with `tests/cluster/run cargo test --test fidelity`; without a control plane every test here says so and passes.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests, their helpers included")]
 

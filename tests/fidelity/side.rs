@@ -37,6 +37,9 @@ pub struct Side {
     list: (String, String),
 }
 
+/// What the real server is called.
+pub const REAL: &str = "real";
+
 impl Side {
     pub fn new(name: &'static str, client: kube::Client, namespace: String) -> Self {
         Self {
@@ -54,6 +57,11 @@ impl Side {
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
         let answer = self.run(&crate::step::post("/api/v1/namespaces", &body), None).await;
         assert_eq!(answer.code, 201, "{}: cannot make a namespace: {}", self.name, answer.body);
+        if self.name == REAL {
+            // Its controllers put this into every namespace, which watches would see.
+            let theirs = crate::step::get("/api/v1/namespaces/$NS/configmaps/kube-root-ca.crt").until(200);
+            self.run(&theirs, None).await;
+        }
     }
 
     /// Removes the script's namespace, without waiting for it.

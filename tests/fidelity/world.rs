@@ -13,11 +13,11 @@ use tidegate::sandbox::apiserver::{ApiServer, Options};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-use crate::side::Side;
+use crate::side::{REAL, Side};
 use crate::step::{get, post, put};
 
-/// Names the kubeconfig of a cluster that the tests may write to.
-pub const KUBECONFIG: &str = "TIDEGATE_TEST_KUBECONFIG";
+/// Names the folder of a control plane that was started for tests: CRDs are replaced there.
+const CLUSTER: &str = "TIDEGATE_TEST_CLUSTER";
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -36,10 +36,12 @@ pub struct World {
 
 /// Runs a test against both servers, or says that there is no real one and passes.
 pub fn with_world<F: Future<Output = ()>>(test: &str, work: impl FnOnce(&'static World) -> F) {
-    let Ok(kubeconfig) = std::env::var(KUBECONFIG) else {
-        note(&format!("skipped: {test} compares with a real API server, and {KUBECONFIG} names none"));
+    let Ok(folder) = std::env::var(CLUSTER) else {
+        let how = "tests/cluster/run cargo test --test fidelity";
+        note(&format!("skipped: {test} compares with a real API server of its own; run it with: {how}"));
         return;
     };
+    let kubeconfig = format!("{folder}/kubeconfig");
     RUNTIME.block_on(async {
         let world = WORLD.get_or_init(|| World::start(kubeconfig)).await;
         work(world).await;
@@ -61,7 +63,7 @@ impl World {
         config.default_retry = false;
         let real_client = kube::Client::try_from(config).unwrap();
         let crds = definitions();
-        let mut real = Side::new("real", real_client.clone(), String::new());
+        let mut real = Side::new(REAL, real_client.clone(), String::new());
         for definition in &crds {
             install(&mut real, definition).await;
         }
@@ -74,7 +76,7 @@ impl World {
         let unique = format!("fidelity-{:x}", fastrand::u64(..));
         let mut sides = [
             Side::new("sandbox", self.sandbox_client.clone(), unique.clone()),
-            Side::new("real", self.real_client.clone(), unique),
+            Side::new(REAL, self.real_client.clone(), unique),
         ];
         for side in &mut sides {
             side.open().await;
