@@ -407,13 +407,17 @@ impl World {
     /// What must hold of every decision.
     fn check(&self, decision: &Decision) {
         // What is paused waits for somebody to do something, and that gives a turn.
-        let rests = |run: &Run| run.pause.is_some() || run.ended.as_ref().is_some_and(|ended| ended.settled);
-        let under_way = decision.after.run.as_ref().is_some_and(|run| !rests(run));
+        let after = &decision.after;
+        let over = |run: &Run| run.ended.as_ref().is_some_and(|ended| ended.settled);
+        let paused = after.phase == Some(Phase::Paused);
+        let under_way = !paused && after.run.as_ref().is_some_and(|run| !over(run));
         // A look leads to a turn when it comes back, a write when it is done; a status that was stored leads to none.
         let tells = |effect: &Effect| matches!(effect, Effect::Tell(_));
         let goes_on = decision.before.is_some() || !decision.effects.iter().all(tells);
-        if under_way && !self.spec.suspend && !self.subject.deleting {
-            assert!(goes_on || decision.wake.is_some(), "nobody would decide again: {}", self.message());
+        // Who is deposed has nothing left to do.
+        let deposed = decision.memory.held.is_some_and(|held| held < after.epoch);
+        if under_way && !deposed && !self.spec.suspend && !self.subject.deleting {
+            assert!(goes_on || decision.wake.is_some(), "nobody would decide again: {:?}", after.message);
         }
         let stable = self.working.stable.as_ref();
         let marked = |view: &RouteView| {
