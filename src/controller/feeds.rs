@@ -32,6 +32,8 @@ const WATCH_SECONDS: u32 = 50;
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 /// How long until what was refused is asked for again.
 const REFUSED: Duration = Duration::from_secs(5);
+/// A list that keeps failing is tried again this often at least.
+const FAILING: Duration = Duration::from_secs(20);
 /// So many refusals in a row are believed. An API server that has just started refuses everybody for a moment, until it
 /// knows the roles; what was seen before holds meanwhile.
 const REFUSALS: u32 = 3;
@@ -186,6 +188,10 @@ struct Following<K> {
     events: BoxStream<'static, watcher::Result<Event<K>>>,
     listed: bool,
     refusals: u32,
+    /// Lists that failed in a row. Each attempt begins with an event of its own, which ends the watcher's own backoff.
+    failures: u32,
+    /// The next attempt does not come at once.
+    waits: bool,
 }
 
 impl<K> Following<K>
@@ -195,7 +201,7 @@ where
     fn begin(api: Api<K>) -> Self {
         let settings = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
         let events = watcher(api.clone(), settings).default_backoff().boxed();
-        Self { api, events, listed: false, refusals: 0 }
+        Self { api, events, listed: false, refusals: 0, failures: 0, waits: false }
     }
 
     async fn next(&mut self) -> Option<watcher::Result<Event<K>>> {
@@ -203,12 +209,21 @@ where
             self.granted().await;
             *self = Self::begin(self.api.clone());
         }
+        if std::mem::take(&mut self.waits) {
+            tokio::time::sleep(spread(Duration::from_secs(1 << self.failures.min(5)).min(FAILING))).await;
+        }
         loop {
             let event = self.events.next().await?;
             match &event {
                 Ok(event) => {
-                    self.listed |= matches!(event, Event::InitDone);
                     self.refusals = 0;
+                    if matches!(event, Event::InitDone) {
+                        (self.listed, self.failures) = (true, 0);
+                    }
+                }
+                Err(watcher::Error::InitialListFailed(_)) => {
+                    self.failures += 1;
+                    self.waits = true;
                 }
                 Err(error) if self.listed && matches!(code(error), Some(403 | 404)) => {
                     self.refusals += 1;
@@ -227,7 +242,7 @@ where
     async fn granted(&mut self) {
         loop {
             // Spread, so that many kinds and namespaces don't come at once.
-            tokio::time::sleep(REFUSED.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(spread(REFUSED)).await;
             let params = WatchParams::default().timeout(1);
             let watch = tokio::time::timeout(REFUSED, self.api.watch(&params, "0"));
             if matches!(watch.await, Ok(Ok(_))) {
@@ -235,6 +250,10 @@ where
             }
         }
     }
+}
+
+fn spread(wait: Duration) -> Duration {
+    wait.mul_f64(1.0 + fastrand::f64() / 2.0)
 }
 
 fn reduced<V>(event: Event<Raw>, reduce: impl Fn(&Raw) -> Versioned<V>) -> Event<Versioned<V>> {
