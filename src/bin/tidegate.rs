@@ -31,10 +31,27 @@ enum Command {
     Version,
 }
 
-// Two threads serve a controller of any size; more would only keep memory of their own.
-#[tokio::main(worker_threads = 2)]
-async fn main() -> ExitCode {
-    match run(Args::parse().command).await {
+fn main() -> ExitCode {
+    let command = Args::parse().command;
+    let mut runtime = match command {
+        // One thread serves a controller of any size; more would only keep memory of their own.
+        Command::Run(_) => {
+            let mut one = tokio::runtime::Builder::new_multi_thread();
+            one.worker_threads(1);
+            one
+        }
+        Command::Crds(_)
+        | Command::Rbac(_)
+        | Command::Demo(_)
+        | Command::Sandbox(_)
+        | Command::Bench(_)
+        | Command::Version => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let done = match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(command)),
+        Err(error) => Err(error.into()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {}", cli::chain(error.as_ref()));
