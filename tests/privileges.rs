@@ -7,14 +7,18 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     path::Path,
 };
 
 use serde_json::Value;
+use skip::skip;
 use tidegate::{cli::rbac::NAME, controller::permissions::PERMISSIONS};
 
 /// A verb on a resource of a group, like `patch gatewayroutes.appmesh.k8s.aws`.
@@ -55,12 +59,6 @@ fn read(path: &Path) -> Log {
         }
     }
     log
-}
-
-/// Says it in a line that the test harness does not swallow.
-fn skip(why: &str) {
-    let told = writeln!(std::io::stderr(), "skipped: privileges: {why}");
-    assert!(told.is_ok());
 }
 
 #[test]

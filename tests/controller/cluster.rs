@@ -77,7 +77,7 @@ impl Cluster {
         let cluster = Self::start().await;
         let there = cluster.server.has_pods_to_order();
         if !there {
-            crate::server::skip("it makes pods unready, which only a control plane of tests/cluster can");
+            crate::skip::skip("it makes pods unready, which only a control plane of tests/cluster can");
         }
         there.then_some(cluster)
     }
@@ -375,6 +375,10 @@ impl Cluster {
             let deployment = deployments.get(name).await.unwrap();
             deployment.status.and_then(|status| status.ready_replicas).unwrap_or_default()
         };
+        if !ready {
+            // Pods that are about to become ready would do so after this has been taken for done.
+            eventually(&format!("{name} is up"), count, |count| *count == 2).await;
+        }
         let params = PatchParams::default();
         if let Server::Sandbox(_) = self.server {
             let pods = (!ready).then_some("0");

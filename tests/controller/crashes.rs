@@ -12,7 +12,8 @@ use crate::{
     history::{History, audited, held, shares},
     objects::{ROLLOUT, entry, route},
     proxy::{When, counts},
-    server::{Server, is_real, skip},
+    server::{Server, is_real},
+    skip::skip,
     waiting::eventually,
 };
 

@@ -9,7 +9,8 @@ use tidegate::api::{PauseReason, Phase, Rollout};
 use crate::{
     cluster::Cluster,
     objects::{ROLLOUT, entry, route},
-    server::{is_real, skip},
+    server::is_real,
+    skip::skip,
 };
 
 /// What Git says: all to v1.

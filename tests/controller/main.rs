@@ -20,4 +20,6 @@ mod permissions;
 mod proxy;
 mod rollouts;
 mod server;
+#[path = "../support/skip.rs"]
+mod skip;
 mod waiting;

@@ -4,7 +4,6 @@
 //! the Role that is shipped. Tests that need other CRDs than the usual ones, or kill the server, have it to themselves.
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     sync::{
         Mutex, OnceLock,
@@ -39,15 +38,9 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{
     crds::{Crds, install},
+    skip::skip,
     waiting::eventually,
 };
-
-/// Says in a line that the test harness does not swallow why a test does nothing.
-pub fn skip(why: &str) {
-    let name = std::thread::current().name().unwrap_or_default().to_owned();
-    let told = writeln!(std::io::stderr(), "skipped: {name}: {why}");
-    assert!(told.is_ok());
-}
 
 pub enum Server {
     Sandbox(ApiServer),

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod drift;
+mod invariants;
 mod judgement;
 mod properties;
 mod requests;

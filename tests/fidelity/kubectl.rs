@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::world::{World, note};
+use crate::skip::skip;
+use crate::world::World;
 
 const WIDGET: &str = "apiVersion: fidelity.tidegate.dev/v1
 kind: Widget
@@ -242,7 +243,7 @@ pub async fn check(world: &World) {
     let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
     let found = Command::new(&program).args(["version", "--client"]).stdout(Stdio::null()).status();
     if !found.is_ok_and(|status| status.success()) {
-        note(&format!("skipped: kubectl is compared with a real API server, and {program} does not run"));
+        skip(&format!("kubectl is compared with a real API server, and {program} does not run"));
         return;
     }
     let [mut sandbox, mut real] = world.sides().await;

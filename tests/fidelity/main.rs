@@ -13,6 +13,8 @@ mod objects;
 mod random;
 mod refused;
 mod side;
+#[path = "../support/skip.rs"]
+mod skip;
 mod step;
 mod world;
 
@@ -21,55 +23,55 @@ use world::with_world;
 
 #[test]
 fn writing() {
-    with_world("writing", |world| check(world, directed::writing::scripts()));
+    with_world(|world| check(world, directed::writing::scripts()));
 }
 
 #[test]
 fn metadata() {
-    with_world("metadata", |world| check(world, directed::metadata::scripts()));
+    with_world(|world| check(world, directed::metadata::scripts()));
 }
 
 #[test]
 fn patching() {
-    with_world("patching", |world| check(world, directed::patching::scripts()));
+    with_world(|world| check(world, directed::patching::scripts()));
 }
 
 #[test]
 fn deleting() {
-    with_world("deleting", |world| check(world, directed::deleting::scripts()));
+    with_world(|world| check(world, directed::deleting::scripts()));
 }
 
 #[test]
 fn listing() {
-    with_world("listing", |world| check(world, directed::listing::scripts()));
+    with_world(|world| check(world, directed::listing::scripts()));
 }
 
 #[test]
 fn watching() {
-    with_world("watching", |world| check(world, directed::watching::scripts()));
+    with_world(|world| check(world, directed::watching::scripts()));
 }
 
 #[test]
 fn protocol() {
-    with_world("protocol", |world| check(world, directed::protocol::scripts()));
+    with_world(|world| check(world, directed::protocol::scripts()));
 }
 
 #[test]
 fn schemas() {
-    with_world("schemas", |world| check(world, directed::schemas::scripts()));
+    with_world(|world| check(world, directed::schemas::scripts()));
 }
 
 #[test]
 fn built_ins() {
-    with_world("built_ins", |world| check(world, directed::built_ins::scripts()));
+    with_world(|world| check(world, directed::built_ins::scripts()));
 }
 
 #[test]
 fn random_sequences() {
-    with_world("random_sequences", random::check);
+    with_world(random::check);
 }
 
 #[test]
 fn kubectl_output() {
-    with_world("kubectl_output", kubectl::check);
+    with_world(kubectl::check);
 }

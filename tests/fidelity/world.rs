@@ -1,6 +1,5 @@
 //! Both servers, with the same definitions installed.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use crate::side::{REAL, Side};
+use crate::skip::skip;
 use crate::step::{get, post, put};
 
 /// Names the folder of a control plane that was started for tests: CRDs are replaced there.
@@ -35,10 +35,10 @@ pub struct World {
 }
 
 /// Runs a test against both servers, or says that there is no real one and passes.
-pub fn with_world<F: Future<Output = ()>>(test: &str, work: impl FnOnce(&'static World) -> F) {
+pub fn with_world<F: Future<Output = ()>>(work: impl FnOnce(&'static World) -> F) {
     let Ok(folder) = std::env::var(CLUSTER) else {
         let how = "tests/cluster/run cargo test --test fidelity";
-        note(&format!("skipped: {test} compares with a real API server of its own; run it with: {how}"));
+        skip(&format!("it compares with a real API server of its own; run it with: {how}"));
         return;
     };
     let kubeconfig = format!("{folder}/kubeconfig");
@@ -46,11 +46,6 @@ pub fn with_world<F: Future<Output = ()>>(test: &str, work: impl FnOnce(&'static
         let world = WORLD.get_or_init(|| World::start(kubeconfig)).await;
         work(world).await;
     });
-}
-
-/// Prints a line. It is written directly, since the harness keeps what `eprintln!` says to itself.
-pub fn note(line: &str) {
-    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 impl World {

@@ -1,6 +1,6 @@
 //! The real kubectl against the embedded server.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -11,6 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tidegate::sandbox::apiserver::ApiServer;
 
+use crate::skip::skip;
 use crate::support::{server, widgets, widgets_resource};
 
 const WIDGET: &str = "apiVersion: test.dev/v1
@@ -49,8 +50,7 @@ impl Kubectl {
     fn new(server: &ApiServer) -> Option<Self> {
         let installed = Command::new("kubectl").args(["version", "--client"]).stdout(Stdio::null()).status();
         if !installed.is_ok_and(|status| status.success()) {
-            let told = writeln!(std::io::stderr(), "skipped: kubectl is not installed");
-            assert!(told.is_ok());
+            skip("kubectl is not installed");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -12,6 +12,8 @@ mod crud;
 mod faults;
 mod kubectl;
 mod patches;
+#[path = "../support/skip.rs"]
+mod skip;
 mod support;
 mod tables;
 mod watches;

@@ -1,0 +1,72 @@
+//! What must hold of every decision, whatever the world is like.
+
+use tidegate::{
+    api::{Phase, Run, Stamp},
+    engine::{
+        decision::{Decision, Effect, Purpose},
+        observed::{RouteState, RouteView},
+    },
+};
+
+use crate::world::World;
+
+impl World {
+    /// What must hold of every decision.
+    pub fn check(&self, decision: &Decision) {
+        let after = &decision.after;
+        let over = |run: &Run| run.ended.as_ref().is_some_and(|ended| ended.settled);
+        // What is paused waits for somebody to do something, and that gives a turn.
+        let paused = after.phase == Some(Phase::Paused);
+        let under_way = !paused && after.run.as_ref().is_some_and(|run| !over(run));
+        // A look leads to a turn when it comes back, a write when it is done; a status that was stored leads to none.
+        let tells = |effect: &Effect| matches!(effect, Effect::Tell(_));
+        let goes_on = decision.before.is_some() || !decision.effects.iter().all(tells);
+        // Who is deposed has nothing left to do.
+        let deposed = decision.memory.held.is_some_and(|held| held < after.epoch);
+        if under_way && !deposed && !self.spec.suspend && !self.subject.deleting {
+            assert!(goes_on || decision.wake.is_some(), "nobody would decide again: {:?}", after.message);
+        }
+        let stable = self.working.stable.as_ref();
+        let marked = |view: &RouteView| {
+            let stamps = view.stamps.values().filter_map(|text| Stamp::parse(text));
+            stamps
+                .into_iter()
+                .any(|s| s.aborted && Some(s.run) == self.working.run.as_ref().map(|r| r.number))
+        };
+        for effect in &decision.effects {
+            let Effect::Write(write) = effect else { continue };
+            let status = &decision.after;
+            if let (Purpose::Raise, Some(stable), Some(canary)) = (write.purpose, stable, &status.canary) {
+                let set = |target: &tidegate::api::Target| {
+                    let index = write.view.index(&target.name, target.port);
+                    let listed = write.weights.iter().find(|(at, _)| Some(*at) == index).map(|(_, w)| *w);
+                    listed.or_else(|| write.add.iter().find(|e| e.name == target.name).map(|e| e.weight))
+                };
+                let (rest, share) =
+                    (set(stable).expect("stable's weight"), set(canary).expect("canary's weight"));
+                assert_eq!(rest + share, 100, "stable and canary sum to 100");
+                let run = status.run.as_ref().expect("a raise belongs to a run");
+                assert!(run.ended.is_none(), "no raise after the end");
+                assert!(
+                    !self.routes.values().any(|r| matches!(r, RouteState::Present(v) if marked(v))),
+                    "no raise after a mark"
+                );
+                let step = status.step.as_ref().unwrap();
+                assert_eq!(share, i64::from(step.weight.percent()), "the intended step's weight");
+                let stored = decision.before.as_ref().unwrap_or(&self.stored).step.as_ref();
+                assert_eq!(
+                    stored.map(|s| s.index),
+                    Some(step.index),
+                    "the intent is stored before the raise"
+                );
+                assert!(self.subject.finalizer, "guarded before the raise");
+            }
+        }
+        if let (Some(was), Some(is)) = (&self.working.step, &decision.after.step)
+            && self.working.run.as_ref().map(|r| r.number) == decision.after.run.as_ref().map(|r| r.number)
+        {
+            let jumps = decision.after.run.as_ref().is_some_and(|run| run.promote_full);
+            assert!(is.index >= was.index && (jumps || is.index <= was.index + 1), "one step at a time");
+        }
+    }
+}
