@@ -6,6 +6,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
+/// Goes before every filter, which may overrule it by naming the same. The client's watcher spells every refused list and
+/// watch out in full, again and again; the controller tells them once, in a sentence.
+const QUIET: &str = "kube_runtime::watcher=off";
+
 /// Why the log can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -25,7 +29,7 @@ pub enum TelemetryError {
 /// Sets up the log of this process. `over`, where given, is used in place of the configured filter.
 pub fn start(config: &LogConfig, over: Option<&str>) -> Result<(), TelemetryError> {
     let filter = over.unwrap_or(&config.level);
-    let filter = EnvFilter::try_new(filter)
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let builder =

@@ -15,6 +15,8 @@ struct Event {
     verb: String,
     #[serde(default)]
     user_agent: String,
+    #[serde(default, rename = "requestURI")]
+    request_uri: String,
     #[serde(default)]
     object_ref: Option<ObjectRef>,
     request_received_timestamp: Timestamp,
@@ -29,8 +31,8 @@ struct ObjectRef {
     name: String,
 }
 
-/// The calls of a user agent in a namespace, in the order of their arrival, each once however many stages of it were
-/// logged. A line that is no event is left out: the last one may not be whole yet.
+/// The calls of a user agent in a namespace or in none, in the order of their arrival, each once however many stages of
+/// it were logged. A line that is no event is left out: the last one may not be whole yet.
 pub fn calls(log: &str, agent: &str, namespace: &str) -> Vec<Call> {
     let mut known = HashSet::new();
     let mut calls: Vec<Call> = log
@@ -39,10 +41,10 @@ pub fn calls(log: &str, agent: &str, namespace: &str) -> Vec<Call> {
         .filter(|event| event.user_agent.starts_with(agent))
         .filter_map(|event| {
             let about = event.object_ref.unwrap_or_default();
-            (about.namespace == namespace && known.insert(event.audit_id)).then(|| Call {
+            (concerns(namespace, &about.namespace) && known.insert(event.audit_id)).then(|| Call {
                 at: event.request_received_timestamp,
                 verb: event.verb,
-                resource: resource(&about.resource, &about.subresource),
+                resource: resource(&about.resource, &about.subresource, &event.request_uri),
                 name: about.name,
             })
         })
@@ -51,8 +53,16 @@ pub fn calls(log: &str, agent: &str, namespace: &str) -> Vec<Call> {
     calls
 }
 
-/// A resource with its subresource, as RBAC spells it.
-pub fn resource(resource: &str, subresource: &str) -> String {
+/// Whether a call in a namespace, or in none, is counted for one.
+pub fn concerns(counted: &str, namespace: &str) -> bool {
+    namespace.is_empty() || namespace == counted
+}
+
+/// A resource with its subresource, as RBAC spells it; the path of what is no resource.
+pub fn resource(resource: &str, subresource: &str, uri: &str) -> String {
+    if resource.is_empty() {
+        return uri.split('?').next().unwrap_or_default().to_owned();
+    }
     if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") }
 }
 
@@ -80,14 +90,15 @@ mod tests {
             line("a", "ResponseComplete", "tidegate/1", "ns", "2026-11-01T10:00:01.5Z"),
             line("c", "ResponseComplete", "kubectl/1", "ns", "2026-11-01T10:00:01Z"),
             line("d", "ResponseComplete", "tidegate/1", "other", "2026-11-01T10:00:01Z"),
-            r#"{"verb":"get","auditID":"e","requestReceivedTimestamp":"2026-11-01T10:00:00Z","userAgent":"tidegate/1"}"#.to_owned(),
+            r#"{"verb":"get","auditID":"e","requestReceivedTimestamp":"2026-11-01T10:00:00Z","userAgent":"tidegate/1","requestURI":"/version?timeout=5s"}"#.to_owned(),
             r#"{"auditID": "cut of"#.to_owned(),
         ]
         .join("\n");
         let calls = calls(&log, "tidegate/", "ns");
-        assert_eq!(calls.len(), 2, "{calls:?}");
-        assert_eq!(calls[0].at, "2026-11-01T10:00:01.5Z".parse().unwrap());
-        let want = ("patch", "rollouts/status", "r");
-        assert_eq!((calls[0].verb.as_str(), calls[0].resource.as_str(), calls[0].name.as_str()), want);
+        let told: Vec<(&str, &str, &str)> =
+            calls.iter().map(|call| (call.verb.as_str(), call.resource.as_str(), call.name.as_str())).collect();
+        let ours = ("patch", "rollouts/status", "r");
+        assert_eq!(told, [("get", "/version", ""), ours, ours]);
+        assert_eq!(calls[1].at, "2026-11-01T10:00:01.5Z".parse().unwrap());
     }
 }

@@ -15,6 +15,7 @@ use super::{
     numbers::{Summary, millis},
     objects::{self, PAIRS, Pair, Way},
     process::Usage,
+    server::Mark,
     stage::{PATIENCE, Stage},
 };
 use crate::api::{Phase, Rollout, Stamp, stamp_annotation};
@@ -52,7 +53,9 @@ pub struct Idle {
     pub cost: Cost,
     /// From its start until it was ready, in milliseconds.
     pub ready: f64,
-    /// The calls that it made from its start to the end of the measurement.
+    /// The calls that it made from its start until it had nothing left to do.
+    pub starting: Option<Counted>,
+    /// The calls after that, over the time that the cost is of.
     pub calls: Option<Counted>,
 }
 
@@ -193,16 +196,22 @@ pub async fn measure(stage: &mut Stage<'_>, rollouts: usize, time: Duration) -> 
     stage.ready().await?;
     let ready = stage.server.clock.now().duration_since(started);
     stage.quiet().await?;
+    let starting = counted(stage, mark)?;
     stage.progress.say(&format!("{rollouts} idle Rollouts are measured for {} s", time.as_secs()));
+    let mark = stage.server.mark();
     let cost = cost(stage, time).await?;
-    let calls = if stage.server.records() {
-        Some(Counted::of(&stage.server.calls_since(mark, &stage.namespace)?))
-    } else {
-        None
-    };
+    let calls = counted(stage, mark)?;
     stage.kill();
     let ready = millis(Duration::try_from(ready).unwrap_or_default());
-    Ok(Idle { rollouts, cost, ready, calls })
+    Ok(Idle { rollouts, cost, ready, starting, calls })
+}
+
+/// The calls since then, where they are recorded.
+fn counted(stage: &Stage<'_>, mark: Mark) -> Result<Option<Counted>, BenchError> {
+    if !stage.server.records() {
+        return Ok(None);
+    }
+    Ok(Some(Counted::of(&stage.server.calls_since(mark, &stage.namespace)?)))
 }
 
 /// What the controller costs over a time.

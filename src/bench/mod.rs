@@ -68,7 +68,8 @@ pub struct Plan {
     pub audit_log: Option<PathBuf>,
 }
 
-/// Measures, and removes everything again, whatever ends it.
+/// Measures, and removes everything again, whatever ends it. What one part lacks is told in the report, beside what the
+/// others found.
 pub async fn run(plan: Plan) -> Result<Report, BenchError> {
     let progress = Progress::new();
     let server = match &plan.kubeconfig {
@@ -77,17 +78,18 @@ pub async fn run(plan: Plan) -> Result<Report, BenchError> {
     };
     let rooms = Rooms::default();
     let bench = Bench { plan: &plan, server: &server, progress: &progress, rooms: &rooms };
-    let outcome = tokio::select! {
-        outcome = bench.measure() => outcome,
+    let mut report = Report::new(server.name.clone(), plan.brief, server.records());
+    let ended = tokio::select! {
+        () = bench.measure(&mut report) => Ok(()),
         ended = signals::interrupted() => Err(match ended {
             Ok(()) => BenchError::Interrupted,
             Err(source) => BenchError::machine("wait for an interrupt")(source),
         }),
     };
-    let cleaned = rooms.clean(&server.client, &progress).await;
+    report.note("the rest", ended);
+    report.note("clearing away", rooms.clean(&server.client, &progress).await);
     server.close().await;
-    let report = outcome?;
-    cleaned.map(|()| report)
+    Ok(report)
 }
 
 struct Bench<'a> {
@@ -98,54 +100,67 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    async fn measure(&self) -> Result<Report, BenchError> {
-        let mut report = Report::new(self.server.name.clone(), self.plan.brief, self.server.records());
+    async fn measure(&self, report: &mut Report) {
         if self.asked(Part::Requests) {
-            let times = if self.plan.brief { Times::BRIEF } else { Times::USUAL };
-            let mut stage = self.stage("requests").await?;
-            report.requests = requests::measure(&mut stage, times).await?;
-            self.strike(stage).await?;
+            let outcome = self.requests(report).await;
+            report.note("requests", outcome);
         }
         if self.asked(Part::Rollback) {
-            let mut stage = self.stage("rollback").await?;
-            stage.start()?;
-            stage.ready().await?;
-            for at_once in [1, AT_ONCE] {
-                report.rollback.push(rollback::measure(&stage, at_once, self.plan.runs).await?);
-            }
-            self.strike(stage).await?;
+            let outcome = self.rollback(report).await;
+            report.note("rollback", outcome);
         }
         if self.asked(Part::Memory) || self.asked(Part::Restart) {
-            let mut stage = self.stage("memory and restart").await?;
-            self.idle(&mut stage, &mut report).await?;
-            self.strike(stage).await?;
+            let outcome = self.idle(report).await;
+            report.note("memory and restart", outcome);
         }
         if self.asked(Part::Active) {
-            let mut stage = self.stage("active").await?;
-            let hold = Duration::from_secs(if self.plan.brief { 1 } else { 30 });
-            report.active = Some(active::measure(&mut stage, self.plan.active, hold, self.time()).await?);
-            self.strike(stage).await?;
+            let outcome = self.active(report).await;
+            report.note("active", outcome);
         }
-        Ok(report)
     }
 
-    async fn idle(&self, stage: &mut Stage<'_>, report: &mut Report) -> Result<(), BenchError> {
-        if self.asked(Part::Memory) {
-            report.memory.push(idle::measure(stage, 0, self.time()).await?);
+    async fn requests(&self, report: &mut Report) -> Result<(), BenchError> {
+        let times = if self.plan.brief { Times::BRIEF } else { Times::USUAL };
+        let mut stage = self.stage("requests").await?;
+        report.requests = requests::measure(&mut stage, times).await?;
+        self.strike(stage).await
+    }
+
+    async fn rollback(&self, report: &mut Report) -> Result<(), BenchError> {
+        let mut stage = self.stage("rollback").await?;
+        stage.start()?;
+        stage.ready().await?;
+        for at_once in [1, AT_ONCE] {
+            report.rollback.push(rollback::measure(&stage, at_once, self.plan.runs).await?);
         }
-        let templates = idle::templates(stage).await?;
+        self.strike(stage).await
+    }
+
+    async fn active(&self, report: &mut Report) -> Result<(), BenchError> {
+        let mut stage = self.stage("active").await?;
+        let hold = Duration::from_secs(if self.plan.brief { 1 } else { 30 });
+        report.active = Some(active::measure(&mut stage, self.plan.active, hold, self.time()).await?);
+        self.strike(stage).await
+    }
+
+    async fn idle(&self, report: &mut Report) -> Result<(), BenchError> {
+        let mut stage = self.stage("memory and restart").await?;
+        if self.asked(Part::Memory) {
+            report.memory.push(idle::measure(&mut stage, 0, self.time()).await?);
+        }
+        let templates = idle::templates(&mut stage).await?;
         let mut made = 0;
         for &rollouts in &self.plan.idle {
-            idle::make(stage, &templates, made, rollouts).await?;
+            idle::make(&stage, &templates, made, rollouts).await?;
             made = rollouts;
             if self.asked(Part::Memory) {
-                report.memory.push(idle::measure(stage, rollouts, self.time()).await?);
+                report.memory.push(idle::measure(&mut stage, rollouts, self.time()).await?);
             }
             if self.asked(Part::Restart) {
-                report.restart.push(idle::restart(stage, rollouts).await?);
+                report.restart.push(idle::restart(&mut stage, rollouts).await?);
             }
         }
-        Ok(())
+        self.strike(stage).await
     }
 
     async fn stage(&self, part: &str) -> Result<Stage<'_>, BenchError> {

@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{
+    BenchError,
     active::Active,
     idle::{Idle, Restart},
     numbers::{Summary, shown},
     requests::Requests,
     rollback::Rollback,
 };
+use crate::cli::chain;
 
 /// Everything that a bench found.
 #[derive(Clone, Debug, Serialize)]
@@ -36,6 +38,18 @@ pub struct Report {
     pub(super) restart: Vec<Restart>,
     /// Many runs at once.
     pub(super) active: Option<Active>,
+    /// What went wrong, and so is not in here.
+    pub lacking: Vec<Lack>,
+}
+
+/// Something that could not be measured, or not be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lack {
+    /// What.
+    pub what: &'static str,
+    /// Why not, in a sentence.
+    pub why: String,
 }
 
 /// A figure of the table.
@@ -87,7 +101,13 @@ impl Report {
             memory: Vec::new(),
             restart: Vec::new(),
             active: None,
+            lacking: Vec::new(),
         }
+    }
+
+    /// Notes what went wrong, if it did.
+    pub(super) fn note(&mut self, what: &'static str, outcome: Result<(), BenchError>) {
+        self.lacking.extend(outcome.err().map(|error| Lack { what, why: chain(&error) }));
     }
 
     /// The figures that the table shows.
@@ -134,6 +154,9 @@ impl Report {
                 format!("{what:<width$}  {value:>8} {:<6} {reached:<20} {}", figure.unit, figure.beside);
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}", line.trim_end());
+        }
+        for Lack { what, why } in &self.lacking {
+            let _ = writeln!(text, "LACKING: {what}: {why}");
         }
         text
     }
@@ -195,8 +218,13 @@ fn of_idle(idle: &Idle) -> Vec<Figure> {
         Figure::new(format!("{rollouts} idle, start to ready"), idle.ready, "ms"),
     ];
     figures.extend(idle.calls.iter().map(|counted| {
-        let what = format!("{rollouts} idle, calls since the start");
+        let what = format!("{rollouts} idle, calls over {seconds} s");
         Figure::new(what, counted.calls as f64, "calls").goal(0.0).beside(counted.told())
+    }));
+    figures.extend(idle.starting.iter().map(|counted| {
+        let what = format!("{rollouts} idle, calls of the start");
+        let calls = counted.calls + counted.watching;
+        Figure::new(what, calls as f64, "calls").beside(counted.told())
     }));
     figures
 }
@@ -256,6 +284,8 @@ mod tests {
         };
         let mut report = Report::new("a server".into(), false, false);
         report.rollback = vec![rollback(1, summary), rollback(6, Summary::of(&[49.5]))];
+        report.note("active", Err(BenchError::Interrupted));
+        report.note("restart", Ok(()));
         let table = report.table();
         assert!(table.contains("Calls were not counted"), "{table}");
         let lines: Vec<&str> = table.lines().skip(2).collect();
@@ -264,6 +294,7 @@ mod tests {
             [
                 "1 failing at once, bad answer to moved, p99        60 ms     goal 25: MISSED      min 10, p50 20, max 60 of 3",
                 "6 failing at once, bad answer to moved, p99      49.5 ms     goal 50: reached     min 49.5, p50 49.5, max 49.5 of 1",
+                "LACKING: active: interrupted before the end",
             ]
         );
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();

@@ -17,7 +17,7 @@ use kube::{
 };
 
 use super::{
-    audit::{self, resource},
+    audit::{self, concerns, resource},
     calls::Call,
     error::BenchError,
 };
@@ -128,7 +128,7 @@ impl Server {
         Mark { at: self.clock.now(), bytes }
     }
 
-    /// The controller's calls in a namespace since then, in their order.
+    /// The controller's calls in a namespace, or in none, since then, in their order.
     pub fn calls_since(&self, mark: Mark, namespace: &str) -> Result<Vec<Call>, BenchError> {
         let mut calls = match &self.log {
             Log::None => Vec::new(),
@@ -147,12 +147,12 @@ impl Server {
                 .requests()
                 .into_iter()
                 .filter(|request| {
-                    request.user_agent.starts_with(CONTROLLER) && request.namespace == namespace
+                    request.user_agent.starts_with(CONTROLLER) && concerns(namespace, &request.namespace)
                 })
                 .map(|request| Call {
                     at: request.time,
                     verb: request.verb,
-                    resource: resource(&request.resource, &request.subresource),
+                    resource: resource(&request.resource, &request.subresource, &request.path),
                     name: request.name,
                 })
                 .collect(),

@@ -48,12 +48,15 @@ enum Output {
     Json,
 }
 
-/// Why the report did not come about, or out.
+/// Why the report did not come about, or out, or is not whole.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It could not be measured.
+    /// Nothing could be measured.
     #[error(transparent)]
     Bench(#[from] BenchError),
+    /// Something could not.
+    #[error("not everything could be measured; the report says what, and why")]
+    Lacking,
     /// The report can't be written as JSON.
     #[error("cannot write the report as JSON")]
     Json(#[from] serde_json::Error),
@@ -80,7 +83,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
         Output::Json => report.json()? + "\n",
     };
     let write = |source| Error::Write { place: "standard output".to_owned(), source };
-    io::stdout().lock().write_all(text.as_bytes()).map_err(write)
+    io::stdout().lock().write_all(text.as_bytes()).map_err(write)?;
+    if report.lacking.is_empty() { Ok(()) } else { Err(Error::Lacking) }
 }
 
 impl Args {

@@ -51,13 +51,9 @@ pub struct LogConfig {
     pub level: String,
 }
 
-/// What is logged by default. The client's watcher spells every refused list and watch out in full, again and again; the
-/// controller tells them once, in a sentence.
-const LOG: &str = "info,kube_runtime::watcher=off";
-
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: LOG.to_owned() }
+        Self { format: LogFormat::Text, level: "info".to_owned() }
     }
 }
 

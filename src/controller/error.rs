@@ -34,11 +34,12 @@ pub enum Error {
         /// The deadline.
         seconds: u64,
     },
-    /// The API server does not know who we are, or does not let us read Rollouts.
-    #[error(
-        "the API server refuses to list Rollouts; check the credentials in KUBECONFIG and the RBAC rules"
-    )]
-    Refused(#[source] kube::Error),
+    /// The API server does not know who we are.
+    #[error("the API server does not accept our credentials; check those in KUBECONFIG")]
+    Unknown(#[source] kube::Error),
+    /// The API server does not let us read Rollouts.
+    #[error("the API server does not let us list Rollouts; {REMEDY}")]
+    Forbidden(#[source] kube::Error),
     /// Our CRD is not there.
     #[error("the Rollout CRD is not installed; install it with: kubectl apply -f crds/")]
     CrdMissing,

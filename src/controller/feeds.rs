@@ -1,46 +1,31 @@
 //! The watches: one list and one watch a kind. Whatever they bring is reduced at once to what decisions need, and
 //! gives a turn to the Rollouts that named it.
 
-use std::{collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::{Stream, StreamExt};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::WatchParams,
     discovery::ApiResource,
     runtime::{
-        WatchStreamExt,
         reflector::{self, ObjectRef, store::Writer},
-        watcher::{self, Event, watcher},
+        watcher::{self, Event},
     },
 };
-use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     act,
     context::{Context, Guarded, Interest, lock},
+    following::{code, follow},
     permissions::REMEDY,
     raw::Raw,
     stores::{Key, Mirror, Versioned, version},
 };
 use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
-/// A watch is renewed this often, and one that has gone silent is noticed five seconds later.
-const WATCH_SECONDS: u32 = 50;
 /// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
-/// How long until what was refused is asked for again.
-const REFUSED: Duration = Duration::from_secs(5);
-/// A list that keeps failing is tried again this often at least.
-const FAILING: Duration = Duration::from_secs(20);
-/// So many refusals in a row are believed. An API server that has just started refuses everybody for a moment, until it
-/// knows the roles; what was seen before holds meanwhile.
-const REFUSALS: u32 = 3;
-
-/// Objects a page of a list: what is read and not yet reduced is in memory whole.
-const PAGE: u32 = 100;
-
 /// The namespace of a scope; `None` is the whole cluster.
 pub type Scope = Option<String>;
 
@@ -152,7 +137,8 @@ where
         let kind = &self.resource.kind;
         let problem = match code(error) {
             Some(404) => format!(
-                "the API server does not serve {kind} ({}): its CRD is not installed",
+                "the API server does not serve {kind} ({}): its CRD is not installed; install it with: kubectl apply \
+                 -f crds/",
                 self.resource.api_version
             ),
             Some(403) => {
@@ -171,91 +157,6 @@ where
     }
 }
 
-/// The objects of a kind as they are and become. Where that is refused after a list, it begins anew as soon as it is
-/// granted again: a watch that goes on says nothing until something happens, and so never that all is well.
-fn follow<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K>
-where
-    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    futures::stream::unfold(Following::begin(api), async |mut following| {
-        let event = following.next().await?;
-        Some((event, following))
-    })
-}
-
-struct Following<K> {
-    api: Api<K>,
-    events: BoxStream<'static, watcher::Result<Event<K>>>,
-    listed: bool,
-    refusals: u32,
-    /// Lists that failed in a row. Each attempt begins with an event of its own, which ends the watcher's own backoff.
-    failures: u32,
-    /// The next attempt does not come at once.
-    waits: bool,
-}
-
-impl<K> Following<K>
-where
-    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    fn begin(api: Api<K>) -> Self {
-        let settings = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
-        let events = watcher(api.clone(), settings).default_backoff().boxed();
-        Self { api, events, listed: false, refusals: 0, failures: 0, waits: false }
-    }
-
-    async fn next(&mut self) -> Option<watcher::Result<Event<K>>> {
-        if self.refusals >= REFUSALS {
-            self.granted().await;
-            *self = Self::begin(self.api.clone());
-        }
-        if std::mem::take(&mut self.waits) {
-            tokio::time::sleep(spread(Duration::from_secs(1 << self.failures.min(5)).min(FAILING))).await;
-        }
-        loop {
-            let event = self.events.next().await?;
-            match &event {
-                Ok(event) => {
-                    self.refusals = 0;
-                    if matches!(event, Event::InitDone) {
-                        (self.listed, self.failures) = (true, 0);
-                    }
-                }
-                Err(watcher::Error::InitialListFailed(_)) => {
-                    self.failures += 1;
-                    self.waits = true;
-                }
-                Err(error) if self.listed && matches!(code(error), Some(403 | 404)) => {
-                    self.refusals += 1;
-                    if self.refusals < REFUSALS {
-                        tracing::info!(%error, "the watch is refused; it is tried again before that is believed");
-                        continue;
-                    }
-                }
-                Err(_) => {}
-            }
-            return Some(event);
-        }
-    }
-
-    /// Returns once the objects may be watched, again.
-    async fn granted(&mut self) {
-        loop {
-            // Spread, so that many kinds and namespaces don't come at once.
-            tokio::time::sleep(spread(REFUSED)).await;
-            let params = WatchParams::default().timeout(1);
-            let watch = tokio::time::timeout(REFUSED, self.api.watch(&params, "0"));
-            if matches!(watch.await, Ok(Ok(_))) {
-                return;
-            }
-        }
-    }
-}
-
-fn spread(wait: Duration) -> Duration {
-    wait.mul_f64(1.0 + fastrand::f64() / 2.0)
-}
-
 fn reduced<V>(event: Event<Raw>, reduce: impl Fn(&Raw) -> Versioned<V>) -> Event<Versioned<V>> {
     match event {
         Event::Apply(object) => Event::Apply(reduce(&object)),
@@ -268,20 +169,6 @@ fn reduced<V>(event: Event<Raw>, reduce: impl Fn(&Raw) -> Versioned<V>) -> Event
 
 fn deployment(object: &Raw) -> Versioned<WorkloadSeen> {
     Versioned { key: object.key(), version: version(object.version()), value: workloads::seen(&object.whole) }
-}
-
-/// The HTTP status behind an error of a watch, where there is one.
-fn code(error: &watcher::Error) -> Option<u16> {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => Some(status.code),
-        watcher::Error::InitialListFailed(_)
-        | watcher::Error::WatchStartFailed(_)
-        | watcher::Error::WatchFailed(_)
-        | watcher::Error::NoResourceVersion => None,
-    }
 }
 
 /// Waits until routes and workloads were listed once.

@@ -9,6 +9,7 @@ mod context;
 mod dialect;
 mod error;
 mod feeds;
+mod following;
 mod guarded;
 mod looks;
 mod meters;

@@ -67,11 +67,25 @@ pub async fn check(client: &Client, namespaces: &[String]) -> Result<(), Error> 
         [] => vec![Api::all(client.clone())],
         namespaces => namespaces.iter().map(|one| Api::namespaced(client.clone(), one)).collect(),
     };
-    let one = ListParams::default().limit(1);
-    for api in apis {
-        answered(api.list_metadata(&one)).await?.map_err(understood)?;
-    }
+    readable(&apis).await?;
     schema(client).await
+}
+
+/// Fails where Rollouts can be read in none of the scopes. Where only some are forbidden the others are served.
+async fn readable(scopes: &[Api<Rollout>]) -> Result<(), Error> {
+    let one = ListParams::default().limit(1);
+    let (mut served, mut forbidden) = (false, None);
+    for scope in scopes {
+        match answered(scope.list_metadata(&one)).await?.map_err(understood) {
+            Ok(_) => served = true,
+            Err(error @ Error::Forbidden(_)) => forbidden = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match forbidden {
+        Some(error) if !served => Err(error),
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn answered<T>(question: impl Future<Output = kube::Result<T>>) -> Result<kube::Result<T>, Error> {
@@ -86,7 +100,8 @@ fn understood(error: kube::Error) -> Error {
     };
     match code {
         404 => Error::CrdMissing,
-        401 | 403 => Error::Refused(without_body(error)),
+        401 => Error::Unknown(without_body(error)),
+        403 => Error::Forbidden(without_body(error)),
         _ => Error::Unreachable(without_body(error)),
     }
 }
@@ -201,7 +216,7 @@ mod tests {
             understood(kube::Error::Api(Box::new(status))).to_string()
         };
         assert!(told(404).contains("kubectl apply -f crds/"), "{}", told(404));
-        assert!(told(403).contains("RBAC"), "{}", told(403));
+        assert!(told(403).contains("tidegate rbac"), "{}", told(403));
         assert!(told(401).contains("KUBECONFIG"), "{}", told(401));
         assert!(told(500).contains("cannot reach"), "{}", told(500));
     }

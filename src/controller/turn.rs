@@ -14,6 +14,7 @@ use kube::{
     Resource, ResourceExt,
     runtime::{controller::Action, reflector::ObjectRef},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     act,
@@ -46,7 +47,8 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     // Tokio would have it wait for its neighbours' sake.
     let outcome = match poll!(tokio::task::unconstrained(turn.as_mut())) {
         Poll::Ready(outcome) => outcome.ok(),
-        Poll::Pending => tokio::spawn(turn).await.ok().and_then(Result::ok),
+        // It ends with whoever waits for it: past a shutdown nothing goes on writing.
+        Poll::Pending => AbortOnDropHandle::new(tokio::spawn(turn)).await.ok().and_then(Result::ok),
     };
     let outcome = outcome.unwrap_or(Err(TurnError::Panicked));
     let took = context.clock.now().duration_since(started);
