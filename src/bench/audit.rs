@@ -95,8 +95,10 @@ mod tests {
         ]
         .join("\n");
         let calls = calls(&log, "tidegate/", "ns");
-        let told: Vec<(&str, &str, &str)> =
-            calls.iter().map(|call| (call.verb.as_str(), call.resource.as_str(), call.name.as_str())).collect();
+        let told: Vec<(&str, &str, &str)> = calls
+            .iter()
+            .map(|call| (call.verb.as_str(), call.resource.as_str(), call.name.as_str()))
+            .collect();
         let ours = ("patch", "rollouts/status", "r");
         assert_eq!(told, [("get", "/version", ""), ours, ours]);
         assert_eq!(calls[1].at, "2026-11-01T10:00:01.5Z".parse().unwrap());

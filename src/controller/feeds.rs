@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use kube::{
     Api, Client, Resource, ResourceExt,
     discovery::ApiResource,
@@ -26,6 +26,9 @@ use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
 /// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
+/// How long those at rest wait after a list for those that are under way.
+const AFTER_RUNS: Duration = Duration::from_millis(50);
+
 /// The namespace of a scope; `None` is the whole cluster.
 pub type Scope = Option<String>;
 
@@ -82,11 +85,34 @@ pub fn rollouts(
             Ok(event) => rollout_event(&context, event),
             Err(error) => {
                 rollouts_failed(&context, &error);
-                Vec::new()
+                Touched::default()
             }
         };
-        futures::stream::iter(touched)
+        touched.in_order()
     })
+}
+
+/// Whose turn it is.
+#[derive(Default)]
+struct Touched {
+    /// At once.
+    first: Vec<ObjectRef<Guarded>>,
+    /// After those: of the many that a list brings, a failing canary must not wait for those at rest.
+    then: Vec<ObjectRef<Guarded>>,
+}
+
+impl Touched {
+    fn in_order(self) -> impl Stream<Item = ObjectRef<Guarded>> {
+        let Self { first, then } = self;
+        let many = !then.is_empty();
+        let later = async move {
+            if many {
+                tokio::time::sleep(AFTER_RUNS).await;
+            }
+            stream::iter(then)
+        };
+        stream::iter(first).chain(later.flatten_stream())
+    }
 }
 
 /// Where the objects of a kind go.
@@ -179,20 +205,26 @@ async fn first_lists(context: &Context) {
     }
 }
 
-fn rollout_event(context: &Context, event: Event<Guarded>) -> Vec<ObjectRef<Guarded>> {
+fn rollout_event(context: &Context, event: Event<Guarded>) -> Touched {
     match event {
         // What a list brings is in the store once it is whole.
-        Event::Init | Event::InitApply(_) => Vec::new(),
-        Event::Apply(rollout) => news(context, &rollout).into_iter().collect(),
+        Event::Init | Event::InitApply(_) => Touched::default(),
+        Event::Apply(rollout) => {
+            Touched { first: news(context, &rollout).into_iter().collect(), then: vec![] }
+        }
         Event::InitDone => {
             *lock(&context.rollouts_lack) = None;
             forget_the_gone(context);
-            context.rollouts.state().iter().filter_map(|rollout| news(context, rollout)).collect()
+            let (first, then): (Vec<_>, Vec<_>) =
+                context.rollouts.state().into_iter().partition(|rollout| rollout.is_under_way());
+            let news =
+                |rollouts: Vec<Arc<Guarded>>| rollouts.iter().filter_map(|one| news(context, one)).collect();
+            Touched { first: news(first), then: news(then) }
         }
         Event::Delete(rollout) => {
             context.forget(&rollout.uid().unwrap_or_default());
             forget_interests(context, &(rollout.namespace().unwrap_or_default(), rollout.name_any()));
-            Vec::new()
+            Touched::default()
         }
     }
 }

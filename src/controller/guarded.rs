@@ -8,7 +8,7 @@ use kube::{Resource, core::NamespaceResourceScope};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
-use crate::api::Rollout;
+use crate::api::{Rollout, Run};
 
 /// What people's tools leave on an object for themselves; it is as large as the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -18,6 +18,8 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub struct Guarded {
     /// Namespace, name, UID and resourceVersion; nothing else.
     identity: ObjectMeta,
+    /// It was in a run, or being deleted, when this was read.
+    under_way: bool,
     /// Its JSON without what nobody here reads, or why it can't be read.
     content: Result<Arc<str>, Arc<str>>,
 }
@@ -29,6 +31,11 @@ impl Guarded {
             Ok(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
             Err(why) => Err(why.to_string()),
         }
+    }
+
+    /// Whether it was in a run, or being deleted, when this was read: somebody's traffic waits for it.
+    pub fn is_under_way(&self) -> bool {
+        self.under_way
     }
 
     fn of(mut object: Value) -> Result<Self, serde_json::Error> {
@@ -46,12 +53,18 @@ impl Guarded {
             resource_version: metadata.resource_version,
             ..ObjectMeta::default()
         };
-        let content = match Rollout::deserialize(&object) {
-            Ok(_) => Ok(object.to_string().into()),
-            Err(error) => Err(error.to_string().into()),
+        let (under_way, content) = match Rollout::deserialize(&object) {
+            Ok(rollout) => (under_way(&rollout), Ok(object.to_string().into())),
+            Err(error) => (false, Err(error.to_string().into())),
         };
-        Ok(Self { identity, content })
+        Ok(Self { identity, under_way, content })
     }
+}
+
+fn under_way(rollout: &Rollout) -> bool {
+    let run = rollout.status.as_ref().and_then(|status| status.run.as_ref());
+    let over = |run: &Run| run.ended.as_ref().is_some_and(|ended| ended.settled);
+    rollout.metadata.deletion_timestamp.is_some() || run.is_some_and(|run| !over(run))
 }
 
 impl<'de> Deserialize<'de> for Guarded {
@@ -122,6 +135,28 @@ mod tests {
         let kept: Vec<&String> = rollout.annotations().keys().collect();
         assert_eq!(kept, ["tidegate.dev/request"]);
         assert_eq!((guarded.name_any(), guarded.uid()), ("color".to_owned(), Some("u".to_owned())));
+    }
+
+    #[test]
+    fn who_is_in_a_run_or_going_is_under_way() {
+        let of = |deleted: Value, run: Value| {
+            let spec = json!({
+                "routes": [{"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "r"}],
+                "target": {"name": "v2"},
+                "strategy": {"canary": {"steps": [{"weight": 5}]}},
+            });
+            let mut object = object(&spec);
+            object["metadata"]["deletionTimestamp"] = deleted;
+            object["status"] = json!({"run": run});
+            Guarded::of(object).unwrap().is_under_way()
+        };
+        let run = |ended: Value| json!({"number": 1, "startedAt": "2026-01-01T00:00:00Z", "plan": [], "ended": ended});
+        let ended = |settled: bool| json!({"reason": "Failed", "message": "", "at": "2026-01-01T00:00:00Z", "settled": settled});
+        assert!(!of(Value::Null, Value::Null), "it has never run");
+        assert!(of(Value::Null, run(Value::Null)), "in a run");
+        assert!(of(Value::Null, run(ended(false))), "not everything is lowered yet");
+        assert!(!of(Value::Null, run(ended(true))), "at rest");
+        assert!(of(json!("2026-01-01T00:00:00Z"), run(ended(true))), "being deleted");
     }
 
     #[test]
