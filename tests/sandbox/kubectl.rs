@@ -40,22 +40,24 @@ spec:
     action: {target: {virtualService: {virtualServiceRef: {name: color-app-v1}}}}
 ";
 
-/// kubectl with the server's kubeconfig and a cache of its own.
+/// kubectl, from `KUBECTL` or from the path, with the server's kubeconfig and a cache of its own.
 struct Kubectl {
+    program: String,
     folder: TempDir,
 }
 
 impl Kubectl {
-    /// `None`, with a line that says so, where kubectl is not installed.
+    /// `None`, with a line that says so, where kubectl does not run.
     fn new(server: &ApiServer) -> Option<Self> {
-        let installed = Command::new("kubectl").args(["version", "--client"]).stdout(Stdio::null()).status();
-        if !installed.is_ok_and(|status| status.success()) {
-            skip("kubectl is not installed");
+        let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
+        let found = Command::new(&program).args(["version", "--client"]).stdout(Stdio::null()).status();
+        if !found.is_ok_and(|status| status.success()) {
+            skip(&format!("{program} does not run"));
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config"), server.kubeconfig()).unwrap();
-        Some(Self { folder })
+        Some(Self { program, folder })
     }
 
     fn file(&self, name: &str, text: &str) -> String {
@@ -65,7 +67,7 @@ impl Kubectl {
     }
 
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new("kubectl");
+        let mut command = Command::new(&self.program);
         command.env("KUBECONFIG", self.folder.path().join("config")).env("HOME", self.folder.path());
         command.args(line.split_whitespace());
         command

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -26,12 +27,30 @@ func startControlPlane(ctx context.Context, f folder, programs binaries, version
 	if err != nil {
 		return nil, err
 	}
+	p, err := tryControlPlane(ctx, f, programs, version)
+	if taken := (portTaken{}); errors.As(err, &taken) {
+		say("another program took a port; starting once more with others")
+		if err = f.startAfresh(); err == nil {
+			p, err = tryControlPlane(ctx, f, programs, version)
+		}
+	}
+	if err != nil {
+		claimed.Close()
+		return nil, err
+	}
+	p.claimed = claimed
+	p.greeting = fmt.Sprintf("control plane %s ready in %.1f s", version, time.Since(started).Seconds())
+	return p, nil
+}
+
+// tryControlPlane is one start, with ports of its own.
+func tryControlPlane(ctx context.Context, f folder, programs binaries, version string) (*controlPlane, error) {
 	made, err := newCluster(f, programs, version)
 	if err != nil {
 		return nil, err
 	}
 	ctx, end := context.WithCancelCause(ctx)
-	p := &controlPlane{ctx: ctx, end: end, claimed: claimed, keepers: supervise(ctx, made, end)}
+	p := &controlPlane{ctx: ctx, end: end, keepers: supervise(ctx, made, end)}
 	late := exitWith(exitBroken, "not ready after %s", readyWithin)
 	waiting, enough := context.WithTimeoutCause(ctx, readyWithin, late)
 	defer enough()
@@ -43,7 +62,6 @@ func startControlPlane(ctx context.Context, f folder, programs binaries, version
 		p.stop()
 		return nil, err
 	}
-	p.greeting = fmt.Sprintf("control plane %s ready in %.1f s", version, time.Since(started).Seconds())
 	return p, nil
 }
 
@@ -56,9 +74,9 @@ func (c *cluster) logTails() string {
 	return strings.TrimSpace(text.String())
 }
 
-// stop ends every component and returns when all have ended.
+// stop ends every component, returns when all have ended, and gives the folder up.
 func (p *controlPlane) stop() {
 	p.end(nil)
 	p.keepers.wait()
-	p.claimed.Close()
+	p.claimed.Close() // nil, which may be closed too, in a start that failed
 }

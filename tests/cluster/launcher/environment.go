@@ -5,19 +5,29 @@ import (
 	"strings"
 )
 
-// environment is what tests find the control plane by. A Helm of the user's own is the one they get.
+// environment is what tests find the control plane by.
 func environment(f folder, programs binaries) []string {
-	variables := []string{
+	return append([]string{
 		"KUBECONFIG=" + f.kubeconfig(), "TIDEGATE_TEST_KUBECONFIG=" + f.kubeconfig(), "TIDEGATE_TEST_CLUSTER=" + string(f),
-	}
-	if os.Getenv("HELM") == "" {
-		variables = append(variables, "HELM="+programs["helm"])
+	}, clients(programs)...)
+}
+
+// clients name the programs that the tests themselves run. One that the user has named is the one they get.
+func clients(programs binaries) []string {
+	var variables []string
+	for _, name := range []string{"kubectl", "helm"} {
+		if variable := strings.ToUpper(name); os.Getenv(variable) == "" {
+			variables = append(variables, variable+"="+programs[name])
+		}
 	}
 	return variables
 }
 
 // export is the same for a shell to evaluate.
 func export(variables []string) string {
+	if len(variables) == 0 {
+		return "true" // a bare `export` would list what is exported
+	}
 	line := "export"
 	for _, variable := range variables {
 		name, value, _ := strings.Cut(variable, "=")

@@ -60,6 +60,23 @@ func (f folder) claim() (*os.File, error) {
 	return file, err
 }
 
+// startAfresh removes what a start that failed has stored and said, all but the launcher's own log.
+func (f folder) startAfresh() error {
+	stale := []string{f.path("etcd"), f.path("audit.log")}
+	logs, _ := filepath.Glob(f.log("*")) // its only error is a bad pattern
+	for _, log := range logs {
+		if log != f.log("launcher") {
+			stale = append(stale, log)
+		}
+	}
+	for _, path := range stale {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return os.Mkdir(f.path("etcd"), 0o700)
+}
+
 func (f folder) inUse() error {
 	return exitWith(exitUsage, "a control plane runs in %s already; end it with: %s", f, f.downCommand())
 }

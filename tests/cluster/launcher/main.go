@@ -17,10 +17,14 @@ const usage = `usage:
   tests/cluster/run COMMAND…   run COMMAND with a control plane of its own; KUBECONFIG is set
   tests/cluster/run up DIR     start a control plane that stays, in DIR
   tests/cluster/run down DIR   end it and remove DIR
-  tests/cluster/run build      build the programs, nothing else`
+  tests/cluster/run build      build the programs, nothing else
+  tests/cluster/run programs   the same, and tell where KUBECTL and HELM are, for a shell to evaluate`
 
 func main() {
 	code, err := do(os.Args)
+	if err != nil && len(os.Args) > 2 && evaluated[os.Args[2]] {
+		fmt.Println("false") // `eval` of nothing succeeds, and what follows would meet the user's own cluster
+	}
 	if by, is := codeOf(err); is {
 		os.Exit(by)
 	}
@@ -30,6 +34,9 @@ func main() {
 	}
 	os.Exit(code)
 }
+
+// evaluated are the verbs whose output is for a shell to evaluate.
+var evaluated = map[string]bool{"up": true, "programs": true}
 
 // do does what the arguments say: the program's name, the folder of our modules, then the user's.
 func do(arguments []string) (int, error) {
@@ -45,6 +52,12 @@ func do(arguments []string) (int, error) {
 	case first == "build" && len(words) == 1:
 		_, err := build(root, cache)
 		return 0, err
+	case first == "programs" && len(words) == 1:
+		programs, err := build(root, cache)
+		if err == nil {
+			fmt.Println(export(clients(programs)))
+		}
+		return 0, err
 	case first == "up" && len(words) == 2:
 		return 0, up(root, cache, words[1])
 	case first == "down" && len(words) == 2:
@@ -53,7 +66,7 @@ func do(arguments []string) (int, error) {
 		return 0, serve(root, cache, words[1])
 	case first == "--" && len(words) > 1:
 		return runCommand(root, cache, words[1:])
-	case first == "build" || first == "up" || first == "down" || first[:min(1, len(first))] == "-" || first == "":
+	case first == "build" || evaluated[first] || first == "down" || first[:min(1, len(first))] == "-" || first == "":
 		return 0, exitWith(exitUsage, "%s", usage)
 	default:
 		return runCommand(root, cache, words)

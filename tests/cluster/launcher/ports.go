@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
+	"syscall"
 )
 
 // Ports are taken below the range from which systems give outgoing connections theirs (from 32768 on Linux): nobody
@@ -13,6 +15,19 @@ const (
 	firstPort = 20000
 	lastPort  = 29999
 )
+
+// portTaken is the end of a component whose port somebody else took, between our look at it and the component's.
+type portTaken struct{ error }
+
+func (p portTaken) Unwrap() error { return p.error }
+
+// whetherPortTaken marks the error of a component whose log ends so.
+func whetherPortTaken(err error, log string) error {
+	if strings.Contains(log, syscall.EADDRINUSE.Error()) {
+		return portTaken{err}
+	}
+	return err
+}
 
 // freePorts picks that many ports of the loopback interface on which nobody listens.
 func freePorts(count int) ([]int, error) {

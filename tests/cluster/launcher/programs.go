@@ -25,7 +25,8 @@ type module struct {
 
 var modules = []module{
 	{"etcd", "go.etcd.io/etcd/server/v3", []string{"etcd"}, "./..."},
-	{"kubernetes", "k8s.io/kubernetes", []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"}, "./..."},
+	{"kubernetes", "k8s.io/kubernetes",
+		[]string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}, "./..."},
 	{"kwok", "sigs.k8s.io/kwok", []string{"kwok"}, "sigs.k8s.io/kwok/cmd/kwok"},
 	{"helm", "helm.sh/helm/v4", []string{"helm"}, "helm.sh/helm/v4/cmd/helm"},
 }

@@ -31,9 +31,12 @@ func up(root, cache, dir string) error {
 	if err := f.mustBeEmpty(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(f.path("logs"), 0o700); err != nil {
+	// Claimed for a moment, so that `down` knows the folder as ours however the start ends.
+	claimed, err := f.claim()
+	if err != nil {
 		return err
 	}
+	claimed.Close()
 	code, text, err := detach(root, f)
 	if err != nil {
 		return err

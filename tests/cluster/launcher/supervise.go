@@ -63,8 +63,9 @@ func (s *supervisor) keep(ctx context.Context, one component) error {
 		}
 		early = countEarly(early, time.Since(started))
 		if early == tooOften {
-			return exitWith(exitBroken, "%s ended at once %d times in a row, last with %s; its log ends so:\n%s",
-				one.name, tooOften, ending, tail(s.cluster.folder.log(one.name)))
+			last := tail(s.cluster.folder.log(one.name))
+			return whetherPortTaken(exitWith(exitBroken, "%s ended at once %d times in a row, last with %s; its log ends so:\n%s",
+				one.name, tooOften, ending, last), last)
 		}
 		select {
 		case <-ctx.Done():
