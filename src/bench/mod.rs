@@ -10,6 +10,7 @@ mod calls;
 mod cleaning;
 mod error;
 mod eyes;
+mod goals;
 mod idle;
 mod numbers;
 mod objects;

@@ -14,6 +14,8 @@ use super::error::BenchError;
 const TAIL: usize = 10;
 /// The kernel counts processor time in these.
 const TICKS_A_SECOND: f64 = 100.0;
+/// Where `/proc/PID/stat` has the time spent in the program and in the kernel, counted from behind the name.
+const TIMES: [usize; 2] = [11, 12];
 
 /// A running controller. Dropping it kills it.
 pub struct Controller {
@@ -92,7 +94,7 @@ fn usage(status: &str, stat: &str) -> Option<Usage> {
     // The name of the program, in parentheses, may hold anything.
     let (_, after_name) = stat.rsplit_once(')')?;
     let ticks = |place: usize| after_name.split_whitespace().nth(place)?.parse::<f64>().ok();
-    let cpu = Duration::try_from_secs_f64((ticks(11)? + ticks(12)?) / TICKS_A_SECOND).ok()?;
+    let cpu = Duration::try_from_secs_f64((ticks(TIMES[0])? + ticks(TIMES[1])?) / TICKS_A_SECOND).ok()?;
     Some(Usage { rss: kib("VmRSS")?, peak: kib("VmHWM")?, anonymous: kib("RssAnon")?, cpu })
 }
 

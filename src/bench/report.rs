@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     BenchError,
     active::Active,
+    goals,
     idle::{Idle, Restart},
     numbers::{Summary, shown},
     requests::Requests,
@@ -166,21 +167,21 @@ fn of_requests(requests: &Requests) -> Vec<Figure> {
     let calls = |what: String, counted: &super::calls::Counted| {
         Figure::new(what, counted.calls as f64, "calls").beside(counted.told())
     };
-    let mut figures = vec![calls("a whole run of 5 steps".into(), &requests.run).goal(40.0)];
+    let mut figures = vec![calls("a whole run of 5 steps".into(), &requests.run).goal(goals::RUN_CALLS)];
     for (step, counted) in requests.steps.iter().enumerate() {
         let what = if step == 0 { "  before the first step".into() } else { format!("  step {step}") };
         figures.push(calls(what, counted));
     }
     let (idle, abort) = (requests.idle_seconds, requests.abort_seconds);
-    figures.push(calls(format!("{idle} s after it finished"), &requests.idle).goal(0.0));
-    figures.push(calls(format!("{abort} s after an abort"), &requests.abort).goal(6.0));
-    figures.push(calls("10 s after that".into(), &requests.after_abort).goal(0.0));
+    figures.push(calls(format!("{idle} s after it finished"), &requests.idle).goal(goals::IDLE_CALLS));
+    figures.push(calls(format!("{abort} s after an abort"), &requests.abort).goal(goals::ABORT_CALLS));
+    figures.push(calls("10 s after that".into(), &requests.after_abort).goal(goals::IDLE_CALLS));
     figures
 }
 
 fn of_rollback(rollback: &Rollback, among: &str) -> Vec<Figure> {
     let at_once = rollback.at_once;
-    let goal = if at_once == 1 { 25.0 } else { 50.0 };
+    let goal = if at_once == 1 { goals::MOVED } else { goals::MOVED_AMONG_SEVERAL };
     let line = |what: &str, summary: Option<Summary>| {
         summary.map(|summary| {
             let Summary { count, min, p50, p99, max } = summary;
@@ -202,24 +203,18 @@ fn of_rollback(rollback: &Rollback, among: &str) -> Vec<Figure> {
 
 fn of_idle(idle: &Idle) -> Vec<Figure> {
     let rollouts = idle.rollouts;
-    let goal = match rollouts {
-        0 => Some(15.0),
-        1..=1_000 => Some(30.0),
-        1_001..=10_000 => Some(120.0),
-        _ => None,
-    };
     let cost = idle.cost;
     let beside = format!("peak {}, of no file {}", shown(cost.peak), shown(cost.anonymous));
     let memory = Figure::new(format!("{rollouts} idle, memory"), cost.rss, "MiB").beside(beside);
     let seconds = cost.seconds;
     let mut figures = vec![
-        goal.into_iter().fold(memory, Figure::goal),
+        goals::idle(rollouts).into_iter().fold(memory, |figure, goal| figure.goal(goal.memory)),
         Figure::new(format!("{rollouts} idle, processor over {seconds} s"), cost.cores, "cores"),
         Figure::new(format!("{rollouts} idle, start to ready"), idle.ready, "ms"),
     ];
     figures.extend(idle.calls.iter().map(|counted| {
         let what = format!("{rollouts} idle, calls over {seconds} s");
-        Figure::new(what, counted.calls as f64, "calls").goal(0.0).beside(counted.told())
+        Figure::new(what, counted.calls as f64, "calls").goal(goals::IDLE_CALLS).beside(counted.told())
     }));
     figures.extend(idle.starting.iter().map(|counted| {
         let what = format!("{rollouts} idle, calls of the start");
@@ -231,19 +226,19 @@ fn of_idle(idle: &Idle) -> Vec<Figure> {
 
 fn of_restart(restart: &Restart) -> Vec<Figure> {
     let rollouts = restart.rollouts;
-    let (time, calls) = if rollouts <= 1_000 { (2_000.0, Some(50.0)) } else { (5_000.0, None) };
+    let goal = goals::idle(rollouts);
     let beside = |summary: Summary| {
         format!("min {}, p50 {} of {}", shown(summary.min), shown(summary.p50), summary.count)
     };
     let moved = restart.moved.map(|moved| {
-        Figure::new(format!("{rollouts} idle, restarted to moved"), moved.max, "ms")
-            .goal(time)
-            .beside(beside(moved))
+        let figure = Figure::new(format!("{rollouts} idle, restarted to moved"), moved.max, "ms")
+            .beside(beside(moved));
+        goal.into_iter().fold(figure, |figure, goal| figure.goal(goal.restart))
     });
     let calls = restart.calls.map(|counted| {
         let what = format!("{rollouts} idle, calls until moved");
         let figure = Figure::new(what, counted.max, "calls").beside(beside(counted));
-        calls.into_iter().fold(figure, Figure::goal)
+        if rollouts <= goals::RESTART_CALLS_UP_TO { figure.goal(goals::RESTART_CALLS) } else { figure }
     });
     moved.into_iter().chain(calls).collect()
 }
@@ -253,10 +248,10 @@ fn of_active(active: &Active) -> Vec<Figure> {
     let beside = format!("peak {}, of no file {}", shown(cost.peak), shown(cost.anonymous));
     let mut figures = vec![
         Figure::new(format!("{rollouts} active, steps of {hold} s, memory"), cost.rss, "MiB")
-            .goal(150.0)
+            .goal(goals::ACTIVE_MEMORY)
             .beside(beside),
         Figure::new(format!("{rollouts} active, processor over {} s", cost.seconds), cost.cores, "cores")
-            .goal(0.25),
+            .goal(goals::ACTIVE_CORES),
     ];
     figures.extend(of_rollback(&active.rollback, &format!(" among {rollouts} active")));
     figures.push(Figure::new(

@@ -28,7 +28,7 @@ pub struct Args {
     /// A real API server, with everything that a Deployment needs; without it, the sandbox is measured against
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Its audit log, on this machine; without it, calls are not counted [default: audit.log in $TIDEGATE_TEST_CLUSTER]
+    /// Its audit log, on this machine; without it, calls are not counted
     #[arg(long, value_name = "FILE", requires = "kubeconfig")]
     audit_log: Option<PathBuf>,
     /// Write the report to FILE as JSON too
@@ -90,10 +90,6 @@ pub async fn run(args: Args) -> Result<(), Error> {
 impl Args {
     fn resolve(self) -> Plan {
         const ALL: [Part; 5] = [Part::Requests, Part::Rollback, Part::Memory, Part::Active, Part::Restart];
-        let of_cluster = || {
-            let cluster = PathBuf::from(std::env::var_os("TIDEGATE_TEST_CLUSTER")?);
-            self.kubeconfig.is_some().then(|| cluster.join("audit.log")).filter(|log| log.exists())
-        };
         let mut idle = self.idle;
         idle.sort_unstable();
         idle.dedup();
@@ -103,7 +99,7 @@ impl Args {
             active: self.active,
             runs: self.runs,
             brief: self.brief,
-            audit_log: self.audit_log.or_else(of_cluster),
+            audit_log: self.audit_log,
             kubeconfig: self.kubeconfig,
         }
     }
