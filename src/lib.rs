@@ -11,21 +11,27 @@
 //!                           dataplane ← sandbox ← demo ← bench ← bin
 //! ```
 //!
+//! What stands to the right of `sandbox` comes with the feature of that name, which is on by default and which a controller
+//! for a cluster does without.
+//!
 //! Start reading at [`engine`]: it is pure, and every decision the product can take is taken there.
 
 pub mod analysis;
 pub mod api;
+#[cfg(feature = "sandbox")]
 pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod dataplane;
+#[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod engine;
 pub mod metrics;
 pub mod notify;
 pub mod routes;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod telemetry;
 pub mod workloads;

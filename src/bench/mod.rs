@@ -1,7 +1,7 @@
 //! The command `tidegate bench`: what the controller costs and how fast it is, counted and timed.
 //!
-//! The controller that is measured is this same program, run as a process of its own in a namespace of its own
-//! ([`stage`]), against the sandbox or a real API server ([`server`]). Each part is a file: [`requests`], [`rollback`],
+//! The controller that is measured is this same program or another build of it, run as a process of its own in a namespace
+//! of its own ([`stage`]), against the sandbox or a real API server ([`server`]). Each part is a file: [`requests`], [`rollback`],
 //! [`idle`] (memory and restart) and [`active`]. [`report`] holds what was found against the goals.
 
 mod active;
@@ -23,7 +23,10 @@ mod rollback;
 mod server;
 mod stage;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use self::{cleaning::Rooms, progress::Progress, requests::Times, server::Server, stage::Stage};
 pub use self::{
@@ -67,6 +70,8 @@ pub struct Plan {
     pub kubeconfig: Option<PathBuf>,
     /// The audit log of the real API server.
     pub audit_log: Option<PathBuf>,
+    /// The program that is measured as the controller; without one, this very program.
+    pub program: Option<PathBuf>,
 }
 
 /// Measures, and removes everything again, whatever ends it. What one part lacks is told in the report, beside what the
@@ -77,8 +82,12 @@ pub async fn run(plan: Plan) -> Result<Report, BenchError> {
         Some(kubeconfig) => Server::real(kubeconfig, plan.audit_log.as_deref()).await?,
         None => Server::sandbox().await?,
     };
+    let program = match &plan.program {
+        Some(program) => program.clone(),
+        None => std::env::current_exe().map_err(BenchError::machine("find this program"))?,
+    };
     let rooms = Rooms::default();
-    let bench = Bench { plan: &plan, server: &server, progress: &progress, rooms: &rooms };
+    let bench = Bench { plan: &plan, server: &server, program: &program, progress: &progress, rooms: &rooms };
     let mut report = Report::new(server.name.clone(), plan.brief, server.records());
     let ended = tokio::select! {
         () = bench.measure(&mut report) => Ok(()),
@@ -96,6 +105,7 @@ pub async fn run(plan: Plan) -> Result<Report, BenchError> {
 struct Bench<'a> {
     plan: &'a Plan,
     server: &'a Server,
+    program: &'a Path,
     progress: &'a Progress,
     rooms: &'a Rooms,
 }
@@ -166,7 +176,7 @@ impl Bench<'_> {
 
     async fn stage(&self, part: &str) -> Result<Stage<'_>, BenchError> {
         self.progress.say(&format!("{part}, on {}", self.server.name));
-        Stage::set(self.server, self.progress, self.rooms).await
+        Stage::set(self.server, self.program, self.progress, self.rooms).await
     }
 
     /// Ends a part; what follows is not to be measured beside its leavings.

@@ -37,11 +37,10 @@ pub struct Usage {
 }
 
 impl Controller {
-    /// Starts this same program as a controller.
-    pub fn start(config: &Path, kubeconfig: &Path, log: &Path) -> Result<Self, BenchError> {
-        let failed = || BenchError::machine("start a controller");
+    /// Starts a program as a controller.
+    pub fn start(program: &Path, config: &Path, kubeconfig: &Path, log: &Path) -> Result<Self, BenchError> {
+        let failed = || BenchError::machine(format!("start {} as a controller", program.display()));
         let written = File::options().create(true).append(true).open(log).map_err(failed())?;
-        let program = std::env::current_exe().map_err(failed())?;
         let mut command = Command::new(program);
         command.arg("run").arg("--config").arg(config).arg("--kubeconfig").arg(kubeconfig);
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(written);

@@ -4,7 +4,7 @@
 use std::{
     io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -40,6 +40,8 @@ const ASK: Duration = Duration::from_millis(10);
 pub struct Stage<'a> {
     /// The API server.
     pub server: &'a Server,
+    /// What is run as the controller.
+    program: &'a Path,
     /// Where progress is told.
     pub progress: &'a Progress,
     /// The namespace.
@@ -56,7 +58,12 @@ pub struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// Makes the namespace, the pairs of Deployments, and waits until they are ready. No controller runs yet.
-    pub async fn set(server: &'a Server, progress: &'a Progress, rooms: &Rooms) -> Result<Self, BenchError> {
+    pub async fn set(
+        server: &'a Server,
+        program: &'a Path,
+        progress: &'a Progress,
+        rooms: &Rooms,
+    ) -> Result<Self, BenchError> {
         let namespace = format!("tidegate-bench-{:08x}", fastrand::u32(..));
         rooms.add(&namespace);
         let api: Api<Namespace> = Api::all(server.client.clone());
@@ -71,6 +78,7 @@ impl<'a> Stage<'a> {
         folder.write("config.yaml", &configuration(&prometheus.url(), &namespace, listen))?;
         let stage = Self {
             server,
+            program,
             progress,
             eyes: Eyes::open(&server.client, server.clock, &namespace),
             namespace,
@@ -88,7 +96,7 @@ impl<'a> Stage<'a> {
     pub fn start(&mut self) -> Result<Timestamp, BenchError> {
         let started = self.server.clock.now();
         let (config, log) = (self.folder.path("config.yaml"), self.folder.path("controller.log"));
-        self.controller = Some(Controller::start(&config, self.server.kubeconfig(), &log)?);
+        self.controller = Some(Controller::start(self.program, &config, self.server.kubeconfig(), &log)?);
         Ok(started)
     }
 

@@ -3,7 +3,9 @@
 use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tidegate::{cli, demo};
+use tidegate::cli;
+#[cfg(feature = "sandbox")]
+use tidegate::demo;
 
 /// Progressive delivery for Kubernetes: weighted routes stepped by evidence
 #[derive(Debug, Parser)]
@@ -22,10 +24,13 @@ enum Command {
     /// Print the account of the controller and the permissions it needs, for `kubectl apply -f -`
     Rbac(cli::rbac::Args),
     /// Watch a canary promoted and a bad one put back, on this machine alone
+    #[cfg(feature = "sandbox")]
     Demo(demo::DemoOptions),
     /// Run an API server for kubectl to try Tidegate on, on this machine alone
+    #[cfg(feature = "sandbox")]
     Sandbox(demo::SandboxOptions),
     /// Measure the controller, against the sandbox or a real API server
+    #[cfg(feature = "sandbox")]
     Bench(cli::bench::Args),
     /// Print the version
     Version,
@@ -40,12 +45,11 @@ fn main() -> ExitCode {
             one.worker_threads(1);
             one
         }
-        Command::Crds(_)
-        | Command::Rbac(_)
-        | Command::Demo(_)
-        | Command::Sandbox(_)
-        | Command::Bench(_)
-        | Command::Version => tokio::runtime::Builder::new_multi_thread(),
+        Command::Crds(_) | Command::Rbac(_) | Command::Version => tokio::runtime::Builder::new_multi_thread(),
+        #[cfg(feature = "sandbox")]
+        Command::Demo(_) | Command::Sandbox(_) | Command::Bench(_) => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
     };
     let done = match runtime.enable_all().build() {
         Ok(runtime) => runtime.block_on(run(command)),
@@ -66,8 +70,11 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Run(args) => cli::run::run(args).await?,
         Command::Crds(args) => cli::crds::run(&args)?,
         Command::Rbac(args) => cli::rbac::run(&args)?,
+        #[cfg(feature = "sandbox")]
         Command::Demo(options) => demo::run(options).await?,
+        #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => demo::sandbox::run(options).await?,
+        #[cfg(feature = "sandbox")]
         Command::Bench(args) => cli::bench::run(args).await?,
         Command::Version => println!("tidegate {}", cli::VERSION),
     }

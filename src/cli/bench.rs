@@ -31,6 +31,9 @@ pub struct Args {
     /// Its audit log, on this machine; without it, calls are not counted
     #[arg(long, value_name = "FILE", requires = "kubeconfig")]
     audit_log: Option<PathBuf>,
+    /// The program to measure, like one that was built without the sandbox; without it, this very program
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// Write the report to FILE as JSON too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -100,6 +103,7 @@ impl Args {
             runs: self.runs,
             brief: self.brief,
             audit_log: self.audit_log,
+            program: self.program,
             kubeconfig: self.kubeconfig,
         }
     }
