@@ -2,17 +2,15 @@
 
 use kube::api::PostParams;
 use serde_json::{Value, json};
-use tidegate::api::{PauseReason, Phase, RequestOutcome, Rollout};
+use tidegate::api::{LastRequest, PauseReason, Phase, RequestOutcome, Rollout};
 
 use crate::{
     cluster::Cluster,
     metrics::Answer,
-    objects::{ROLLOUT, entry, route},
+    objects::{HOLD, ROLLOUT, entry, route},
+    told::{message, paused_for, text},
+    waiting::eventually,
 };
-
-fn message(rollout: &Rollout) -> String {
-    rollout.status.as_ref().and_then(|s| s.message.clone()).unwrap_or_default()
-}
 
 pub async fn invalid(cluster: &Cluster, part: &str) {
     let told = |r: &Rollout| {
@@ -88,8 +86,14 @@ async fn gives_nothing(answer: Answer) -> Cluster {
         status.is_some_and(|s| s.analysis.iter().any(|m| m.verdict == tidegate::analysis::Verdict::Error))
     };
     let rollout = cluster.until("color", "a metric in Error", error).await;
-    let told = serde_json::to_string(&rollout.status).unwrap();
-    assert!(!told.contains("s3cret"), "no byte of an answer is told: {told}");
+    assert!(!text(&rollout).contains("s3cret"), "no byte of an answer is told: {}", text(&rollout));
+
+    // With the second look past the hold, what follows from the first has been decided.
+    let held = cluster.at(10).await.status.unwrap().step.unwrap().since.unwrap() + HOLD;
+    let past = || async { cluster.gateway.looks().into_iter().filter(|at| *at > held).count() };
+    eventually("two looks past the hold", past, |past| *past >= 2).await;
+    let status = cluster.rollouts().get("color").await.unwrap().status.unwrap();
+    assert!(status.history.is_empty(), "{answer:?} ended the run: {:?}", status.history);
     assert_eq!(cluster.share("v2").await, 10, "{answer:?}");
     cluster
 }
@@ -114,11 +118,7 @@ async fn metrics_that_hang() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_that_are_down_pause_and_go_on_by_themselves() {
     let cluster = gives_nothing(Answer::Status(500)).await;
-    let paused = |r: &Rollout| {
-        let run = r.status.as_ref().and_then(|s| s.run.as_ref());
-        run.and_then(|run| run.pause.as_ref()).is_some_and(|p| p.reason == PauseReason::MetricError)
-    };
-    cluster.until("color", "paused for the metrics", paused).await;
+    cluster.until("color", "paused for the metrics", paused_for(PauseReason::MetricError)).await;
     cluster.gateway.answer(Answer::Counters);
     cluster.phase(Phase::Healthy).await;
 }
@@ -140,15 +140,18 @@ async fn annotations_that_are_no_requests() {
             "names run 9",
         ),
     ];
+    let mut before = String::new();
     for (text, part) in cases {
         cluster
             .patch("color", json!({ "metadata": { "annotations": { "tidegate.dev/request": text } } }))
             .await;
         let refused = |r: &Rollout| {
             let last = r.status.as_ref().and_then(|s| s.last_request.as_ref());
-            last.is_some_and(|last| last.outcome == RequestOutcome::Refused && last.message.contains(part))
+            let refused = |last: &&LastRequest| last.outcome == RequestOutcome::Refused && last.id != before;
+            last.filter(refused).is_some_and(|last| last.message.contains(part))
         };
-        cluster.until("color", part, refused).await;
+        let rollout = cluster.until("color", part, refused).await;
+        before = rollout.status.unwrap().last_request.unwrap().id;
         assert_eq!(cluster.share("v2").await, 10);
     }
 }

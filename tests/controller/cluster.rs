@@ -1,20 +1,11 @@
 //! One handle on a cluster: objects in, the controller running, conditions awaited.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, thread};
 
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Event, Pod},
-};
+use k8s_openapi::api::core::v1::Event;
 use kube::{
     Api, Client,
-    api::{ListParams, Patch, PatchParams},
+    api::ListParams,
     core::{DynamicObject, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -22,7 +13,6 @@ use tidegate::{
     api::{Phase, Rollout},
     cli::rbac,
     clock::Clock,
-    config::Config,
     dataplane::GatewayRef,
     sandbox::{
         gateway::{Endpoints, Gateway as DataPlane, GatewayConfig},
@@ -32,10 +22,13 @@ use tidegate::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    access::kubeconfig,
+    call::Call,
     crds::Crds,
     metrics::Gateway,
     objects::{deployment, entry, route, weights_of},
-    proxy::{Call, Proxy},
+    proxy::Proxy,
+    running::Running,
     server::{Server, create, unique},
     waiting::{Told, ToldEvent, eventually},
 };
@@ -48,20 +41,13 @@ pub struct Cluster {
     /// All that the controller asks of the API server goes through here.
     pub proxy: Proxy,
     pub server: Server,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     /// What the configuration says of the namespaces that are served.
-    scope: String,
-    controller: Option<Running>,
+    pub scope: String,
+    pub controller: Option<Running>,
     /// Plays App Mesh's controller for the routes here.
     _programmer: DropGuard,
     _data_plane: DataPlane,
-}
-
-enum Running {
-    /// In a runtime of its own, so that ending that ends everything it does, at once and unasked.
-    Here { runtime: tokio::runtime::Runtime, stop: CancellationToken, done: tokio::task::JoinHandle<()> },
-    /// The program itself.
-    Program(Child),
 }
 
 impl Cluster {
@@ -72,9 +58,9 @@ impl Cluster {
         cluster
     }
 
-    /// The same, where pods come and go as a test wants them to; `None`, said aloud, elsewhere.
+    /// A cluster whose pods come and go as a test wants them to, without the controller; `None`, said aloud, elsewhere.
     pub async fn with_pods_to_order() -> Option<Self> {
-        let cluster = Self::start().await;
+        let cluster = Self::without_controller().await;
         let there = cluster.server.has_pods_to_order();
         if !there {
             crate::skip::skip("it makes pods unready, which only a control plane of tests/cluster can");
@@ -102,7 +88,8 @@ impl Cluster {
     /// A cluster whose controller serves all namespaces, with what is granted for that. There are no routes yet.
     pub async fn for_all_namespaces(server: Server) -> Self {
         let mut cluster = Box::pin(Self::on(server, rbac::NAME, |_| {})).await;
-        cluster.server.grant_everywhere(&cluster.namespace).await;
+        let granted = cluster.server.grant_everywhere(&cluster.namespace).await;
+        cluster.may_do(&granted).await;
         cluster.scope = String::new();
         cluster
     }
@@ -115,17 +102,12 @@ impl Cluster {
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         }
         let namespace = unique();
-        let token = server.account(&namespace, account, granted).await;
+        let account = server.account(&namespace, account, granted).await;
         let client = server.client().await;
         let proxy = Proxy::start(server.anonymous().await).await;
         let folder = tempfile::tempdir().unwrap();
-        let kubeconfig = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{ "name": "test", "cluster": { "server": proxy.url() } }],
-            "users": [{ "name": "test", "user": token.map_or(json!({}), |token| json!({ "token": token })) }],
-            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
-        });
-        std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
+        let text = kubeconfig(proxy.url(), account.token.as_deref());
+        std::fs::write(folder.path().join("kubeconfig"), text).unwrap();
         let gateway = Gateway::start(&namespace).await;
         let scope = format!("namespaces: [{namespace}]\n");
         let clock = Clock::start();
@@ -148,8 +130,7 @@ impl Cluster {
             _programmer: programmer.drop_guard(),
             _data_plane: data_plane,
         };
-        let controller = tidegate::controller::client(Some(&cluster.kubeconfig())).await.unwrap();
-        cluster.server.knows(&controller, &cluster.namespace).await;
+        cluster.may_do(&account.granted).await;
         for version in ["v1", "v2", "v3"] {
             cluster.create(deployment(version)).await;
         }
@@ -168,79 +149,6 @@ impl Cluster {
         path
     }
 
-    pub fn config_text(&self) -> String {
-        format!(
-            "providers: {{default: {{envoy: {{urls: [\"{}\"], scrapeInterval: 100ms, timeout: 2s}}}}}}\n\
-             listen: 127.0.0.1:0\n{}",
-            self.gateway.url(),
-            self.scope
-        )
-    }
-
-    pub fn run_controller(&mut self) {
-        let config = Config::parse(&self.config_text(), "test").unwrap();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let kubeconfig = self.kubeconfig();
-        let done = runtime.spawn(async move {
-            let client = tidegate::controller::client(Some(&kubeconfig)).await.unwrap();
-            let stop = async move { stopped.cancelled().await };
-            if let Err(error) = tidegate::controller::run(config, client, stop).await {
-                eprintln!("the controller ended: {error}");
-            }
-        });
-        self.controller = Some(Running::Here { runtime, stop, done });
-    }
-
-    /// Runs the controller as a process of its own.
-    pub fn run_program(&mut self) {
-        let child = self.program().spawn().unwrap();
-        self.controller = Some(Running::Program(child));
-    }
-
-    /// The program, about to run as the controller; what it logs is appended to a file.
-    pub fn program(&self) -> Command {
-        let config = self.file("tidegate.yaml", &self.config_text());
-        let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.arg("run").arg("--config").arg(config).arg("--kubeconfig").arg(self.kubeconfig());
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        command
-    }
-
-    fn log(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
-
-    /// What the program has logged.
-    pub fn logged(&self) -> String {
-        std::fs::read_to_string(self.log()).unwrap_or_default()
-    }
-
-    /// The controller is gone from one moment to the next.
-    pub fn kill_controller(&mut self) {
-        match self.controller.take() {
-            Some(Running::Here { runtime, .. }) => runtime.shutdown_background(),
-            Some(Running::Program(mut child)) => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-            }
-            None => {}
-        }
-    }
-
-    /// The controller is asked to end, and does.
-    pub async fn stop_controller(&mut self) {
-        let Some(Running::Here { runtime, stop, done }) = self.controller.take() else {
-            panic!("no controller runs here")
-        };
-        stop.cancel();
-        tokio::time::timeout(Duration::from_secs(10), done).await.expect("ends in time").unwrap();
-        runtime.shutdown_background();
-    }
-
     pub async fn create(&self, object: Value) {
         create(&self.client, &self.namespace, object).await;
     }
@@ -255,51 +163,6 @@ impl Cluster {
 
     pub fn routes(&self) -> Api<DynamicObject> {
         self.api_of(&route("any", &json!([])))
-    }
-
-    /// Creates a Rollout from its YAML.
-    pub async fn roll(&self, yaml: &str) {
-        self.create(serde_saphyr::from_str(yaml).unwrap()).await;
-    }
-
-    /// Changes a Rollout as a person would.
-    pub async fn patch(&self, name: &str, patch: Value) {
-        let params = PatchParams { field_manager: Some("kubectl".into()), ..PatchParams::default() };
-        self.rollouts().patch(name, &params, &Patch::Merge(patch)).await.unwrap();
-    }
-
-    /// Annotates the Rollout with a request for the run and step as they are now.
-    pub async fn ask(&self, action: &str) {
-        let rollout = self.rollouts().get("color").await.unwrap();
-        let status = rollout.status.unwrap_or_default();
-        let (run, step) = (status.run.map_or(0, |r| r.number), status.step.map_or(0, |s| s.index));
-        let at = Clock::start().now();
-        let id = format!("{action}-{at}");
-        let request = json!({ "action": action, "run": run, "step": step, "by": "ann", "at": at, "id": id });
-        let annotations = json!({ "tidegate.dev/request": request.to_string() });
-        self.patch("color", json!({ "metadata": { "annotations": annotations } })).await;
-    }
-
-    pub async fn abort(&self, reason: &str) {
-        let rollout = self.rollouts().get("color").await.unwrap();
-        let run = rollout.status.and_then(|s| s.run).map_or(0, |r| r.number);
-        let abort = json!({ "run": run, "by": "ann", "at": Clock::start().now(), "reason": reason });
-        let annotations = json!({ "tidegate.dev/abort": abort.to_string() });
-        self.patch("color", json!({ "metadata": { "annotations": annotations } })).await;
-    }
-
-    /// Somebody else sets a route's weights.
-    pub async fn set_weights(&self, route: &str, manager: &str, weights: &[(usize, i64)]) {
-        let ops: Vec<Value> = weights
-            .iter()
-            .map(|(index, weight)| {
-                let path = format!("/spec/httpRoute/action/weightedTargets/{index}/weight");
-                json!({ "op": "replace", "path": path, "value": weight })
-            })
-            .collect();
-        let patch = Patch::Json::<()>(serde_json::from_value(json!(ops)).unwrap());
-        let params = PatchParams { field_manager: Some(manager.into()), ..PatchParams::default() };
-        self.routes().patch(route, &params, &patch).await.unwrap();
     }
 
     /// The weights on a route.
@@ -343,16 +206,18 @@ impl Cluster {
         .await;
     }
 
+    /// The Events with this reason.
+    pub async fn events(&self, reason: &str) -> Vec<ToldEvent> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let events = api.list(&ListParams::default()).await.unwrap().items.into_iter();
+        events.filter(|event| event.reason.as_deref() == Some(reason)).map(ToldEvent).collect()
+    }
+
     /// Waits for an Event with this reason.
     pub async fn event(&self, reason: &str) -> Event {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
-        let list = || async {
-            let events = api.list(&ListParams::default()).await.unwrap().items;
-            events.into_iter().map(ToldEvent).collect::<Vec<_>>()
-        };
-        let is = |event: &ToldEvent| event.0.reason.as_deref() == Some(reason);
-        let events = eventually(&format!("an Event {reason}"), list, |events| events.iter().any(is)).await;
-        events.into_iter().find(is).unwrap().0
+        let list = || self.events(reason);
+        let mut events = eventually(&format!("an Event {reason}"), list, |events| !events.is_empty()).await;
+        events.remove(0).0
     }
 
     /// What the controller has asked of the API server besides lists and watches, and besides what it asks once at
@@ -366,39 +231,6 @@ impl Cluster {
     /// The writes among them, Events included.
     pub fn writes(&self) -> Vec<Call> {
         self.calls().into_iter().filter(Call::is_write).collect()
-    }
-
-    /// How many pods of a workload may be ready: all, or none.
-    pub async fn ready(&self, name: &str, ready: bool) {
-        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
-        let count = || async {
-            let deployment = deployments.get(name).await.unwrap();
-            deployment.status.and_then(|status| status.ready_replicas).unwrap_or_default()
-        };
-        if !ready {
-            // Pods that are about to become ready would do so after this has been taken for done.
-            eventually(&format!("{name} is up"), count, |count| *count == 2).await;
-        }
-        let params = PatchParams::default();
-        if let Server::Sandbox(_) = self.server {
-            let pods = (!ready).then_some("0");
-            let annotations = json!({ tidegate::sandbox::apiserver::READY_ANNOTATION: pods });
-            let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
-            deployments.patch(name, &params, &patch).await.unwrap();
-        } else {
-            let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-            let of = ListParams::default().labels(&format!("app={name}"));
-            let made = || async { pods.list(&of).await.unwrap().items };
-            let made = eventually("the pods are there", made, |pods| pods.len() == 2).await;
-            // What plays the kubelet takes this for a probe that fails.
-            let unready = (!ready).then_some("true");
-            let annotations = json!({ "tidegate.dev/test-unready": unready });
-            let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
-            for pod in made {
-                pods.patch(&pod.metadata.name.unwrap(), &params, &patch).await.unwrap();
-            }
-        }
-        eventually(&format!("{name} ready: {ready}"), count, |count| (*count > 0) == ready).await;
     }
 }
 

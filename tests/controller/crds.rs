@@ -27,6 +27,7 @@ impl Default for Crds {
 }
 
 impl Crds {
+    /// Each CRD's name, the group and version that it serves, and itself.
     pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 2] {
         [
             ("rollouts.tidegate.dev", "tidegate.dev/v1alpha1", self.rollouts.as_ref()),
@@ -40,7 +41,7 @@ pub async fn install(client: &Client, crds: &Crds) {
     for (name, version, crd) in crds.each() {
         match crd {
             Some(crd) => put(client, name, version, crd).await,
-            None => remove(client, name).await,
+            None => remove(client, name, version).await,
         }
     }
 }
@@ -67,17 +68,16 @@ async fn put(client: &Client, name: &str, version: &str, crd: &Value) {
 }
 
 /// Deletes a CRD and everything of its kind.
-async fn remove(client: &Client, name: &str) {
+async fn remove(client: &Client, name: &str, version: &str) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     if crds.get_opt(name).await.unwrap().is_some() {
         crds.delete(name, &DeleteParams::default()).await.unwrap();
     }
     let gone = || async { crds.get_opt(name).await.unwrap().is_none() };
     eventually("the CRD is gone", gone, |gone| *gone).await;
-    let (plural, group) = name.split_once('.').unwrap();
-    let version = if group == "tidegate.dev" { "v1alpha1" } else { "v1beta2" };
+    let (plural, _) = name.split_once('.').unwrap();
     let served = || async {
-        let path = format!("/apis/{group}/{version}/{plural}");
+        let path = format!("/apis/{version}/{plural}");
         let answer = client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await;
         matches!(answer, Err(kube::Error::Api(status)) if status.code == 404)
     };

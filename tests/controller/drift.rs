@@ -3,14 +3,12 @@
 use serde_json::json;
 use tidegate::api::{PauseReason, Phase, Rollout};
 
-use crate::{cluster::Cluster, objects::ROLLOUT, waiting::eventually};
-
-fn paused_for(reason: PauseReason) -> impl Fn(&Rollout) -> bool {
-    move |rollout| {
-        let run = rollout.status.as_ref().and_then(|s| s.run.as_ref());
-        run.and_then(|run| run.pause.as_ref()).is_some_and(|pause| pause.reason == reason)
-    }
-}
+use crate::{
+    cluster::Cluster,
+    objects::{ROLLOUT, entry, route},
+    told::{paused_for, routes_in_sync, runs},
+    waiting::eventually,
+};
 
 async fn held_at_ten() -> Cluster {
     let cluster = Cluster::start().await;
@@ -25,9 +23,8 @@ async fn a_raised_share_goes_back_and_the_third_time_pauses() {
     for time in 1..=3 {
         cluster.set_weights("color", "argocd-controller", &[(0, 20), (1, 80)]).await;
         let back = |r: &Rollout| {
-            let status = r.status.clone().unwrap_or_default();
-            let in_sync = status.conditions.iter().any(|c| c.type_ == "RoutesInSync" && c.status == "True");
-            in_sync && status.run.is_some_and(|run| run.corrections == time)
+            let run = r.status.as_ref().and_then(|s| s.run.as_ref());
+            routes_in_sync(r) && run.is_some_and(|run| run.corrections == time)
         };
         cluster.until("color", &format!("put back, time {time}"), back).await;
         cluster.until_share("v2", 10).await;
@@ -56,8 +53,7 @@ async fn gits_weights_without_our_stamp_are_claimed_and_pause() {
     let mut route = cluster.routes().get("color").await.unwrap();
     route.metadata.annotations = None;
     route.metadata.managed_fields = None;
-    route.data["spec"]["httpRoute"]["action"]["weightedTargets"] =
-        json!([crate::objects::entry("v1", 100), crate::objects::entry("v2", 0)]);
+    route.data["spec"]["httpRoute"]["action"]["weightedTargets"] = json!([entry("v1", 100), entry("v2", 0)]);
     cluster.routes().replace("color", &kube::api::PostParams::default(), &route).await.unwrap();
     cluster.until("color", "paused for drift", paused_for(PauseReason::Drifted)).await;
     let stamped =
@@ -71,11 +67,9 @@ async fn a_route_deleted_mid_run_pauses_and_back_with_another_uid_starts_anew() 
     let cluster = held_at_ten().await;
     cluster.routes().delete("color", &kube::api::DeleteParams::default()).await.unwrap();
     cluster.until("color", "paused for the route", paused_for(PauseReason::RouteGone)).await;
-    let entries = json!([crate::objects::entry("v1", 100), crate::objects::entry("v2", 0)]);
-    cluster.create(crate::objects::route("color", &entries)).await;
-    let second =
-        |r: &Rollout| r.status.as_ref().and_then(|s| s.run.as_ref()).is_some_and(|run| run.number == 2);
-    cluster.until("color", "a second run", second).await;
+    let entries = json!([entry("v1", 100), entry("v2", 0)]);
+    cluster.create(route("color", &entries)).await;
+    cluster.until("color", "a second run", |rollout| runs(rollout) == 2).await;
     cluster.at(10).await;
 }
 
@@ -100,11 +94,8 @@ async fn at_rest_stable_is_restored_three_times() {
     cluster.phase(Phase::Healthy).await;
     for time in 1..=3 {
         cluster.set_weights("color", "kubectl-client-side-apply", &[(0, 100), (1, 0)]).await;
-        let restored = |r: &Rollout| {
-            let status = r.status.clone().unwrap_or_default();
-            let in_sync = status.conditions.iter().any(|c| c.type_ == "RoutesInSync" && c.status == "True");
-            in_sync && status.restored.len() == time
-        };
+        let restored =
+            |r: &Rollout| routes_in_sync(r) && r.status.as_ref().is_some_and(|s| s.restored.len() == time);
         cluster.until("color", &format!("restored, time {time}"), restored).await;
         cluster.until_share("v2", 100).await;
     }

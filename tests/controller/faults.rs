@@ -5,17 +5,19 @@ use std::time::Duration;
 use tidegate::api::Phase;
 
 use crate::{
+    call::{Rule, Spoil},
     cluster::Cluster,
     objects::ROLLOUT,
-    proxy::{Rule, Spoil},
 };
 
 async fn survives(rule: Rule, bad: bool) {
-    let cluster = Cluster::start().await;
+    let mut cluster = Cluster::without_controller().await;
     if bad {
         cluster.gateway.fail("v2", 0.3);
     }
+    // Its watches begin with it, and last.
     cluster.proxy.spoil(rule);
+    cluster.run_controller();
     cluster.roll(ROLLOUT).await;
     if bad {
         cluster.phase(Phase::Failed).await;
@@ -24,6 +26,7 @@ async fn survives(rule: Rule, bad: bool) {
         cluster.phase(Phase::Healthy).await;
         assert_eq!(cluster.share("v2").await, 100);
     }
+    assert!(cluster.proxy.has_spoilt(), "it met with less than it was to");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{BufRead, BufReader},
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -18,11 +16,10 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use serde_json::Value;
 use tidegate::clock::Clock;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{cluster::Cluster, objects::weights_of};
+use crate::{audit, cluster::Cluster, objects::weights_of, waiting::in_time};
 
 /// A route's weights, and when they were seen first.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +53,7 @@ impl History {
         };
         let over = CancellationToken::new();
         tokio::spawn(over.clone().run_until_cancelled_owned(task));
-        listed.cancelled().await;
+        in_time("the routes are followed", listed.cancelled()).await;
         Self { seen, _until: over.drop_guard() }
     }
 
@@ -84,12 +81,8 @@ pub fn held(seen: &[Seen], canary: &str, share: i64) -> Option<Duration> {
 /// The same from the audit log in a control plane's folder: what each write to the route left it as.
 pub fn audited(folder: &Path, namespace: &str) -> Vec<Seen> {
     let mut seen = Vec::new();
-    for line in BufReader::new(File::open(folder.join("audit.log")).unwrap()).lines() {
-        let line = line.unwrap();
-        if !line.contains(namespace) || !line.contains("gatewayroutes") {
-            continue;
-        }
-        let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
+    let matters = |line: &str| line.contains(namespace) && line.contains("gatewayroutes");
+    for entry in audit::requests(folder, 0, matters) {
         let route = &entry["responseObject"];
         let stored = route["metadata"]["name"] == "color" && entry["objectRef"]["namespace"] == namespace;
         let tried = entry["requestURI"].as_str().unwrap().contains("dryRun");

@@ -1,12 +1,11 @@
 //! What the cluster lacks, or has in another version, is said in a sentence with its remedy; the rest works.
 
-use std::time::Duration;
-
 use kube::Api;
 use serde_json::{Value, json};
 use tidegate::api::{Phase, gateway_route_crd::aws_gateway_route_crd};
 
 use crate::{
+    access::kubeconfig,
     bad_input::{invalid, lone},
     cluster::Cluster,
     crds::Crds,
@@ -14,46 +13,30 @@ use crate::{
     waiting::eventually,
 };
 
-/// What the program says when it can't start, within a time.
-pub async fn refuses(cluster: &Cluster) -> String {
-    let mut child = cluster.program().spawn().unwrap();
-    for _ in 0..3000 {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert_eq!(status.code(), Some(1));
-            return cluster.logged();
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    child.kill().unwrap();
-    panic!("it did not end by itself: {}", cluster.logged());
-}
-
-/// A kubeconfig that leads there, with nobody's credentials.
-fn kubeconfig(url: &str) -> String {
-    json!({
-        "clusters": [{ "name": "c", "cluster": { "server": url } }],
-        "users": [{ "name": "c", "user": {} }],
-        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }], "current-context": "c",
-    })
-    .to_string()
+/// What the program says when it can't start.
+pub async fn refuses(cluster: &mut Cluster) -> String {
+    cluster.run_program();
+    let ended = eventually("it ends by itself", || async { cluster.exit_status() }, Option::is_some).await;
+    assert_eq!(ended.unwrap().code(), Some(1));
+    cluster.logged()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kubeconfig_that_points_nowhere() {
-    let cluster = Cluster::without_controller().await;
+    let mut cluster = Cluster::without_controller().await;
     std::fs::remove_file(cluster.kubeconfig()).unwrap();
-    let told = refuses(&cluster).await;
+    let told = refuses(&mut cluster).await;
     assert!(told.contains("set KUBECONFIG to a readable kubeconfig"), "{told}");
 
     let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    cluster.file("kubeconfig", &kubeconfig(&format!("http://{dead}")));
-    let told = refuses(&cluster).await;
+    cluster.file("kubeconfig", &kubeconfig(&format!("http://{dead}"), None));
+    let told = refuses(&mut cluster).await;
     assert!(told.contains("cannot reach the API server; check KUBECONFIG"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_server_that_is_too_old() {
-    let cluster = Cluster::without_controller().await;
+    let mut cluster = Cluster::without_controller().await;
     let version = json!({
         "major": "1", "minor": "28+", "gitVersion": "v1.28.15-eks-1", "gitCommit": "", "gitTreeState": "",
         "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
@@ -62,16 +45,16 @@ async fn an_api_server_that_is_too_old() {
     let old = format!("http://{}", listener.local_addr().unwrap());
     let answer = axum::routing::get(move || async move { axum::Json(version) });
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().route("/version", answer)).await });
-    cluster.file("kubeconfig", &kubeconfig(&old));
-    let told = refuses(&cluster).await;
+    cluster.file("kubeconfig", &kubeconfig(&old, None));
+    let told = refuses(&mut cluster).await;
     assert!(told.contains("the API server is v1.28.15-eks-1, and Tidegate needs at least 1.29"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_without_our_crd() {
     let crds = Crds { rollouts: None, ..Crds::default() };
-    let Some(cluster) = Cluster::with_crds(crds).await else { return };
-    let told = refuses(&cluster).await;
+    let Some(mut cluster) = Cluster::with_crds(crds).await else { return };
+    let told = refuses(&mut cluster).await;
     assert!(told.contains("install it with: kubectl apply -f crds/"), "{told}");
 }
 
@@ -81,8 +64,8 @@ async fn an_older_rollout_crd() {
     let older = crds.rollouts.as_mut().unwrap();
     let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties";
     older.pointer_mut(status).and_then(Value::as_object_mut).unwrap().remove("epoch").unwrap();
-    let Some(cluster) = Cluster::with_crds(crds).await else { return };
-    let told = refuses(&cluster).await;
+    let Some(mut cluster) = Cluster::with_crds(crds).await else { return };
+    let told = refuses(&mut cluster).await;
     assert!(told.contains("does not know status.epoch") && told.contains("kubectl apply -f crds/"), "{told}");
 }
 

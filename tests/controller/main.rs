@@ -5,7 +5,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::large_futures, missing_docs)]
 
+mod access;
+#[path = "../support/audit.rs"]
+mod audit;
 mod bad_input;
+mod call;
 mod cluster;
 mod crashes;
 mod crds;
@@ -13,13 +17,17 @@ mod drift;
 mod faults;
 mod gitops;
 mod history;
+mod hold;
 mod installation;
 mod metrics;
 mod objects;
+mod people;
 mod permissions;
 mod proxy;
 mod rollouts;
+mod running;
 mod server;
 #[path = "../support/skip.rs"]
 mod skip;
+mod told;
 mod waiting;

@@ -30,6 +30,7 @@ struct State {
     failing: BTreeMap<String, f64>,
     counters: BTreeMap<String, (f64, f64)>,
     scraped: Option<jiff::Timestamp>,
+    looks: Vec<jiff::Timestamp>,
 }
 
 /// A gateway's stats page.
@@ -69,6 +70,11 @@ impl Gateway {
         self.state.lock().unwrap().answer = answer;
     }
 
+    /// When the controller looked here.
+    pub fn looks(&self) -> Vec<jiff::Timestamp> {
+        self.state.lock().unwrap().looks.clone()
+    }
+
     /// The share of failing requests of a version from now on.
     pub fn fail(&self, version: &str, share: f64) {
         let mut state = self.state.lock().unwrap();
@@ -89,7 +95,11 @@ impl Gateway {
     }
 
     async fn page(&self) -> axum::response::Response {
-        let answer = self.state.lock().unwrap().answer.clone();
+        let answer = {
+            let mut state = self.state.lock().unwrap();
+            state.looks.push(self.clock.now());
+            state.answer.clone()
+        };
         match answer {
             Answer::Counters => self.counters().into_response(),
             Answer::Status(code) => (StatusCode::from_u16(code).unwrap(), "s3cret-body").into_response(),

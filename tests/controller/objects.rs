@@ -1,9 +1,12 @@
 //! The objects that tests put into a cluster, as manifests without a namespace.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
+
+/// How long the Rollout holds each step.
+pub const HOLD: Duration = Duration::from_secs(1);
 
 pub const ROLLOUT: &str = r#"
 apiVersion: tidegate.dev/v1alpha1

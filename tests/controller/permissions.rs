@@ -1,18 +1,25 @@
 //! A permission that is missing is said, with its remedy, and nothing else stops working.
 
-use kube::{Api, api::ListParams};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
 use serde_json::{Value, json};
 use tidegate::{
-    api::{Phase, Rollout},
-    controller::permissions::{PERMISSIONS, REMEDY},
+    api::{Phase, RequestOutcome, Rollout},
+    cli::rbac::NAME,
+    controller::permissions::{PERMISSIONS, Permission, REMEDY},
 };
 
 use crate::{
+    access::permission,
     bad_input::invalid,
+    call::{Call, Rule, Spoil},
     cluster::Cluster,
     objects::{ROLLOUT, entry, route},
-    proxy::{Call, Rule, Spoil},
     server::{Server, is_real},
+    told::{routes_in_sync, text},
     waiting::eventually,
 };
 
@@ -39,10 +46,6 @@ async fn without(verb: &'static str, resource: &'static str) -> Cluster {
 /// The account of a controller that lacks something: its refusals are wanted, and are told apart by its name.
 const LIMITED: &str = "tidegate-limited";
 
-fn status(rollout: &Rollout) -> String {
-    serde_json::to_string(&rollout.status).unwrap()
-}
-
 async fn logs(cluster: &Cluster, part: &str) {
     eventually(&format!("{part:?} is logged"), || async { cluster.logged() }, |log| log.contains(part)).await;
 }
@@ -50,16 +53,15 @@ async fn logs(cluster: &Cluster, part: &str) {
 /// At the start the log names what is missing, where permissions exist.
 async fn told_at_the_start(cluster: &Cluster, verb: &str, resource: &str) {
     if is_real() {
-        let permission = PERMISSIONS.iter().find(|permission| permission.resource == resource).unwrap();
-        logs(cluster, &format!("missing=\"{}\"", permission.name(verb))).await;
+        logs(cluster, &format!("missing=\"{}\"", permission(resource).name(verb))).await;
         logs(cluster, REMEDY).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn to_list_rollouts_it_does_not_start() {
-    let cluster = without("list", "rollouts").await;
-    let told = crate::installation::refuses(&cluster).await;
+    let mut cluster = without("list", "rollouts").await;
+    let told = crate::installation::refuses(&mut cluster).await;
     assert!(told.contains("refuses to list Rollouts"), "{told}");
 }
 
@@ -71,7 +73,7 @@ async fn to_follow_or_write_routes_it_is_said_on_the_rollout() {
         cluster.run_program();
         if verb == "patch" {
             cluster.roll(ROLLOUT).await;
-            let told = |rollout: &Rollout| status(rollout).contains("cannot claim GatewayRoute color");
+            let told = |rollout: &Rollout| text(rollout).contains("cannot claim GatewayRoute color");
             cluster.until("color", "said of the route", told).await;
         } else {
             // A watch that is refused is believed after a few attempts; what was listed holds until then.
@@ -93,7 +95,7 @@ async fn to_follow_deployments_it_is_said_on_the_rollout() {
         logs(&cluster, FOLLOW).await;
         cluster.roll(ROLLOUT).await;
         told_at_the_start(&cluster, verb, "deployments").await;
-        cluster.until("color", "said of the workloads", |rollout| status(rollout).contains(FOLLOW)).await;
+        cluster.until("color", "said of the workloads", |rollout| text(rollout).contains(FOLLOW)).await;
         assert_eq!(cluster.share("v2").await, 0, "no weight for what can't be seen");
     }
 }
@@ -120,7 +122,7 @@ async fn to_read_back_or_to_tell_nothing_else_is_hindered() {
         [("get", "rollouts"), ("get", "gatewayroutes"), ("create", "events"), ("patch", "events")]
     {
         let mut cluster = without(verb, resource).await;
-        // Races are lost on both, so that there is something to be read back; and Events repeat.
+        // Races are lost on both, so that there is something to be read back.
         let lost = |resource| Rule::new(Spoil::Answer(409)).resource(resource).times(1);
         cluster.proxy.spoil(lost("rollouts").verb("update"));
         cluster.proxy.spoil(lost("gatewayroutes").verb("patch"));
@@ -129,30 +131,130 @@ async fn to_read_back_or_to_tell_nothing_else_is_hindered() {
         told_at_the_start(&cluster, verb, resource).await;
         cluster.phase(Phase::Healthy).await;
         assert_eq!(cluster.share("v2").await, 100);
-        let refused = |call: &Call| call.verb == verb && call.resource == resource && call.code != Some(200);
-        assert!(
-            verb == "patch" || cluster.calls().iter().any(refused),
-            "it never asked to {verb} {resource}"
-        );
-        if verb == "create" {
+        if verb == "patch" {
+            tell_twice(&cluster).await;
+        }
+        let refused = |call: &Call| call.verb == verb && call.resource == resource && call.code == Some(403);
+        let look = || async { cluster.calls().iter().any(refused) };
+        eventually(&format!("refused to {verb} {resource}"), look, |refused| *refused).await;
+        if resource == "events" {
             logs(&cluster, "cannot write an Event").await;
-            let events: Api<k8s_openapi::api::core::v1::Event> =
-                Api::namespaced(cluster.client.clone(), &cluster.namespace);
-            let of_rollouts = ListParams::default().fields("involvedObject.kind=Rollout");
-            assert!(events.list(&of_rollouts).await.unwrap().items.is_empty());
+        }
+        if verb == "create" {
+            assert!(cluster.events("Promoted").await.is_empty());
         }
     }
 }
 
+/// Has the controller tell one thing twice: an Event that repeats is patched.
+async fn tell_twice(cluster: &Cluster) {
+    for _ in 0..2 {
+        let id = cluster.request("promote", NO_RUN, 1).await;
+        let answered = |rollout: &Rollout| {
+            let last = rollout.status.as_ref().and_then(|s| s.last_request.as_ref());
+            last.is_some_and(|last| last.id == id && last.outcome == RequestOutcome::Refused)
+        };
+        cluster.until("color", "the request refused", answered).await;
+    }
+}
+
+/// A run that there never was.
+const NO_RUN: i64 = 9;
+
+/// `/readyz` is answered so, with this in the answer.
+async fn is_ready(cluster: &Cluster, ready: bool, part: &str) {
+    let code = if ready { 200 } else { 503 };
+    let told = |(answered, told): &(u16, String)| *answered == code && told.contains(part);
+    eventually(&format!("{part:?} at /readyz"), || cluster.readyz(), told).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn taken_away_while_it_runs_and_given_back_it_goes_on() {
-    const FOLLOW: &str = "may not list and watch GatewayRoute";
-    let mut cluster = Cluster::without_controller().await;
-    cluster.proxy.spoil(Rule::new(Spoil::Answer(403)).verb("watch").resource("gatewayroutes"));
-    cluster.run_program();
-    logs(&cluster, FOLLOW).await;
+async fn to_watch_rollouts_it_is_not_ready_until_it_may() {
+    let mut cluster = without("watch", "rollouts").await;
+    cluster.run_controller();
+    is_ready(&cluster, false, "may not list and watch Rollouts").await;
+    is_ready(&cluster, false, REMEDY).await;
+    // Nobody hears of this one, until that may be.
     cluster.roll(ROLLOUT).await;
-    invalid(&cluster, FOLLOW).await;
-    cluster.proxy.relent();
+    grant(&cluster, |_| true).await;
     cluster.phase(Phase::Healthy).await;
+    is_ready(&cluster, true, "ok").await;
+}
+
+/// Grants the controller of what is shipped what `keep` says: for real where permissions exist, and as if elsewhere.
+async fn grant(cluster: &Cluster, keep: fn(&Permission) -> bool) {
+    if is_real() {
+        let rules: Vec<_> = PERMISSIONS.iter().filter(|row| keep(row)).map(Permission::rule).collect();
+        let in_force: Api<Role> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+        let patch = Patch::Merge(json!({ "rules": rules }));
+        in_force.patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+        return;
+    }
+    cluster.proxy.relent();
+    for row in PERMISSIONS.iter().filter(|row| !keep(row)) {
+        cluster.proxy.spoil(Rule::new(Spoil::Answer(403)).resource(row.resource));
+    }
+}
+
+/// Waits until the API server refuses the controller to follow a resource, and has it ask anew.
+async fn no_longer_follows(cluster: &Cluster, resource: &'static str) {
+    if is_real() {
+        let asked = permission(resource).question("watch", &cluster.namespace);
+        eventually("that it is refused", || cluster.may(&asked), |may| !may).await;
+    }
+    cluster.proxy.disconnect();
+}
+
+/// A cluster whose controller is at work and may lose what it was granted; the canary has 10%.
+async fn held_at_ten() -> Cluster {
+    let mut cluster = Cluster::on(Server::start().await, LIMITED, |_| {}).await;
+    cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    cluster.run_controller();
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
+    cluster.at(10).await;
+    cluster
+}
+
+/// What stood still goes on.
+async fn goes_on(cluster: &Cluster) {
+    assert_eq!(cluster.share("v2").await, 10, "traffic stays where it was");
+    cluster.ask("promote-full").await;
+    cluster.phase(Phase::Healthy).await;
+    assert_eq!(cluster.share("v2").await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_taken_away_mid_step_and_given_back_it_goes_on() {
+    let cluster = held_at_ten().await;
+    grant(&cluster, |row| row.resource != "gatewayroutes").await;
+    no_longer_follows(&cluster, "gatewayroutes").await;
+    let told = |rollout: &Rollout| text(rollout).contains("may not list and watch GatewayRoute");
+    cluster.until("color", "said of the route", told).await;
+    grant(&cluster, |_| true).await;
+    cluster.until("color", "all is well", routes_in_sync).await;
+    goes_on(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_taken_away_mid_step_and_given_back_it_goes_on() {
+    let cluster = held_at_ten().await;
+    let bindings: Api<RoleBinding> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let mut binding = None;
+    if is_real() {
+        binding = Some(bindings.get(NAME).await.unwrap());
+        bindings.delete(NAME, &DeleteParams::default()).await.unwrap();
+    } else {
+        grant(&cluster, |_| false).await;
+    }
+    no_longer_follows(&cluster, "rollouts").await;
+    for kind in ["Rollouts", "GatewayRoute", "Deployment"] {
+        is_ready(&cluster, false, &format!("may not list and watch {kind}")).await;
+    }
+    if let Some(mut binding) = binding {
+        binding.metadata.resource_version = None;
+        bindings.create(&PostParams::default(), &binding).await.unwrap();
+    }
+    cluster.proxy.relent();
+    is_ready(&cluster, true, "ok").await;
+    goes_on(&cluster).await;
 }

@@ -4,15 +4,12 @@ use serde_json::json;
 use tidegate::api::{EndReason, Phase, Rollout};
 
 use crate::{
+    call::Call,
     cluster::Cluster,
     objects::{ROLLOUT, entry, route},
-    proxy::Call,
     server::Server,
+    told::{message, runs},
 };
-
-fn message(rollout: &Rollout) -> String {
-    rollout.status.as_ref().and_then(|s| s.message.clone()).unwrap_or_default()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_canary_is_promoted_with_few_calls() {
@@ -80,6 +77,7 @@ async fn an_abort_is_taken_at_once() {
     assert!(message(&rollout).contains("aborted by ann: checkout is slow"), "{}", message(&rollout));
     assert_eq!(cluster.share("v2").await, 0);
     cluster.ask("retry").await;
+    cluster.until("color", "a second run", |rollout| runs(rollout) == 2).await;
     cluster.at(10).await;
 }
 
@@ -115,9 +113,7 @@ async fn a_new_image_mid_run_starts_from_zero() {
     let patch = json!({ "spec": { "template": { "spec": { "containers": container } } } });
     let api = cluster.api_of(&crate::objects::deployment("v2"));
     api.patch("v2", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(patch)).await.unwrap();
-    let second =
-        |r: &Rollout| r.status.as_ref().and_then(|s| s.run.as_ref()).is_some_and(|run| run.number == 2);
-    let rollout = cluster.until("color", "a second run", second).await;
+    let rollout = cluster.until("color", "a second run", |rollout| runs(rollout) == 2).await;
     assert_eq!(rollout.status.unwrap().history[0].outcome, EndReason::RevisionChanged);
 }
 
@@ -141,8 +137,9 @@ async fn deletion_mid_run_puts_traffic_on_stable() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_given_to_a_canary_without_ready_pods() {
-    let Some(cluster) = Cluster::with_pods_to_order().await else { return };
+    let Some(mut cluster) = Cluster::with_pods_to_order().await else { return };
     cluster.ready("v2", false).await;
+    cluster.run_controller();
     cluster.roll(ROLLOUT).await;
     let waiting = |r: &Rollout| message(r).contains("v2 has no ready pod");
     cluster.until("color", "waiting for pods", waiting).await;
@@ -200,10 +197,14 @@ async fn it_serves_the_whole_cluster_where_no_namespace_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abort_waits_for_a_ready_pod_of_stable_and_says_so() {
-    let Some(cluster) = Cluster::with_pods_to_order().await else { return };
+    let Some(mut cluster) = Cluster::with_pods_to_order().await else { return };
+    cluster.run_controller();
     cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
     cluster.at(10).await;
+    // Not at work meanwhile, it knows at its start, and not some time after the abort.
+    cluster.kill_controller();
     cluster.ready("v1", false).await;
+    cluster.run_controller();
     cluster.abort("checkout is slow").await;
     let waiting = |r: &Rollout| message(r).contains("v1 has no ready pod");
     cluster.until("color", "waiting for stable's pods", waiting).await;
@@ -215,7 +216,8 @@ async fn an_abort_waits_for_a_ready_pod_of_stable_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_canary_without_ready_pods_is_put_back() {
-    let Some(cluster) = Cluster::with_pods_to_order().await else { return };
+    let Some(mut cluster) = Cluster::with_pods_to_order().await else { return };
+    cluster.run_controller();
     cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5m")).await;
     cluster.at(10).await;
     cluster.ready("v2", false).await;

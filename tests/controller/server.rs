@@ -14,12 +14,7 @@ use std::{
 };
 
 use k8s_openapi::{
-    api::{
-        authentication::v1::{TokenRequest, TokenRequestSpec},
-        authorization::v1::{SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
-        core::v1::{Namespace, ServiceAccount},
-    },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -30,14 +25,12 @@ use kube::{
 use serde_json::{Value, json};
 use tidegate::{
     api::Rollout,
-    cli::rbac,
-    controller::permissions::PERMISSIONS,
     sandbox::apiserver::{ApiServer, Options},
 };
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{
     crds::{Crds, install},
+    hold::{self, Hold},
     skip::skip,
     waiting::eventually,
 };
@@ -52,14 +45,8 @@ pub struct Real {
     kubeconfig: PathBuf,
     /// The folder of a control plane that was started for these tests, and can be broken by them.
     folder: Option<PathBuf>,
-    alone: RwLock<()>,
     /// Where what is left of tests that have ended is cleared away.
     background: tokio::runtime::Runtime,
-}
-
-pub enum Hold {
-    Shared { _guard: RwLockReadGuard<'static, ()> },
-    Alone { _guard: RwLockWriteGuard<'static, ()>, changed: bool },
 }
 
 /// Whether the tests run against a real server.
@@ -73,7 +60,7 @@ impl Server {
             return Box::pin(Self::sandbox(&Crds::default())).await;
         }
         let real = Real::get().await;
-        Self::real(real, Hold::Shared { _guard: real.alone.read().await })
+        Self::real(real, Hold::shared(real.folder.as_deref()).await)
     }
 
     /// A server with other CRDs; `None`, said aloud, where that would disturb others.
@@ -81,9 +68,8 @@ impl Server {
         if !is_real() {
             return Some(Box::pin(Self::sandbox(&crds)).await);
         }
-        let real = Real::own("it changes CRDs").await?;
-        let hold = Hold::Alone { _guard: real.alone.write().await, changed: true };
-        let server = Self::real(real, hold);
+        let (real, folder) = Real::own("it changes CRDs").await?;
+        let server = Self::real(real, Hold::to_change(folder).await);
         server.install(&crds).await;
         Some(server)
     }
@@ -93,8 +79,8 @@ impl Server {
         if !is_real() {
             return Some(Box::pin(Self::sandbox(&Crds::default())).await);
         }
-        let real = Real::own(why).await?;
-        Some(Self::real(real, Hold::Alone { _guard: real.alone.write().await, changed: false }))
+        let (real, folder) = Real::own(why).await?;
+        Some(Self::real(real, Hold::alone(folder).await))
     }
 
     async fn sandbox(crds: &Crds) -> Self {
@@ -149,80 +135,9 @@ impl Server {
         }
     }
 
-    /// Makes a namespace with an account for the controller, and returns the account's token; none in a sandbox, which
-    /// knows everybody. `granted` may change the manifests.
-    pub async fn account(&self, namespace: &str, name: &str, granted: impl Fn(&mut Value)) -> Option<String> {
-        let client = self.client().await;
-        let object = json!({ "metadata": { "name": namespace } });
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        namespaces.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
-        let Self::Real { namespaces, .. } = self else { return None };
-        namespaces.lock().unwrap().push(namespace.to_owned());
-
-        let args = rbac::Args { namespace: namespace.to_owned(), serve: vec![namespace.to_owned()] };
-        for manifest in rbac::manifests(&args) {
-            let mut manifest = serde_json::to_value(manifest).unwrap();
-            if manifest["kind"] == "ServiceAccount" {
-                manifest["metadata"]["name"] = json!(name);
-            }
-            if let Some(subject) = manifest.pointer_mut("/subjects/0/name") {
-                *subject = json!(name);
-            }
-            granted(&mut manifest);
-            create(&client, namespace, manifest).await;
-        }
-        let accounts: Api<ServiceAccount> = Api::namespaced(client, namespace);
-        let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
-        let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.unwrap();
-        Some(answer.status.unwrap().token)
-    }
-
-    /// Grants the account in a namespace what is shipped for a controller that serves the whole cluster.
-    pub async fn grant_everywhere(&self, namespace: &str) {
-        let Self::Real { .. } = self else { return };
-        let client = self.client().await;
-        let args = rbac::Args { namespace: namespace.to_owned(), serve: Vec::new() };
-        for manifest in rbac::manifests(&args) {
-            let manifest = serde_json::to_value(manifest).unwrap();
-            if manifest["kind"] == "ServiceAccount" {
-                continue;
-            }
-            let gvk = crate::cluster::gvk(&manifest);
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&gvk));
-            let params = PatchParams::apply("tests").force();
-            let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
-            api.patch(&name, &params, &Patch::Apply(manifest)).await.unwrap();
-        }
-    }
-
     /// Makes a server that one has to oneself have these CRDs and no others of ours.
     pub async fn install(&self, crds: &Crds) {
         install(&self.client().await, crds).await;
-    }
-
-    /// Waits until the API server knows of what was granted to an account.
-    pub async fn knows(&self, account: &Client, namespace: &str) {
-        let Self::Real { .. } = self else { return };
-        let api: Api<SelfSubjectAccessReview> = Api::all(account.clone());
-        // Nobody goes without this one who is to start at all.
-        let question = PERMISSIONS[4].question("patch", namespace);
-        let other = PERMISSIONS[0].question("get", namespace);
-        let asks = [question, other];
-        let known = || async {
-            for attributes in &asks {
-                let spec = SelfSubjectAccessReviewSpec {
-                    resource_attributes: Some(attributes.clone()),
-                    ..SelfSubjectAccessReviewSpec::default()
-                };
-                let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-                let answer = api.create(&PostParams::default(), &review).await;
-                if answer.is_ok_and(|review| review.status.is_some_and(|status| status.allowed)) {
-                    return true;
-                }
-            }
-            false
-        };
-        eventually("the account's permissions are known", known, |known| *known).await;
     }
 }
 
@@ -235,7 +150,7 @@ impl Drop for Server {
         let (over, waiting) = mpsc::channel();
         real.background.spawn(async move {
             let client = real.client().await;
-            if let Some(Hold::Alone { changed: true, .. }) = hold {
+            if hold.as_ref().is_some_and(|hold| hold.changed) {
                 install(&client, &Crds::default()).await;
             }
             for namespace in namespaces {
@@ -259,9 +174,8 @@ impl Real {
         let real = REAL.get_or_init(Self::named);
         let ready = async {
             let client = real.client().await;
-            if real.folder.is_some() {
-                install(&client, &Crds::default()).await;
-                return;
+            if let Some(folder) = &real.folder {
+                return begin(folder, &client).await;
             }
             let image = std::env::var_os("TIDEGATE_TEST_IMAGE");
             assert!(image.is_some(), "name an image that starts on this cluster in TIDEGATE_TEST_IMAGE");
@@ -286,20 +200,33 @@ impl Real {
             let its = folder.join("kubeconfig").canonicalize();
             its.is_ok_and(|its| kubeconfig.canonicalize().is_ok_and(|ours| ours == its))
         };
-        Self { folder: folder.filter(same), kubeconfig, alone: RwLock::new(()), background }
+        Self { folder: folder.filter(same), kubeconfig, background }
     }
 
     /// The same, where it was started for these tests alone.
-    async fn own(why: &str) -> Option<&'static Self> {
+    async fn own(why: &str) -> Option<(&'static Self, &'static Path)> {
         let real = Self::get().await;
         if real.folder.is_none() {
             skip(&format!("{why}, which only a control plane of tests/cluster is for"));
         }
-        real.folder.is_some().then_some(real)
+        Some((real, real.folder.as_deref()?))
     }
 
     async fn client(&self) -> Client {
         client_of(Kubeconfig::read_from(&self.kubeconfig).unwrap()).await
+    }
+}
+
+/// Gives a control plane of our own the CRDs, once in a run of the suite.
+async fn begin(folder: &Path, client: &Client) {
+    if hold::has_begun(folder) {
+        return;
+    }
+    let _hold = Hold::alone(folder).await;
+    // Another process of the same run may have been here meanwhile.
+    if !hold::has_begun(folder) {
+        install(client, &Crds::default()).await;
+        hold::begin(folder);
     }
 }
 

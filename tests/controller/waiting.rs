@@ -31,6 +31,12 @@ pub async fn eventually<T: Debug, F: Future<Output = T>>(
     }
 }
 
+/// What comes, or a panic where it does not come in time.
+pub async fn in_time<T>(what: &str, coming: impl Future<Output = T>) -> T {
+    let Ok(came) = tokio::time::timeout(PATIENCE, coming).await else { panic!("never {what}") };
+    came
+}
+
 /// An Event that shows in a panic what matters.
 pub struct ToldEvent(pub Event);
 

@@ -18,6 +18,13 @@ fn refused(change: impl FnOnce(&mut World)) -> (String, String) {
     (reason.to_owned(), world.message().to_owned())
 }
 
+/// Another Rollout, which exists, has stamped the route.
+fn step_by_another(world: &mut World) {
+    world.others.insert("other".into(), "other-uid".into());
+    let stamp = Stamp { uid: "other-uid".into(), epoch: 1, run: 1, step: 1, aborted: false, added: vec![] };
+    world.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.spelled())));
+}
+
 #[test]
 fn refusals_name_the_reason_and_the_remedy() {
     type Change = Box<dyn FnOnce(&mut World)>;
@@ -51,22 +58,7 @@ fn refusals_name_the_reason_and_the_remedy() {
             }),
         ),
         ("UnknownProvider", "does not have", Box::new(|w| w.unknown_providers = vec!["nowhere".into()])),
-        (
-            "RouteOwned",
-            "stepped by the Rollout other",
-            Box::new(|w| {
-                w.others.insert("other".into(), "other-uid".into());
-                let stamp = Stamp {
-                    uid: "other-uid".into(),
-                    epoch: 1,
-                    run: 1,
-                    step: 1,
-                    aborted: false,
-                    added: vec![],
-                };
-                w.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.spelled())));
-            }),
-        ),
+        ("RouteOwned", "stepped by the Rollout other", Box::new(step_by_another)),
     ];
     for (reason, part, change) in cases {
         let (got, message) = refused(change);

@@ -1,9 +1,9 @@
 //! What must hold of every decision, whatever the world is like.
 
 use tidegate::{
-    api::{Phase, Run, Stamp},
+    api::{Phase, Run, Stamp, Target},
     engine::{
-        decision::{Decision, Effect, Purpose},
+        decision::{Decision, Effect, Purpose, RouteWrite},
         observed::{RouteState, RouteView},
     },
 };
@@ -13,6 +13,18 @@ use crate::world::World;
 impl World {
     /// What must hold of every decision.
     pub fn check(&self, decision: &Decision) {
+        self.somebody_decides_again(decision);
+        for effect in &decision.effects {
+            if let Effect::Write(write) = effect
+                && write.purpose == Purpose::Raise
+            {
+                self.may_raise(decision, write);
+            }
+        }
+        self.moves_one_step(decision);
+    }
+
+    fn somebody_decides_again(&self, decision: &Decision) {
         let after = &decision.after;
         let over = |run: &Run| run.ended.as_ref().is_some_and(|ended| ended.settled);
         // What is paused waits for somebody to do something, and that gives a turn.
@@ -26,42 +38,34 @@ impl World {
         if under_way && !deposed && !self.spec.suspend && !self.subject.deleting {
             assert!(goes_on || decision.wake.is_some(), "nobody would decide again: {:?}", after.message);
         }
-        let stable = self.working.stable.as_ref();
-        let marked = |view: &RouteView| {
-            let stamps = view.stamps.values().filter_map(|text| Stamp::parse(text));
-            stamps
-                .into_iter()
-                .any(|s| s.aborted && Some(s.run) == self.working.run.as_ref().map(|r| r.number))
-        };
-        for effect in &decision.effects {
-            let Effect::Write(write) = effect else { continue };
-            let status = &decision.after;
-            if let (Purpose::Raise, Some(stable), Some(canary)) = (write.purpose, stable, &status.canary) {
-                let set = |target: &tidegate::api::Target| {
-                    let index = write.view.index(&target.name, target.port);
-                    let listed = write.weights.iter().find(|(at, _)| Some(*at) == index).map(|(_, w)| *w);
-                    listed.or_else(|| write.add.iter().find(|e| e.name == target.name).map(|e| e.weight))
-                };
-                let (rest, share) =
-                    (set(stable).expect("stable's weight"), set(canary).expect("canary's weight"));
-                assert_eq!(rest + share, 100, "stable and canary sum to 100");
-                let run = status.run.as_ref().expect("a raise belongs to a run");
-                assert!(run.ended.is_none(), "no raise after the end");
-                assert!(
-                    !self.routes.values().any(|r| matches!(r, RouteState::Present(v) if marked(v))),
-                    "no raise after a mark"
-                );
-                let step = status.step.as_ref().unwrap();
-                assert_eq!(share, i64::from(step.weight.percent()), "the intended step's weight");
-                let stored = decision.before.as_ref().unwrap_or(&self.stored).step.as_ref();
-                assert_eq!(
-                    stored.map(|s| s.index),
-                    Some(step.index),
-                    "the intent is stored before the raise"
-                );
-                assert!(self.subject.finalizer, "guarded before the raise");
-            }
-        }
+    }
+
+    /// A raise gives the canary what is intended and stored, and stable the rest; never after an end or a mark.
+    fn may_raise(&self, decision: &Decision, write: &RouteWrite) {
+        let status = &decision.after;
+        let (Some(stable), Some(canary)) = (&self.working.stable, &status.canary) else { return };
+        let rest = set(write, stable).expect("stable's weight");
+        let share = set(write, canary).expect("canary's weight");
+        assert_eq!(rest + share, 100, "stable and canary sum to 100");
+        let run = status.run.as_ref().expect("a raise belongs to a run");
+        assert!(run.ended.is_none(), "no raise after the end");
+        let marked = |state: &RouteState| matches!(state, RouteState::Present(view) if self.is_marked(view));
+        assert!(!self.routes.values().any(marked), "no raise after a mark");
+        let step = status.step.as_ref().unwrap();
+        assert_eq!(share, i64::from(step.weight.percent()), "the intended step's weight");
+        let stored = decision.before.as_ref().unwrap_or(&self.stored).step.as_ref();
+        assert_eq!(stored.map(|s| s.index), Some(step.index), "the intent is stored before the raise");
+        assert!(self.subject.finalizer, "guarded before the raise");
+    }
+
+    /// Whether a route carries the mark that ends the present run.
+    fn is_marked(&self, view: &RouteView) -> bool {
+        let present = self.working.run.as_ref().map(|run| run.number);
+        let mut stamps = view.stamps.values().filter_map(|text| Stamp::parse(text));
+        stamps.any(|stamp| stamp.aborted && Some(stamp.run) == present)
+    }
+
+    fn moves_one_step(&self, decision: &Decision) {
         if let (Some(was), Some(is)) = (&self.working.step, &decision.after.step)
             && self.working.run.as_ref().map(|r| r.number) == decision.after.run.as_ref().map(|r| r.number)
         {
@@ -69,4 +73,11 @@ impl World {
             assert!(is.index >= was.index && (jumps || is.index <= was.index + 1), "one step at a time");
         }
     }
+}
+
+/// What a write sets a target to.
+fn set(write: &RouteWrite, target: &Target) -> Option<i64> {
+    let index = write.view.index(&target.name, target.port);
+    let listed = write.weights.iter().find(|(at, _)| Some(*at) == index).map(|(_, weight)| *weight);
+    listed.or_else(|| write.add.iter().find(|entry| entry.name == target.name).map(|entry| entry.weight))
 }

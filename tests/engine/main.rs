@@ -4,6 +4,8 @@
 
 mod adoption;
 mod drift;
+mod effects;
+mod hours;
 mod invariants;
 mod judgement;
 mod properties;

@@ -1,0 +1,158 @@
+//! What follows from a decision in the small world: status is stored, routes take patches under their preconditions,
+//! looks are answered; and a crash loses whatever would come after it.
+
+use tidegate::{
+    api::RolloutStatus,
+    engine::{
+        decide,
+        decision::{Decision, Effect, Fence, RouteWrite, StampChange},
+        look::{Arms, Counters, Look, LookRequest, ReadError, Sample},
+        observed::{InEffect, LookDone, RouteState, RouteView},
+    },
+};
+
+use crate::world::{World, entry};
+
+impl World {
+    /// One decision and what follows from it.
+    pub fn decide(&mut self) -> Decision {
+        let seen = self.observed();
+        let decision = decide(&self.spec, &self.working, &seen, &self.memory, self.now);
+        self.check(&decision);
+        self.carry_out(&decision);
+        self.wake = decision.wake;
+        decision
+    }
+
+    fn carry_out(&mut self, decision: &Decision) {
+        let mut before_failed = false;
+        if let Some(before) = &decision.before {
+            before_failed = !self.store(before);
+        }
+        if !before_failed {
+            self.memory = decision.memory.clone();
+            self.working = decision.after.clone();
+        }
+        for effect in decision.effects.iter().filter(|e| !before_failed || e.lowers()) {
+            match effect {
+                Effect::Write(write) => self.write(write),
+                Effect::Look { run, step, request } => {
+                    let look = self.look(request);
+                    self.pending = Some(LookDone { run: *run, step: *step, look });
+                }
+                Effect::Tell(note) => self.notes.push(note.clone()),
+                Effect::Hold => {
+                    if self.alive() {
+                        self.subject.finalizer = true;
+                    }
+                }
+                Effect::Release => {
+                    if self.alive() {
+                        self.subject.finalizer = false;
+                    }
+                }
+                Effect::Reread => self.fresh = true,
+            }
+        }
+        if decision.store {
+            self.store(&decision.after);
+        }
+    }
+
+    /// Whether the process still lives; counts one write.
+    fn alive(&mut self) -> bool {
+        if let Some(left) = &mut self.crash_after {
+            if *left == 0 {
+                self.crashed = true;
+                return false;
+            }
+            *left -= 1;
+        }
+        true
+    }
+
+    fn store(&mut self, status: &RolloutStatus) -> bool {
+        if !self.alive() {
+            return false;
+        }
+        // What is stored goes through JSON, as it does in a cluster.
+        self.stored = serde_json::from_value(serde_json::to_value(status).unwrap()).unwrap();
+        assert_eq!(&self.stored, status, "status survives the API server");
+        self.status_writes += 1;
+        self.version += 1;
+        true
+    }
+
+    fn write(&mut self, write: &RouteWrite) {
+        let name = &write.route.name;
+        if !self.alive() || !self.takes(write) {
+            return;
+        }
+        self.edit(name, |view| change(view, write));
+        let programmed = self.programmed;
+        self.edit(name, |view| {
+            view.in_effect = if programmed { InEffect::Yes } else { InEffect::No("not taken up yet".into()) };
+        });
+        let canary = self.working.canary.clone();
+        let share = canary.map_or(0, |canary| self.view(name).weight(&canary));
+        self.writes.push((write.purpose, name.clone(), share));
+    }
+
+    /// Whether a route still is as a write takes for granted.
+    fn takes(&self, write: &RouteWrite) -> bool {
+        let RouteState::Present(view) = &self.routes[&write.route.name] else { return false };
+        let stamp = |view: &RouteView| view.stamps.get(write.stamp.rollout()).cloned();
+        let unstamped = stamp(&write.view).is_none();
+        let fenced = write.fence == Fence::Unchanged || unstamped;
+        let name = |view: &RouteView, index: usize| view.entries.get(index).map(|entry| entry.name.clone());
+        (!fenced || view.resource_version == write.view.resource_version)
+            && (unstamped || stamp(view) == stamp(&write.view))
+            && write.weights.iter().all(|(index, _)| name(view, *index) == name(&write.view, *index))
+    }
+
+    fn look(&mut self, request: &LookRequest) -> Look {
+        let arms = request.arms.as_ref().map(|_| {
+            if self.traffic.down {
+                return Err(ReadError::Unreachable);
+            }
+            let of = |name: &str| {
+                let (errors, total) = self.counters.get(name).copied().unwrap_or_default();
+                let one = |value: f64| [("gw".to_owned(), value)].into();
+                Counters { errors: one(errors), total: one(total), buckets: vec![] }
+            };
+            Ok(Arms { at: self.now, canary: of(&request.canary), stable: of(&request.stable), past: vec![] })
+        });
+        let at = self.now;
+        let numbers = request.numbers.iter().map(|n| {
+            let value =
+                self.numbers.get(&n.name).cloned().unwrap_or(Err(ReadError::Empty { query: n.name.clone() }));
+            (n.name.clone(), value.map(|value| Sample { at, value }))
+        });
+        Look { arms, numbers: numbers.collect() }
+    }
+}
+
+/// What a write that is taken makes of a route.
+fn change(view: &mut RouteView, write: &RouteWrite) {
+    for (index, weight) in &write.weights {
+        view.entries[*index].weight = *weight;
+    }
+    for new in &write.add {
+        view.entries.push(entry(&new.name, new.weight));
+    }
+    if let Some(index) = write.remove {
+        assert_eq!(view.entries[index].weight, 0, "an entry goes only at weight 0");
+        view.entries.remove(index);
+    }
+    match &write.stamp {
+        StampChange::Keep(_) => {}
+        StampChange::Set(rollout, stamp) => {
+            view.annotated = true;
+            view.stamps.insert(rollout.clone(), stamp.spelled());
+        }
+        StampChange::Remove(rollout) => {
+            view.stamps.remove(rollout);
+        }
+    }
+    view.writer = Some("tidegate".into());
+}
