@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use crate::normal::Normal;
-use crate::side::Side;
+use crate::side::{Answer, Side};
 use crate::step::Step;
 use crate::world::World;
 
@@ -34,34 +34,51 @@ pub fn script(name: &str, steps: Vec<Step>) -> Script {
     Script { name: name.to_owned(), steps }
 }
 
+/// What a script has seen of both servers, by which their next answers are compared.
+pub struct Comparison {
+    sandbox: Normal,
+    real: Normal,
+}
+
+impl Comparison {
+    /// `namespaces` are the script's on both servers, the embedded one's first.
+    pub fn new(namespaces: [&str; 2]) -> Self {
+        let [sandbox, real] = namespaces.map(Normal::new);
+        Self { sandbox, real }
+    }
+
+    /// Where the answers to a step differ, a line each; `None` where they are the same.
+    pub fn difference(&mut self, step: &Step, ours: &Answer, theirs: &Answer) -> Option<String> {
+        let (shown, wanted) = (self.sandbox.answer(step, ours), self.real.answer(step, theirs));
+        if shown == wanted {
+            return None;
+        }
+        let mut told = changes(&shown, &wanted);
+        let messages = [&ours.body["message"], &theirs.body["message"]];
+        if messages.iter().any(|message| !message.is_null()) {
+            let [ours, theirs] = messages;
+            let _ = writeln!(told, "    sandbox says: {ours}\n    real says:    {theirs}");
+        }
+        Some(told)
+    }
+}
+
 /// The differences between the servers' answers, in order; later ones may follow from the first.
 pub async fn differences(world: &World, steps: &[Step]) -> Vec<Difference> {
     let [mut sandbox, mut real] = world.sides().await;
-    let mut sandbox_normal = Normal::new(&sandbox.namespace);
-    let mut real_normal = Normal::new(&real.namespace);
+    let mut comparison = Comparison::new([&sandbox.namespace, &real.namespace]);
     let mut found = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         let (ours, theirs) = run_step(&mut sandbox, &mut real, step).await;
-        let (shown, wanted) = (sandbox_normal.answer(step, &ours), real_normal.answer(step, &theirs));
-        if shown != wanted {
-            let messages = [&ours.body["message"], &theirs.body["message"]].map(Value::to_string);
-            let mut told = format!("  step {}: {step}\n{}", at + 1, changes(&shown, &wanted));
-            if messages.iter().any(|message| message != "null") {
-                let _ =
-                    writeln!(told, "    sandbox says: {}\n    real says:    {}", messages[0], messages[1]);
-            }
-            found.push(Difference { step: at, told });
+        if let Some(told) = comparison.difference(step, &ours, &theirs) {
+            found.push(Difference { step: at, told: format!("  step {}: {step}\n{told}", at + 1) });
         }
     }
     tokio::join!(sandbox.close(), real.close());
     found
 }
 
-async fn run_step(
-    sandbox: &mut Side,
-    real: &mut Side,
-    step: &Step,
-) -> (crate::side::Answer, crate::side::Answer) {
+async fn run_step(sandbox: &mut Side, real: &mut Side, step: &Step) -> (Answer, Answer) {
     if !step.is_watch() {
         return tokio::join!(sandbox.run(step, None), real.run(step, None));
     }

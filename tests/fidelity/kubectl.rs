@@ -159,6 +159,9 @@ const COMMANDS: &[&str] = &[
     "api-resources --api-group=nonsense",
 ];
 
+/// Lines of one output that are shown where the other lacks them.
+const SHOWN_LINES: usize = 12;
+
 /// `kubectl` with one server's kubeconfig, and files and a cache of its own.
 struct Kubectl {
     program: String,
@@ -272,7 +275,7 @@ fn difference(ours: &str, theirs: &str) -> String {
         lines
             .iter()
             .filter(|line| !others.contains(line))
-            .take(12)
+            .take(SHOWN_LINES)
             .map(|line| format!("  {side}: {line}\n"))
             .collect()
     };

@@ -7,9 +7,12 @@
 
 mod compare;
 mod directed;
+mod history;
+mod kinds;
 mod kubectl;
 mod normal;
 mod objects;
+mod planted;
 mod random;
 mod refused;
 mod side;
@@ -52,6 +55,11 @@ fn watching() {
 }
 
 #[test]
+fn expired() {
+    with_world(|world| check(world, directed::expired::scripts()));
+}
+
+#[test]
 fn protocol() {
     with_world(|world| check(world, directed::protocol::scripts()));
 }
@@ -69,6 +77,11 @@ fn built_ins() {
 #[test]
 fn random_sequences() {
     with_world(random::check);
+}
+
+#[test]
+fn discovery() {
+    with_world(refused::check_discovery);
 }
 
 #[test]

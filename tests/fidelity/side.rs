@@ -10,12 +10,17 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::step::Step;
+use crate::step::{Step, Until};
 
 /// How long the server may take for what it does in its own time.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a watch that has told everything expected is given to tell more.
 const GRACE: Duration = Duration::from_millis(150);
+
+/// Between two looks at what the server does in its own time.
+const PAUSE: Duration = Duration::from_millis(30);
+/// What the real server would have given out at version 1 to go on behind `a`.
+const EXPIRED: &str = "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiIvYVx1MDAwMCJ9";
 
 /// What a server answered, as it came.
 #[derive(Clone, Debug)]
@@ -73,9 +78,10 @@ impl Side {
     pub async fn run(&mut self, step: &Step, events: Option<usize>) -> Answer {
         let mut answer = self.send(step, events).await;
         let settling = async {
-            while step.until.is_some_and(|code| code != answer.code) {
-                tokio::time::sleep(Duration::from_millis(30)).await;
-                answer = self.send(step, events).await;
+            let mut before = None;
+            while step.until.is_some_and(|until| !has_come(until, &answer, before.as_ref())) {
+                tokio::time::sleep(PAUSE).await;
+                before = Some(std::mem::replace(&mut answer, self.send(step, events).await));
             }
         };
         // What does not settle is compared as it is, and told.
@@ -116,7 +122,9 @@ impl Side {
         for object in body["items"].as_array().into_iter().flatten().chain([body]) {
             self.remember_object(object);
         }
-        if body["items"].is_array() || body["rows"].is_array() {
+        // An expired list tells where to go on, too.
+        let goes_on = body["metadata"]["continue"].is_string();
+        if goes_on || body["items"].is_array() || body["rows"].is_array() {
             let text = |field: &str| body["metadata"][field].as_str().unwrap_or_default().to_owned();
             self.list = (text("resourceVersion"), text("continue"));
         }
@@ -148,7 +156,16 @@ impl Side {
     }
 
     fn placeholder<'t>(&self, text: &'t str) -> (String, &'t str) {
-        for (name, value) in [("NS", &self.namespace), ("listrv", &self.list.0), ("continue", &self.list.1)] {
+        let expired = match self.name {
+            REAL => EXPIRED.to_owned(),
+            _ => format!("1:{}/a", self.namespace),
+        };
+        for (name, value) in [
+            ("NS", &self.namespace),
+            ("listrv", &self.list.0),
+            ("continue", &self.list.1),
+            ("expired", &expired),
+        ] {
             if let Some(rest) = text.strip_prefix(name) {
                 return (value.clone(), rest);
             }
@@ -166,6 +183,30 @@ impl Side {
         };
         (value.unwrap_or_default(), rest)
     }
+}
+
+/// Whether a server has got to where a step waits for it; `before` is what it answered the last time.
+fn has_come(until: Until, answer: &Answer, before: Option<&Answer>) -> bool {
+    match until {
+        Until::Code(code) => answer.code == code,
+        // Controllers write several times: what has come stays.
+        Until::Settled => {
+            answer.code == 404
+                || is_settled(&answer.body) && before.is_some_and(|before| before.body == answer.body)
+        }
+    }
+}
+
+/// Whether a Deployment's controller has seen it as it is, and has all the replicas ready that it wants.
+fn is_settled(deployment: &Value) -> bool {
+    let (spec, status) = (&deployment["spec"], &deployment["status"]);
+    let count = |field: &str| status[field].as_i64().unwrap_or_default();
+    let all = spec["replicas"].as_i64().unwrap_or(1);
+    let done = |condition: &Value| condition["reason"] == "NewReplicaSetAvailable";
+    status["observedGeneration"] == deployment["metadata"]["generation"]
+        && ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|field| count(field) == all)
+        && status["conditions"].as_array().is_some_and(|conditions| conditions.iter().any(done))
+        && deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"].is_string()
 }
 
 async fn whole(body: Body) -> Value {

@@ -2,7 +2,7 @@
 //!
 //! Paths and bodies may name what only the answers tell: `$NS` is the script's own namespace, `$uid(a)`, `$rv(a)`
 //! and `$oldrv(a)` are the uid, the last seen and the first seen resourceVersion of the object `a`, `$continue` and
-//! `$listrv` come from the last list.
+//! `$listrv` come from the last list, and `$expired` is a token that continues a list at version 1 behind an object `a`.
 
 use http::Method;
 use serde_json::Value;
@@ -27,6 +27,15 @@ pub const HTTP_ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/$NS
 pub const GRPC_ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/$NS/grpcroutes";
 pub const WIDGETS: &str = "/apis/fidelity.tidegate.dev/v1/namespaces/$NS/widgets";
 
+/// What a step waits for, where the server does something in its own time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The answer has this code.
+    Code(u16),
+    /// The Deployment is gone, or its controller has done all there is to do.
+    Settled,
+}
+
 /// A request, before its placeholders are filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
@@ -35,8 +44,8 @@ pub struct Step {
     pub content_type: Option<&'static str>,
     pub accept: &'static str,
     pub body: String,
-    /// Repeat until the answer has this code: what the server does in its own time.
-    pub until: Option<u16>,
+    /// Repeat until the answer is so.
+    pub until: Option<Until>,
 }
 
 impl Step {
@@ -66,7 +75,12 @@ impl Step {
     }
 
     pub fn until(mut self, code: u16) -> Self {
-        self.until = Some(code);
+        self.until = Some(Until::Code(code));
+        self
+    }
+
+    pub fn until_settled(mut self) -> Self {
+        self.until = Some(Until::Settled);
         self
     }
 

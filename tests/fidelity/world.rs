@@ -1,5 +1,6 @@
 //! Both servers, with the same definitions installed.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use tidegate::api::Rollout;
 use tidegate::sandbox::apiserver::{ApiServer, Options};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
+use crate::history;
 use crate::side::{REAL, Side};
 use crate::skip::skip;
 use crate::step::{get, post, put};
@@ -20,6 +23,13 @@ use crate::step::{get, post, put};
 const CLUSTER: &str = "TIDEGATE_TEST_CLUSTER";
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// How long a server may take to serve a new definition, and how often it is asked.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Begins what a definition's description says of which one it is.
+const MARKER: &str = " As compared: ";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -63,6 +73,7 @@ impl World {
             install(&mut real, definition).await;
         }
         let sandbox = ApiServer::start(Options { crds, ..Options::default() }).await.unwrap();
+        history::forget(&sandbox, &mut real).await;
         Self { sandbox_client: sandbox.client().unwrap(), sandbox, real_client, kubeconfig }
     }
 
@@ -80,7 +91,7 @@ impl World {
     }
 }
 
-/// Installs a definition where it is absent or another, and waits until its resources are served.
+/// Installs a definition where it is absent or another, and waits until its resources are served as it says.
 async fn install(real: &mut Side, definition: &Value) {
     let name = definition["metadata"]["name"].as_str().unwrap();
     let found = real.run(&get(format!("{DEFINITIONS}/{name}")), None).await;
@@ -92,15 +103,35 @@ async fn install(real: &mut Side, definition: &Value) {
         wanted["metadata"]["resourceVersion"] = found.body["metadata"]["resourceVersion"].clone();
         let put = real.run(&put(format!("{DEFINITIONS}/{name}"), &wanted), None).await;
         assert_eq!((put.code, &put.warnings), (200, &Vec::new()), "{name}: {}", put.body);
-        // An old schema is served until the new one is read; nothing else tells when that is over.
-        tokio::time::sleep(Duration::from_secs(2)).await;
     }
     let spec = &definition["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
-    let version = text(&spec["versions"][0]["name"]);
-    let served = real.run(&get(format!("/apis/{group}/{version}/{plural}?limit=1")).until(200), None).await;
-    assert_eq!(served.code, 200, "{name} is not served: {}", served.body);
+    let version = &spec["versions"][0];
+    let (name, description) =
+        (text(&version["name"]), text(&version["schema"]["openAPIV3Schema"]["description"]));
+    let (_, marker) = description.rsplit_once(MARKER).unwrap();
+    let served = real.run(&get(format!("/apis/{group}/{name}/{plural}?limit=1")).until(200), None).await;
+    assert_eq!(served.code, 200, "{plural} of {group} are not served: {}", served.body);
+    // An old schema is served until the new one is read; then it is shown, too.
+    let shown = async {
+        let document = get(format!("/openapi/v3/apis/{group}/{name}"));
+        while !real.run(&document, None).await.body.to_string().contains(marker) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    assert!(timeout(PATIENCE, shown).await.is_ok(), "{plural} of {group} are served by another schema");
+}
+
+/// Says in a definition's description which one it is, by which a server tells when it serves just this one.
+fn mark(definition: &mut Value) {
+    let mut hasher = DefaultHasher::new();
+    definition.to_string().hash(&mut hasher);
+    for version in definition["spec"]["versions"].as_array_mut().unwrap() {
+        let description = &mut version["schema"]["openAPIV3Schema"]["description"];
+        *description =
+            json!(format!("{}{MARKER}{:x}", description.as_str().unwrap_or_default(), hasher.finish()));
+    }
 }
 
 /// Whether a server's object has everything that was asked for; it adds defaults of its own.
@@ -123,14 +154,16 @@ fn definitions() -> Vec<Value> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path);
         serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     };
-    vec![
+    let mut definitions = vec![
         serde_json::to_value(Rollout::crd()).unwrap(),
         tidegate::api::gateway_route_crd::gateway_route_crd().unwrap(),
         file("appmesh/crds/appmesh.k8s.aws_virtualrouters.yaml"),
         file("gateway-api/crds/gateway.networking.k8s.io_httproutes.yaml"),
         file("gateway-api/crds/gateway.networking.k8s.io_grpcroutes.yaml"),
         widget_definition(),
-    ]
+    ];
+    definitions.iter_mut().for_each(mark);
+    definitions
 }
 
 /// A definition with everything that servers treat specially.
@@ -171,51 +204,7 @@ fn widget_schema() -> Value {
         "properties": {
             "spec": {"type": "object", "description": "What it is to be.",
                 "required": ["color"],
-                "properties": {
-                    "color": {"type": "string", "description": "Its color.", "enum": ["red", "green", "blue"]},
-                    "replicas": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 100, "default": 1},
-                    "name": {"type": "string", "minLength": 2, "maxLength": 8, "pattern": "^[a-z]+$"},
-                    "share": {"type": "number", "multipleOf": 0.5, "exclusiveMinimum": true, "minimum": 0},
-                    "port": {"x-kubernetes-int-or-string": true},
-                    "raw": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-                    "labels": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 5},
-                        "maxProperties": 3},
-                    "maybe": {"type": "string", "nullable": true},
-                    "since": {"type": "string", "format": "date-time"},
-                    "uri": {"type": "string", "format": "uri"},
-                    "mode": {"type": "string", "default": "Auto", "enum": ["Auto", "Manual"]},
-                    "nested": {"type": "object", "default": {}, "properties": {
-                        "depth": {"type": "integer", "default": 3},
-                        "flag": {"type": "boolean"},
-                    }},
-                    "items": {"type": "array", "maxItems": 4, "x-kubernetes-list-type": "map",
-                        "x-kubernetes-list-map-keys": ["name"],
-                        "items": {"type": "object", "required": ["name"], "properties": {
-                            "name": {"type": "string", "maxLength": 10},
-                            "weight": {"type": "integer", "default": 10},
-                        }, "x-kubernetes-validations": [
-                            {"rule": "self.weight >= oldSelf.weight", "message": "weight must not shrink"},
-                        ]}},
-                    "tags": {"type": "array", "maxItems": 5, "x-kubernetes-list-type": "set",
-                        "items": {"type": "string", "maxLength": 20}},
-                    "numbers": {"type": "array", "maxItems": 5, "items": {"type": "integer"}},
-                    "choice": {"type": "object",
-                        "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
-                        "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
-                    "either": {"type": "object",
-                        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
-                        "anyOf": [{"required": ["a"], "properties": {"a": {"minimum": 5}}}, {"required": ["b"]}],
-                        "not": {"required": ["a", "b"]}},
-                    "fixed": {"type": "string", "maxLength": 10, "x-kubernetes-validations": [
-                        {"rule": "self == oldSelf", "message": "fixed is immutable", "reason": "FieldValueForbidden"},
-                    ]},
-                    "range": {"type": "object", "properties": {
-                        "low": {"type": "integer"}, "high": {"type": "integer"},
-                    }, "x-kubernetes-validations": [
-                        {"rule": "!has(self.low) || !has(self.high) || self.low <= self.high",
-                            "messageExpression": "'low is ' + 'above high'", "fieldPath": ".low"},
-                    ]},
-                },
+                "properties": widget_fields(),
                 "x-kubernetes-validations": [
                     {"rule": "self.color != 'blue' || self.replicas > 1", "message": "blue needs two"},
                 ]},
@@ -227,5 +216,48 @@ fn widget_schema() -> Value {
                 }}},
             }},
         },
+    })
+}
+
+/// A field for every keyword of a schema.
+fn widget_fields() -> Value {
+    json!({
+        "color": {"type": "string", "description": "Its color.", "enum": ["red", "green", "blue"]},
+        "replicas": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 100, "default": 1},
+        "name": {"type": "string", "minLength": 2, "maxLength": 8, "pattern": "^[a-z]+$"},
+        "share": {"type": "number", "multipleOf": 0.5, "exclusiveMinimum": true, "minimum": 0},
+        "port": {"x-kubernetes-int-or-string": true},
+        "raw": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        "labels": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 5}, "maxProperties": 3},
+        "maybe": {"type": "string", "nullable": true},
+        "since": {"type": "string", "format": "date-time"},
+        "uri": {"type": "string", "format": "uri"},
+        "mode": {"type": "string", "default": "Auto", "enum": ["Auto", "Manual"]},
+        "nested": {"type": "object", "default": {}, "properties": {
+            "depth": {"type": "integer", "default": 3}, "flag": {"type": "boolean"}}},
+        "items": {"type": "array", "maxItems": 4, "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            "items": {"type": "object", "required": ["name"],
+                "properties": {
+                    "name": {"type": "string", "maxLength": 10}, "weight": {"type": "integer", "default": 10}},
+                "x-kubernetes-validations": [
+                    {"rule": "self.weight >= oldSelf.weight", "message": "weight must not shrink"}]}},
+        "tags": {"type": "array", "maxItems": 5, "x-kubernetes-list-type": "set",
+            "items": {"type": "string", "maxLength": 20}},
+        "numbers": {"type": "array", "maxItems": 5, "items": {"type": "integer"}},
+        "choice": {"type": "object",
+            "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+            "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+        "either": {"type": "object",
+            "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+            "anyOf": [{"required": ["a"], "properties": {"a": {"minimum": 5}}}, {"required": ["b"]}],
+            "not": {"required": ["a", "b"]}},
+        "fixed": {"type": "string", "maxLength": 10, "x-kubernetes-validations": [
+            {"rule": "self == oldSelf", "message": "fixed is immutable", "reason": "FieldValueForbidden"}]},
+        "range": {"type": "object",
+            "properties": {"low": {"type": "integer"}, "high": {"type": "integer"}},
+            "x-kubernetes-validations": [
+                {"rule": "!has(self.low) || !has(self.high) || self.low <= self.high",
+                    "messageExpression": "'low is ' + 'above high'", "fieldPath": ".low"}]},
     })
 }

@@ -50,7 +50,9 @@ async fn what_is_not_served_says_so() {
         ("POST", collection, "application/vnd.kubernetes.protobuf", 415),
         ("POST", collection, "application/yaml", 415),
         ("PATCH", "/api/v1/namespaces/default", "application/apply-patch+yaml", 415),
-        ("GET", "/api/v1/namespaces/default/pods/x/log", "", 404),
+        ("GET", "/api/v1/namespaces/default/pods/x/log", "", 501),
+        ("GET", "/apis/apps/v1/statefulsets", "", 501),
+        ("GET", "/api/v1/namespaces/default/pods/x/nonsense", "", 404),
         ("POST", "/api/v1/configmaps", "application/json", 405),
     ] {
         let request = Request::builder().method(method).uri(path).header("content-type", content_type);

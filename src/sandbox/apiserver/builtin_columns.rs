@@ -47,7 +47,11 @@ pub(super) fn service() -> Vec<Column> {
     vec![
         path("Type", "string", ".spec.type"),
         computed("Cluster-IP", |object| or_none(text(object, "/spec/clusterIP"))),
-        computed("External-IP", |object| or_none(text(object, "/spec/externalName"))),
+        computed("External-IP", |object| match text(object, "/spec/type") {
+            "" => json!("<unknown>"),
+            "LoadBalancer" => json!("<pending>"),
+            _ => or_none(text(object, "/spec/externalName")),
+        }),
         computed("Port(s)", |object| {
             join(&object["spec"]["ports"], |port| {
                 let protocol = port["protocol"].as_str().unwrap_or("TCP");
@@ -170,7 +174,7 @@ pub(super) fn deployment() -> Vec<Column> {
         age(),
         wide(computed("Containers", |object| containers(object, "name"))),
         wide(computed("Images", |object| containers(object, "image"))),
-        wide(computed("Selector", |object| labels(&object["spec"]["selector"]["matchLabels"]))),
+        wide(computed("Selector", |object| selector(&object["spec"]["selector"]))),
     ]
 }
 
@@ -182,7 +186,7 @@ pub(super) fn replica_set() -> Vec<Column> {
         age(),
         wide(computed("Containers", |object| containers(object, "name"))),
         wide(computed("Images", |object| containers(object, "image"))),
-        wide(computed("Selector", |object| labels(&object["spec"]["selector"]["matchLabels"]))),
+        wide(computed("Selector", |object| selector(&object["spec"]["selector"]))),
     ]
 }
 
@@ -237,8 +241,13 @@ fn labels(map: &Value) -> Value {
     or_none(&shown.join(","))
 }
 
+/// A selector that is not there selects nothing, which is shown as nothing.
+fn selector(selector: &Value) -> Value {
+    if selector.is_null() { json!("") } else { labels(&selector["matchLabels"]) }
+}
+
 fn containers(object: &Value, field: &str) -> Value {
-    join(&object["spec"]["template"]["spec"]["containers"], |container| {
-        container[field].as_str().unwrap_or_default().to_owned()
-    })
+    let containers = object["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
+    let shown = containers.map(|container| container[field].as_str().unwrap_or_default());
+    json!(shown.collect::<Vec<_>>().join(","))
 }

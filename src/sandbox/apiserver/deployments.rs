@@ -12,7 +12,7 @@ use super::managed_fields::seconds;
 use super::object::{self, number};
 use super::resource::Resource;
 use super::store::Key;
-use super::write::{self, Writing};
+use super::write::{self, Part, Writing};
 use super::{Inner, State, ids};
 
 /// Annotation on a Deployment: at most that many of its replicas become ready.
@@ -60,7 +60,8 @@ fn reconcile_all(state: &mut State) {
         let mut wanted = (**deployment).clone();
         annotate_revision(&mut wanted, revision);
         wanted["status"] = status(deployment, &seconds(state.clock.now()));
-        put(state, &deployments, &wanted);
+        // The real controller writes the revision with the status, too.
+        put(state, &deployments, &wanted, Part::Status);
     }
 }
 
@@ -85,7 +86,7 @@ fn roll_replica_sets(state: &mut State, sets: &Resource, deployment: &Value) -> 
         let mut scaled = (**old).clone();
         scaled["spec"]["replicas"] = 0.into();
         scaled["status"] = json!({"replicas": 0, "observedGeneration": old["metadata"]["generation"]});
-        put(state, sets, &scaled);
+        put(state, sets, &scaled, Part::Whole);
     }
     let existing = known.iter().find(|set| is_present(set));
     let mut set = existing.map_or_else(|| new_replica_set(deployment, &hash), |set| (**set).clone());
@@ -97,7 +98,7 @@ fn roll_replica_sets(state: &mut State, sets: &Resource, deployment: &Value) -> 
         "replicas": wanted, "fullyLabeledReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready,
         "observedGeneration": generation,
     });
-    put(state, sets, &set);
+    put(state, sets, &set, Part::Whole);
     revision
 }
 
@@ -174,19 +175,34 @@ fn status(deployment: &Value, now: &str) -> Value {
         ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
     };
     let (rolled, told) = if available {
-        ("NewReplicaSetAvailable", "ReplicaSet has successfully progressed.")
+        ("NewReplicaSetAvailable", "has successfully progressed.")
     } else {
-        ("ReplicaSetUpdated", "ReplicaSet is progressing.")
+        ("ReplicaSetUpdated", "is progressing.")
     };
-    json!({
-        "observedGeneration": deployment["metadata"]["generation"], "replicas": wanted, "updatedReplicas": wanted,
-        "readyReplicas": ready, "availableReplicas": ready, "unavailableReplicas": wanted - ready,
-        "conditions": [condition("Available", available, reason, message), condition("Progressing", true, rolled, told)],
-    })
+    let set = format!("{}-{}", object::name(deployment), pod_template_hash(&deployment["spec"]["template"]));
+    let told = format!("ReplicaSet \"{set}\" {told}");
+    let mut status = json!({
+        "observedGeneration": deployment["metadata"]["generation"], "terminatingReplicas": 0,
+        "conditions": [condition("Available", available, reason, message), condition("Progressing", true, rolled, &told)],
+    });
+    for (field, count) in [
+        ("replicas", wanted),
+        ("updatedReplicas", wanted),
+        ("readyReplicas", ready),
+        ("availableReplicas", ready),
+        ("unavailableReplicas", wanted - ready),
+    ] {
+        // None of them is told by leaving it out.
+        if count > 0 {
+            status[field] = count.into();
+        }
+    }
+    status
 }
 
-fn put(state: &mut State, resource: &Resource, wanted: &Value) {
-    let writing = Writing::internal(resource, object::namespace(wanted), state.clock.now());
+fn put(state: &mut State, resource: &Resource, wanted: &Value, part: Part) {
+    let writing =
+        Writing { part, ..Writing::internal(resource, object::namespace(wanted), state.clock.now()) };
     let name = object::name(wanted);
     let key = Key {
         storage: resource.storage.clone(),

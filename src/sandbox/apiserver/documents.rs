@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::handlers::Reply;
 use super::registry::Registry;
 use super::request::ApiRequest;
-use super::{discovery, openapi};
+use super::{discovery, openapi, unserved};
 
 /// Answers such a path. That of a custom group is answered whatever the method.
 pub(super) fn get(state: &State, request: &ApiRequest, path: &[String]) -> Result<Reply, Failure> {
@@ -29,12 +29,14 @@ pub(super) fn get(state: &State, request: &ApiRequest, path: &[String]) -> Resul
         ["openapi", "v3", "apis", group, version] => openapi::document(registry, group, version),
         _ => None,
     };
-    let body = document.ok_or_else(|| match segments.as_slice() {
+    let unserved = || unserved::document(registry, &segments);
+    let nowhere = || match segments.as_slice() {
         ["api", ..] => Failure::no_such_path(),
         ["apis", group, ..] => no_such_resource(registry, group),
         ["openapi", "v3", ..] => Failure::nothing(),
         _ => Failure::no_such_page(),
-    })?;
+    };
+    let body = document.ok_or_else(|| unserved().unwrap_or_else(nowhere))?;
     Ok(Reply::Json { code: 200, body, warnings: Vec::new() })
 }
 

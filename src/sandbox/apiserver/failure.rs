@@ -153,7 +153,25 @@ impl Failure {
         Self::new(400, "BadRequest", message, None)
     }
 
-    pub fn expired(asked: u64, oldest: u64) -> Self {
+    /// A list at a version that is forgotten.
+    pub fn list_expired() -> Self {
+        Self::new(410, "Expired", "The resourceVersion for the provided list is too old.", None)
+    }
+
+    /// A page of a list whose version is forgotten; `token` leads to the rest, which may not fit what came before.
+    pub fn page_expired(token: &str) -> Self {
+        let message = "The provided continue parameter is too old to display a consistent list result. You can start a \
+             new list without the continue parameter, or use the continue token in this response to retrieve the \
+             remainder of the results. Continuing with the provided token results in an inconsistent list - objects \
+             that were created, modified, or deleted between the time the first chunk was returned and now may show \
+             up in the list.";
+        let mut failure = Self::new(410, "Expired", message, None);
+        failure.body["metadata"]["continue"] = token.into();
+        failure
+    }
+
+    /// A watch from a version that is forgotten.
+    pub fn watch_expired(asked: u64, oldest: u64) -> Self {
         Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"), None)
     }
 

@@ -22,6 +22,7 @@ use super::request::{ApiRequest, ResourcePath, Target};
 use super::resource::Resource;
 use super::scale;
 use super::store::Key;
+use super::unserved;
 use super::view::View;
 use super::watching::Wanted;
 use super::write::{self, Part, Writing, Written};
@@ -55,7 +56,8 @@ pub(super) fn handle(state: &mut State, request: &ApiRequest) -> Result<Reply, F
         return review(request, group, kind);
     }
     let Some(resource) = state.registry.find(&path.group, &path.version, &path.plural) else {
-        return Err(documents::no_such_resource(&state.registry, &path.group));
+        let nowhere = || documents::no_such_resource(&state.registry, &path.group);
+        return Err(unserved::resource(&state.registry, path).unwrap_or_else(nowhere));
     };
     let is_list = path.name.is_none() && request.method == Method::GET;
     let fits_scope = match &path.namespace {
@@ -138,7 +140,10 @@ fn on_built_in(
         (_, Some(_), Some(subresource)) => {
             let is_known = (subresource == "status" && resource.has_status)
                 || (subresource == "scale" && resource.scale.is_some());
-            Err(if is_known { Failure::method_not_allowed() } else { Failure::no_such_path() })
+            if is_known {
+                return Err(Failure::method_not_allowed());
+            }
+            Err(unserved::resource(&state.registry, path).unwrap_or_else(Failure::no_such_path))
         }
         _ => Err(Failure::method_not_allowed()),
     }

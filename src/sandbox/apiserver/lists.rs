@@ -47,11 +47,12 @@ pub(super) fn list(
     let page = parameters.r#continue.as_deref().map(Page::parse).transpose()?;
     // What any version will do for is answered at once and whole, as from a cache.
     let limit = limit.filter(|_| parameters.resource_version.as_deref() != Some("0"));
-    let revision = page.as_ref().map(|page| page.revision).or(at).unwrap_or_else(|| state.store.revision());
+    let at = page.as_ref().map_or(at, |page| page.revision);
+    let revision = at.unwrap_or_else(|| state.store.revision());
     let objects = state
         .store
         .list_at(revision, &resource.storage, selection.namespace.as_deref())
-        .map_err(|Compacted { oldest }| Failure::expired(revision, oldest))?;
+        .map_err(|Compacted { .. }| page.as_ref().map_or_else(Failure::list_expired, Page::expired))?;
     let mut rest = objects.into_iter().filter(|(key, _)| page.as_ref().is_none_or(|page| page.is_after(key)));
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let selected: Vec<(Key, Arc<Value>)> =
@@ -60,7 +61,7 @@ pub(super) fn list(
     // Whether what is left is selected at all is not known before it is asked for, as upstream.
     let left = rest.count();
     if let Some((last, _)) = selected.last().filter(|_| left > 0) {
-        metadata["continue"] = format!("{revision}:{}/{}", last.namespace, last.name).into();
+        metadata["continue"] = Page::token(Some(revision), &last.namespace, &last.name).into();
         if selection.is_everything() {
             metadata["remainingItemCount"] = left.into();
         }
@@ -81,9 +82,14 @@ fn revision(state: &State, request: &ApiRequest) -> Result<Option<u64>, Failure>
     }
     let invalid =
         || Failure::bad_request(format!("resourceVersion: Invalid value: {text:?}: invalid syntax"));
-    let revision = text.parse().map_err(|_| invalid())?;
+    let revision: u64 = text.parse().map_err(|_| invalid())?;
     check_reached(state, Some(text))?;
-    Ok(Some(revision).filter(|_| parameters.resource_version_match.as_deref() == Some("Exact")))
+    let is_exact = match parameters.resource_version_match.as_deref() {
+        Some(matching) => matching == "Exact",
+        // A page of a version is of that version, from the days before clients could say how it is to match.
+        None => revision > 0 && parameters.limit()?.is_some(),
+    };
+    Ok(Some(revision).filter(|_| is_exact))
 }
 
 /// Refuses a version that is none, or that the server has not reached.
@@ -130,63 +136,69 @@ pub(super) fn watch(
 
 /// Refuses options that exclude each other.
 fn check_options(parameters: &Parameters, is_watch: bool) -> Result<(), Failure> {
-    let mut errors = Vec::new();
-    let mut forbid = |path: &str, why: &str| {
+    let forbidden = |(path, why): (&str, &str)| {
         let message = format!("Forbidden: {why}");
-        errors.push(FieldError { path: path.to_owned(), reason: "FieldValueForbidden", message });
+        FieldError { path: path.to_owned(), reason: "FieldValueForbidden", message }
     };
-    let matching = parameters.resource_version_match.as_deref();
-    let version = parameters.resource_version.as_deref();
-    let initial = parameters.sends_initial_events();
-    match (is_watch, initial) {
-        (false, Some(_)) => forbid("sendInitialEvents", "sendInitialEvents is forbidden for list"),
-        (true, Some(_)) if matching != Some("NotOlderThan") => {
-            forbid(
-                "resourceVersionMatch",
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            );
-        }
-        (true, None) if matching.is_some() => {
-            forbid(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            );
-        }
-        (true, _) if parameters.r#continue.is_some() => {
-            forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
-        }
-        _ => {}
-    }
-    if !is_watch && matching.is_some() {
-        match (version, matching) {
-            (None, _) => forbid(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            ),
-            (Some(_), _) if parameters.r#continue.is_some() => {
-                forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
-            }
-            (Some("0"), Some("Exact")) => {
-                forbid(
-                    "resourceVersionMatch",
-                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-                );
-            }
-            _ => {}
-        }
-        if let Some(other) = matching.filter(|matching| !["Exact", "NotOlderThan"].contains(matching)) {
-            let message =
-                format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\"");
-            let path = "resourceVersionMatch".to_owned();
-            errors.push(FieldError { path, reason: "FieldValueNotSupported", message });
-        }
+    let mut errors = Vec::new();
+    if is_watch {
+        errors.extend(forbidden_in_watch(parameters).map(forbidden));
+    } else {
+        errors.extend(forbidden_in_list(parameters).into_iter().flatten().map(forbidden));
+        errors.extend(unknown_match(parameters));
     }
     if errors.is_empty() { Ok(()) } else { Err(Failure::invalid_options("ListOptions", &errors)) }
 }
 
+/// The option that a watch cannot have beside its others, and why.
+fn forbidden_in_watch(parameters: &Parameters) -> Option<(&'static str, &'static str)> {
+    let matching = parameters.resource_version_match.as_deref();
+    let why = match parameters.sends_initial_events() {
+        Some(_) if matching != Some("NotOlderThan") => {
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        }
+        None if matching.is_some() => {
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        }
+        _ if parameters.r#continue.is_some() => "resourceVersionMatch is forbidden when continue is provided",
+        _ => return None,
+    };
+    Some(("resourceVersionMatch", why))
+}
+
+/// The options that a list cannot have, alone or beside its others, and why.
+fn forbidden_in_list(parameters: &Parameters) -> [Option<(&'static str, &'static str)>; 2] {
+    let initial = parameters.sends_initial_events();
+    let initial = initial.map(|_| ("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    let version = parameters.resource_version.as_deref();
+    let why = match (version, parameters.resource_version_match.as_deref()) {
+        (_, None) => None,
+        (None, Some(_)) => Some("resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        (Some(_), Some(_)) if parameters.r#continue.is_some() => {
+            Some("resourceVersionMatch is forbidden when continue is provided")
+        }
+        (Some("0"), Some("Exact")) => {
+            Some("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+        }
+        (Some(_), Some(_)) => None,
+    };
+    [initial, why.map(|why| ("resourceVersionMatch", why))]
+}
+
+/// A way to match versions that there is not.
+fn unknown_match(parameters: &Parameters) -> Option<FieldError> {
+    let matching = parameters.resource_version_match.as_deref();
+    let other = matching.filter(|matching| !["Exact", "NotOlderThan"].contains(matching))?;
+    let message =
+        format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\"");
+    let path = "resourceVersionMatch".to_owned();
+    Some(FieldError { path, reason: "FieldValueNotSupported", message })
+}
+
 /// Where a paged list goes on: after this key, at the revision of its first page.
 struct Page {
-    revision: u64,
+    /// `None`: the present one, of a client that takes what is left though the first page's revision is forgotten.
+    revision: Option<u64>,
     namespace: String,
     name: String,
 }
@@ -195,11 +207,22 @@ impl Page {
     fn parse(token: &str) -> Result<Self, Failure> {
         let parts = token.split_once(':').and_then(|(revision, key)| {
             let (namespace, name) = key.split_once('/')?;
-            Some((revision.parse().ok()?, namespace.to_owned(), name.to_owned()))
+            let revision = if revision == "-1" { None } else { Some(revision.parse().ok()?) };
+            Some((revision, namespace.to_owned(), name.to_owned()))
         });
         let (revision, namespace, name) =
             parts.ok_or_else(|| Failure::bad_request("continue key is not valid"))?;
         Ok(Self { revision, namespace, name })
+    }
+
+    fn token(revision: Option<u64>, namespace: &str, name: &str) -> String {
+        let revision = revision.map_or_else(|| "-1".to_owned(), |revision| revision.to_string());
+        format!("{revision}:{namespace}/{name}")
+    }
+
+    /// The refusal where the revision is forgotten; it tells how to get what is left all the same.
+    fn expired(&self) -> Failure {
+        Failure::page_expired(&Self::token(None, &self.namespace, &self.name))
     }
 
     fn is_after(&self, key: &Key) -> bool {

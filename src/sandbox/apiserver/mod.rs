@@ -49,6 +49,7 @@ mod scale;
 mod selectors;
 mod store;
 mod table;
+mod unserved;
 mod view;
 mod watching;
 mod workload_rules;

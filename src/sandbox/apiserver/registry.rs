@@ -49,9 +49,12 @@ impl Registry {
             .any(|resource| resource.group == group)
     }
 
+    /// Whether the group comes with a real server, be it served here or not.
     pub fn is_built_in_group(&self, group: &str) -> bool {
         let reviewed = super::discovery::REVIEWS.iter().any(|review| review.0 == group);
-        reviewed || self.built_in.iter().any(|resource| resource.group == group)
+        reviewed
+            || super::unserved::is_group(group)
+            || self.built_in.iter().any(|resource| resource.group == group)
     }
 
     pub fn by_storage(&self, storage: &str) -> Option<Arc<Resource>> {

@@ -59,8 +59,10 @@ fn names_last(resource: &Resource) -> bool {
 
 fn row(resource: &Resource, stored: &Value, include: Include, now: Timestamp) -> Value {
     let name = (!names_last(resource)).then(|| json!(object::name(stored)));
-    let cells: Vec<Value> =
-        name.into_iter().chain(resource.columns.iter().map(|column| cell(column, stored, now))).collect();
+    let cells: Vec<Value> = name
+        .into_iter()
+        .chain(resource.columns.iter().map(|column| cell(resource, column, stored, now)))
+        .collect();
     match include {
         Include::Nothing => json!({"cells": cells, "object": null}),
         Include::Metadata => json!({"cells": cells, "object": metadata_only(stored)}),
@@ -68,11 +70,19 @@ fn row(resource: &Resource, stored: &Value, include: Include, now: Timestamp) ->
     }
 }
 
-fn cell(column: &Column, stored: &Value, now: Timestamp) -> Value {
+/// The cells of a bookmark: those of an object without anything.
+pub(super) fn empty_cells(resource: &Resource, now: Timestamp) -> Value {
+    let metadata = if resource.is_custom() { json!({}) } else { json!({"creationTimestamp": ""}) };
+    row(resource, &json!({"metadata": metadata}), Include::Nothing, now)["cells"].take()
+}
+
+fn cell(resource: &Resource, column: &Column, stored: &Value, now: Timestamp) -> Value {
     let value = match &column.cell {
         Cell::Computed(compute) => return compute(stored),
         Cell::Since(compute) => return json!(age(compute(stored).as_str().unwrap_or_default(), now)),
         Cell::Path(path) => match jsonpath::find(stored, path).as_slice() {
+            // A built-in kind has its fields, though they be empty.
+            [] if column.type_ == "string" && !resource.is_custom() => json!(""),
             [] => Value::Null,
             [one] => (*one).clone(),
             many => json!(many.iter().map(|value| shown(value)).collect::<Vec<_>>().join(",")),

@@ -131,7 +131,7 @@ impl View {
     }
 
     /// A bookmark: an object of this form that only carries a revision.
-    pub fn bookmark(self, resource: &Resource, revision: u64) -> Value {
+    pub fn bookmark(self, resource: &Resource, revision: u64, now: Timestamp) -> Value {
         let metadata = json!({"resourceVersion": revision.to_string()});
         match self {
             Self::Object => {
@@ -140,13 +140,13 @@ impl View {
             Self::Metadata => {
                 json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata})
             }
-            Self::Table(_) => json!({
-                "apiVersion": "meta.k8s.io/v1", "kind": "Table", "metadata": {"resourceVersion": revision.to_string()},
-                "columnDefinitions": null,
-                "rows": [{"cells": [], "object": {
+            Self::Table(include) => {
+                let mut shown = table::render(resource, std::iter::empty(), &metadata, include, now);
+                shown["rows"] = json!([{"cells": table::empty_cells(resource, now), "object": {
                     "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata,
-                }}],
-            }),
+                }}]);
+                shown
+            }
         }
     }
 }

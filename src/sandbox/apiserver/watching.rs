@@ -23,6 +23,8 @@ use super::view::View;
 
 /// How often a bookmark tells a quiet watch where the server is.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(5);
+/// How long before the end of a watch the last bookmark comes; a shorter watch gets none.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
 /// What a client wants to watch, and how.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ struct Stream {
     frozen: bool,
     ended: bool,
     deadline: Pin<Box<Sleep>>,
+    /// `None` once the last bookmark has come.
+    last_bookmark_due: Option<Pin<Box<Sleep>>>,
     bookmark_due: Interval,
     changed: watch::Receiver<u64>,
     faults_changed: watch::Receiver<()>,
@@ -73,6 +77,8 @@ impl Stream {
         bookmark_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         bookmark_due.reset();
         let deadline = Box::pin(tokio::time::sleep(wanted.timeout));
+        let last_bookmark_due = wanted.timeout.checked_sub(LAST_BOOKMARK).filter(|after| !after.is_zero());
+        let last_bookmark_due = last_bookmark_due.map(|after| Box::pin(tokio::time::sleep(after)));
         let faults_changed = server.faults.subscribe();
         let state = server.state();
         let changed = state.store.subscribe();
@@ -87,7 +93,7 @@ impl Stream {
             }
         }
         if wanted.marks_initial_end {
-            let mut object = wanted.view.bookmark(&wanted.resource, position);
+            let mut object = wanted.view.bookmark(&wanted.resource, position, state.clock.now());
             let marked = json!({"k8s.io/initial-events-end": "true"});
             match wanted.view {
                 View::Table(_) => object["rows"][0]["object"]["metadata"]["annotations"] = marked,
@@ -107,6 +113,7 @@ impl Stream {
             frozen: false,
             ended: false,
             deadline,
+            last_bookmark_due,
             bookmark_due,
             changed,
             faults_changed,
@@ -134,10 +141,10 @@ impl Stream {
             let stop = self.server.stop.clone();
             tokio::select! {
                 () = stop.cancelled() => return None,
-                () = &mut self.deadline => {
-                    self.ended = true;
+                () = &mut self.deadline => return None,
+                () = elapsed(self.last_bookmark_due.as_mut()) => {
+                    self.last_bookmark_due = None;
                     self.bookmark();
-                    return self.take_pending().filter(|_| !self.frozen).map(Ok);
                 }
                 _ = self.bookmark_due.tick() => self.bookmark(),
                 _ = self.changed.changed() => {}
@@ -153,7 +160,7 @@ impl Stream {
         let changes = match state.store.changes_after(self.position) {
             Ok(changes) => changes,
             Err(compacted) => {
-                let expired = Failure::expired(self.position, compacted.oldest);
+                let expired = Failure::watch_expired(self.position, compacted.oldest);
                 self.pending.push_back(json!({"type": "ERROR", "object": expired.status()}));
                 self.ended = true;
                 return;
@@ -176,7 +183,8 @@ impl Stream {
 
     fn bookmark(&mut self) {
         if self.wanted.bookmarks && !self.frozen && self.position > self.bookmarked {
-            let object = self.wanted.view.bookmark(&self.wanted.resource, self.position);
+            let now = self.server.clock.now();
+            let object = self.wanted.view.bookmark(&self.wanted.resource, self.position, now);
             self.pending.push_back(json!({"type": "BOOKMARK", "object": object}));
             self.bookmarked = self.position;
         }
@@ -193,12 +201,20 @@ impl Stream {
                 if self.columns_told {
                     event["object"]["columnDefinitions"] = Value::Null;
                 }
-                self.columns_told |= event["type"] != "BOOKMARK";
+                self.columns_told = true;
             }
             chunk.extend(event.to_string().into_bytes());
             chunk.push(b'\n');
         }
         Some(chunk.into())
+    }
+}
+
+/// Waits for a moment; for ever where there is none to come.
+async fn elapsed(moment: Option<&mut Pin<Box<Sleep>>>) {
+    match moment {
+        Some(moment) => moment.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -205,23 +205,7 @@ pub(super) fn update(
     writing.check_namespace_matches(&sent)?;
     let key = writing.key(name);
     let Some(current) = state.store.get(&key).cloned() else {
-        if !resource.updates.may_create || writing.part == Part::Status {
-            return Err(Failure::not_found(resource, name));
-        }
-        let uid = object::uid(&sent);
-        if !uid.is_empty() {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
-            return Err(Failure::conflict(resource, name, &why));
-        }
-        let mut sent = sent;
-        let version = sent["metadata"]["resourceVersion"].clone();
-        object::set_metadata(&mut sent, "resourceVersion", Value::Null);
-        let mut written = create(state, writing, sent)?;
-        if writing.dry_run {
-            // Nothing is stored that would have a version, so the one that was sent is shown.
-            object::set_metadata(Arc::make_mut(&mut written.object), "resourceVersion", version);
-        }
-        return Ok(written);
+        return create_on_update(state, writing, name, sent);
     };
     let mut new = writing.complete(sent);
     rules::check_preconditions(resource, writing.is_patch, &current, &new)?;
@@ -241,15 +225,7 @@ pub(super) fn update(
     if is_same && !resets_managers {
         return Ok(Written { object: current, created: false, warnings });
     }
-    if resets_managers {
-        object::set_metadata(&mut new, "managedFields", Value::Null);
-    } else if writing.part == Part::Scale
-        && !(writing.is_patch && managed_fields::is_owned(&current, &REPLICAS))
-    {
-        managed_fields::disown(&current, &mut new, &REPLICAS);
-    } else {
-        managed_fields::record(Some(&current), &mut new, &writing.writer(), writing.now);
-    }
+    record_managers(writing, resets_managers, &current, &mut new);
     if writing.dry_run {
         return Ok(Written { object: Arc::new(new), created: false, warnings });
     }
@@ -259,6 +235,45 @@ pub(super) fn update(
         return Ok(Written { object: Arc::new(new), created: false, warnings });
     }
     Ok(store_update(state, resource, &key, new, warnings))
+}
+
+/// An update of what is not there, which makes it where the resource has it so.
+fn create_on_update(
+    state: &mut State,
+    writing: &Writing<'_>,
+    name: &str,
+    mut sent: Value,
+) -> Result<Written, Failure> {
+    let resource = writing.resource;
+    if !resource.updates.may_create || writing.part == Part::Status {
+        return Err(Failure::not_found(resource, name));
+    }
+    let uid = object::uid(&sent);
+    if !uid.is_empty() {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
+        return Err(Failure::conflict(resource, name, &why));
+    }
+    let version = sent["metadata"]["resourceVersion"].clone();
+    object::set_metadata(&mut sent, "resourceVersion", Value::Null);
+    let mut written = create(state, writing, sent)?;
+    if writing.dry_run {
+        // Nothing is stored that would have a version, so the one that was sent is shown.
+        object::set_metadata(Arc::make_mut(&mut written.object), "resourceVersion", version);
+    }
+    Ok(written)
+}
+
+/// Notes who changed what, or forgets who did.
+fn record_managers(writing: &Writing<'_>, resets: bool, current: &Value, new: &mut Value) {
+    let replaces_scale =
+        writing.part == Part::Scale && !(writing.is_patch && managed_fields::is_owned(current, &REPLICAS));
+    if resets {
+        object::set_metadata(new, "managedFields", Value::Null);
+    } else if replaces_scale {
+        managed_fields::disown(current, new, &REPLICAS);
+    } else {
+        managed_fields::record(Some(current), new, &writing.writer(), writing.now);
+    }
 }
 
 /// Takes over from the stored object what this write is not about.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::variants;
 use crate::compare::{Script, script};
 use crate::objects::{
     gateway_route, grpc_route, http_route, rollout, virtual_router, widget, with, wrapped_route,
@@ -9,12 +10,6 @@ use crate::objects::{
 use crate::step::{
     GATEWAY_ROUTES, GRPC_ROUTES, HTTP_ROUTES, ROLLOUTS, Step, VIRTUAL_ROUTERS, WIDGETS, merge, post,
 };
-
-/// Creates, without storing, the object with each of the changes.
-fn variants(path: &str, object: &Value, changes: Vec<Value>) -> Vec<Step> {
-    let path = format!("{path}?dryRun=All");
-    changes.into_iter().map(|change| post(&path, &with(object.clone(), &change))).collect()
-}
 
 pub fn scripts() -> Vec<Script> {
     let widgets = widget_values().into_iter().map(|spec| json!({"spec": spec})).collect();

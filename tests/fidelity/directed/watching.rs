@@ -4,7 +4,10 @@ use serde_json::json;
 
 use crate::compare::{Script, script};
 use crate::objects::{config_map, widget, with};
-use crate::step::{CONFIG_MAPS, METADATA, Step, TABLE, WIDGETS, delete, get, merge, post};
+use crate::step::{
+    CONFIG_MAPS, CORE_EVENTS, DEPLOYMENTS, EVENTS, HTTP_ROUTES, LEASES, METADATA, ROLLOUTS, SERVICES, Step,
+    TABLE, WIDGETS, delete, get, merge, post,
+};
 
 fn watch(path: &str, query: &str) -> Step {
     get(format!("{path}?watch=1&timeoutSeconds=1&{query}"))
@@ -40,7 +43,38 @@ pub fn scripts() -> Vec<Script> {
         }
     }
     scripts.extend(opening());
+    scripts.push(bookmarks());
+    scripts.push(rows_of_bookmarks());
     scripts
+}
+
+/// The last bookmark comes two seconds before the end, if a watch lasts that long.
+fn bookmarks() -> Script {
+    let last = |seconds: u8, query: &str| {
+        let query = format!("resourceVersion=$oldrv(a)&allowWatchBookmarks={query}");
+        get(format!("{WIDGETS}?watch=1&timeoutSeconds={seconds}&{query}"))
+    };
+    script(
+        "watch with bookmarks",
+        vec![
+            post(WIDGETS, &widget("a")),
+            merge(format!("{WIDGETS}/a"), &json!({"spec": {"color": "green"}})),
+            last(1, "true"),
+            last(4, "true"),
+            last(4, "true").accept(TABLE),
+            last(4, "true").accept(METADATA),
+            last(4, "true&labelSelector=x"),
+            last(4, "false"),
+        ],
+    )
+}
+
+/// A bookmark as a row: every kind has its own way to show nothing.
+fn rows_of_bookmarks() -> Script {
+    let initial = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let kinds = [CONFIG_MAPS, SERVICES, CORE_EVENTS, EVENTS, LEASES, DEPLOYMENTS, ROLLOUTS, HTTP_ROUTES];
+    let steps = kinds.map(|path| watch(path, &format!("{initial}&labelSelector=absent")).accept(TABLE));
+    script("watch without anything as a table", steps.into())
 }
 
 fn opening() -> Vec<Script> {
