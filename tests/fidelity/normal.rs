@@ -30,6 +30,8 @@ pub struct Normal {
     uids: Vec<String>,
     generated: Vec<(String, String)>,
     is_built_in: bool,
+    /// Whether the request is a watch of a second, in which a real server's clock may send a bookmark, or may not.
+    is_brief: bool,
     /// The `generateName` of the request.
     prefix: String,
 }
@@ -42,6 +44,7 @@ impl Normal {
             uids: Vec::new(),
             generated: Vec::new(),
             is_built_in: false,
+            is_brief: false,
             prefix: String::new(),
         }
     }
@@ -50,6 +53,7 @@ impl Normal {
     pub fn answer(&mut self, step: &Step, answer: &Answer) -> Value {
         self.prefix = prefix(&step.body);
         self.is_built_in = BUILT_IN.iter().any(|prefix| step.path.starts_with(prefix));
+        self.is_brief = step.path.contains("timeoutSeconds=1&") || step.path.ends_with("timeoutSeconds=1");
         let warnings: Vec<String> = answer.warnings.iter().map(|warning| self.text(warning)).collect();
         json!({
             "code": answer.code,
@@ -62,7 +66,8 @@ impl Normal {
     fn body(&mut self, body: &Value) -> Value {
         match body {
             Value::Array(events) => {
-                let told = events.iter().filter(|event| !is_incidental(event));
+                let is_brief = self.is_brief;
+                let told = events.iter().filter(|event| !is_incidental(event, is_brief));
                 told.map(|event| self.event(event)).collect()
             }
             Value::Object(fields) if body["kind"] == "Status" => self.status(fields),
@@ -169,9 +174,12 @@ impl Normal {
         if field == "status" && self.is_built_in {
             // What an earlier Deployment of the name left behind is collected in its own time.
             fields.remove("collisionCount");
-            for condition in fields.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten()
-            {
-                condition.as_object_mut().map(|condition| condition.remove("message"));
+            // Which condition changed last, and so stands last, is the controllers' own.
+            if let Some(conditions) = fields.get_mut("conditions").and_then(Value::as_array_mut) {
+                conditions.iter_mut().filter_map(Value::as_object_mut).for_each(|condition| {
+                    condition.remove("message");
+                });
+                conditions.sort_by_key(|condition| condition["type"].to_string());
             }
         }
         let fields = &fields;
@@ -234,9 +242,16 @@ fn prefix(body: &str) -> String {
     prefix.unwrap_or_default().to_owned()
 }
 
-/// Whether an event of a watch is about something of a real control plane's own.
-fn is_incidental(event: &Value) -> bool {
-    FOREIGN.iter().any(|name| event["object"]["metadata"]["name"] == *name)
+/// Whether an event of a watch is about something of a real control plane's own, or only tells by chance how far it is.
+fn is_incidental(event: &Value, is_brief: bool) -> bool {
+    let of_first = |field: &str| {
+        let object = event.pointer(&format!("/object/metadata/{field}"));
+        object.or_else(|| event.pointer(&format!("/object/rows/0/object/metadata/{field}")))
+    };
+    let marks_the_end =
+        of_first("annotations").is_some_and(|marks| marks.get("k8s.io/initial-events-end").is_some());
+    (event["type"] == "BOOKMARK" && is_brief && !marks_the_end)
+        || FOREIGN.iter().any(|name| of_first("name") == Some(&json!(name)))
 }
 
 fn numbered(known: &mut Vec<String>, value: &str, what: &str) -> Value {

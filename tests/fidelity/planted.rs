@@ -113,6 +113,7 @@ fn every_other_difference_is_told() {
         ("the same version twice", change(list, "/items/1/metadata/resourceVersion", json!("101"))),
         ("the type of an event", change(events, "/0/type", json!("MODIFIED"))),
         ("a missing bookmark", change(events, "/1", Value::Null)),
+        ("a bookmark of another kind", change(events, "/1/object/kind", json!("Other"))),
         ("a cell", change(table, "/rows/0/cells/0", json!("b"))),
         ("a column", change(table, "/columnDefinitions/1/name", json!("Since"))),
     ] {

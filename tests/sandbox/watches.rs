@@ -58,7 +58,7 @@ async fn a_watch_tells_what_is_there_what_comes_and_where_it_is() {
         watch_all(&api, &brief.clone().timeout(3), &start).await,
         ["+plain", "~plain", "~plain", "~plain", "-plain", "bookmark"]
     );
-    assert_eq!(watch_all(&api, &brief, "0").await, ["+red"]);
+    assert_eq!(watch_all(&api, &brief, "0").await, ["+red", "bookmark"]);
     let reds = brief.labels("color=red").disable_bookmarks();
     assert_eq!(watch_all(&api, &reds, &start).await, ["+plain", "~plain", "-plain"]);
 }

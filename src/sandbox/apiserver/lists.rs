@@ -122,7 +122,8 @@ pub(super) fn watch(
     let version = parameters.resource_version.as_deref();
     check_reached(state, version)?;
     let from = version.and_then(|version| version.parse().ok()).filter(|version| *version > 0);
-    let initial = parameters.sends_initial_events() == Some(true);
+    // Who names no version gets what there is first, and is told where that ends, without having asked.
+    let initial = parameters.sends_initial_events().unwrap_or(from.is_none());
     Ok(Reply::Watch(Box::new(Wanted {
         selection,
         view,

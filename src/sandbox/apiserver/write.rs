@@ -216,8 +216,7 @@ pub(super) fn update(
     writing.validate(&new, Some(&current))?;
     object::shorten_numbers(&mut new);
     let warnings = metadata::finalizer_warnings(resource, &new, Some(&current));
-    let changes_desired_state = resource.desired_state(&new) != resource.desired_state(&current);
-    if resource.counts_generation && changes_desired_state {
+    if resource.counts_generation && changes_desired_state(writing, &new, &current) {
         let generation = object::number(&current, "/metadata/generation").unwrap_or_default() + 1;
         object::set_metadata(&mut new, "generation", generation.into());
     }
@@ -261,6 +260,14 @@ fn create_on_update(
         object::set_metadata(Arc::make_mut(&mut written.object), "resourceVersion", version);
     }
     Ok(written)
+}
+
+/// Whether a write is another generation. The annotations of a Deployment are part of what is wanted, as upstream has it.
+fn changes_desired_state(writing: &Writing<'_>, new: &Value, current: &Value) -> bool {
+    let resource = writing.resource;
+    let annotations_count = resource.storage == builtins::DEPLOYMENTS && writing.part != Part::Status;
+    resource.desired_state(new) != resource.desired_state(current)
+        || annotations_count && new["metadata"].get("annotations") != current["metadata"].get("annotations")
 }
 
 /// Notes who changed what, or forgets who did.

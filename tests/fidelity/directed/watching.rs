@@ -50,21 +50,20 @@ pub fn scripts() -> Vec<Script> {
 
 /// The last bookmark comes two seconds before the end, if a watch lasts that long.
 fn bookmarks() -> Script {
-    let last = |seconds: u8, query: &str| {
+    let last = |query: &str| {
         let query = format!("resourceVersion=$oldrv(a)&allowWatchBookmarks={query}");
-        get(format!("{WIDGETS}?watch=1&timeoutSeconds={seconds}&{query}"))
+        get(format!("{WIDGETS}?watch=1&timeoutSeconds=4&{query}"))
     };
     script(
         "watch with bookmarks",
         vec![
             post(WIDGETS, &widget("a")),
             merge(format!("{WIDGETS}/a"), &json!({"spec": {"color": "green"}})),
-            last(1, "true"),
-            last(4, "true"),
-            last(4, "true").accept(TABLE),
-            last(4, "true").accept(METADATA),
-            last(4, "true&labelSelector=x"),
-            last(4, "false"),
+            last("true"),
+            last("true").accept(TABLE),
+            last("true").accept(METADATA),
+            last("true&labelSelector=x"),
+            last("false"),
         ],
     )
 }
@@ -88,6 +87,8 @@ fn opening() -> Vec<Script> {
     [
         ("without a version", format!("{WIDGETS}?watch=1&timeoutSeconds=1")),
         ("from version 0", format!("{WIDGETS}?watch=true&timeoutSeconds=1&resourceVersion=0")),
+        ("without a version, with bookmarks", format!("{WIDGETS}?watch=1&timeoutSeconds=1&allowWatchBookmarks=true")),
+        ("from version 0, with bookmarks", format!("{WIDGETS}?watch=1&timeoutSeconds=1&resourceVersion=0&allowWatchBookmarks=true")),
         ("of one by its path", format!("{WIDGETS}/a?watch=1&timeoutSeconds=1")),
         ("of an absent one by its path", format!("{WIDGETS}/absent?watch=1&timeoutSeconds=1")),
         ("with a negative version", format!("{WIDGETS}?watch=1&timeoutSeconds=1&resourceVersion=-1")),
