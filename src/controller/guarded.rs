@@ -148,9 +148,16 @@ mod tests {
             let mut object = object(&spec);
             object["metadata"]["deletionTimestamp"] = deleted;
             object["status"] = json!({"run": run});
-            Guarded::of(object).unwrap().is_under_way()
+            let guarded = Guarded::of(object).unwrap();
+            guarded.rollout().unwrap();
+            guarded.is_under_way()
         };
-        let run = |ended: Value| json!({"number": 1, "startedAt": "2026-01-01T00:00:00Z", "plan": [], "ended": ended});
+        let run = |ended: Value| {
+            json!({
+                "number": 1, "startedAt": "2026-01-01T00:00:00Z", "plan": [], "progressDeadline": "1h",
+                "onDeadline": "Rollback", "withoutProgress": "0s", "ended": ended,
+            })
+        };
         let ended = |settled: bool| json!({"reason": "Failed", "message": "", "at": "2026-01-01T00:00:00Z", "settled": settled});
         assert!(!of(Value::Null, Value::Null), "it has never run");
         assert!(of(Value::Null, run(Value::Null)), "in a run");

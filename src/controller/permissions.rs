@@ -113,16 +113,20 @@ mod tests {
         }
     }
 
+    fn on(resource: &str) -> Permission {
+        PERMISSIONS.into_iter().find(|permission| permission.resource == resource).unwrap()
+    }
+
     #[test]
     fn a_verb_on_a_subresource_is_asked_and_told_as_such() {
-        let status = PERMISSIONS[1];
+        let status = on("rollouts/status");
         assert_eq!(status.name("update"), "update rollouts.tidegate.dev/status");
         let asked = status.question("update", "ns");
         assert_eq!(
             (asked.resource.as_deref(), asked.subresource.as_deref()),
             (Some("rollouts"), Some("status"))
         );
-        let routes = PERMISSIONS[2];
+        let routes = on("gatewayroutes");
         assert_eq!(routes.name("patch"), "patch gatewayroutes.appmesh.k8s.aws");
         assert_eq!(routes.question("patch", "").subresource, None);
     }

@@ -62,7 +62,7 @@ async fn told_at_the_start(cluster: &Cluster, verb: &str, resource: &str) {
 async fn to_list_rollouts_it_does_not_start() {
     let mut cluster = without("list", "rollouts").await;
     let told = crate::installation::refuses(&mut cluster).await;
-    assert!(told.contains("refuses to list Rollouts"), "{told}");
+    assert!(told.contains("does not let us list Rollouts") && told.contains(REMEDY), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
