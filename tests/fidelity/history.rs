@@ -29,10 +29,12 @@ pub async fn forget(sandbox: &ApiServer, real: &mut Side) {
 }
 
 /// A client for the etcd that an API server with these flags stores in.
-async fn etcd(flags: &str) -> kube::Client {
+async fn etcd<'f>(flags: &'f str) -> kube::Client {
     let flag = |name: &str| {
-        let lines = flags.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "));
-        let value = lines.map(|value| value.trim_matches(['[', ']'])).next();
+        // Which of these stands between a flag and its value, upstream draws by lot, so that nobody relies on it.
+        let value = |line: &'f str| line.trim().strip_prefix(name)?.strip_prefix([':', '=', ' ']);
+        let lines = flags.lines().filter_map(value);
+        let value = lines.map(|value| value.trim().trim_matches(['[', ']'])).next();
         value.unwrap_or_else(|| panic!("the API server does not tell its flag {name}: {flags}")).to_owned()
     };
     let file: Kubeconfig = serde_json::from_value(json!({

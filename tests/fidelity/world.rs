@@ -25,7 +25,7 @@ const CLUSTER: &str = "TIDEGATE_TEST_CLUSTER";
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// How long a server may take to serve a new definition, and how often it is asked.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Begins what a definition's description says of which one it is.

@@ -173,7 +173,6 @@ fn forbidden_in_list(parameters: &Parameters) -> [Option<(&'static str, &'static
     let initial = initial.map(|_| ("sendInitialEvents", "sendInitialEvents is forbidden for list"));
     let version = parameters.resource_version.as_deref();
     let why = match (version, parameters.resource_version_match.as_deref()) {
-        (_, None) => None,
         (None, Some(_)) => Some("resourceVersionMatch is forbidden unless resourceVersion is provided"),
         (Some(_), Some(_)) if parameters.r#continue.is_some() => {
             Some("resourceVersionMatch is forbidden when continue is provided")
@@ -181,7 +180,7 @@ fn forbidden_in_list(parameters: &Parameters) -> [Option<(&'static str, &'static
         (Some("0"), Some("Exact")) => {
             Some("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
         }
-        (Some(_), Some(_)) => None,
+        (_, None) | (Some(_), Some(_)) => None,
     };
     [initial, why.map(|why| ("resourceVersionMatch", why))]
 }
