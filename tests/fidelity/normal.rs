@@ -81,6 +81,10 @@ impl Normal {
     fn event(&mut self, event: &Value) -> Value {
         let mut object = event["object"].clone();
         if event["type"] == "BOOKMARK" {
+            // Of a built-in kind, a real server also shows the fields that nothing fills.
+            if let Some(fields) = object.as_object_mut().filter(|fields| !fields.contains_key("rows")) {
+                fields.retain(|name, _| ["apiVersion", "kind", "metadata"].contains(&name.as_str()));
+            }
             // It tells how far the server is with what all scripts write.
             for at in ["/metadata/resourceVersion", "/rows/0/object/metadata/resourceVersion"] {
                 if let Some(version) = object.pointer_mut(at).filter(|version| version.is_string()) {

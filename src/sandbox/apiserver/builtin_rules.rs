@@ -14,8 +14,8 @@ pub(super) fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Ve
     match resource.storage.as_str() {
         "/configmaps" => config_map(new, old),
         SERVICES => service(new, old),
-        DEPLOYMENTS => workload_rules::deployment(new),
-        REPLICA_SETS => workload_rules::replica_set(new),
+        DEPLOYMENTS => workload_rules::deployment(new, old),
+        REPLICA_SETS => workload_rules::replica_set(new, old),
         "coordination.k8s.io/leases" => lease(new),
         "/events" => event_rules::check(new, old, matches!(resource.model, Model::NewEvent(_))),
         DEFINITIONS => crds::check(new),

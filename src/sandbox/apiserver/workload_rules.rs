@@ -7,8 +7,8 @@ use super::names;
 use super::object::{number, text};
 use crate::sandbox::schema::FieldError;
 
-pub(super) fn deployment(new: &Value) -> Vec<FieldError> {
-    let mut errors = selection(new, "deployment");
+pub(super) fn deployment(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = selection(new, old, "deployment");
     for field in ["replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
         not_negative(new, &format!("/spec/{field}"), &mut errors);
     }
@@ -25,14 +25,14 @@ pub(super) fn deployment(new: &Value) -> Vec<FieldError> {
     errors
 }
 
-pub(super) fn replica_set(new: &Value) -> Vec<FieldError> {
-    let mut errors = selection(new, "replicaset");
+pub(super) fn replica_set(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = selection(new, old, "replicaset");
     not_negative(new, "/spec/replicas", &mut errors);
     errors
 }
 
-/// The selector, and the template that it must select.
-fn selection(new: &Value, kind: &str) -> Vec<FieldError> {
+/// The selector, which stays as it was made, and the template that it must select.
+fn selection(new: &Value, old: Option<&Value>, kind: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let spec = &new["spec"];
     let wanted = spec["selector"]["matchLabels"].as_object();
@@ -48,6 +48,9 @@ fn selection(new: &Value, kind: &str) -> Vec<FieldError> {
         errors.push(invalid("spec.template.metadata.labels", "`selector` does not match template `labels`"));
     }
     errors.extend(pod(&spec["template"]["spec"]));
+    if old.is_some_and(|old| old["spec"]["selector"] != spec["selector"]) {
+        errors.push(invalid("spec.selector", "field is immutable"));
+    }
     errors
 }
 

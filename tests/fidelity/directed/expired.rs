@@ -1,12 +1,14 @@
 //! Versions that are forgotten: lists, pages and watches at version 1, which is too old for both servers.
+//!
+//! Of custom resources only: what a real server had before any definition, its cache may remember from the first.
 
 use crate::compare::{Script, script};
-use crate::objects::{config_map, widget};
-use crate::step::{CONFIG_MAPS, METADATA, METADATA_LIST, TABLE, WIDGETS, get, post};
+use crate::objects::{rollout, widget};
+use crate::step::{METADATA, METADATA_LIST, ROLLOUTS, TABLE, WIDGETS, get, post};
 
 pub fn scripts() -> Vec<Script> {
     vec![
-        lists("config map", CONFIG_MAPS, [config_map("a"), config_map("b")]),
+        lists("rollout", ROLLOUTS, [rollout("a"), rollout("b")]),
         lists("widget", WIDGETS, [widget("a"), widget("b")]),
         watches(),
     ]
@@ -41,7 +43,6 @@ fn lists(kind: &str, path: &str, [a, b]: [serde_json::Value; 2]) -> Script {
     )
 }
 
-/// Of custom resources only: a real server remembers all there ever was of config maps, which are few.
 fn watches() -> Script {
     let from = |query: &str| get(format!("{WIDGETS}?watch=1&timeoutSeconds=1&resourceVersion=1{query}"));
     let initial = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
