@@ -27,6 +27,9 @@ const SERVER_FIELDS: [&str; 10] = [
     "uid",
 ];
 
+/// The one map of the built-in kinds here that belongs to one writer whole.
+const SELECTOR: [&str; 2] = ["spec", "selector"];
+
 /// Who writes, and through which door.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
@@ -137,6 +140,11 @@ fn owned(object: &Value, is_built_in: bool) -> BTreeMap<Path, Option<&Value>> {
     if is_built_in {
         for field in ["spec", "status"] {
             found.remove([field.to_owned()].as_slice());
+        }
+        if let Some(selector) = object.pointer("/spec/selector") {
+            let path = SELECTOR.map(str::to_owned);
+            found.retain(|inside, _| !inside.starts_with(&path));
+            found.insert(path.into(), Some(selector));
         }
     }
     found

@@ -22,6 +22,26 @@ pub(super) fn deployment(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let why = "may not be specified when strategy `type` is 'Recreate'";
         errors.push(forbidden("spec.strategy.rollingUpdate", why));
     }
+    errors.extend(counts(new));
+    errors
+}
+
+/// The counts of a status, which are parts of one another.
+fn counts(new: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (part, whole) in [
+        ("updatedReplicas", "replicas"),
+        ("readyReplicas", "replicas"),
+        ("availableReplicas", "replicas"),
+        ("availableReplicas", "readyReplicas"),
+    ] {
+        not_negative(new, &format!("/status/{part}"), &mut errors);
+        let count = |field: &str| number(new, &format!("/status/{field}")).unwrap_or_default();
+        if count(part) > count(whole) {
+            let why = format!("cannot be greater than {whole}");
+            errors.push(invalid(format!("status.{part}"), &why));
+        }
+    }
     errors
 }
 
