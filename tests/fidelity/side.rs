@@ -12,7 +12,10 @@ use tokio::time::timeout;
 
 use crate::step::{Step, Until};
 
-/// How long the server may take for what it does in its own time.
+/// How long the server may take for what it does in its own time. Every script leaves a namespace to end, and a real
+/// control plane ends them slowly.
+const SETTLING: Duration = Duration::from_mins(2);
+/// How long a watch may take to tell something.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a watch that has told everything expected is given to tell more.
 const GRACE: Duration = Duration::from_millis(150);
@@ -85,7 +88,7 @@ impl Side {
             }
         };
         // What does not settle is compared as it is, and told.
-        let _ = timeout(PATIENCE, settling).await;
+        let _ = timeout(SETTLING, settling).await;
         self.remember(&answer.body);
         answer
     }
