@@ -1,7 +1,7 @@
 //! Create, read, update, delete, and what happens around them.
 
 use http::Request;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::wait::await_condition;
@@ -184,7 +184,9 @@ async fn deployments_become_ready_as_far_as_they_may() {
     let ready = |wanted: i32| {
         move |seen: Option<&Deployment>| {
             let status = seen.and_then(|seen| seen.status.as_ref());
-            status.is_some_and(|status| status.ready_replicas == Some(wanted))
+            // A real server leaves a count of none out.
+            let found = |status: &DeploymentStatus| status.ready_replicas.unwrap_or_default();
+            status.is_some_and(|status| status.observed_generation.is_some() && found(status) == wanted)
         }
     };
     await_condition(api.clone(), "color", ready(0)).await.unwrap();
