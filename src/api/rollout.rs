@@ -187,7 +187,7 @@ pub struct Strategy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.steps.map(s, s.weight).isSorted() && self.steps.all(a, self.steps.exists_one(b, a.weight == b.weight))")
+    validation = Rule::new("[self.steps.map(s, s.weight)].all(weights, weights.isSorted() && weights.all(a, weights.exists_one(b, a == b)))")
         .message("the weights of steps must increase"),
     validation = Rule::new("self.steps.all(s, !has(s.maxHold) || duration(has(s.hold) ? s.hold : self.hold) <= duration(s.maxHold))")
         .message("a step's hold must not be longer than its maxHold")
