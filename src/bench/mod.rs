@@ -114,19 +114,19 @@ impl Bench<'_> {
     async fn measure(&self, report: &mut Report) {
         if self.asked(Part::Requests) {
             let outcome = self.requests(report).await;
-            report.note("requests", outcome);
+            self.strike(report, "requests", outcome).await;
         }
         if self.asked(Part::Rollback) {
             let outcome = self.rollback(report).await;
-            report.note("rollback", outcome);
+            self.strike(report, "rollback", outcome).await;
         }
         if self.asked(Part::Memory) || self.asked(Part::Restart) {
             let outcome = self.idle(report).await;
-            report.note("memory and restart", outcome);
+            self.strike(report, "memory and restart", outcome).await;
         }
         if self.asked(Part::Active) {
             let outcome = self.active(report).await;
-            report.note("active", outcome);
+            self.strike(report, "active", outcome).await;
         }
     }
 
@@ -134,7 +134,7 @@ impl Bench<'_> {
         let times = if self.plan.brief { Times::BRIEF } else { Times::USUAL };
         let mut stage = self.stage("requests").await?;
         report.requests = requests::measure(&mut stage, times).await?;
-        self.strike(stage).await
+        Ok(())
     }
 
     async fn rollback(&self, report: &mut Report) -> Result<(), BenchError> {
@@ -144,14 +144,14 @@ impl Bench<'_> {
         for at_once in [1, AT_ONCE] {
             report.rollback.push(rollback::measure(&stage, at_once, self.plan.runs).await?);
         }
-        self.strike(stage).await
+        Ok(())
     }
 
     async fn active(&self, report: &mut Report) -> Result<(), BenchError> {
         let mut stage = self.stage("active").await?;
         let hold = Duration::from_secs(if self.plan.brief { 1 } else { 30 });
         report.active = Some(active::measure(&mut stage, self.plan.active, hold, self.time()).await?);
-        self.strike(stage).await
+        Ok(())
     }
 
     async fn idle(&self, report: &mut Report) -> Result<(), BenchError> {
@@ -171,7 +171,7 @@ impl Bench<'_> {
                 report.restart.push(idle::restart(&mut stage, rollouts).await?);
             }
         }
-        self.strike(stage).await
+        Ok(())
     }
 
     async fn stage(&self, part: &str) -> Result<Stage<'_>, BenchError> {
@@ -179,11 +179,10 @@ impl Bench<'_> {
         Stage::set(self.server, self.program, self.progress, self.rooms).await
     }
 
-    /// Ends a part; what follows is not to be measured beside its leavings.
-    async fn strike(&self, mut stage: Stage<'_>) -> Result<(), BenchError> {
-        stage.kill();
-        drop(stage);
-        self.rooms.clean(&self.server.client, self.progress).await
+    /// Ends a part, however it went: what follows is not to be measured beside its leavings.
+    async fn strike(&self, report: &mut Report, part: &'static str, outcome: Result<(), BenchError>) {
+        let cleaned = self.rooms.clean(&self.server.client, self.progress).await;
+        report.note(part, outcome.and(cleaned));
     }
 
     fn asked(&self, part: Part) -> bool {

@@ -76,6 +76,8 @@ pub async fn measure(stage: &mut Stage<'_>, times: Times) -> Result<Option<Reque
     }
     stage.start()?;
     stage.ready().await?;
+    // What it asks once at its start is no part of a run.
+    stage.quiet().await?;
     let (run, steps) = whole_run(stage, times).await?;
 
     let mark = stage.server.mark();

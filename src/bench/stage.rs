@@ -31,8 +31,8 @@ use crate::api::{
     ABORT_ANNOTATION, Abort, REQUEST_ANNOTATION, Request, RequestAction, Rollout, units::spell,
 };
 
-/// How long anything may take that should take a second.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// How long anything may take that should take a second, and takes longer where the API server has too much to do.
+pub const PATIENCE: Duration = Duration::from_mins(3);
 /// How often readiness is asked for.
 const ASK: Duration = Duration::from_millis(10);
 
