@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     act,
     context::{Context, Guarded, Interest, lock},
-    following::{code, follow},
+    following::{First, code, follow},
     permissions::REMEDY,
     raw::Raw,
     stores::{Key, Mirror, Versioned, version},
@@ -41,8 +41,9 @@ pub async fn routes(context: Arc<Context>, scope: Scope, stop: CancellationToken
         resource: routes::resource(kind),
         reduce: |object: &Raw| act::kept(kind, object),
         interest: |key| Interest::Route(kind, key),
+        scope,
     };
-    feed.run(scope, stop).await;
+    feed.run(stop).await;
 }
 
 /// Keeps the Deployments of a scope mirrored until `stop`.
@@ -53,8 +54,9 @@ pub async fn deployments(context: Arc<Context>, scope: Scope, stop: Cancellation
         resource: ApiResource::erase::<k8s_openapi::api::apps::v1::Deployment>(&()),
         reduce: deployment,
         interest: Interest::Workload,
+        scope,
     };
-    feed.run(scope, stop).await;
+    feed.run(stop).await;
 }
 
 /// The Rollouts of a scope as they change, after the store has taken the change in; each is to have a turn. Our own
@@ -69,7 +71,7 @@ pub fn rollouts(
         None => Api::all(context.client.clone()),
     };
     let waiting = Arc::clone(context);
-    let events = follow(api).then(move |event| {
+    let events = follow(api, First::Streamed).then(move |event| {
         let context = Arc::clone(&waiting);
         async move {
             // The store is ready by this, and turns begin: not before there is what they decide from.
@@ -79,12 +81,12 @@ pub fn rollouts(
             event
         }
     });
-    let context = Arc::clone(context);
+    let (context, scope) = (Arc::clone(context), scope.clone());
     reflector::reflector(writer, events).flat_map(move |event| {
         let touched = match event {
             Ok(event) => rollout_event(&context, event),
             Err(error) => {
-                rollouts_failed(&context, &error);
+                rollouts_failed(&context, &scope, &error);
                 Touched::default()
             }
         };
@@ -122,6 +124,7 @@ struct Feed<'a, V, Reduce, Name> {
     resource: ApiResource,
     reduce: Reduce,
     interest: Name,
+    scope: Scope,
 }
 
 impl<V, Reduce, Name> Feed<'_, V, Reduce, Name>
@@ -130,13 +133,13 @@ where
     Reduce: Fn(&Raw) -> Versioned<V>,
     Name: Fn(Key) -> Interest,
 {
-    async fn run(self, scope: Scope, stop: CancellationToken) {
+    async fn run(self, stop: CancellationToken) {
         let client: Client = self.context.client.clone();
-        let api: Api<Raw> = match scope {
-            Some(namespace) => Api::namespaced_with(client, &namespace, &self.resource),
+        let api: Api<Raw> = match &self.scope {
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
             None => Api::all_with(client, &self.resource),
         };
-        let mut events = follow(api).boxed();
+        let mut events = follow(api, First::Paged).boxed();
         while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
             match event {
                 Ok(event) => self.take(event),
@@ -167,9 +170,7 @@ where
                  -f crds/",
                 self.resource.api_version
             ),
-            Some(403) => {
-                format!("the controller may not list and watch {kind}; {REMEDY}")
-            }
+            Some(403) => forbidden(kind, &self.scope),
             Some(_) | None => {
                 tracing::warn!(kind, %error, "the watch broke; it is tried again");
                 return;
@@ -260,7 +261,7 @@ fn forget_interests(context: &Context, gone: &Key) {
     }
 }
 
-fn rollouts_failed(context: &Context, error: &watcher::Error) {
+fn rollouts_failed(context: &Context, scope: &Scope, error: &watcher::Error) {
     context.meters.error("RolloutWatch");
     tracing::warn!(%error, "the watch of the Rollouts broke; it is tried again");
     let mut lack = lock(&context.rollouts_lack);
@@ -270,7 +271,12 @@ fn rollouts_failed(context: &Context, error: &watcher::Error) {
                 Some("the Rollout CRD is not installed; install it with: kubectl apply -f crds/".to_owned());
         }
         // Taken away later on, it stops everything as surely as at the start.
-        Some(403) => *lack = Some(format!("the controller may not list and watch Rollouts; {REMEDY}")),
+        Some(403) => *lack = Some(forbidden("Rollouts", scope)),
         Some(_) | None => {}
     }
+}
+
+fn forbidden(kind: &str, scope: &Scope) -> String {
+    let place = scope.as_ref().map(|namespace| format!(" in the namespace {namespace}")).unwrap_or_default();
+    format!("the controller may not list and watch {kind}{place}; {REMEDY}")
 }

@@ -26,13 +26,23 @@ const REFUSALS: u32 = 3;
 /// Objects a page of a list: what is read and not yet reduced is in memory whole.
 const PAGE: u32 = 100;
 
+/// How the objects that there are come, before those that change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// One by one, as the beginning of the watch: for many that are large. An API server that does it not, or not to
+    /// the end, is asked for pages.
+    Streamed,
+    /// Page by page.
+    Paged,
+}
+
 /// The objects of a kind as they are and become. Where that is refused after a list, it begins anew as soon as it is
 /// granted again: a watch that goes on says nothing until something happens, and so never that all is well.
-pub fn follow<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K>
+pub fn follow<K>(api: Api<K>, first: First) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    futures::stream::unfold(Following::begin(api), async |mut following| {
+    futures::stream::unfold(Following::begin(api, first), async |mut following| {
         let event = following.next().await?;
         Some((event, following))
     })
@@ -40,6 +50,7 @@ where
 
 struct Following<K> {
     api: Api<K>,
+    first: First,
     events: BoxStream<'static, watcher::Result<Event<K>>>,
     course: Course,
 }
@@ -48,22 +59,30 @@ impl<K> Following<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    fn begin(api: Api<K>) -> Self {
-        let settings = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+    fn begin(api: Api<K>, first: First) -> Self {
+        let mut settings = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+        if first == First::Streamed {
+            settings = settings.streaming_lists();
+        }
         let events = watcher(api.clone(), settings).default_backoff().boxed();
-        Self { api, events, course: Course::default() }
+        Self { api, first, events, course: Course::default() }
     }
 
     async fn next(&mut self) -> Option<watcher::Result<Event<K>>> {
         if self.course.refused() {
             self.granted().await;
-            *self = Self::begin(self.api.clone());
+            *self = Self::begin(self.api.clone(), self.first);
         }
         loop {
             if let Some(wait) = self.course.wait() {
                 tokio::time::sleep(spread(wait)).await;
             }
             let event = self.events.next().await?;
+            if self.first == First::Streamed && self.course.is_not_streamed(&event) {
+                tracing::info!("the API server does not stream what there is; it is read by pages");
+                *self = Self { course: self.course, ..Self::begin(self.api.clone(), First::Paged) };
+                continue;
+            }
             if self.course.take(&event) {
                 return Some(event);
             }
@@ -85,9 +104,11 @@ where
 }
 
 /// What has come of a list and its watch so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Course {
     listed: bool,
+    /// What there is has begun to come, and not ended.
+    coming: bool,
     /// Refusals in a row.
     refusals: u32,
     /// Lists that failed in a row. Each attempt begins with an event of its own, which ends the watcher's own backoff.
@@ -102,7 +123,10 @@ impl Course {
     fn take<K>(&mut self, event: &watcher::Result<Event<K>>) -> bool {
         match event {
             // Another attempt; whether it is granted shows in what follows.
-            Ok(Event::Init) => true,
+            Ok(Event::Init) => {
+                self.coming = true;
+                true
+            }
             Ok(Event::InitDone) => {
                 *self = Self { listed: true, ..Self::default() };
                 true
@@ -125,6 +149,20 @@ impl Course {
                 }
                 self.refused()
             }
+        }
+    }
+
+    /// Whether what came shows that the API server does not stream what there is: it does not know how to, or what it
+    /// began did not end. That it forbids to watch, or does not serve the kind, shows nothing.
+    fn is_not_streamed<K>(&self, event: &watcher::Result<Event<K>>) -> bool {
+        match event {
+            Ok(Event::Init) => self.coming,
+            Ok(Event::InitApply(_) | Event::InitDone | Event::Apply(_) | Event::Delete(_)) => false,
+            Err(error) => match code(error) {
+                Some(401 | 403 | 404) => false,
+                Some(422) => true,
+                Some(_) | None => self.coming || !self.listed,
+            },
         }
     }
 
@@ -192,6 +230,27 @@ mod tests {
                 .collect();
             assert_eq!(believed, [false, false, true], "{name}");
             assert!(course.refused(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_streamed_to_its_end_is_read_by_pages() {
+        let begun = Course { coming: true, ..Course::default() };
+        let listed = Course { listed: true, ..Course::default() };
+        let fresh = Course::default();
+        for (name, course, event, wanted) in [
+            ("a server that knows no such streams", fresh, watch_failed(422), true),
+            ("the same after a list", listed, watch_failed(422), true),
+            ("a server in trouble", fresh, watch_failed(500), true),
+            ("one that is in trouble after a list", listed, watch_failed(500), false),
+            ("a watch that is forbidden", fresh, watch_failed(403), false),
+            ("a kind that is not served", fresh, watch_failed(404), false),
+            ("the beginning", fresh, Ok(Event::Init), false),
+            ("a beginning after a beginning", begun, Ok(Event::Init), true),
+            ("an object", begun, Ok(Event::InitApply(())), false),
+            ("the end", begun, Ok(Event::InitDone), false),
+        ] {
+            assert_eq!(course.is_not_streamed(&event), wanted, "{name}");
         }
     }
 

@@ -89,6 +89,8 @@ pub struct Rule {
     verb: Option<&'static str>,
     resource: Option<&'static str>,
     subresource: Option<&'static str>,
+    namespace: Option<String>,
+    name: Option<String>,
     /// None where there is no end to it.
     times: Option<usize>,
     used: usize,
@@ -97,7 +99,16 @@ pub struct Rule {
 
 impl Rule {
     pub fn new(spoil: Spoil) -> Self {
-        Self { verb: None, resource: None, subresource: None, times: None, used: 0, spoil }
+        Self {
+            verb: None,
+            resource: None,
+            subresource: None,
+            namespace: None,
+            name: None,
+            times: None,
+            used: 0,
+            spoil,
+        }
     }
 
     pub fn verb(self, verb: &'static str) -> Self {
@@ -110,6 +121,14 @@ impl Rule {
 
     pub fn subresource(self, subresource: &'static str) -> Self {
         Self { subresource: Some(subresource), ..self }
+    }
+
+    pub fn namespace(self, namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..self }
+    }
+
+    pub fn name(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
     }
 
     pub fn times(self, times: usize) -> Self {
@@ -127,7 +146,9 @@ impl Rule {
             && self.times.is_none_or(|times| self.used < times)
             && self.verb.is_none_or(|verb| verb == call.verb)
             && self.resource.is_none_or(|resource| resource == call.resource)
-            && self.subresource.is_none_or(|subresource| subresource == call.subresource);
+            && self.subresource.is_none_or(|subresource| subresource == call.subresource)
+            && self.name.as_ref().is_none_or(|name| *name == call.name)
+            && self.namespace.as_ref().is_none_or(|namespace| *namespace == call.namespace);
         taken.then(|| {
             self.used += 1;
             self.spoil.clone()

@@ -18,7 +18,7 @@ use crate::{
     call::{Call, Rule, Spoil},
     cluster::Cluster,
     objects::{ROLLOUT, entry, route},
-    server::{Server, is_real},
+    server::{Server, is_real, unique},
     told::{routes_in_sync, text},
     waiting::eventually,
 };
@@ -179,6 +179,24 @@ async fn to_watch_rollouts_it_is_not_ready_until_it_may() {
     grant(&cluster, |_| true).await;
     cluster.phase(Phase::Healthy).await;
     is_ready(&cluster, true, "ok").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_serve_one_of_its_namespaces_the_others_are_served() {
+    let mut cluster = Cluster::on(Server::start().await, LIMITED, |_| {}).await;
+    cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    let other = unique();
+    cluster.scope = format!("namespaces: [{other}, {}]\n", cluster.namespace);
+    if !is_real() {
+        cluster.proxy.spoil(Rule::new(Spoil::Answer(403)).namespace(&other));
+    }
+    cluster.run_controller();
+    cluster.roll(ROLLOUT).await;
+    cluster.phase(Phase::Healthy).await;
+    assert_eq!(cluster.share("v2").await, 100);
+    for kind in ["Rollouts", "GatewayRoute", "Deployment"] {
+        is_ready(&cluster, false, &format!("may not list and watch {kind} in the namespace {other}")).await;
+    }
 }
 
 /// Grants the controller of what is shipped what `keep` says: for real where permissions exist, and as if elsewhere.
