@@ -36,7 +36,10 @@ pub async fn lower(
     writes: &[&RouteWrite],
 ) -> Vec<(RouteWrite, ApplyError)> {
     let lowered = join_all(writes.iter().map(|write| async move {
-        let attempt = || write_once(context, namespace, write);
+        let attempt = async || {
+            let _first = context.precedence.go_first();
+            write_once(context, namespace, write).await
+        };
         let stored = attempt.retry(patience()).when(is_passing).adjust(honour_retry_after).await;
         stored.err().map(|error| ((*write).clone(), error))
     }));

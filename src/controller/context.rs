@@ -14,12 +14,13 @@ use kube::{
     Client, Resource,
     runtime::reflector::{ObjectRef, Store},
 };
-use tokio::sync::{mpsc, mpsc::UnboundedSender};
+use tokio::sync::{Notify, mpsc, mpsc::UnboundedSender};
 
 pub use super::guarded::Guarded;
 use super::{
     meters::Meters,
     notes::Notes,
+    precedence::Precedence,
     stores::{Key, Mirror, version},
 };
 use crate::{
@@ -43,6 +44,8 @@ pub struct Context {
     pub notes: Notes,
     /// Counts what is done.
     pub meters: Arc<Meters>,
+    /// Says which write goes first.
+    pub precedence: Arc<Precedence>,
     /// The process' clock.
     pub clock: Clock,
     /// The Rollouts as the watch has shown them.
@@ -74,6 +77,8 @@ pub struct Parts {
     pub notes: Notes,
     /// See [`Context::meters`].
     pub meters: Arc<Meters>,
+    /// See [`Context::precedence`].
+    pub precedence: Arc<Precedence>,
     /// See [`Context::clock`].
     pub clock: Clock,
     /// See [`Context::rollouts`].
@@ -89,6 +94,7 @@ impl Context {
             providers: parts.providers,
             notes: parts.notes,
             meters: parts.meters,
+            precedence: parts.precedence,
             clock: parts.clock,
             rollouts: parts.rollouts,
             routes: Mirror::new("GatewayRoutes"),
@@ -181,6 +187,8 @@ pub struct Entry {
     pub working: tokio::sync::Mutex<Working>,
     /// Its look at the metrics.
     pub look: Mutex<LookSlot>,
+    /// Told when a look came back or the Rollout changed, for a turn that waits.
+    pub news: Notify,
     /// Failed turns in a row.
     pub attempts: AtomicU32,
     /// Its people were told in this row that something is forbidden.
@@ -244,11 +252,26 @@ pub struct LookSlot {
     pub done: Option<Box<LookDone>>,
 }
 
+/// What there is of a Rollout's looks.
+#[derive(Debug)]
+pub struct Looked {
+    /// The one that came back.
+    pub done: Option<LookDone>,
+    /// One is under way.
+    pub under_way: bool,
+}
+
 impl Entry {
     /// The look that came back, taken, and whether one is under way.
-    pub fn take_look(&self) -> (Option<LookDone>, bool) {
+    pub fn take_look(&self) -> Looked {
         let mut slot = lock(&self.look);
-        (slot.done.take().map(|done| *done), slot.under_way)
+        Looked { done: slot.done.take().map(|done| *done), under_way: slot.under_way }
+    }
+
+    /// The same, left for who takes it.
+    pub fn peek_look(&self) -> Looked {
+        let slot = lock(&self.look);
+        Looked { done: slot.done.as_deref().cloned(), under_way: slot.under_way }
     }
 
     /// Counts a failed turn; returns how many failed before it in a row.

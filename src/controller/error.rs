@@ -126,6 +126,9 @@ pub enum TurnError {
     /// A route could not be written; the source says which, what for and why.
     #[error(transparent)]
     Write(#[from] ApplyError),
+    /// Something calls for a lowering while a write waited to be sent; it was not.
+    #[error("the write was not sent, for something calls for a lowering first; it is decided anew")]
+    Overtaken,
     /// A defect of ours, confined to this Rollout.
     #[error("the turn of this Rollout panicked; it is tried again, the others go on")]
     Panicked,
@@ -134,6 +137,8 @@ pub enum TurnError {
 /// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
+    /// At once, every time.
+    Now,
     /// At once the first time, then ever more slowly.
     Soon,
     /// Not before this.
@@ -161,6 +166,7 @@ impl TurnError {
             Self::Forbidden { .. } => "Forbidden",
             Self::ReadRollout(_) => "ReadRollout",
             Self::Write(source) => source.label(),
+            Self::Overtaken => "Overtaken",
             Self::Panicked => "Panicked",
         }
     }
@@ -168,7 +174,7 @@ impl TurnError {
     /// Whether it is a lost race, which is part of the normal course.
     pub fn is_race(&self) -> bool {
         match self {
-            Self::StatusConflict => true,
+            Self::StatusConflict | Self::Overtaken => true,
             Self::Write(source) => match source.kind() {
                 Failure::Changed => true,
                 Failure::Refused(_)
@@ -201,6 +207,7 @@ impl TurnError {
     /// When to try again.
     pub fn again(&self) -> Again {
         match self {
+            Self::Overtaken => Again::Now,
             Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. } => Again::Soon,
             Self::Forbidden { .. } => Again::SoonThenSlowly,
             Self::Pruned { .. } | Self::Panicked => Again::Slowly,
@@ -244,6 +251,7 @@ pub fn backoff(again: Again, attempt: u32, spread: f64) -> Duration {
         .min(GROWN);
     let spread_over = |wait: Duration| wait.mul_f64(0.5 + spread.clamp(0.0, 1.0) / 2.0);
     match again {
+        Again::Now => Duration::ZERO,
         Again::Soon if attempt == 0 => Duration::ZERO,
         Again::Soon => spread_over(grown),
         Again::After(least) => least.saturating_add(spread_over(grown)),

@@ -238,6 +238,7 @@ fn news(context: &Context, rollout: &Guarded) -> Option<ObjectRef<Guarded>> {
         if entry.own_version.load(std::sync::atomic::Ordering::Relaxed) >= shown {
             return None;
         }
+        entry.news.notify_one();
     }
     Some(ObjectRef::from_obj(rollout))
 }

@@ -79,6 +79,7 @@ impl Drop for End {
             slot.done = Some(Box::new(done));
         }
         drop(slot);
+        self.entry.news.notify_one();
         self.context.wake(&self.namespace, &self.rollout);
     }
 }

@@ -16,6 +16,7 @@ mod meters;
 mod notes;
 mod observe;
 pub mod permissions;
+mod precedence;
 mod publish;
 mod raw;
 mod served_schema;
@@ -41,6 +42,7 @@ use crate::{clock::Clock, config::Config, metrics::Providers, notify::Notifier};
 use context::{Context, Guarded, Parts};
 use meters::Meters;
 use notes::Notes;
+use precedence::Precedence;
 
 /// What is under way at a shutdown may take so long to end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -69,14 +71,15 @@ pub async fn run_on(
     start::check(&client, &config.namespaces).await?;
     // What serves turns stops last, so that a turn under way can still tell.
     let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
-    let meters = Arc::new(Meters::new());
+    let (meters, precedence) = (Arc::new(Meters::new()), Arc::new(Precedence::new()));
     let instance = std::env::var("HOSTNAME").ok();
     let notifier = Notifier::new(client.clone(), instance);
     let parts = |rollouts| Parts {
         client: client.clone(),
         providers: providers.clone(),
-        notes: Notes::start(notifier.clone(), Arc::clone(&meters), stopped.clone()),
+        notes: Notes::start(notifier.clone(), Arc::clone(&meters), Arc::clone(&precedence), stopped.clone()),
         meters: Arc::clone(&meters),
+        precedence: Arc::clone(&precedence),
         clock: Clock::start(),
         rollouts,
     };

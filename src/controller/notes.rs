@@ -7,7 +7,10 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::meters::Meters;
+use super::{
+    meters::Meters,
+    precedence::{Kind, Precedence},
+};
 use crate::{engine::decision::Note, notify::Notifier};
 
 /// How many may wait.
@@ -22,10 +25,16 @@ pub struct Notes {
 
 impl Notes {
     /// The queue, and the task that empties it until `stop`.
-    pub fn start(notifier: Notifier, meters: Arc<Meters>, stop: CancellationToken) -> Self {
+    pub fn start(
+        notifier: Notifier,
+        meters: Arc<Meters>,
+        precedence: Arc<Precedence>,
+        stop: CancellationToken,
+    ) -> Self {
         let (queue, mut waiting) = mpsc::channel::<(ObjectReference, Note)>(QUEUE);
         tokio::spawn(async move {
             while let Some(Some((about, note))) = stop.run_until_cancelled(waiting.recv()).await {
+                let _way = precedence.give_way(Kind::Event).await;
                 notifier.tell(about, &note).await;
             }
         });

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use super::{
-    context::{Context, Entry, Interest, Problem, RouteKept},
+    context::{Context, Interest, Looked, Problem, RouteKept},
     stores::{Found, Key},
 };
 use crate::{
@@ -23,10 +23,10 @@ use crate::{
     },
 };
 
-/// Everything observed about a Rollout now. A look that has come back is taken with it.
+/// Everything observed about a Rollout now.
 pub fn observe(
     context: &Context,
-    entry: &Entry,
+    looked: Looked,
     rollout: &Rollout,
     status: &RolloutStatus,
     fresh: bool,
@@ -44,7 +44,6 @@ pub fn observe(
             .collect::<HashSet<_>>(),
     );
     let analysis = analysis(rollout, status);
-    let (look, looking) = entry.take_look();
     let routes: Vec<RouteSeen> = refs
         .into_iter()
         .map(|route| {
@@ -65,8 +64,8 @@ pub fn observe(
                 (name, seen)
             })
             .collect(),
-        look,
-        looking,
+        look: looked.done,
+        looking: looked.under_way,
         settle: settle(context, analysis),
         unknown_providers: unknown_providers(context, analysis),
         subject,
@@ -308,7 +307,7 @@ mod tests {
             let decision = Decision {
                 before: None,
                 effects: purposes.into_iter().map(write).map(Effect::Write).collect(),
-                after: RolloutStatus::default(),
+                after: RolloutStatus::default().into(),
                 store: false,
                 memory: Memory::default(),
                 wake: None,

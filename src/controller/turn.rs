@@ -3,6 +3,7 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     task::Poll,
     time::Duration,
@@ -18,11 +19,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     act,
-    context::{Context, Entry, Guarded, Working, lock},
+    context::{Context, Entry, Guarded, Looked, Working, lock},
     dialect,
     error::{REFUSED_FOR_GOOD, TurnError, backoff},
     looks,
     observe::{hide_problems, holds, observe},
+    precedence::{Kind, Way},
     publish,
     stores::version,
 };
@@ -31,7 +33,7 @@ use crate::{
     engine::{
         self,
         decision::{Decision, Effect, Note, RouteWrite},
-        observed::Observed,
+        observed::{LookDone, Observed},
     },
 };
 
@@ -98,17 +100,20 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, Tu
 
     let now = context.clock.now();
     working.problems.retain(|_, problem| problem.until > now);
-    let (mut seen, mut decision) = working.decide(&context, &entry, &read, now);
+    let (mut seen, mut decision) = working.decide(&context, entry.take_look(), &read, now);
     if dialect::explain(&context, &mut seen).await {
         decision = engine::decide(&read.rollout.spec, &read.status, &seen, &working.memory, now);
     }
-    let turn = Turn { context: &context, entry: &entry, namespace: &seen.subject.namespace, now };
-    let acted = turn.carry_out(&mut working, read.rollout, &seen, &decision).await;
+    // A thousand turns that wait for their writes take the memory of what each of them holds: no more than it needs.
+    let Observed { subject, look, .. } = seen;
+    let Reading { rollout, failed, .. } = read;
+    let turn = Turn { context: &context, entry: &entry, namespace: &subject.namespace, now };
+    let acted = turn.carry_out(&mut working, rollout, look.as_ref(), &decision).await;
 
     let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
     *lock(&entry.wake) = due;
     acted?;
-    if let Some(error) = read.failed {
+    if let Some(error) = failed {
         return Err(error);
     }
     entry.went_well();
@@ -193,13 +198,13 @@ impl Working {
     fn decide(
         &self,
         context: &Context,
-        entry: &Entry,
+        looked: Looked,
         read: &Reading,
         now: Timestamp,
     ) -> (Observed, Decision) {
         let rollout = &read.rollout;
         let status = &read.status;
-        let seen = observe(context, entry, rollout, status, read.fresh);
+        let seen = observe(context, looked, rollout, status, read.fresh);
         let decide = |seen: &Observed| engine::decide(&rollout.spec, status, seen, &self.memory, now);
         let decision = decide(&seen);
         match hide_problems(&seen, &decision, &self.problems) {
@@ -209,6 +214,21 @@ impl Working {
                 (hidden, decision)
             }
         }
+    }
+
+    /// Whether a decision on what is known now would lower something. Nothing is taken for it.
+    fn calls_for_lowering(&self, context: &Context, entry: &Entry, rollout: &Arc<Rollout>) -> bool {
+        let watched = context.rollouts.get(&named(rollout));
+        let newer = watched.filter(|watched| !holds(rollout, watched.meta()));
+        let newer = newer.and_then(|watched| watched.rollout().ok()).map(Arc::new);
+        let read = Reading {
+            rollout: newer.unwrap_or_else(|| Arc::clone(rollout)),
+            status: self.status.clone().unwrap_or_default(),
+            fresh: false,
+            failed: None,
+        };
+        let (_, decision) = self.decide(context, entry.peek_look(), &read, context.clock.now());
+        decision.effects.iter().any(Effect::lowers)
     }
 
     /// Takes in what our own write or read returned.
@@ -234,12 +254,12 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Lowering writes run at once and beside everything else; none waits for another, or for status.
+    /// Lowering writes run at once; none waits for another, or for status. Everything else gives way to them.
     async fn carry_out(
         &self,
         working: &mut Working,
         rollout: Arc<Rollout>,
-        seen: &Observed,
+        look: Option<&LookDone>,
         decision: &Decision,
     ) -> Result<(), TurnError> {
         let lowering: Vec<&RouteWrite> = decision
@@ -255,7 +275,7 @@ impl Turn<'_> {
             .collect();
         let (lowered, rest) = tokio::join!(
             act::lower(self.context, self.namespace, &lowering),
-            self.publish_and_act(working, rollout, seen, decision)
+            self.publish_and_act(working, rollout, look, decision)
         );
         let mut outcome = rest;
         for (write, error) in lowered {
@@ -270,23 +290,23 @@ impl Turn<'_> {
         &self,
         working: &mut Working,
         mut rollout: Arc<Rollout>,
-        seen: &Observed,
+        look: Option<&LookDone>,
         decision: &Decision,
     ) -> Result<(), TurnError> {
         if let Some(before) = &decision.before {
-            match publish::store_status(self.context, &rollout, before).await {
+            match self.store(working, &rollout, before).await {
                 Ok(stored) => {
                     working.stand_on(self.entry, Arc::clone(&stored));
                     rollout = stored;
                 }
                 Err(error) => {
-                    self.not_published(working, seen, &error);
+                    self.not_published(working, look, &error);
                     return Err(error);
                 }
             }
         }
         let last_stored_at = working.memory.stored_at;
-        working.status = Some(Arc::new(decision.after.clone()));
+        working.status = Some(Arc::clone(&decision.after));
         working.memory = decision.memory.clone();
         let acted = self.act(working, &mut rollout, decision).await;
         // A Rollout being deleted that nobody holds any more is gone.
@@ -294,27 +314,54 @@ impl Turn<'_> {
         if gone || !decision.store {
             return acted;
         }
-        match publish::store_status(self.context, &rollout, &decision.after).await {
+        match self.store(working, &rollout, &decision.after).await {
             Ok(stored) => working.stand_on(self.entry, stored),
             Err(error) => {
                 working.memory.stored_at = last_stored_at;
-                working.refresh = true;
+                working.refresh |= !matches!(error, TurnError::Overtaken);
                 return acted.and(Err(error));
             }
         }
         acted
     }
 
+    async fn store(
+        &self,
+        working: &Working,
+        rollout: &Arc<Rollout>,
+        status: &RolloutStatus,
+    ) -> Result<Arc<Rollout>, TurnError> {
+        let _way = self.way(working, rollout, Kind::Rollout).await?;
+        publish::store_status(self.context, rollout, status).await
+    }
+
+    /// Waits until a write may be sent. Where something calls for a lowering meanwhile it is not: what is decided next
+    /// waits for nobody, however many writes of others are before this one.
+    async fn way(&self, working: &Working, rollout: &Arc<Rollout>, kind: Kind) -> Result<Way<'_>, TurnError> {
+        let mut way = pin!(self.context.precedence.give_way(kind));
+        loop {
+            tokio::select! {
+                biased;
+                way = way.as_mut() => return Ok(way),
+                () = self.entry.news.notified() => {
+                    if working.calls_for_lowering(self.context, self.entry, rollout) {
+                        return Err(TurnError::Overtaken);
+                    }
+                }
+            }
+        }
+    }
+
     /// The intent was not stored: nothing that was decided on it counts, and the Rollout is read before the next
     /// decision. The look that the decision used is kept for that.
-    fn not_published(&self, working: &mut Working, seen: &Observed, error: &TurnError) {
-        working.refresh = true;
+    fn not_published(&self, working: &mut Working, look: Option<&LookDone>, error: &TurnError) {
+        working.refresh |= !matches!(error, TurnError::Overtaken);
         if matches!(error, TurnError::StatusUnknown(_) | TurnError::Pruned { .. }) {
             working.memory.held = None;
         }
         let mut slot = lock(&self.entry.look);
         if slot.done.is_none() && !slot.under_way {
-            slot.done = seen.look.clone().map(Box::new);
+            slot.done = look.cloned().map(Box::new);
         }
     }
 
@@ -335,6 +382,13 @@ impl Turn<'_> {
                 Effect::Reread => working.refresh = true,
                 Effect::Write(_) | Effect::Hold | Effect::Release if outcome.is_err() => {}
                 Effect::Write(write) => {
+                    let _way = match self.way(working, rollout, Kind::Route).await {
+                        Ok(way) => way,
+                        Err(error) => {
+                            outcome = Err(error);
+                            continue;
+                        }
+                    };
                     if let Err(error) = act::write_once(self.context, self.namespace, write).await {
                         let failed =
                             act::after_failure(self.context, self.namespace, working, write, error, self.now);
@@ -354,7 +408,10 @@ impl Turn<'_> {
         rollout: &mut Arc<Rollout>,
         hold: bool,
     ) -> Result<(), TurnError> {
-        match publish::set_finalizer(self.context, rollout, hold).await {
+        let way = self.way(working, rollout, Kind::Rollout).await?;
+        let answer = publish::set_finalizer(self.context, rollout, hold).await;
+        drop(way);
+        match answer {
             Ok(stored) => {
                 working.remember(self.entry, Arc::clone(&stored));
                 *rollout = stored;
@@ -366,6 +423,10 @@ impl Turn<'_> {
             }
         }
     }
+}
+
+fn named(rollout: &Rollout) -> ObjectRef<Guarded> {
+    ObjectRef::new(&rollout.name_any()).within(&rollout.namespace().unwrap_or_default())
 }
 
 /// A Rollout that can't be read: told once, left alone until it changes.

@@ -15,11 +15,11 @@ use crate::api::{RawEntry, RolloutStatus, RouteRef, Stamp};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// To be stored before any raising effect runs. If that fails, only lowering effects run.
-    pub before: Option<RolloutStatus>,
+    pub before: Option<Arc<RolloutStatus>>,
     /// In the order in which they run; lowering ones run at once and beside everything else.
     pub effects: Vec<Effect>,
     /// The status as it is now, stored or not.
-    pub after: RolloutStatus,
+    pub after: Arc<RolloutStatus>,
     /// Whether `after` is worth a write now.
     pub store: bool,
     /// What this process is to remember.

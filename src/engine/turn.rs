@@ -96,19 +96,13 @@ impl<'a> Turn<'a> {
             self.wake_at(at);
         }
         // A lowering waits for nothing, so its record is written beside it, never before it.
-        let before = self.intent.then(|| self.status.clone());
+        let after = Arc::new(self.status);
+        let before = self.intent.then(|| Arc::clone(&after));
         let store = before.is_none() && due == super::record::Due::Now;
         if before.is_some() || store {
             self.memory.stored_at = Some(self.now);
         }
-        Decision {
-            before,
-            effects: self.effects,
-            after: self.status,
-            store,
-            memory: self.memory,
-            wake: self.wake,
-        }
+        Decision { before, effects: self.effects, after, store, memory: self.memory, wake: self.wake }
     }
 
     /// Notes the weights as they stand on the routes.

@@ -8,6 +8,7 @@ use crate::{
     call::{Rule, Spoil},
     cluster::Cluster,
     objects::ROLLOUT,
+    waiting::eventually,
 };
 
 async fn survives(rule: Rule, bad: bool) {
@@ -56,4 +57,34 @@ async fn watches_that_break() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_api_server() {
     survives(Rule::new(Spoil::Delay(Duration::from_millis(200))), true).await;
+}
+
+/// So many Rollouts are written to at once.
+const PLACES: usize = 16;
+/// A write that hangs ends the API server's or our own deadline later.
+const HANGS: Duration = Duration::from_mins(1);
+/// Well before that.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abort_waits_for_no_write_of_another_rollout() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("{weight: 10}", "{weight: 10, approval: Required}")).await;
+    cluster.phase(Phase::Paused).await;
+    // The status writes of others hang in all the places that there are, and another waits for one.
+    for number in 0..=PLACES {
+        let name = format!("other-{number}");
+        cluster.proxy.spoil(Rule::new(Spoil::Delay(HANGS)).verb("update").name(&name));
+        cluster.roll(&ROLLOUT.replace("name: color}\nspec", &format!("name: {name}}}\nspec"))).await;
+    }
+    let hanging = || async {
+        let calls = cluster.calls();
+        calls.iter().filter(|call| call.verb == "update" && call.code.is_none()).count()
+    };
+    eventually("all places taken", hanging, |hanging| *hanging >= PLACES).await;
+    // What follows from this has to be written first, and waits as well.
+    cluster.ask("promote").await;
+    cluster.abort("checkout is slow").await;
+    let moved = tokio::time::timeout(AT_ONCE, cluster.until_share("v2", 0)).await;
+    assert!(moved.is_ok(), "the abort waited for the writes of others");
 }

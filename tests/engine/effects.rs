@@ -31,7 +31,7 @@ impl World {
         }
         if !before_failed {
             self.memory = decision.memory.clone();
-            self.working = decision.after.clone();
+            self.working = (*decision.after).clone();
         }
         for effect in decision.effects.iter().filter(|e| !before_failed || e.lowers()) {
             match effect {

@@ -53,7 +53,7 @@ impl World {
         assert!(!self.routes.values().any(marked), "no raise after a mark");
         let step = status.step.as_ref().unwrap();
         assert_eq!(share, i64::from(step.weight.percent()), "the intended step's weight");
-        let stored = decision.before.as_ref().unwrap_or(&self.stored).step.as_ref();
+        let stored = decision.before.as_deref().unwrap_or(&self.stored).step.as_ref();
         assert_eq!(stored.map(|s| s.index), Some(step.index), "the intent is stored before the raise");
         assert!(self.subject.finalizer, "guarded before the raise");
     }
