@@ -182,7 +182,8 @@ impl Bench<'_> {
     /// Ends a part, however it went: what follows is not to be measured beside its leavings.
     async fn strike(&self, report: &mut Report, part: &'static str, outcome: Result<(), BenchError>) {
         let cleaned = self.rooms.clean(&self.server.client, self.progress).await;
-        report.note(part, outcome.and(cleaned));
+        report.note(part, outcome);
+        report.note("clearing away", cleaned);
     }
 
     fn asked(&self, part: Part) -> bool {

@@ -36,19 +36,23 @@ pub async fn lower(
     writes: &[&RouteWrite],
 ) -> Vec<(RouteWrite, ApplyError)> {
     let lowered = join_all(writes.iter().map(|write| async move {
-        let attempt = async || {
-            let _first = context.precedence.go_first();
-            write_once(context, namespace, write).await
-        };
+        let attempt = || write_once(context, namespace, write);
         let stored = attempt.retry(patience()).when(is_passing).adjust(honour_retry_after).await;
         stored.err().map(|error| ((*write).clone(), error))
     }));
     lowered.await.into_iter().flatten().collect()
 }
 
-/// Sends a write once. What comes back is known to all turns at once.
+/// Sends a write once, when it is its turn. What comes back is known to all turns at once.
 pub async fn write_once(context: &Context, namespace: &str, write: &RouteWrite) -> Result<(), ApplyError> {
-    let answer = routes::apply(&context.client, namespace, write).await;
+    let apply = routes::apply(&context.client, namespace, write);
+    let answer = if write.purpose.takes_from_canary() {
+        let _urgent = context.precedence.go_first();
+        apply.await
+    } else {
+        let _few = context.precedence.give_way().await;
+        apply.await
+    };
     context.meters.write(write.purpose.verb(), answer.is_ok());
     let object = answer?;
     context.routes.learn(answered(write.route.kind, &object));

@@ -126,9 +126,15 @@ pub enum TurnError {
     /// A route could not be written; the source says which, what for and why.
     #[error(transparent)]
     Write(#[from] ApplyError),
-    /// Something calls for a lowering while a write waited to be sent; it was not.
-    #[error("the write was not sent, for something calls for a lowering first; it is decided anew")]
+    /// There was news while the turn waited to write: it is decided anew.
+    #[error("nothing was written, for there was news before it was its turn; it is decided anew")]
     Overtaken,
+    /// Too many others write.
+    #[error("nothing was written, for others had all the places for {seconds} s; it is decided anew")]
+    Crowded {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// A defect of ours, confined to this Rollout.
     #[error("the turn of this Rollout panicked; it is tried again, the others go on")]
     Panicked,
@@ -137,8 +143,6 @@ pub enum TurnError {
 /// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// At once, every time.
-    Now,
     /// At once the first time, then ever more slowly.
     Soon,
     /// Not before this.
@@ -167,6 +171,7 @@ impl TurnError {
             Self::ReadRollout(_) => "ReadRollout",
             Self::Write(source) => source.label(),
             Self::Overtaken => "Overtaken",
+            Self::Crowded { .. } => "Crowded",
             Self::Panicked => "Panicked",
         }
     }
@@ -174,7 +179,7 @@ impl TurnError {
     /// Whether it is a lost race, which is part of the normal course.
     pub fn is_race(&self) -> bool {
         match self {
-            Self::StatusConflict | Self::Overtaken => true,
+            Self::StatusConflict | Self::Overtaken | Self::Crowded { .. } => true,
             Self::Write(source) => match source.kind() {
                 Failure::Changed => true,
                 Failure::Refused(_)
@@ -194,6 +199,11 @@ impl TurnError {
         }
     }
 
+    /// Whether nothing was sent: what is known still holds.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::Overtaken | Self::Crowded { .. })
+    }
+
     /// What is behind it, for the log.
     pub fn cause(&self) -> Option<String> {
         let source = std::error::Error::source(self)?;
@@ -207,8 +217,11 @@ impl TurnError {
     /// When to try again.
     pub fn again(&self) -> Again {
         match self {
-            Self::Overtaken => Again::Now,
-            Self::StatusConflict | Self::StatusUnknown(_) | Self::Late { .. } => Again::Soon,
+            Self::StatusConflict
+            | Self::StatusUnknown(_)
+            | Self::Late { .. }
+            | Self::Overtaken
+            | Self::Crowded { .. } => Again::Soon,
             Self::Forbidden { .. } => Again::SoonThenSlowly,
             Self::Pruned { .. } | Self::Panicked => Again::Slowly,
             Self::StoreStatus(source) | Self::Finalizer { source, .. } | Self::ReadRollout(source) => {
@@ -251,7 +264,6 @@ pub fn backoff(again: Again, attempt: u32, spread: f64) -> Duration {
         .min(GROWN);
     let spread_over = |wait: Duration| wait.mul_f64(0.5 + spread.clamp(0.0, 1.0) / 2.0);
     match again {
-        Again::Now => Duration::ZERO,
         Again::Soon if attempt == 0 => Duration::ZERO,
         Again::Soon => spread_over(grown),
         Again::After(least) => least.saturating_add(spread_over(grown)),

@@ -23,14 +23,18 @@ const FAILING: Duration = Duration::from_secs(20);
 /// knows the roles; what was seen before holds meanwhile.
 const REFUSALS: u32 = 3;
 
+/// What breaks off so often before its end is asked for otherwise.
+const BROKEN_OFF: u32 = 3;
+
 /// Objects a page of a list: what is read and not yet reduced is in memory whole.
 const PAGE: u32 = 100;
 
 /// How the objects that there are come, before those that change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum First {
-    /// One by one, as the beginning of the watch: for many that are large. An API server that does it not, or not to
-    /// the end, is asked for pages.
+    /// One by one, as the beginning of the watch: for many that are large. They are as new as the API server's cache, as
+    /// what a watch shows always is. An API server that does not know how to, or does not come to the end, is asked for
+    /// pages.
     Streamed,
     /// Page by page.
     Paged,
@@ -109,6 +113,8 @@ struct Course {
     listed: bool,
     /// What there is has begun to come, and not ended.
     coming: bool,
+    /// So often in a row it began to come and broke off.
+    broken_off: u32,
     /// Refusals in a row.
     refusals: u32,
     /// Lists that failed in a row. Each attempt begins with an event of its own, which ends the watcher's own backoff.
@@ -136,6 +142,7 @@ impl Course {
                 true
             }
             Err(error) => {
+                self.broken_off += u32::from(std::mem::take(&mut self.coming));
                 if matches!(error, watcher::Error::InitialListFailed(_)) {
                     self.failures += 1;
                     self.waits = true;
@@ -153,16 +160,12 @@ impl Course {
     }
 
     /// Whether what came shows that the API server does not stream what there is: it does not know how to, or what it
-    /// began did not end. That it forbids to watch, or does not serve the kind, shows nothing.
+    /// began did not come to its end, or broke off time and again.
     fn is_not_streamed<K>(&self, event: &watcher::Result<Event<K>>) -> bool {
         match event {
             Ok(Event::Init) => self.coming,
             Ok(Event::InitApply(_) | Event::InitDone | Event::Apply(_) | Event::Delete(_)) => false,
-            Err(error) => match code(error) {
-                Some(401 | 403 | 404) => false,
-                Some(422) => true,
-                Some(_) | None => self.coming || !self.listed,
-            },
+            Err(error) => matches!(code(error), Some(400 | 422)) || self.broken_off >= BROKEN_OFF,
         }
     }
 
@@ -237,12 +240,14 @@ mod tests {
     fn what_is_not_streamed_to_its_end_is_read_by_pages() {
         let begun = Course { coming: true, ..Course::default() };
         let listed = Course { listed: true, ..Course::default() };
+        let broken = Course { broken_off: BROKEN_OFF, ..Course::default() };
         let fresh = Course::default();
         for (name, course, event, wanted) in [
             ("a server that knows no such streams", fresh, watch_failed(422), true),
             ("the same after a list", listed, watch_failed(422), true),
-            ("a server in trouble", fresh, watch_failed(500), true),
-            ("one that is in trouble after a list", listed, watch_failed(500), false),
+            ("a server in trouble", fresh, watch_failed(500), false),
+            ("one that breaks off", begun, watch_failed(500), false),
+            ("one that always does", broken, watch_failed(500), true),
             ("a watch that is forbidden", fresh, watch_failed(403), false),
             ("a kind that is not served", fresh, watch_failed(404), false),
             ("the beginning", fresh, Ok(Event::Init), false),

@@ -7,10 +7,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    meters::Meters,
-    precedence::{Kind, Precedence},
-};
+use super::{meters::Meters, precedence::Precedence};
 use crate::{engine::decision::Note, notify::Notifier};
 
 /// How many may wait.
@@ -34,7 +31,7 @@ impl Notes {
         let (queue, mut waiting) = mpsc::channel::<(ObjectReference, Note)>(QUEUE);
         tokio::spawn(async move {
             while let Some(Some((about, note))) = stop.run_until_cancelled(waiting.recv()).await {
-                let _way = precedence.give_way(Kind::Event).await;
+                precedence.let_urgent_pass().await;
                 notifier.tell(about, &note).await;
             }
         });

@@ -33,6 +33,7 @@ pub async fn store_status(
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let api = api(context, rollout);
     let name = rollout.name_any();
+    let _few = context.precedence.give_way().await;
     let answer = tokio::time::timeout(DEADLINE, api.replace_status(&name, &params, &next)).await;
     context.meters.write("status", matches!(answer, Ok(Ok(_))));
     let stored = match answer {
@@ -66,6 +67,7 @@ pub async fn set_finalizer(
     });
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let (api, name) = (api(context, rollout), rollout.name_any());
+    let _few = context.precedence.give_way().await;
     let answer = tokio::time::timeout(DEADLINE, api.patch(&name, &params, &Patch::Merge(&patch))).await;
     context.meters.write("finalizer", matches!(answer, Ok(Ok(_))));
     match answer {

@@ -15,6 +15,7 @@ use kube::{
     Resource, ResourceExt,
     runtime::{controller::Action, reflector::ObjectRef},
 };
+use tokio::sync::SemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
     error::{REFUSED_FOR_GOOD, TurnError, backoff},
     looks,
     observe::{hide_problems, holds, observe},
-    precedence::{Kind, Way},
+    precedence::Kind,
     publish,
     stores::version,
 };
@@ -36,6 +37,9 @@ use crate::{
         observed::{LookDone, Observed},
     },
 };
+
+/// How long a turn waits for its place among those who write.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Gives a Rollout its turn. A panic is confined to it.
 ///
@@ -61,7 +65,8 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
 /// The one place where a failed turn is told, and where it is decided when the next one comes.
 pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Action {
     let entry = context.entry(&guarded.uid().unwrap_or_default());
-    let attempt = entry.failed();
+    // News are no failure.
+    let attempt = if matches!(error, TurnError::Overtaken) { 0 } else { entry.failed() };
     let mut wait = backoff(error.again(), attempt, fastrand::f64());
     // What the Rollout waits for besides does not wait longer for its failure.
     if let Some(wake) = *lock(&entry.wake) {
@@ -88,6 +93,8 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, Tu
     let uid = watched.uid().unwrap_or_default();
     let entry = context.entry(&uid);
     let mut working = entry.working.lock().await;
+    // What there was of news by now is seen by this turn.
+    let _ = entry.news.notified().now_or_never();
     let read = match working.read(&context, &entry, &watched).await {
         Read::Gone => return Ok(Action::await_change()),
         Read::Invalid(why) => {
@@ -253,8 +260,34 @@ struct Turn<'a> {
     now: Timestamp,
 }
 
+/// The kinds that a decision writes to before anything follows from it, urgent writes and records apart.
+#[derive(Clone, Copy)]
+struct Needs {
+    rollout: bool,
+    route: bool,
+}
+
+impl Needs {
+    fn of(decision: &Decision) -> Self {
+        let mut needs = Self { rollout: decision.before.is_some(), route: false };
+        for effect in &decision.effects {
+            match effect {
+                Effect::Write(write) => needs.route |= !write.purpose.takes_from_canary(),
+                Effect::Hold | Effect::Release => needs.rollout = true,
+                Effect::Look { .. } | Effect::Tell(_) | Effect::Reread => {}
+            }
+        }
+        needs
+    }
+}
+
+fn kind_of(lowers: bool) -> Kind {
+    if lowers { Kind::Ending } else { Kind::Rollout }
+}
+
 impl Turn<'_> {
-    /// Lowering writes run at once; none waits for another, or for status. Everything else gives way to them.
+    /// Lowering writes run at once; none waits for another, or for status. What else is written gives way to them for a
+    /// moment.
     async fn carry_out(
         &self,
         working: &mut Working,
@@ -277,13 +310,13 @@ impl Turn<'_> {
             act::lower(self.context, self.namespace, &lowering),
             self.publish_and_act(working, rollout, look, decision)
         );
-        let mut outcome = rest;
+        let mut outcome = Ok(());
         for (write, error) in lowered {
             let error =
                 act::after_failure(self.context, self.namespace, working, &write, error, self.now).await;
             outcome = outcome.and(Err(error));
         }
-        outcome
+        outcome.and(rest)
     }
 
     async fn publish_and_act(
@@ -293,8 +326,17 @@ impl Turn<'_> {
         look: Option<&LookDone>,
         decision: &Decision,
     ) -> Result<(), TurnError> {
+        let lowers = decision.effects.iter().any(Effect::lowers);
+        let needs = Needs::of(decision);
+        let _places = match self.places(working, &rollout, needs, lowers).await {
+            Ok(places) => places,
+            Err(error) => {
+                self.not_published(working, look, &error);
+                return Err(error);
+            }
+        };
         if let Some(before) = &decision.before {
-            match self.store(working, &rollout, before).await {
+            match publish::store_status(self.context, &rollout, before).await {
                 Ok(stored) => {
                     working.stand_on(self.entry, Arc::clone(&stored));
                     rollout = stored;
@@ -314,40 +356,60 @@ impl Turn<'_> {
         if gone || !decision.store {
             return acted;
         }
-        match self.store(working, &rollout, &decision.after).await {
+        let place = if needs.rollout { Ok(None) } else { self.place(kind_of(lowers), || !lowers).await };
+        let _place = match place {
+            Ok(place) => place,
+            // A record can wait for a better one.
+            Err(error) => {
+                working.memory.stored_at = last_stored_at;
+                return acted.and(Err(error));
+            }
+        };
+        match publish::store_status(self.context, &rollout, &decision.after).await {
             Ok(stored) => working.stand_on(self.entry, stored),
             Err(error) => {
                 working.memory.stored_at = last_stored_at;
-                working.refresh |= !matches!(error, TurnError::Overtaken);
+                working.refresh = true;
                 return acted.and(Err(error));
             }
         }
         acted
     }
 
-    async fn store(
+    /// Waits for the places that a decision needs, before any of it is written: what is decided is not sent much later.
+    /// Where something calls for a lowering meanwhile, that is decided first and waits for nobody.
+    async fn places(
         &self,
         working: &Working,
         rollout: &Arc<Rollout>,
-        status: &RolloutStatus,
-    ) -> Result<Arc<Rollout>, TurnError> {
-        let _way = self.way(working, rollout, Kind::Rollout).await?;
-        publish::store_status(self.context, rollout, status).await
+        needs: Needs,
+        lowers: bool,
+    ) -> Result<[Option<SemaphorePermit<'_>>; 2], TurnError> {
+        let overtaken = || !lowers && working.calls_for_lowering(self.context, self.entry, rollout);
+        let route = if needs.route { self.place(Kind::Route, overtaken).await? } else { None };
+        let rollout = if needs.rollout { self.place(kind_of(lowers), overtaken).await? } else { None };
+        Ok([route, rollout])
     }
 
-    /// Waits until a write may be sent. Where something calls for a lowering meanwhile it is not: what is decided next
-    /// waits for nobody, however many writes of others are before this one.
-    async fn way(&self, working: &Working, rollout: &Arc<Rollout>, kind: Kind) -> Result<Way<'_>, TurnError> {
-        let mut way = pin!(self.context.precedence.give_way(kind));
+    /// Waits for a place, unless there is news that overtake it. Not for long: looks are asked for and time is seen to
+    /// pass in turns.
+    async fn place(
+        &self,
+        kind: Kind,
+        overtaken: impl Fn() -> bool,
+    ) -> Result<Option<SemaphorePermit<'_>>, TurnError> {
+        let mut place = pin!(self.context.precedence.place(kind));
+        let mut patience = pin!(tokio::time::sleep(PATIENCE));
         loop {
             tokio::select! {
                 biased;
-                way = way.as_mut() => return Ok(way),
                 () = self.entry.news.notified() => {
-                    if working.calls_for_lowering(self.context, self.entry, rollout) {
+                    if overtaken() {
                         return Err(TurnError::Overtaken);
                     }
                 }
+                place = place.as_mut() => return Ok(place),
+                () = patience.as_mut() => return Err(TurnError::Crowded { seconds: PATIENCE.as_secs() }),
             }
         }
     }
@@ -355,7 +417,7 @@ impl Turn<'_> {
     /// The intent was not stored: nothing that was decided on it counts, and the Rollout is read before the next
     /// decision. The look that the decision used is kept for that.
     fn not_published(&self, working: &mut Working, look: Option<&LookDone>, error: &TurnError) {
-        working.refresh |= !matches!(error, TurnError::Overtaken);
+        working.refresh |= !error.is_unsent();
         if matches!(error, TurnError::StatusUnknown(_) | TurnError::Pruned { .. }) {
             working.memory.held = None;
         }
@@ -382,13 +444,6 @@ impl Turn<'_> {
                 Effect::Reread => working.refresh = true,
                 Effect::Write(_) | Effect::Hold | Effect::Release if outcome.is_err() => {}
                 Effect::Write(write) => {
-                    let _way = match self.way(working, rollout, Kind::Route).await {
-                        Ok(way) => way,
-                        Err(error) => {
-                            outcome = Err(error);
-                            continue;
-                        }
-                    };
                     if let Err(error) = act::write_once(self.context, self.namespace, write).await {
                         let failed =
                             act::after_failure(self.context, self.namespace, working, write, error, self.now);
@@ -408,10 +463,7 @@ impl Turn<'_> {
         rollout: &mut Arc<Rollout>,
         hold: bool,
     ) -> Result<(), TurnError> {
-        let way = self.way(working, rollout, Kind::Rollout).await?;
-        let answer = publish::set_finalizer(self.context, rollout, hold).await;
-        drop(way);
-        match answer {
+        match publish::set_finalizer(self.context, rollout, hold).await {
             Ok(stored) => {
                 working.remember(self.entry, Arc::clone(&stored));
                 *rollout = stored;

@@ -109,6 +109,14 @@ impl Purpose {
         }
     }
 
+    /// Whether it takes share from a canary, so that users wait for it.
+    pub const fn takes_from_canary(self) -> bool {
+        match self {
+            Self::Lower | Self::Release | Self::Correct => true,
+            Self::Claim | Self::Raise | Self::Retire => false,
+        }
+    }
+
     /// What is done, for error sentences and logs.
     pub const fn verb(self) -> &'static str {
         match self {
