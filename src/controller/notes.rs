@@ -31,7 +31,7 @@ impl Notes {
         let (queue, mut waiting) = mpsc::channel::<(ObjectReference, Note)>(QUEUE);
         tokio::spawn(async move {
             while let Some(Some((about, note))) = stop.run_until_cancelled(waiting.recv()).await {
-                precedence.let_urgent_pass().await;
+                let _few = precedence.give_way().await;
                 notifier.tell(about, &note).await;
             }
         });

@@ -77,21 +77,11 @@ impl Precedence {
     pub async fn give_way(&self) -> Option<SemaphorePermit<'_>> {
         let turn = async {
             let few = self.few.acquire().await.ok();
-            self.none_urgent().await;
+            // Cannot fail: the sender lives as long as we do.
+            let _ = self.urgent.subscribe().wait_for(|under_way| *under_way == 0).await;
             few
         };
         tokio::time::timeout(MOMENT, turn).await.ok().flatten()
-    }
-
-    /// Gives way to urgent writes alone, [`MOMENT`] at most.
-    pub async fn let_urgent_pass(&self) {
-        // What comes of it is sent either way.
-        let _ = tokio::time::timeout(MOMENT, self.none_urgent()).await;
-    }
-
-    async fn none_urgent(&self) {
-        // Cannot fail: the sender lives as long as we do.
-        let _ = self.urgent.subscribe().wait_for(|under_way| *under_way == 0).await;
     }
 }
 
@@ -114,12 +104,12 @@ mod tests {
     async fn another_write_waits_for_the_urgent_ones_on_their_way() {
         let precedence = Precedence::new();
         let (one, two) = (precedence.go_first(), precedence.go_first());
-        let (mut status, mut event) = (pin!(precedence.give_way()), pin!(precedence.let_urgent_pass()));
-        assert!(poll!(status.as_mut()).is_pending() && poll!(event.as_mut()).is_pending());
+        let mut status = pin!(precedence.give_way());
+        assert!(poll!(status.as_mut()).is_pending());
         drop(one);
-        assert!(poll!(status.as_mut()).is_pending() && poll!(event.as_mut()).is_pending());
+        assert!(poll!(status.as_mut()).is_pending());
         drop(two);
-        assert!(poll!(status.as_mut()).is_ready() && poll!(event.as_mut()).is_ready());
+        assert!(poll!(status.as_mut()).is_ready());
     }
 
     #[tokio::test(start_paused = true)]
@@ -136,10 +126,10 @@ mod tests {
     async fn nobody_gives_way_longer_than_a_moment() {
         let precedence = Precedence::new();
         let _hanging = precedence.go_first();
-        let (mut status, mut event) = (pin!(precedence.give_way()), pin!(precedence.let_urgent_pass()));
-        assert!(poll!(status.as_mut()).is_pending() && poll!(event.as_mut()).is_pending());
+        let mut status = pin!(precedence.give_way());
+        assert!(poll!(status.as_mut()).is_pending());
         advance(MOMENT).await;
-        assert!(poll!(status.as_mut()).is_ready() && poll!(event.as_mut()).is_ready());
+        assert!(poll!(status.as_mut()).is_ready());
     }
 
     #[tokio::test(start_paused = true)]
