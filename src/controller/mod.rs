@@ -1,10 +1,12 @@
 //! The controller: joins the engine, which decides, with the effects, which do.
 //!
-//! A turn of a Rollout has four verbs: observe, decide, act, publish (`turn`). It reads memory only, which the watches
-//! fill (`feeds`, `stores`); it says what it will do before it does it; and what it failed to do it decides anew. No
-//! turn waits for a metric backend (`looks`) or an Event (`notes`), and a lowering waits for nothing at all.
+//! A turn of a Rollout has four verbs: observe, decide, act, publish (`turn`, `carrying`). It reads memory only, which
+//! the watches fill (`feeds`, `stores`); it says what it will do before it does it; and what it failed to do it decides
+//! anew. No turn waits for a metric backend (`looks`) or an Event (`notes`), and a lowering waits for nothing at all
+//! (`precedence`).
 
 mod act;
+mod carrying;
 mod context;
 mod dialect;
 mod error;

@@ -28,6 +28,13 @@ pub struct Decision {
     pub wake: Option<Timestamp>,
 }
 
+impl Decision {
+    /// Whether it takes share from a canary that must have none.
+    pub fn lowers(&self) -> bool {
+        self.effects.iter().any(Effect::lowers)
+    }
+}
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {

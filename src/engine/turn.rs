@@ -95,8 +95,8 @@ impl<'a> Turn<'a> {
         if let super::record::Due::At(at) = due {
             self.wake_at(at);
         }
-        // A lowering waits for nothing, so its record is written beside it, never before it.
         let after = Arc::new(self.status);
+        // A lowering waits for nothing, so its record is written beside it, never before it.
         let before = self.intent.then(|| Arc::clone(&after));
         let store = before.is_none() && due == super::record::Due::Now;
         if before.is_some() || store {

@@ -1,0 +1,257 @@
+//! Carrying out what was decided: a turn says what it will do before it does it, and publishes even where it failed to
+//! do it.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+use tokio::sync::SemaphorePermit;
+
+use super::{
+    act,
+    context::{Context, Entry, Working, lock},
+    error::TurnError,
+    looks,
+    precedence::Kind,
+    publish,
+};
+use crate::{
+    api::Rollout,
+    engine::{
+        decision::{Decision, Effect, RouteWrite},
+        observed::LookDone,
+    },
+};
+
+/// How long a turn waits for its place among those who write.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What carrying out a decision needs throughout.
+pub struct Turn<'a> {
+    /// What all turns share.
+    pub context: &'a Arc<Context>,
+    /// What is kept of the Rollout.
+    pub entry: &'a Arc<Entry>,
+    /// The Rollout's namespace.
+    pub namespace: &'a str,
+    /// When it was decided.
+    pub now: Timestamp,
+    /// The decision lowers: nothing overtakes it.
+    pub lowers: bool,
+}
+
+/// The kinds that a decision writes to before anything follows from it, urgent writes and records apart.
+#[derive(Clone, Copy)]
+struct Needs {
+    rollout: bool,
+    route: bool,
+}
+
+impl Needs {
+    fn of(decision: &Decision) -> Self {
+        let mut needs = Self { rollout: decision.before.is_some(), route: false };
+        for effect in &decision.effects {
+            match effect {
+                Effect::Write(write) => needs.route |= !write.purpose.takes_from_canary(),
+                Effect::Hold | Effect::Release => needs.rollout = true,
+                Effect::Look { .. } | Effect::Tell(_) | Effect::Reread => {}
+            }
+        }
+        needs
+    }
+}
+
+impl Turn<'_> {
+    /// Lowering writes run at once; none waits for another, or for status. What else is written gives way to them for a
+    /// moment.
+    pub async fn carry_out(
+        &self,
+        working: &mut Working,
+        rollout: Arc<Rollout>,
+        look: Option<&LookDone>,
+        decision: &Decision,
+    ) -> Result<(), TurnError> {
+        let lowering: Vec<&RouteWrite> = decision
+            .effects
+            .iter()
+            .filter(|effect| effect.lowers())
+            .filter_map(|effect| match effect {
+                Effect::Write(write) => Some(write),
+                Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => {
+                    None
+                }
+            })
+            .collect();
+        let (lowered, rest) = tokio::join!(
+            act::lower(self.context, self.namespace, &lowering),
+            self.publish_and_act(working, rollout, look, decision)
+        );
+        let mut outcome = Ok(());
+        for (write, error) in lowered {
+            let error =
+                act::after_failure(self.context, self.namespace, working, &write, error, self.now).await;
+            outcome = outcome.and(Err(error));
+        }
+        outcome.and(rest)
+    }
+
+    async fn publish_and_act(
+        &self,
+        working: &mut Working,
+        mut rollout: Arc<Rollout>,
+        look: Option<&LookDone>,
+        decision: &Decision,
+    ) -> Result<(), TurnError> {
+        let needs = Needs::of(decision);
+        let _places = match self.places(working, &rollout, needs).await {
+            Ok(places) => places,
+            Err(error) => {
+                self.not_published(working, look, &error);
+                return Err(error);
+            }
+        };
+        if let Some(before) = &decision.before {
+            match publish::store_status(self.context, &rollout, before).await {
+                Ok(stored) => {
+                    working.stand_on(self.entry, Arc::clone(&stored));
+                    rollout = stored;
+                }
+                Err(error) => {
+                    self.not_published(working, look, &error);
+                    return Err(error);
+                }
+            }
+        }
+        let last_stored_at = working.memory.stored_at;
+        working.status = Some(Arc::clone(&decision.after));
+        working.memory = decision.memory.clone();
+        let acted = self.act(working, &mut rollout, decision).await;
+        // A Rollout being deleted that nobody holds any more is gone.
+        let gone = rollout.metadata.deletion_timestamp.is_some() && rollout.finalizers().is_empty();
+        if gone || !decision.store {
+            return acted;
+        }
+        let place = if needs.rollout { Ok(None) } else { self.place(self.record(), || !self.lowers).await };
+        let _place = match place {
+            Ok(place) => place,
+            // A record can wait for a better one.
+            Err(error) => {
+                working.memory.stored_at = last_stored_at;
+                return acted.and(Err(error));
+            }
+        };
+        match publish::store_status(self.context, &rollout, &decision.after).await {
+            Ok(stored) => working.stand_on(self.entry, stored),
+            Err(error) => {
+                working.memory.stored_at = last_stored_at;
+                working.refresh = true;
+                return acted.and(Err(error));
+            }
+        }
+        acted
+    }
+
+    /// Waits for the places that a decision needs, before any of it is written: what is decided is not sent much later.
+    /// Where something calls for a lowering meanwhile, that is decided first and waits for nobody.
+    async fn places(
+        &self,
+        working: &Working,
+        rollout: &Arc<Rollout>,
+        needs: Needs,
+    ) -> Result<[Option<SemaphorePermit<'_>>; 2], TurnError> {
+        let overtaken = || !self.lowers && working.calls_for_lowering(self.context, self.entry, rollout);
+        let route = if needs.route { self.place(Kind::Route, overtaken).await? } else { None };
+        let rollout = if needs.rollout { self.place(self.record(), overtaken).await? } else { None };
+        Ok([route, rollout])
+    }
+
+    /// What a write to the Rollout counts as.
+    fn record(&self) -> Kind {
+        if self.lowers { Kind::Ending } else { Kind::Rollout }
+    }
+
+    /// Waits for a place, unless there is news that overtake it. Not for long: looks are asked for and time is seen to
+    /// pass in turns.
+    async fn place(
+        &self,
+        kind: Kind,
+        overtaken: impl Fn() -> bool,
+    ) -> Result<Option<SemaphorePermit<'_>>, TurnError> {
+        let mut place = pin!(self.context.precedence.place(kind));
+        let mut patience = pin!(tokio::time::sleep(PATIENCE));
+        loop {
+            tokio::select! {
+                biased;
+                () = self.entry.news.notified() => {
+                    if overtaken() {
+                        return Err(TurnError::Overtaken);
+                    }
+                }
+                place = place.as_mut() => return Ok(place),
+                () = patience.as_mut() => return Err(TurnError::Crowded { seconds: PATIENCE.as_secs() }),
+            }
+        }
+    }
+
+    /// The intent was not stored: nothing that was decided on it counts, and the Rollout is read before the next
+    /// decision. The look that the decision used is kept for that.
+    fn not_published(&self, working: &mut Working, look: Option<&LookDone>, error: &TurnError) {
+        working.refresh |= !error.is_unsent();
+        if matches!(error, TurnError::StatusUnknown(_) | TurnError::Pruned { .. }) {
+            working.memory.held = None;
+        }
+        let mut slot = lock(&self.entry.look);
+        if slot.done.is_none() && !slot.under_way {
+            slot.done = look.cloned().map(Box::new);
+        }
+    }
+
+    /// Everything but lowering, in order; a write that fails stops the writes after it.
+    async fn act(
+        &self,
+        working: &mut Working,
+        rollout: &mut Arc<Rollout>,
+        decision: &Decision,
+    ) -> Result<(), TurnError> {
+        let mut outcome = Ok(());
+        for effect in decision.effects.iter().filter(|effect| !effect.lowers()) {
+            match effect {
+                Effect::Look { run, step, request } => {
+                    looks::start(self.context, self.entry, *run, *step, request.clone());
+                }
+                Effect::Tell(note) => self.context.notes.tell(rollout.object_ref(&()), note.clone()),
+                Effect::Reread => working.refresh = true,
+                Effect::Write(_) | Effect::Hold | Effect::Release if outcome.is_err() => {}
+                Effect::Write(write) => {
+                    if let Err(error) = act::write_once(self.context, self.namespace, write).await {
+                        let failed =
+                            act::after_failure(self.context, self.namespace, working, write, error, self.now);
+                        outcome = Err(failed.await);
+                    }
+                }
+                Effect::Hold => outcome = self.set_finalizer(working, rollout, true).await,
+                Effect::Release => outcome = self.set_finalizer(working, rollout, false).await,
+            }
+        }
+        outcome
+    }
+
+    async fn set_finalizer(
+        &self,
+        working: &mut Working,
+        rollout: &mut Arc<Rollout>,
+        hold: bool,
+    ) -> Result<(), TurnError> {
+        match publish::set_finalizer(self.context, rollout, hold).await {
+            Ok(stored) => {
+                working.remember(self.entry, Arc::clone(&stored));
+                *rollout = stored;
+                Ok(())
+            }
+            Err(error) => {
+                working.refresh = true;
+                Err(error)
+            }
+        }
+    }
+}
