@@ -22,6 +22,7 @@ use super::{
     derive = "PartialEq",
     shortname = "tgr",
     category = "tidegate",
+    selectable = ".status.phase",
     doc = "Rollout says which version of a service should be live; the controller takes traffic there by weighted steps and back when the evidence says so.",
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.name"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),

@@ -25,7 +25,7 @@ const SLOW: SignedDuration = SignedDuration::from_secs(30);
 /// A lowering that is forbidden comes again sooner: an API server that has just started refuses everybody for a moment,
 /// until it knows the roles.
 const FORBIDDEN: SignedDuration = SignedDuration::from_secs(3);
-/// Reading a route back takes no longer than this.
+/// Reading a route takes no longer than this.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Carries out lowering writes, all at once, each sent until it is stored or known to be outdated. After a while
@@ -84,23 +84,31 @@ pub async fn after_failure(
             working.problems.insert(write.route.to_string(), problem);
         }
         Failure::Changed | Failure::Gone | Failure::Unknown => {
-            read_back(context, namespace, &write.route).await;
+            read(context, namespace, &write.route).await;
         }
         Failure::Busy { .. } => {}
     }
     TurnError::Write(error)
 }
 
-/// Reads a route from the API server; where that fails too, the watch or the next attempt will tell.
-async fn read_back(context: &Context, namespace: &str, route: &RouteRef) {
+/// Reads a route from the API server. Returns whether it is known by that; where it is not, the watch or the next attempt
+/// will tell.
+pub async fn read(context: &Context, namespace: &str, route: &RouteRef) -> bool {
     let resource = routes::resource(route.kind);
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
     match tokio::time::timeout(DEADLINE, api.get_opt(&route.name)).await {
         Ok(Ok(Some(object))) => context.routes.learn(answered(route.kind, &object)),
         Ok(Ok(None)) => context.routes.forget(&key(namespace, &route.name)),
-        Ok(Err(error)) => tracing::debug!(%route, %error, "cannot read the route back"),
-        Err(_) => tracing::debug!(%route, "cannot read the route back in time"),
+        Ok(Err(error)) => {
+            tracing::debug!(%route, %error, "cannot read the route");
+            return false;
+        }
+        Err(_) => {
+            tracing::debug!(%route, "cannot read the route in time");
+            return false;
+        }
     }
+    true
 }
 
 /// What is kept of a route.

@@ -144,6 +144,11 @@ impl Context {
         self.rollouts.get(rollout).map_or(0, |kept| version(kept.meta().resource_version.as_deref()))
     }
 
+    /// Whether all Rollouts are known: the store holds a few ahead of the others at the start.
+    pub fn rollouts_are_listed(&self) -> bool {
+        lock(&self.rollouts_lack).is_none()
+    }
+
     /// What is not there yet, in sentences; empty once everything is.
     pub fn lacks(&self) -> Vec<String> {
         let rollouts = lock(&self.rollouts_lack).clone();

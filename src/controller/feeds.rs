@@ -15,7 +15,7 @@ use kube::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    act,
+    act, ahead,
     context::{Context, Guarded, Interest, lock},
     following::{First, code, follow},
     permissions::REMEDY,
@@ -71,7 +71,7 @@ pub fn rollouts(
         None => Api::all(context.client.clone()),
     };
     let waiting = Arc::clone(context);
-    let events = follow(api, First::Streamed).then(move |event| {
+    let events = follow(api.clone(), First::Streamed).then(move |event| {
         let context = Arc::clone(&waiting);
         async move {
             // The store is ready by this, and turns begin: not before there is what they decide from.
@@ -82,16 +82,21 @@ pub fn rollouts(
         }
     });
     let (context, scope) = (Arc::clone(context), scope.clone());
-    reflector::reflector(writer, events).flat_map(move |event| {
-        let touched = match event {
-            Ok(event) => rollout_event(&context, event),
-            Err(error) => {
-                rollouts_failed(&context, &scope, &error);
-                Touched::default()
-            }
-        };
-        touched.in_order()
-    })
+    let begun = async move {
+        let mut writer = writer;
+        ahead::serve(&context, &mut writer, &api).await;
+        reflector::reflector(writer, events).flat_map(move |event| {
+            let touched = match event {
+                Ok(event) => rollout_event(&context, event),
+                Err(error) => {
+                    rollouts_failed(&context, &scope, &error);
+                    Touched::default()
+                }
+            };
+            touched.in_order()
+        })
+    };
+    begun.flatten_stream()
 }
 
 /// Whose turn it is.
@@ -194,7 +199,8 @@ fn reduced<V>(event: Event<Raw>, reduce: impl Fn(&Raw) -> Versioned<V>) -> Event
     }
 }
 
-fn deployment(object: &Raw) -> Versioned<WorkloadSeen> {
+/// What is kept of a Deployment.
+pub fn deployment(object: &Raw) -> Versioned<WorkloadSeen> {
     Versioned { key: object.key(), version: version(object.version()), value: workloads::seen(&object.whole) }
 }
 

@@ -6,6 +6,7 @@
 //! (`precedence`).
 
 mod act;
+mod ahead;
 mod carrying;
 mod context;
 mod dialect;

@@ -123,7 +123,7 @@ fn subject(rollout: &Rollout) -> Subject {
 }
 
 /// The routes of spec and status, each once.
-fn routes(rollout: &Rollout, status: &RolloutStatus) -> Vec<RouteRef> {
+pub fn routes(rollout: &Rollout, status: &RolloutStatus) -> Vec<RouteRef> {
     let mut refs = rollout.spec.routes.clone();
     for known in &status.routes {
         if !refs.iter().any(|route| route.same(&known.route)) {
@@ -134,7 +134,7 @@ fn routes(rollout: &Rollout, status: &RolloutStatus) -> Vec<RouteRef> {
 }
 
 /// The names of the Deployments that spec and status name or imply.
-fn workloads(rollout: &Rollout, status: &RolloutStatus, namespace: &str) -> HashSet<String> {
+pub fn workloads(rollout: &Rollout, status: &RolloutStatus, namespace: &str) -> HashSet<String> {
     let spec = &rollout.spec;
     let specified = [Some(&spec.target), spec.stable.as_ref()].into_iter().flatten();
     let specified = specified.map(|target| (&target.name, target.workload_ref.as_ref()));
@@ -180,14 +180,22 @@ fn unknown_providers(context: &Context, analysis: Option<&Analysis>) -> Vec<Stri
 }
 
 /// The other living Rollouts of the namespace, of those that left stamps on these routes: nobody asks about any
-/// other. One that can't be read lives too, and its stamps bind.
+/// other. One that can't be read lives too, and its stamps bind; so does, until all were listed, whoever left one.
 fn others(context: &Context, subject: &Subject, routes: &[RouteSeen]) -> BTreeMap<String, String> {
-    let stamped = routes.iter().filter_map(RouteSeen::view).flat_map(|view| view.stamps.keys());
+    let all_listed = context.rollouts_are_listed();
+    let stamped = routes
+        .iter()
+        .filter_map(RouteSeen::view)
+        .flat_map(|view| view.stamps.keys().map(move |name| (name, view.stamp(name))));
     stamped
-        .filter(|name| **name != subject.name)
-        .filter_map(|name| {
-            let living = context.rollouts.get(&ObjectRef::new(name).within(&subject.namespace))?;
-            Some((name.clone(), living.uid()?))
+        .filter(|(name, _)| **name != subject.name)
+        .filter_map(|(name, stamp)| {
+            let uid = match context.rollouts.get(&ObjectRef::new(name).within(&subject.namespace)) {
+                Some(living) => living.uid()?,
+                None if all_listed => return None,
+                None => stamp?.uid,
+            };
+            Some((name.clone(), uid))
         })
         .collect()
 }

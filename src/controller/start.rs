@@ -33,9 +33,10 @@ const SHOWN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// What API servers see of us.
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
-/// The oldest minor version of Kubernetes 1 that is supported: the first in which validation rules of CRDs are
-/// stable. Below it a spec that contradicts itself could be stored, and would be found out only when it is stepped.
-pub const OLDEST_MINOR: u32 = 29;
+/// The oldest minor version of Kubernetes 1 that is supported: the first in which the objects of a CRD can be asked for by
+/// a field. Below it a CRD that allows that is refused or cut down, and those in a run would be found after a restart only
+/// among all others.
+pub const OLDEST_MINOR: u32 = 31;
 
 /// A client from a kubeconfig file; without one from `KUBECONFIG`, `~/.kube/config` or the pod's service account.
 /// It retries nothing by itself: kube's own retries resend patches up to 15 times, ours stand in one place and
@@ -224,10 +225,10 @@ mod tests {
     #[test]
     fn old_api_servers_are_known_by_their_numbers() {
         for (major, minor, want) in [
-            ("1", "28", true),
-            ("1", "28+", true),
-            ("1", "29", false),
-            ("1", "29+", false),
+            ("1", "30", true),
+            ("1", "30+", true),
+            ("1", "31", false),
+            ("1", "31+", false),
             ("1", "37", false),
             ("2", "0", false),
             ("0", "21", true),

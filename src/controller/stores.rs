@@ -4,7 +4,7 @@
 //! still comes in does not undo it. resourceVersions of one kind are compared as the numbers that they are.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -46,6 +46,8 @@ pub struct Mirror<V> {
 #[derive(Debug)]
 struct State<V> {
     objects: HashMap<Key, (u64, V)>,
+    /// What reads of our own did not find, until there is a list.
+    absent: HashSet<Key>,
     /// The objects of a list that is coming in.
     filling: Option<HashMap<Key, (u64, V)>>,
     /// The greatest version that the watch has shown: it has seen everything up to there.
@@ -68,6 +70,7 @@ impl<V: Clone + PartialEq> Mirror<V> {
             answered: tokio::sync::watch::Sender::new(false),
             state: RwLock::new(State {
                 objects: HashMap::new(),
+                absent: HashSet::new(),
                 filling: None,
                 seen: 0,
                 health: Health::Pending,
@@ -75,13 +78,16 @@ impl<V: Clone + PartialEq> Mirror<V> {
         }
     }
 
-    /// The object, where one is known.
+    /// The object, where one is known: before the first list is whole, by a read or write of our own.
     pub fn get(&self, key: &Key) -> Found<V> {
         let state = self.read();
         match (&state.health, state.objects.get(key)) {
+            (Health::Ready | Health::Pending, Some((_, value))) => Found::Present(value.clone()),
             (Health::Ready, None) => Found::Missing,
-            (Health::Ready, Some((_, value))) => Found::Present(value.clone()),
-            (Health::Pending, _) => Found::Unreadable(format!("the {} have not been listed yet", self.what)),
+            (Health::Pending, None) if state.absent.contains(key) => Found::Missing,
+            (Health::Pending, None) => {
+                Found::Unreadable(format!("the {} have not been listed yet", self.what))
+            }
             (Health::Unavailable(why), _) => Found::Unreadable(why.clone()),
         }
     }
@@ -145,6 +151,7 @@ impl<V: Clone + PartialEq> Mirror<V> {
         if let Some(filling) = &mut state.filling {
             keep_newer(filling, object.clone());
         }
+        state.absent.remove(&object.key);
         keep_newer(&mut state.objects, object);
     }
 
@@ -152,6 +159,9 @@ impl<V: Clone + PartialEq> Mirror<V> {
     pub fn forget(&self, key: &Key) {
         let mut state = self.write();
         state.objects.remove(key);
+        if state.health == Health::Pending {
+            state.absent.insert(key.clone());
+        }
         if let Some(filling) = &mut state.filling {
             filling.remove(key);
         }
@@ -179,6 +189,7 @@ impl<V: Clone + PartialEq> Mirror<V> {
 impl<V: PartialEq> State<V> {
     fn finish_list(&mut self) -> Vec<Key> {
         let listed = self.filling.take().unwrap_or_default();
+        self.absent.clear();
         let before = std::mem::replace(&mut self.objects, listed);
         let was_ready = std::mem::replace(&mut self.health, Health::Ready) == Health::Ready;
         let gone = before.keys().filter(|key| !self.objects.contains_key(*key)).cloned();
@@ -246,6 +257,24 @@ mod tests {
         assert_eq!(mirror.get(&key("a")), Found::Present(1));
         assert_eq!(mirror.get(&key("b")), Found::Missing);
         assert_eq!(mirror.lacks(), None);
+    }
+
+    #[test]
+    fn before_the_first_list_what_was_read_one_by_one_is_known() {
+        let mirror = Mirror::new("routes");
+        mirror.learn(object("a", 3, 1));
+        mirror.forget(&key("b"));
+        mirror.take(Event::Init);
+        mirror.learn(object("a", 5, 2));
+        mirror.take(Event::InitApply(object("a", 3, 1)));
+        assert_eq!(mirror.get(&key("a")), Found::Present(2));
+        assert_eq!(mirror.get(&key("b")), Found::Missing);
+        assert!(matches!(mirror.get(&key("c")), Found::Unreadable(_)));
+        assert!(mirror.lacks().is_some(), "the others have not been listed");
+        mirror.learn(object("b", 4, 1));
+        assert_eq!(mirror.get(&key("b")), Found::Present(1), "made meanwhile");
+        mirror.take(Event::InitDone);
+        assert_eq!(mirror.get(&key("a")), Found::Present(2));
     }
 
     #[test]

@@ -90,3 +90,22 @@ async fn an_abort_waits_for_no_write_of_another_rollout() {
     assert!(moved.is_ok(), "the abort waited for the writes of others");
     assert_eq!(hanging().await, PLACES, "they hang, and no more of them than there are places");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restart_an_abort_waits_for_no_list_of_the_others() {
+    let mut cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("{weight: 10}", "{weight: 10, approval: Required}")).await;
+    cluster.phase(Phase::Paused).await;
+    cluster.kill_controller();
+    cluster.abort("checkout is slow").await;
+    // As it is where there are very many: neither the Rollouts nor the routes come to their end.
+    for (verb, resource) in [("watch", "rollouts"), ("list", "gatewayroutes")] {
+        cluster.proxy.spoil(Rule::new(Spoil::Delay(HANGS)).verb(verb).resource(resource));
+    }
+    cluster.run_controller();
+    let moved = tokio::time::timeout(HANGS / 2, cluster.phase(Phase::Failed)).await;
+    assert!(moved.is_ok(), "the abort waited for the lists");
+    assert_eq!(cluster.share("v2").await, 0);
+    assert!(cluster.proxy.has_spoilt(), "the lists were not asked for");
+    assert_eq!(cluster.readyz().await.0, 503, "not ready: the others are not known");
+}

@@ -38,7 +38,7 @@ async fn a_kubeconfig_that_points_nowhere() {
 async fn an_api_server_that_is_too_old() {
     let mut cluster = Cluster::without_controller().await;
     let version = json!({
-        "major": "1", "minor": "28+", "gitVersion": "v1.28.15-eks-1", "gitCommit": "", "gitTreeState": "",
+        "major": "1", "minor": "30+", "gitVersion": "v1.30.14-eks-1", "gitCommit": "", "gitTreeState": "",
         "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -47,7 +47,7 @@ async fn an_api_server_that_is_too_old() {
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().route("/version", answer)).await });
     cluster.file("kubeconfig", &kubeconfig(&old, None));
     let told = refuses(&mut cluster).await;
-    assert!(told.contains("the API server is v1.28.15-eks-1, and Tidegate needs at least 1.29"), "{told}");
+    assert!(told.contains("the API server is v1.30.14-eks-1, and Tidegate needs at least 1.31"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,6 +67,22 @@ async fn an_older_rollout_crd() {
     let Some(mut cluster) = Cluster::with_crds(crds).await else { return };
     let told = refuses(&mut cluster).await;
     assert!(told.contains("does not know status.epoch") && told.contains("kubectl apply -f crds/"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_crd_whose_objects_cannot_be_asked_for_by_phase() {
+    let mut crds = Crds::default();
+    let version = crds.rollouts.as_mut().and_then(|crd| crd.pointer_mut("/spec/versions/0")).unwrap();
+    version.as_object_mut().unwrap().remove("selectableFields").unwrap();
+    let Some(mut cluster) = Cluster::with_crds(crds).await else { return };
+    cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    cluster.run_controller();
+    cluster.roll(&ROLLOUT.replace("{weight: 10}", "{weight: 10, approval: Required}")).await;
+    cluster.phase(Phase::Paused).await;
+    cluster.kill_controller();
+    cluster.ask("promote").await;
+    cluster.run_controller();
+    cluster.phase(Phase::Healthy).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
