@@ -28,6 +28,7 @@ pub mod dataplane;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod engine;
+pub mod lease;
 pub mod metrics;
 pub mod notify;
 pub mod routes;

@@ -25,6 +25,7 @@ const EFFECT: &[&str] = &["api", "engine::decision", "engine::observed", "engine
 /// of the layer may be known. A new top-level module finds its place here before it compiles into the product.
 const ARROW: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("lease", &[]),
     ("analysis", &[]),
     ("dataplane", &[]),
     ("api", &["analysis"]),
@@ -39,6 +40,7 @@ const ARROW: &[(&str, &[&str])] = &[
         "controller",
         &[
             "clock",
+            "lease",
             "analysis",
             "api",
             "config",

@@ -106,7 +106,7 @@ impl Turn<'_> {
         let _places = match self.places(working, &rollout, needs).await {
             Ok(places) => places,
             Err(error) => {
-                self.not_published(working, look, &error);
+                self.not_published(working, look, decision, &error);
                 return Err(error);
             }
         };
@@ -117,7 +117,7 @@ impl Turn<'_> {
                     rollout = stored;
                 }
                 Err(error) => {
-                    self.not_published(working, look, &error);
+                    self.not_published(working, look, decision, &error);
                     return Err(error);
                 }
             }
@@ -195,10 +195,22 @@ impl Turn<'_> {
 
     /// The intent was not stored: nothing that was decided on it counts, and the Rollout is read before the next
     /// decision. The look that the decision used is kept for that.
-    fn not_published(&self, working: &mut Working, look: Option<&LookDone>, error: &TurnError) {
-        working.refresh |= !error.is_unsent();
-        if matches!(error, TurnError::StatusUnknown(_) | TurnError::Pruned { .. }) {
-            working.memory.held = None;
+    fn not_published(
+        &self,
+        working: &mut Working,
+        look: Option<&LookDone>,
+        decision: &Decision,
+        error: &TurnError,
+    ) {
+        if !error.is_unsent() {
+            working.refresh = true;
+            let stored = working.base.as_ref().map_or(0, |base| base.epoch);
+            let raises = decision.before.as_ref().is_some_and(|before| before.epoch > stored);
+            // It may be stored all the same, now or later: who took that epoch for somebody else's would stand aside for
+            // itself.
+            if raises || matches!(error, TurnError::StatusUnknown(_) | TurnError::Pruned { .. }) {
+                working.memory.held = None;
+            }
         }
         let mut slot = lock(&self.entry.look);
         if slot.done.is_none() && !slot.under_way {

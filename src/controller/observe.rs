@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,11 +24,12 @@ use crate::{
     },
 };
 
-/// Everything observed about a Rollout now.
+/// Everything observed about a Rollout now; `stored` is its status.
 pub fn observe(
     context: &Context,
     looked: Looked,
     rollout: &Rollout,
+    stored: Arc<RolloutStatus>,
     status: &RolloutStatus,
     fresh: bool,
 ) -> Observed {
@@ -53,7 +55,7 @@ pub fn observe(
         })
         .collect();
     Observed {
-        stored: rollout.status.clone().unwrap_or_default(),
+        stored,
         fresh,
         others: others(context, &subject, &routes),
         routes,
@@ -265,7 +267,7 @@ mod tests {
         RouteWrite {
             route: rollout("u", "1").spec.routes.remove(0),
             purpose,
-            view: std::sync::Arc::new(RouteView {
+            view: Arc::new(RouteView {
                 uid: "r".into(),
                 resource_version: "1".into(),
                 list: String::new(),
@@ -294,7 +296,7 @@ mod tests {
         };
         let seen = Observed {
             subject: Subject::default(),
-            stored: RolloutStatus::default(),
+            stored: Arc::default(),
             fresh: false,
             routes: vec![RouteSeen { route: route.clone(), state: RouteState::Missing }],
             workloads: BTreeMap::new(),

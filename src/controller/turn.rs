@@ -142,16 +142,14 @@ fn tell_forbidden(guarded: &Guarded, error: &TurnError, context: &Context) {
 
 /// Whether a decision that was carried out has left the cluster other than it saw it.
 fn wrote(decision: &Decision) -> bool {
-    let writes = |effect: &Effect| match effect {
-        Effect::Write(_) | Effect::Hold | Effect::Release => true,
-        Effect::Look { .. } | Effect::Tell(_) | Effect::Reread => false,
-    };
-    decision.before.is_some() || decision.effects.iter().any(writes)
+    decision.before.is_some() || decision.effects.iter().any(Effect::writes)
 }
 
 /// A Rollout at the beginning of a turn.
 struct Reading {
     rollout: Arc<Rollout>,
+    /// Its status as it is stored.
+    stored: Arc<RolloutStatus>,
     /// Its status as last decided, stored or not.
     status: Arc<RolloutStatus>,
     fresh: bool,
@@ -191,13 +189,18 @@ impl Working {
             },
         };
         // Somebody else wrote status: what we made of the old one no longer counts.
-        let stored = rollout.status.clone().unwrap_or_default();
-        if self.base.as_deref() != Some(&stored) {
-            self.base = Some(Arc::new(stored));
-            self.status.clone_from(&self.base);
-        }
+        let stored = match &self.base {
+            Some(base) if rollout.status.as_ref().is_some_and(|status| *status == **base) => Arc::clone(base),
+            Some(_) | None => {
+                let stored = Arc::new(rollout.status.clone().unwrap_or_default());
+                if self.base.as_ref() != Some(&stored) {
+                    self.status = Some(Arc::clone(&stored));
+                }
+                Arc::clone(self.base.insert(stored))
+            }
+        };
         let status = self.status.clone().unwrap_or_default();
-        Read::Is(Reading { rollout, status, fresh, failed })
+        Read::Is(Reading { rollout, stored, status, fresh, failed })
     }
 
     fn decide(
@@ -209,7 +212,7 @@ impl Working {
     ) -> (Observed, Decision) {
         let rollout = &read.rollout;
         let status = &read.status;
-        let seen = observe(context, looked, rollout, status, read.fresh);
+        let seen = observe(context, looked, rollout, Arc::clone(&read.stored), status, read.fresh);
         let decide = |seen: &Observed| engine::decide(&rollout.spec, status, seen, &self.memory, now);
         let decision = decide(&seen);
         match hide_problems(&seen, &decision, &self.problems) {
@@ -231,8 +234,10 @@ impl Working {
         let watched = context.rollouts.get(&named(rollout));
         let newer = watched.filter(|watched| !holds(rollout, watched.meta()));
         let newer = newer.and_then(|watched| watched.rollout().ok()).map(Arc::new);
+        let rollout = newer.unwrap_or_else(|| Arc::clone(rollout));
         let read = Reading {
-            rollout: newer.unwrap_or_else(|| Arc::clone(rollout)),
+            stored: Arc::new(rollout.status.clone().unwrap_or_default()),
+            rollout,
             status: self.status.clone().unwrap_or_default(),
             fresh: false,
             failed: None,

@@ -18,8 +18,6 @@ pub(super) enum Claim {
     Complete,
     /// It is on the way there.
     Underway,
-    /// Another process holds it: hands off.
-    Deposed,
     /// A route carries an epoch that no status ever had: nothing is raised.
     Forged,
 }
@@ -39,17 +37,37 @@ impl Turn<'_> {
         stamps.map(|stamp| stamp.run).fold(noted, i64::max)
     }
 
+    /// The greatest epoch in any stamp of ours.
+    fn greatest_epoch(&self) -> i64 {
+        let stamps = self.seen.routes.iter().filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
+        stamps.map(|stamp| stamp.epoch).max().unwrap_or(0)
+    }
+
+    /// Whether a route tells of an epoch that the status does not know. The Rollout's cache may be behind the one who
+    /// stamped, and then everything decided from it, a lowering too, would be about what is long over: the API server is
+    /// asked first. If it knows nothing of that epoch either, the stamp is forged.
+    pub fn is_behind(&mut self) -> bool {
+        let greatest = self.greatest_epoch();
+        if greatest <= self.status.epoch || self.memory.forged == Some(greatest) {
+            return false;
+        }
+        if self.seen.fresh {
+            self.memory.forged = Some(greatest);
+        }
+        !self.seen.fresh
+    }
+
+    /// Whether another process has taken this Rollout's run over. It tells people what there is to tell: two that both
+    /// do would write over each other for ever.
+    pub fn is_deposed(&self) -> bool {
+        let over = self.run().is_none_or(|run| run.ended.as_ref().is_some_and(|ended| ended.settled));
+        !over && self.memory.held.is_some_and(|held| held < self.status.epoch)
+    }
+
     /// Sees to it that this process holds the epoch and every route says so.
     pub fn claim(&mut self) -> Claim {
-        let stamped = self.seen.routes.iter().filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
-        let greatest = stamped.map(|stamp| stamp.epoch).max().unwrap_or(0);
+        let greatest = self.greatest_epoch();
         if greatest > self.status.epoch {
-            if !self.seen.fresh && self.memory.forged != Some(greatest) {
-                // The cache may be behind the one who stamped: ask the API server before judging.
-                self.effects.push(Effect::Reread);
-                return Claim::Underway;
-            }
-            self.memory.forged = Some(greatest);
             let sentence = format!(
                 "a route's stamp has epoch {greatest}, above the Rollout's own {}: it was not written by Tidegate; \
                  remove the annotation to go on",
@@ -59,13 +77,9 @@ impl Turn<'_> {
             self.say(Phase::Paused, "ForgedStamp", sentence);
             return Claim::Forged;
         }
-        match self.memory.held {
-            Some(held) if held < self.status.epoch => return Claim::Deposed,
-            Some(_) => {}
-            None => {
-                self.raise_epoch();
-                return Claim::Underway;
-            }
+        if self.memory.held.is_none() {
+            self.raise_epoch();
+            return Claim::Underway;
         }
         let unstamped = self.unstamped();
         if unstamped.is_empty() {

@@ -60,6 +60,14 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether it changes something in the cluster that decisions build on.
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::Write(_) | Self::Hold | Self::Release => true,
+            Self::Look { .. } | Self::Tell(_) | Self::Reread => false,
+        }
+    }
+
     /// Whether it may run although the status before it could not be stored.
     pub fn lowers(&self) -> bool {
         match self {

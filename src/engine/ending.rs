@@ -76,9 +76,6 @@ impl Turn<'_> {
 
     /// Goes on with the lowering of an ended run until it is stored on every route.
     pub fn settle(&mut self) {
-        if self.deposed() {
-            return self.say_unchanged();
-        }
         self.refuse_requests();
         self.go_on_lowering();
     }

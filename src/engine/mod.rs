@@ -59,7 +59,7 @@ mod turn;
 use jiff::Timestamp;
 
 use self::{
-    decision::Decision,
+    decision::{Decision, Effect},
     observed::{Memory, Observed},
     turn::Turn,
 };
@@ -78,6 +78,12 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let mut turn = Turn::new(spec, status, seen, memory, now);
+    if turn.is_behind() {
+        return turn.stand_aside(vec![Effect::Reread]);
+    }
+    if turn.is_deposed() {
+        return turn.stand_aside(vec![]);
+    }
     turn.note_weights();
     if turn.seen.subject.deleting {
         turn.delete();

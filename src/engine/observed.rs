@@ -34,7 +34,7 @@ pub struct Observed {
     /// The object.
     pub subject: Subject,
     /// Its status as last stored.
-    pub stored: RolloutStatus,
+    pub stored: Arc<RolloutStatus>,
     /// The object was read from the API server for this decision, not from a cache.
     pub fresh: bool,
     /// The routes of spec and status, each once.

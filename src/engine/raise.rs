@@ -27,7 +27,9 @@ impl Turn<'_> {
         stamped && view.weight(canary) == share && view.weight(stable) == 100 - share
     }
 
-    /// Raises every route that does not show the intended step yet.
+    /// Raises the first route that does not show the intended step yet. A write takes its time, and meanwhile a pod may
+    /// go or a person abort: so a raise is never sent on what was known before another write, be it the intent or
+    /// another route; the next decision sends it, or does not.
     pub fn raise_where_needed(&mut self) {
         if self.held_back() {
             return;
@@ -36,17 +38,17 @@ impl Turn<'_> {
             return;
         };
         let share = self.planned(self.step_index());
-        let mut writes = Vec::new();
-        for seen in self.run_routes() {
-            if let Some(view) = seen.view()
-                && !self.shows(view, &stable, &canary, share)
-                && !self.effects.iter().any(|e| matches!(e, Effect::Write(w) if w.route.same(&seen.route)))
-            {
-                writes.push(Effect::Write(self.raise(seen, view, &stable, &canary, share)));
-            }
-        }
-        self.effects.extend(writes);
         self.say(Phase::Progressing, "Raising", format!("giving the canary {share}%"));
+        if self.intent || self.effects.iter().any(Effect::writes) {
+            return;
+        }
+        let lacks =
+            |seen: &&RouteSeen| seen.view().is_some_and(|view| !self.shows(view, &stable, &canary, share));
+        let next = self.run_routes().into_iter().find(lacks);
+        if let Some((seen, view)) = next.and_then(|seen| Some((seen, seen.view()?))) {
+            let raise = self.raise(seen, view, &stable, &canary, share);
+            self.effects.push(Effect::Write(raise));
+        }
     }
 
     fn raise(

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::core::Duration as Elapsed;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{observed::Memory, turn::later};
 use crate::{
     analysis::Verdict,
-    api::{Evidence, RolloutStatus},
+    api::{MetricStatus, Pause, RolloutStatus, Run, Step},
 };
 
 /// How far evidence may run ahead of the stored status.
@@ -38,7 +38,7 @@ pub(super) fn store_due(
     if stored == status {
         return Due::Never;
     }
-    if happenings(stored) != happenings(status) {
+    if !same_happenings(stored, status) {
         return Due::Now;
     }
     let active = status.run.as_ref().is_some_and(|run| run.ended.is_none());
@@ -50,35 +50,100 @@ pub(super) fn store_due(
     if due <= now { Due::Now } else { Due::At(due) }
 }
 
-/// The status without all that grows by itself: what is left differs only when something happened.
-fn happenings(status: &RolloutStatus) -> RolloutStatus {
-    let mut status = status.clone();
-    status.message = None;
-    status.weights.clear();
-    if let Some(run) = &mut status.run {
-        run.without_progress = Elapsed::from(Duration::ZERO);
-        run.evidence = Evidence::default();
-        if let Some(pause) = &mut run.pause {
-            pause.message.clear();
+/// Whether nothing happened between two statuses: they differ in what grows by itself, if at all. Every field is named, so
+/// that a new one has to find its place here.
+fn same_happenings(one: &RolloutStatus, other: &RolloutStatus) -> bool {
+    let RolloutStatus {
+        observed_generation,
+        phase,
+        message: _,
+        epoch,
+        stable,
+        canary,
+        routes,
+        run,
+        step,
+        weights: _,
+        analysis,
+        history,
+        restored,
+        taken,
+        last_request,
+        conditions,
+    } = one;
+    (observed_generation, phase, epoch) == (&other.observed_generation, &other.phase, &other.epoch)
+        && (stable, canary, routes) == (&other.stable, &other.canary, &other.routes)
+        && both(run.as_ref(), other.run.as_ref(), same_run)
+        && both(step.as_ref(), other.step.as_ref(), same_step)
+        && same_verdicts(analysis, &other.analysis)
+        && (history, restored, taken) == (&other.history, &other.restored, &other.taken)
+        && last_request == &other.last_request
+        && all(conditions, &other.conditions, same_condition)
+}
+
+fn same_run(one: &Run, other: &Run) -> bool {
+    let Run {
+        number,
+        started_at,
+        plan,
+        analysis,
+        progress_deadline,
+        on_deadline,
+        instant_return,
+        without_progress: _,
+        pause,
+        ended,
+        promote_full,
+        evidence: _,
+        corrections,
+        corrected_at,
+    } = one;
+    let same_pause = |one: &Pause, other: &Pause| (one.reason, one.since) == (other.reason, other.since);
+    (number, started_at, plan, analysis) == (&other.number, &other.started_at, &other.plan, &other.analysis)
+        && (progress_deadline, on_deadline) == (&other.progress_deadline, &other.on_deadline)
+        && (instant_return, promote_full) == (&other.instant_return, &other.promote_full)
+        && both(pause.as_ref(), other.pause.as_ref(), same_pause)
+        && ended == &other.ended
+        && (corrections, corrected_at) == (&other.corrections, &other.corrected_at)
+}
+
+fn same_step(one: &Step, other: &Step) -> bool {
+    let Step { index, of, label, weight, stored_at: _, since, elapsed: _, promoted, restoring } = one;
+    (index, of, label, weight) == (&other.index, &other.of, &other.label, &other.weight)
+        && (since, promoted, restoring) == (&other.since, &other.promoted, &other.restoring)
+}
+
+/// A metric that still collects says nothing yet.
+fn same_verdicts(one: &[MetricStatus], other: &[MetricStatus]) -> bool {
+    let known = |metric: &&MetricStatus| metric.verdict != Verdict::Collecting;
+    let said = |metric: &MetricStatus| (metric.verdict, metric.since);
+    let (mut one, mut other) = (one.iter().filter(known), other.iter().filter(known));
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if one.name == other.name && said(one) == said(other) => {}
+            (Some(_) | None, Some(_)) | (Some(_), None) => return false,
         }
     }
-    if let Some(step) = &mut status.step {
-        step.elapsed = Elapsed::from(Duration::ZERO);
-        step.stored_at = None;
+}
+
+/// Which part of a step it is on the way through is not worth a write; what holds it up is.
+fn same_condition(one: &Condition, other: &Condition) -> bool {
+    let on_the_way = |condition: &Condition| ON_THE_WAY.contains(&condition.reason.as_str());
+    let Condition { type_, status, reason, message: _, last_transition_time, observed_generation } = one;
+    (type_, status, last_transition_time) == (&other.type_, &other.status, &other.last_transition_time)
+        && observed_generation == &other.observed_generation
+        && (reason == &other.reason || (on_the_way(one) && on_the_way(other)))
+}
+
+fn both<T>(one: Option<&T>, other: Option<&T>, same: impl Fn(&T, &T) -> bool) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => same(one, other),
+        (Some(_), None) | (None, Some(_)) => false,
     }
-    // A metric that still collects says nothing yet.
-    status.analysis.retain(|metric| metric.verdict != Verdict::Collecting);
-    for metric in &mut status.analysis {
-        metric.canary = None;
-        metric.stable = None;
-        metric.sentence.clear();
-    }
-    for condition in &mut status.conditions {
-        condition.message.clear();
-        // Which part of a step it is on the way through is not worth a write; what holds it up is.
-        if ON_THE_WAY.contains(&condition.reason.as_str()) {
-            condition.reason.clear();
-        }
-    }
-    status
+}
+
+fn all<T>(one: &[T], other: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
 }

@@ -26,6 +26,7 @@ impl Turn<'_> {
         };
         if asked == Some(RequestAction::Resume) {
             self.status.restored.clear();
+            self.memory.corrected_at = None;
         }
         self.release_left_routes();
         self.retire_entries(&stable);

@@ -11,9 +11,6 @@ use crate::api::{EndReason, Pause, PauseReason, Phase};
 impl Turn<'_> {
     /// One look at an active run.
     pub fn step_through(&mut self) {
-        if self.deposed() {
-            return self.say_unchanged();
-        }
         if self.marked() {
             let sentence = "an abort mark stands on a route of this run; it is ended everywhere";
             return self.end(EndReason::Marked, sentence);
@@ -41,7 +38,6 @@ impl Turn<'_> {
             Claim::Underway => {
                 return self.say(Phase::Progressing, "Claiming", "taking the routes over, weights untouched");
             }
-            Claim::Deposed => return self.say_unchanged(),
             Claim::Forged => {
                 // Held, not blind: a bad canary still goes back.
                 self.ask_for_evidence();
@@ -56,18 +52,6 @@ impl Turn<'_> {
             self.follow(&request);
         }
         self.proceed();
-    }
-
-    /// Whether another process has taken this Rollout over.
-    pub fn deposed(&self) -> bool {
-        self.memory.held.is_some_and(|held| held < self.status.epoch)
-    }
-
-    /// Says what the status says already.
-    pub fn say_unchanged(&mut self) {
-        let phase = self.status.phase.unwrap_or(Phase::Progressing);
-        let message = self.status.message.clone().unwrap_or_default();
-        self.say(phase, "Deposed", message);
     }
 
     /// A canary whose workload came after the run began gets its revision noted as soon as it is known.

@@ -107,23 +107,30 @@ impl Turn<'_> {
         }
         let weight = Weight::try_from(i32::try_from(share).unwrap_or(0)).unwrap_or_default();
         self.status.step = Some(Step::begin(index, of, weight));
-        self.memory.arms = None;
-        self.memory.looked = false;
         self.memory.due.clear();
         self.memory.waiting_for_evidence = None;
         let passed = self.proofs();
         self.status.analysis.clear();
         if let Some(run) = self.run_mut() {
             run.without_progress = Elapsed::from(Duration::ZERO);
-            // What a number said of the step before says nothing of this one.
-            for metric in run.evidence.metrics.values_mut() {
-                metric.threshold = None;
-            }
         }
+        self.judge_anew();
         self.intent = true;
         let sentence = format!("Step {index}/{of}: {share}% to the canary.{passed}");
         self.tell(false, "Step", sentence);
         self.raise_where_needed();
+    }
+
+    /// Takes nothing that was seen before for a word about the weight that is written now. The sequences go on: they are
+    /// about the run.
+    pub fn judge_anew(&mut self) {
+        self.memory.arms = None;
+        self.memory.looked = false;
+        if let Some(run) = self.run_mut() {
+            for metric in run.evidence.metrics.values_mut() {
+                metric.threshold = None;
+            }
+        }
     }
 
     /// What the metrics said of the step that is left behind, for its Event.

@@ -105,6 +105,12 @@ impl<'a> Turn<'a> {
         Decision { before, effects: self.effects, after, store, memory: self.memory, wake: self.wake }
     }
 
+    /// Does only this, and says nothing.
+    pub fn stand_aside(self, effects: Vec<Effect>) -> Decision {
+        let after = Arc::new(self.status);
+        Decision { before: None, effects, after, store: false, memory: self.memory, wake: None }
+    }
+
     /// Notes the weights as they stand on the routes.
     pub fn note_weights(&mut self) {
         let entries = |view: &RouteView| {

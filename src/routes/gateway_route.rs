@@ -70,10 +70,16 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
 
 /// The JSON pointer of the action of the route's only block.
 pub(super) fn action(object: &Value) -> Result<String, Unusable> {
-    let places = ["/spec", "/spec/routeSpec"]
+    let spec = object.get("spec");
+    let parents = [("/spec", spec), ("/spec/routeSpec", spec.and_then(|spec| spec.get("routeSpec")))];
+    let found: Vec<String> = parents
         .into_iter()
-        .flat_map(|parent| BLOCKS.map(|block| format!("{parent}/{block}")));
-    let found: Vec<String> = places.filter(|place| present(object, place)).collect();
+        .filter_map(|(path, parent)| Some((path, parent?)))
+        .flat_map(|(path, parent)| {
+            let stands = move |block: &&str| parent.get(*block).is_some_and(|block| !block.is_null());
+            BLOCKS.into_iter().filter(stands).map(move |block| format!("{path}/{block}"))
+        })
+        .collect();
     match found.as_slice() {
         [] => Err(Unusable::new(
             "NoRoute",

@@ -70,6 +70,27 @@ fn a_lowered_share_is_left_until_resume() {
 }
 
 #[test]
+fn what_was_seen_at_a_lowered_share_says_nothing_of_the_restored_one() {
+    let yaml = SPEC.replace(
+        "  series: {preset: tidegate-gateway}\n  errorRate: {}\n",
+        "  metrics: [{name: queue, query: q, max: '5'}]\n",
+    );
+    let mut world = World::new(&yaml);
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.run_for(Duration::from_mins(2));
+    world.somebody_sets("color", "kustomize-controller", &[100, 0]);
+    // There is a value only while nobody uses the canary.
+    world.numbers.insert("queue".into(), Ok(0.0));
+    world.run_for(Duration::from_mins(1));
+    world.numbers.clear();
+    ask(&mut world, "resume");
+    world.run_for(Duration::from_secs(50));
+    assert_eq!(world.share("v2"), 10, "the hold is over, and nothing is known of this share");
+    world.numbers.insert("queue".into(), Ok(0.0));
+    world.run_until("50", |world| world.share("v2") == 50);
+}
+
+#[test]
 fn a_stamp_taken_away_is_claimed_again_under_a_new_epoch() {
     let mut world = at_ten();
     let epoch = world.working.epoch;

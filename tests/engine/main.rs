@@ -10,5 +10,6 @@ mod invariants;
 mod judgement;
 mod properties;
 mod requests;
+mod rivals;
 mod runs;
 mod world;

@@ -189,7 +189,7 @@ impl World {
         let state = |r: &RouteRef| self.routes.get(&r.name).cloned().unwrap_or(RouteState::Missing);
         Observed {
             subject: self.subject.clone(),
-            stored: self.stored.clone(),
+            stored: Arc::new(self.stored.clone()),
             fresh: std::mem::take(&mut self.fresh),
             routes: refs.iter().map(|r| RouteSeen { route: r.clone(), state: state(r) }).collect(),
             workloads: self.workloads.clone(),

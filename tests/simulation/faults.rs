@@ -1,0 +1,87 @@
+//! What may go wrong, and who may interfere. Each seed has its own few.
+
+/// One kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    LosesRequests,
+    LosesReplies,
+    Delays,
+    Doubles,
+    Refuses,
+    Crashes,
+    Pauses,
+    FreezesWatches,
+    ReplaysOldLists,
+    LosesMetrics,
+    GivesNaN,
+    ClocksDiffer,
+    PeopleAbort,
+    PeoplePromote,
+    PeoplePause,
+    PeopleSuspend,
+    PeopleChangeTarget,
+    PeopleSetWeights,
+    PeopleReorder,
+    PeopleAddWeight,
+    ToolsRestoreGit,
+    ToolsTakeStamps,
+    ToolsTouch,
+    RoutesAreReplaced,
+    PodsVanish,
+    ImagesChange,
+}
+
+impl Fault {
+    pub const ALL: [Self; 26] = [
+        Self::LosesRequests,
+        Self::LosesReplies,
+        Self::Delays,
+        Self::Doubles,
+        Self::Refuses,
+        Self::Crashes,
+        Self::Pauses,
+        Self::FreezesWatches,
+        Self::ReplaysOldLists,
+        Self::LosesMetrics,
+        Self::GivesNaN,
+        Self::ClocksDiffer,
+        Self::PeopleAbort,
+        Self::PeoplePromote,
+        Self::PeoplePause,
+        Self::PeopleSuspend,
+        Self::PeopleChangeTarget,
+        Self::PeopleSetWeights,
+        Self::PeopleReorder,
+        Self::PeopleAddWeight,
+        Self::ToolsRestoreGit,
+        Self::ToolsTakeStamps,
+        Self::ToolsTouch,
+        Self::RoutesAreReplaced,
+        Self::PodsVanish,
+        Self::ImagesChange,
+    ];
+}
+
+/// A set of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults(pub u32);
+
+impl Faults {
+    pub const fn has(self, fault: Fault) -> bool {
+        self.0 & (1 << fault as u32) != 0
+    }
+
+    #[must_use]
+    pub const fn with(self, fault: Fault) -> Self {
+        Self(self.0 | 1 << fault as u32)
+    }
+
+    #[must_use]
+    pub const fn without(self, fault: Fault) -> Self {
+        Self(self.0 & !(1 << fault as u32))
+    }
+
+    pub fn list(self) -> impl Iterator<Item = Fault> {
+        Fault::ALL.into_iter().filter(move |fault| self.has(*fault))
+    }
+}

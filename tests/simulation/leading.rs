@@ -1,0 +1,65 @@
+//! The Lease, where several controllers agree on one: the rules are the product's own.
+
+use std::time::Duration;
+
+use tidegate::lease::{Move, Seen};
+
+use crate::{
+    network::{Reply, Role},
+    process::Process,
+    server::{Answer, Request},
+    world::{Event, World},
+};
+
+impl Process {
+    /// The process' own monotonic clock.
+    pub fn elapsed(&self, now: u64) -> Duration {
+        let gone = now.saturating_sub(self.clock.started) as f64 * self.clock.rate;
+        Duration::from_millis(gone as u64)
+    }
+}
+
+impl World {
+    pub fn look_at_lease(&mut self, id: usize) {
+        let (now, life) = (self.processes[id].elapsed(self.now), self.processes[id].life);
+        if self.processes[id].lease.leads_until().is_some_and(|until| until <= now) {
+            // Who can't be sure to lead any more ends, and begins as one that waits.
+            return self.crash(id);
+        }
+        if self.processes[id].frozen_until <= self.now {
+            // What a watch shows, looked at as often as a renewal is due.
+            self.processes[id].known_lease = self.server.lease.clone();
+        }
+        let lease = self.processes[id].known_lease.clone();
+        let led = self.leads(id);
+        let election = &mut self.processes[id].lease;
+        let seen = Seen {
+            version: lease.version.to_string(),
+            holder: lease.holder.clone(),
+            duration: election.terms().duration,
+        };
+        match election.look(Some(&seen), now) {
+            Move::Take | Move::Renew => {
+                let holder = Some(election.me().to_owned());
+                self.send(id, Role::Lease, Request::StoreLease { version: lease.version, holder });
+            }
+            Move::Wait if led => return self.crash(id),
+            Move::Wait => {}
+        }
+        let retry = self.processes[id].lease.terms().retry;
+        let delay = self.processes[id].clock.real(retry);
+        self.later(delay, Event::LooksAtLease { process: id, life });
+    }
+
+    pub fn lease_answered(&mut self, id: usize, reply: Reply) {
+        let Reply::Answer(Answer::Lease(lease)) = reply else { return };
+        let sent = self.processes[id].elapsed(self.sent_at);
+        let led = self.leads(id);
+        self.processes[id].known_lease = lease;
+        self.processes[id].lease.stored(sent);
+        if !led {
+            self.tell(|_| format!("controller {id} leads"));
+            self.wake(id);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Faults that are planted on purpose, one at a time: the simulator has to find each of them.
+
+use std::sync::Arc;
+
+use json_patch::{Patch, PatchOperation};
+use tidegate::{
+    api::{RolloutStatus, Stamp},
+    engine::{
+        decision::{Decision, Effect, Fence, Purpose, RouteWrite, StampChange},
+        observed::{InEffect, Observed, RouteState},
+    },
+};
+
+/// What is wrong with the controllers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A raise does not test resourceVersion.
+    RaiseWithoutVersion,
+    /// A lowering leaves no abort mark.
+    NoAbortMark,
+    /// The routes are lowered one after another.
+    LowersOneAfterAnother,
+    /// A lowering waits for the status write beside it.
+    LoweringWaitsForStatus,
+    /// A claim tests nothing, so that two claimants may interleave over two routes.
+    UnconditionalClaim,
+    /// The routes are raised before the intent is stored.
+    IntentAfterRoute,
+    /// A metric that is no number passes.
+    NanPasses,
+    /// A metrics backend that is down counts as traffic without an error.
+    OutagePasses,
+    /// A process takes whatever epoch it sees for its own.
+    EpochIgnored,
+    /// The hold goes on while nobody watches.
+    HoldFromMemory,
+    /// The weights are written to the wrong entries.
+    WrongIndex,
+    /// Of two routes only the first is lowered.
+    OneRouteLowered,
+    /// What was refused because something had changed is written all the same.
+    Forced,
+    /// Status is stored whatever was stored meanwhile.
+    StatusUnconditional,
+    /// A weight counts as in effect as soon as it is written.
+    EvidenceIgnored,
+    /// A raise gives the canary more than the step says.
+    StepSkipped,
+    /// An abort is not looked at.
+    AbortIgnored,
+    /// A process that has just started takes the epoch that it finds for its own.
+    EpochTakenOver,
+    /// A lowering tests resourceVersion, so that any other write delays it.
+    LoweringTestsVersion,
+    /// A target without a ready pod is given traffic.
+    ReadinessIgnored,
+    /// A write touches what is not ours.
+    TouchesOthers,
+    /// Stamps are written with the epoch before.
+    StaleEpoch,
+}
+
+impl Mutant {
+    pub const ALL: [Self; 22] = [
+        Self::RaiseWithoutVersion,
+        Self::NoAbortMark,
+        Self::LowersOneAfterAnother,
+        Self::LoweringWaitsForStatus,
+        Self::UnconditionalClaim,
+        Self::IntentAfterRoute,
+        Self::NanPasses,
+        Self::OutagePasses,
+        Self::EpochIgnored,
+        Self::HoldFromMemory,
+        Self::WrongIndex,
+        Self::OneRouteLowered,
+        Self::Forced,
+        Self::StatusUnconditional,
+        Self::EvidenceIgnored,
+        Self::StepSkipped,
+        Self::AbortIgnored,
+        Self::EpochTakenOver,
+        Self::LoweringTestsVersion,
+        Self::ReadinessIgnored,
+        Self::TouchesOthers,
+        Self::StaleEpoch,
+    ];
+}
+
+/// What a faulty process makes of what it sees.
+pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
+    match mutant {
+        Some(Mutant::EvidenceIgnored) => {
+            for route in &mut seen.routes {
+                if let RouteState::Present(view) = &mut route.state {
+                    Arc::make_mut(view).in_effect = InEffect::Yes;
+                }
+            }
+        }
+        Some(Mutant::AbortIgnored) => seen.subject.abort = None,
+        Some(Mutant::ReadinessIgnored) => {
+            for workload in seen.workloads.values_mut() {
+                if let tidegate::engine::observed::WorkloadSeen::Present { ready, .. } = workload {
+                    *ready = 1;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a faulty process makes of a decision.
+pub fn tamper(mutant: Option<Mutant>, decision: &mut Decision) {
+    let Some(mutant) = mutant else { return };
+    if mutant == Mutant::OneRouteLowered {
+        let mut lowered = false;
+        decision.effects.retain(|effect| !effect.lowers() || !std::mem::replace(&mut lowered, true));
+        if lowered {
+            // It takes the rest for done.
+            let mut after: RolloutStatus = (*decision.after).clone();
+            if let Some(ended) = after.run.as_mut().and_then(|run| run.ended.as_mut()) {
+                ended.settled = true;
+            }
+            decision.after = Arc::new(after);
+            decision.store = true;
+        }
+    }
+    for effect in &mut decision.effects {
+        if let Effect::Write(write) = effect {
+            tamper_write(mutant, write);
+        }
+    }
+}
+
+fn tamper_write(mutant: Mutant, write: &mut RouteWrite) {
+    let entries = write.view.entries.len();
+    match (mutant, write.purpose, &mut write.stamp) {
+        (Mutant::NoAbortMark, Purpose::Lower, StampChange::Set(_, stamp)) => stamp.aborted = false,
+        (Mutant::LoweringTestsVersion, Purpose::Lower, _) => write.fence = Fence::Unchanged,
+        (Mutant::StaleEpoch, Purpose::Claim | Purpose::Raise, StampChange::Set(_, stamp)) => {
+            stamp.epoch = (stamp.epoch - 1).max(1);
+        }
+        (Mutant::WrongIndex, Purpose::Raise, _) => {
+            for (index, _) in &mut write.weights {
+                *index = (*index + 1) % entries;
+            }
+        }
+        (Mutant::StepSkipped, Purpose::Raise, _) => {
+            for (_, weight) in &mut write.weights {
+                *weight = if *weight < 50 { *weight + 20 } else { *weight - 20 };
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a faulty process sends.
+pub fn tamper_patch(mutant: Option<Mutant>, write: &RouteWrite, mut patch: Patch) -> Patch {
+    let is_version = |operation: &PatchOperation| match operation {
+        PatchOperation::Test(test) => test.path.as_str() == "/metadata/resourceVersion",
+        _ => false,
+    };
+    match (mutant, write.purpose) {
+        (Some(Mutant::RaiseWithoutVersion), Purpose::Raise) => patch.0.retain(|op| !is_version(op)),
+        (Some(Mutant::UnconditionalClaim), Purpose::Claim) => {
+            patch.0.retain(|op| !matches!(op, PatchOperation::Test(_)));
+        }
+        (Some(Mutant::TouchesOthers), Purpose::Claim) => {
+            let more =
+                serde_json::json!([{"op": "add", "path": "/metadata/labels", "value": {"ours": "now"}}]);
+            let more: Patch = serde_json::from_value(more).unwrap();
+            patch.0.extend(more.0);
+        }
+        _ => {}
+    }
+    patch
+}
+
+/// The stamp that a write sets.
+pub fn stamp_of(write: &RouteWrite) -> Option<&Stamp> {
+    match &write.stamp {
+        StampChange::Set(_, stamp) => Some(stamp),
+        StampChange::Keep(_) | StampChange::Remove(_) => None,
+    }
+}

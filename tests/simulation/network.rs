@@ -1,0 +1,180 @@
+//! What happens to a call between a process and the API server: it is late, lost, doubled, refused, its answer is lost,
+//! or its sender is gone around it.
+
+use std::rc::Rc;
+
+use tidegate::engine::decision::RouteWrite;
+
+use crate::{
+    faults::Fault,
+    server::{Answer, Code, Request},
+    world::{Event, World},
+};
+
+/// Which part of a turn waits for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Lease,
+    Reading,
+    Before,
+    Effect(usize),
+    ReadingBack(usize),
+    After,
+    Lowering(usize),
+    ReadingLoweringBack(usize),
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Answer(Answer),
+    /// No answer within the deadline.
+    Nothing,
+}
+
+/// A call on its way.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub process: usize,
+    pub life: u32,
+    pub role: Role,
+    pub request: Request,
+    /// The decision behind a change of a route.
+    pub write: Option<Rc<RouteWrite>>,
+    /// The client has its answer, or has given up.
+    pub closed: bool,
+    /// Its answer will not reach the client.
+    mute: bool,
+    /// When it was sent.
+    pub sent: u64,
+}
+
+/// The client gives up after so long.
+const DEADLINE: u64 = 10_000;
+
+impl World {
+    pub fn send(&mut self, process: usize, role: Role, request: Request) {
+        self.send_for(process, role, request, None);
+    }
+
+    pub fn send_for(&mut self, process: usize, role: Role, request: Request, write: Option<Rc<RouteWrite>>) {
+        let life = self.processes[process].life;
+        let call = self.calls.len();
+        let mute = self.strikes(Fault::LosesReplies, 40);
+        let sent = self.now;
+        self.calls.push(Call { process, life, role, request, write, closed: false, mute, sent });
+        let lost = self.strikes(Fault::LosesRequests, 40);
+        let slow = self.strikes(Fault::Delays, 60);
+        if !lost {
+            let delay = if slow { self.chance.up_to(15_000) } else { 1 + self.chance.up_to(4) };
+            if self.strikes(Fault::Crashes, 15) {
+                self.later(delay, Event::Crash { process, life });
+            }
+            self.later(delay, Event::Arrives { call });
+            if self.strikes(Fault::Doubles, 50) {
+                let delay = delay + self.chance.up_to(20_000);
+                self.later(delay, Event::ArrivesAgain { call });
+            }
+        }
+        // Whoever is answered at once never gets so far.
+        if lost || mute || slow {
+            self.later(DEADLINE, Event::GivesUp { call });
+        }
+    }
+
+    /// A call reaches the API server.
+    pub fn arrives(&mut self, call: usize, again: bool) {
+        let Call { process, life, mute, .. } = self.calls[call];
+        let request = self.calls[call].request.clone();
+        let answer = self.served(call, &request);
+        if again {
+            return;
+        }
+        if self.strikes(Fault::Crashes, 15) {
+            self.later(0, Event::Crash { process, life });
+        }
+        if !mute {
+            let delay = 1 + self.chance.up_to(4);
+            self.later(delay, Event::Answers { call, reply: Reply::Answer(answer) });
+        }
+    }
+
+    fn served(&mut self, call: usize, request: &Request) -> Answer {
+        if self.strikes(Fault::Refuses, 60) {
+            let code = [Code::TooMany, Code::Unavailable, Code::Internal, Code::Conflict];
+            let code = code[self.chance.below(code.len())];
+            // A 500 says nothing about what was done.
+            if code == Code::Internal && self.chance.per_mille(500) {
+                self.carry_out_call(call, request);
+            }
+            return Answer::Refused(code);
+        }
+        self.carry_out_call(call, request)
+    }
+
+    fn carry_out_call(&mut self, call: usize, request: &Request) -> Answer {
+        let revision = self.server.revision;
+        let sender = (self.calls[call].process, self.calls[call].life);
+        match request {
+            Request::WriteRoute { route, .. } => {
+                let before = self.server.route(*route).clone();
+                let answer = self.server.handle(request);
+                if self.server.revision != revision {
+                    let write = self.calls[call].write.clone().unwrap();
+                    self.oracle.route_written(
+                        &self.server,
+                        sender,
+                        *route,
+                        &write,
+                        &before,
+                        request,
+                        self.now,
+                    );
+                    self.tell(|world| world.told_write(sender.0, *route, &write));
+                    self.route_changed(*route);
+                } else if let Some(write) = &self.calls[call].write {
+                    self.oracle.route_refused(write, &before, &answer);
+                }
+                answer
+            }
+            Request::StoreStatus { .. } | Request::SetFinalizer { .. } => {
+                let before = self.server.rollout().clone();
+                let answer = match (self.mutant, request) {
+                    (
+                        Some(crate::mutants::Mutant::StatusUnconditional),
+                        Request::StoreStatus { status, .. },
+                    ) => {
+                        let version = before.version;
+                        self.server.handle(&Request::StoreStatus { version, status: status.clone() })
+                    }
+                    _ => self.server.handle(request),
+                };
+                if self.server.revision != revision {
+                    self.oracle.status_stored(&self.server, sender, &before, self.now, &self.traffic);
+                    self.tell(|world| world.told_status(sender.0, &before));
+                    self.rollout_changed();
+                }
+                answer
+            }
+            Request::ReadRollout | Request::ReadRoute { .. } | Request::StoreLease { .. } => {
+                self.server.handle(request)
+            }
+        }
+    }
+
+    /// An answer reaches its client, or the client gives up waiting for one.
+    pub fn answers(&mut self, call: usize, reply: Reply) {
+        let Call { process, life, role, closed, .. } = self.calls[call];
+        let request = self.calls[call].request.clone();
+        if closed {
+            return;
+        }
+        self.calls[call].closed = true;
+        let now = &self.processes[process];
+        if !now.up || now.life != life {
+            return;
+        }
+        self.sent_at = self.calls[call].sent;
+        self.answered(process, role, &request, reply);
+    }
+}

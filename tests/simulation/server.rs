@@ -1,0 +1,292 @@
+//! The model of the API server: one Rollout and its routes, with resourceVersions, conditional writes and history.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use json_patch::Patch;
+use serde_json::{Value, json};
+use tidegate::{
+    api::{RolloutSpec, RolloutStatus, RouteKind},
+    engine::observed::{RouteState, RouteView, WorkloadSeen},
+    routes,
+};
+
+/// The Rollout as one version of it stands.
+#[derive(Clone, Debug)]
+pub struct RolloutNow {
+    pub version: u64,
+    pub generation: i64,
+    pub spec: Arc<RolloutSpec>,
+    pub status: Arc<RolloutStatus>,
+    pub finalizer: bool,
+    pub abort: Option<String>,
+    pub request: Option<String>,
+}
+
+/// A route as one version of it stands.
+#[derive(Clone, Debug)]
+pub struct RouteNow {
+    pub version: u64,
+    pub state: RouteState,
+}
+
+impl RouteNow {
+    pub fn view(&self) -> Option<&Arc<RouteView>> {
+        match &self.state {
+            RouteState::Present(view) => Some(view),
+            _ => None,
+        }
+    }
+}
+
+/// A workload as one version of it stands.
+#[derive(Clone, Debug)]
+pub struct WorkloadNow {
+    pub version: u64,
+    pub seen: WorkloadSeen,
+}
+
+/// Who leads, as the Lease says.
+#[derive(Clone, Debug, Default)]
+pub struct LeaseNow {
+    pub version: u64,
+    pub holder: Option<String>,
+}
+
+/// What a process asks.
+#[derive(Clone, Debug)]
+pub enum Request {
+    ReadRollout,
+    StoreStatus { version: u64, status: Arc<RolloutStatus> },
+    SetFinalizer { version: u64, hold: bool },
+    ReadRoute { route: usize },
+    WriteRoute { route: usize, patch: Rc<Patch> },
+    StoreLease { version: u64, holder: Option<String> },
+}
+
+/// What is answered.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Rollout(Rc<RolloutNow>),
+    Route(usize, Rc<RouteNow>),
+    Lease(Rc<LeaseNow>),
+    Refused(Code),
+}
+
+/// The HTTP status of what was not done, or not for sure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    NotFound = 404,
+    Conflict = 409,
+    Unprocessable = 422,
+    TooMany = 429,
+    Internal = 500,
+    Unavailable = 503,
+}
+
+/// Everything that is stored, with all former versions.
+pub struct Server {
+    pub revision: u64,
+    pub rollout: Vec<Rc<RolloutNow>>,
+    pub routes: Vec<Vec<Rc<RouteNow>>>,
+    documents: Vec<Value>,
+    pub workloads: Vec<(&'static str, Vec<Rc<WorkloadNow>>)>,
+    pub lease: Rc<LeaseNow>,
+}
+
+/// The JSON pointer of the weighted list of the model's routes.
+const LIST: &str = "/spec/httpRoute/action/weightedTargets";
+
+impl Server {
+    pub fn new(spec: Arc<RolloutSpec>) -> Self {
+        let names: Vec<String> = spec.routes.iter().map(|route| route.name.clone()).collect();
+        let rollout = RolloutNow {
+            version: 1,
+            generation: 1,
+            spec,
+            status: Arc::default(),
+            finalizer: false,
+            abort: None,
+            request: None,
+        };
+        let present = |hash: &str| WorkloadNow {
+            version: 1,
+            seen: WorkloadSeen::Present { ready: 2, hash: hash.into() },
+        };
+        let workloads = [("v1", "h1"), ("v2", "h2"), ("v3", "h3")];
+        let mut server = Self {
+            revision: 1,
+            rollout: vec![Rc::new(rollout)],
+            routes: Vec::new(),
+            documents: Vec::new(),
+            workloads: workloads
+                .into_iter()
+                .map(|(name, hash)| (name, vec![Rc::new(present(hash))]))
+                .collect(),
+            lease: Rc::default(),
+        };
+        for (index, name) in names.iter().enumerate() {
+            server.documents.push(document(name, index, "1"));
+            let shown = shown(1, &server.documents[index]);
+            server.routes.push(vec![Rc::new(shown)]);
+        }
+        server
+    }
+
+    pub fn rollout(&self) -> &Rc<RolloutNow> {
+        self.rollout.last().unwrap()
+    }
+
+    pub fn route(&self, index: usize) -> &Rc<RouteNow> {
+        self.routes[index].last().unwrap()
+    }
+
+    pub fn workload(&self, index: usize) -> &Rc<WorkloadNow> {
+        self.workloads[index].1.last().unwrap()
+    }
+
+    pub fn handle(&mut self, request: &Request) -> Answer {
+        match request {
+            Request::ReadRollout => Answer::Rollout(self.rollout().clone()),
+            Request::StoreStatus { version, status } => self.conditionally(*version, |now| {
+                if now.status != *status {
+                    now.status = Arc::clone(status);
+                }
+            }),
+            Request::SetFinalizer { version, hold } => {
+                self.conditionally(*version, |now| now.finalizer = *hold)
+            }
+            Request::ReadRoute { route } => match &self.route(*route).state {
+                RouteState::Missing => Answer::Refused(Code::NotFound),
+                _ => Answer::Route(*route, self.route(*route).clone()),
+            },
+            Request::WriteRoute { route, patch } => self.patch(*route, patch),
+            Request::StoreLease { version, holder } => {
+                if self.lease.version != *version {
+                    return Answer::Refused(Code::Conflict);
+                }
+                self.revision += 1;
+                self.lease = Rc::new(LeaseNow { version: self.revision, holder: holder.clone() });
+                Answer::Lease(self.lease.clone())
+            }
+        }
+    }
+
+    fn conditionally(&mut self, version: u64, change: impl FnOnce(&mut RolloutNow)) -> Answer {
+        if self.rollout().version != version {
+            return Answer::Refused(Code::Conflict);
+        }
+        self.edit_rollout(change);
+        Answer::Rollout(self.rollout().clone())
+    }
+
+    /// A change of the Rollout; one that changes nothing keeps its version.
+    pub fn edit_rollout(&mut self, change: impl FnOnce(&mut RolloutNow)) {
+        let before = self.rollout().clone();
+        let mut now = (*before).clone();
+        change(&mut now);
+        let same = Arc::ptr_eq(&now.status, &before.status)
+            && Arc::ptr_eq(&now.spec, &before.spec)
+            && (now.finalizer, &now.abort, &now.request)
+                == (before.finalizer, &before.abort, &before.request);
+        if same {
+            return;
+        }
+        self.revision += 1;
+        now.version = self.revision;
+        now.generation += i64::from(!Arc::ptr_eq(&now.spec, &before.spec));
+        self.rollout.push(Rc::new(now));
+    }
+
+    fn patch(&mut self, route: usize, patch: &Patch) -> Answer {
+        if self.route(route).state == RouteState::Missing {
+            return Answer::Refused(Code::NotFound);
+        }
+        let mut document = self.documents[route].clone();
+        if json_patch::patch(&mut document, patch).is_err() {
+            return Answer::Refused(Code::Unprocessable);
+        }
+        self.put_route(route, document);
+        Answer::Route(route, self.route(route).clone())
+    }
+
+    /// Somebody else's change of a route, as JSON.
+    pub fn edit_route(&mut self, route: usize, change: impl FnOnce(&mut Value)) {
+        if self.route(route).state == RouteState::Missing {
+            return;
+        }
+        let mut document = self.documents[route].clone();
+        change(&mut document);
+        self.put_route(route, document);
+    }
+
+    fn put_route(&mut self, route: usize, mut document: Value) {
+        if document == self.documents[route] {
+            return;
+        }
+        self.revision += 1;
+        if document["spec"] != self.documents[route]["spec"] {
+            let generation = document["metadata"]["generation"].as_i64().unwrap_or(0);
+            document["metadata"]["generation"] = json!(generation + 1);
+        }
+        document["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let shown = shown(self.revision, &document);
+        self.documents[route] = document;
+        self.routes[route].push(Rc::new(shown));
+    }
+
+    /// The data plane reports the present generation.
+    pub fn programmed(&mut self, route: usize) {
+        self.edit_route(route, |document| {
+            let generation = document["metadata"]["generation"].clone();
+            document["status"] = json!({"conditions": [
+                {"type": "Programmed", "status": "True", "observedGeneration": generation}
+            ]});
+        });
+    }
+
+    pub fn delete_route(&mut self, route: usize) {
+        self.revision += 1;
+        self.routes[route].push(Rc::new(RouteNow { version: self.revision, state: RouteState::Missing }));
+    }
+
+    /// The same route, made again as it stands in Git.
+    pub fn make_route(&mut self, route: usize) {
+        self.revision += 1;
+        let name = self.rollout().spec.routes[route].name.clone();
+        let document = document(&name, 100 + route, &self.revision.to_string());
+        let shown = shown(self.revision, &document);
+        self.documents[route] = document;
+        self.routes[route].push(Rc::new(shown));
+    }
+
+    pub fn set_workload(&mut self, index: usize, seen: WorkloadSeen) {
+        self.revision += 1;
+        let now = WorkloadNow { version: self.revision, seen };
+        self.workloads[index].1.push(Rc::new(now));
+    }
+}
+
+/// The weighted list of a route's document.
+pub fn entries(document: &mut Value) -> &mut Vec<Value> {
+    document.pointer_mut(LIST).and_then(Value::as_array_mut).unwrap()
+}
+
+pub fn entry(name: &str, weight: i64) -> Value {
+    json!({"virtualServiceRef": {"name": name}, "weight": weight})
+}
+
+fn document(name: &str, uid: usize, version: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": name, "namespace": "ns", "uid": format!("route-{uid}"), "resourceVersion": version,
+            "generation": 1,
+        },
+        "spec": {"httpRoute": {"action": {"weightedTargets": [entry("v1", 100), entry("v2", 0)]}}},
+        "status": {"conditions": [{"type": "Programmed", "status": "True", "observedGeneration": 1}]},
+    })
+}
+
+fn shown(version: u64, document: &Value) -> RouteNow {
+    RouteNow { version, state: routes::state(RouteKind::GatewayRoute, document) }
+}
