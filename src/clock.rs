@@ -3,7 +3,7 @@
 //! Wall time is read once, at the start, and advanced by the monotonic clock: a wall clock that jumps an hour
 //! neither shortens nor lengthens a hold. A restart anchors it anew.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,6 +19,11 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
     pub fn start() -> Self {
         Self { anchor: Timestamp::now(), started: Instant::now() }
+    }
+
+    /// How long it has run.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// The present time; never earlier than an earlier reading of the same clock.

@@ -48,7 +48,7 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     telemetry::start(&config.log, args.log.as_deref())?;
     let stop = stop_signal().map_err(RunError::Signal)?;
     let client = controller::client(args.kubeconfig.as_deref()).await?;
-    controller::run(config, client, stop).await?;
+    Box::pin(controller::run(config, client, stop)).await?;
     Ok(())
 }
 

@@ -27,8 +27,20 @@ pub(super) struct ConfigFile {
     pub namespaces: Vec<Spanned<String>>,
     /// Where `/livez`, `/readyz` and `/metrics` are served; default `0.0.0.0:8080`.
     pub listen: Option<Spanned<String>>,
+    /// By what several controllers agree which of them acts; absent: there is one.
+    pub leader_election: Option<LeaderElection>,
     /// How the log is written.
     pub log: Log,
+}
+
+/// By what several controllers agree which of them acts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct LeaderElection {
+    /// The Lease's name; default `tidegate`.
+    pub lease: Option<Spanned<String>>,
+    /// Its namespace; default: the controller's own.
+    pub namespace: Option<Spanned<String>>,
 }
 
 /// What holds where a Rollout says nothing.

@@ -17,6 +17,7 @@ pub use providers::{
 };
 
 use file::{ConfigFile, Place};
+use serde_saphyr::Spanned;
 
 /// The whole configuration. Its default is what serves without a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
+    /// The Lease that several controllers agree by; `None` where there is one controller.
+    pub leader_election: Option<LeaderElection>,
     /// How the log is written.
     pub log: LogConfig,
 }
@@ -37,9 +40,19 @@ impl Default for Config {
             providers: ProvidersConfig::default(),
             namespaces: Vec::new(),
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            leader_election: None,
             log: LogConfig::default(),
         }
     }
+}
+
+/// The Lease that several controllers agree by: one of them acts, the others are ready to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderElection {
+    /// The Lease's name.
+    pub lease: String,
+    /// Its namespace; `None` is the controller's own.
+    pub namespace: Option<String>,
 }
 
 /// How the log is written.
@@ -154,6 +167,7 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
             )
         })?,
     };
+    let leader_election = file.leader_election.map(leader_election).transpose()?;
     let level = match file.log.level {
         None => default.log.level,
         Some(level) => {
@@ -167,7 +181,29 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
             level.value
         }
     };
-    Ok(Config { providers, namespaces, listen, log: LogConfig { format: file.log.format, level } })
+    Ok(Config {
+        providers,
+        namespaces,
+        listen,
+        leader_election,
+        log: LogConfig { format: file.log.format, level },
+    })
+}
+
+fn leader_election(written: file::LeaderElection) -> Result<LeaderElection, Problem> {
+    let label = |value: Option<Spanned<String>>, key: &str| {
+        let Some(value) = value else { return Ok(None) };
+        if is_dns_label(&value.value) {
+            return Ok(Some(value.value));
+        }
+        Err(Problem::new(
+            value.referenced.line(),
+            format!("leaderElection.{key}"),
+            format!("{:?} is not a name; it must be a DNS label like \"tidegate\"", value.value),
+        ))
+    };
+    let lease = label(written.lease, "lease")?.unwrap_or_else(|| "tidegate".to_owned());
+    Ok(LeaderElection { lease, namespace: label(written.namespace, "namespace")? })
 }
 
 /// Lower-case letters, digits and inner hyphens, at most 63: what Kubernetes calls a DNS label.

@@ -29,12 +29,15 @@ providers:
 defaults: {provider: gateways}
 namespaces: [shop, web]
 listen: 127.0.0.1:9000
+leaderElection: {namespace: ops}
 log: {format: json, level: 'info,kube=debug'}
 ";
     let config = Config::parse(text, "f").unwrap();
     assert_eq!(config.namespaces, ["shop", "web"]);
     assert_eq!(config.listen.port(), 9000);
     assert_eq!(config.log.format, LogFormat::Json);
+    let election = config.leader_election.unwrap();
+    assert_eq!((election.lease.as_str(), election.namespace.as_deref()), ("tidegate", Some("ops")));
     assert_eq!(config.providers.default.as_deref(), Some("gateways"));
     let ProviderConfig::Prometheus(prometheus) = &config.providers.entries["default"] else {
         panic!("not a prometheus");
@@ -72,7 +75,7 @@ fn what_is_wrong_is_told_with_line_and_key() {
 const REFUSED: &[(&str, &str)] = &[
     (
         "provider: {}\n",
-        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, listen, log",
+        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, listen, leaderElection, log",
     ),
     ("listen: a\nlisten: b\n", "tidegate.yaml:2: the file: \"listen\" is given twice; remove one"),
     (

@@ -45,6 +45,9 @@ pub async fn lower(
 
 /// Sends a write once, when it is its turn. What comes back is known to all turns at once.
 pub async fn write_once(context: &Context, namespace: &str, write: &RouteWrite) -> Result<(), ApplyError> {
+    if !context.leadership.leads() {
+        return Err(ApplyError::Withheld { route: write.route.clone(), purpose: write.purpose });
+    }
     let apply = routes::apply(&context.client, namespace, write);
     let answer = if write.purpose.takes_from_canary() {
         let _urgent = context.precedence.go_first();

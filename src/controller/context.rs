@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc, mpsc::UnboundedSender};
 
 pub use super::guarded::Guarded;
 use super::{
+    leading::Leadership,
     meters::Meters,
     notes::Notes,
     precedence::Precedence,
@@ -46,6 +47,8 @@ pub struct Context {
     pub meters: Arc<Meters>,
     /// Says which write goes first.
     pub precedence: Arc<Precedence>,
+    /// Says whether anything may be written at all.
+    pub leadership: Arc<Leadership>,
     /// The process' clock.
     pub clock: Clock,
     /// The Rollouts as the watch has shown them.
@@ -79,6 +82,8 @@ pub struct Parts {
     pub meters: Arc<Meters>,
     /// See [`Context::precedence`].
     pub precedence: Arc<Precedence>,
+    /// See [`Context::leadership`].
+    pub leadership: Arc<Leadership>,
     /// See [`Context::clock`].
     pub clock: Clock,
     /// See [`Context::rollouts`].
@@ -95,6 +100,7 @@ impl Context {
             notes: parts.notes,
             meters: parts.meters,
             precedence: parts.precedence,
+            leadership: parts.leadership,
             clock: parts.clock,
             rollouts: parts.rollouts,
             routes: Mirror::new("GatewayRoutes"),
@@ -119,6 +125,23 @@ impl Context {
     pub fn wake_interested(&self, interest: &Interest) {
         for (namespace, rollout) in self.interests.of(interest) {
             self.wake(&namespace, &rollout);
+        }
+    }
+
+    /// Waits until Rollouts, routes and workloads are known, or can't be: whoever leads from then on can act at once.
+    pub async fn is_warm(&self) {
+        // An error says that nothing will ever come any more.
+        let _ = self.rollouts.wait_until_ready().await;
+        tokio::join!(self.routes.answered(), self.workloads.answered());
+    }
+
+    /// Gives every Rollout a turn, those in a run first: this controller leads from now on.
+    pub fn lead(&self) {
+        let (first, then): (Vec<_>, Vec<_>) =
+            self.rollouts.state().into_iter().partition(|rollout| rollout.is_under_way());
+        for rollout in first.iter().chain(&then) {
+            // As in `wake`.
+            let _ = self.wakes.send(ObjectRef::from_obj(rollout));
         }
     }
 

@@ -45,13 +45,42 @@ pub enum Error {
     CrdMissing,
     /// The API server is older than we support.
     #[error(
-        "the API server is {version}, and Tidegate needs at least 1.{}, the first in which validation rules of CRDs \
-         are stable; upgrade the cluster",
+        "the API server is {version}, and Tidegate needs at least 1.{}, the first in which the objects of a CRD can be \
+         asked for by a field; upgrade the cluster",
         super::start::OLDEST_MINOR
     )]
     TooOld {
         /// What it calls itself.
         version: String,
+    },
+    /// The namespace of the Lease does not exist.
+    #[error(
+        "the namespace {namespace} of the Lease for leader election does not exist; create it, or name another as \
+         leaderElection.namespace in the configuration"
+    )]
+    LeaseNamespace {
+        /// The namespace.
+        namespace: String,
+    },
+    /// The Lease can't be used.
+    #[error("the API server does not let us use the Lease {namespace}/{lease} for leader election; {REMEDY}")]
+    LeaseForbidden {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        lease: String,
+        /// Why.
+        source: kube::Error,
+    },
+    /// Another controller leads, or may.
+    #[error(
+        "this controller does not lead any more: of the Lease {lease} {why}; started again, it waits its turn"
+    )]
+    LeadershipLost {
+        /// Its namespace and name.
+        lease: String,
+        /// What happened.
+        why: &'static str,
     },
     /// Our CRD lacks a field.
     #[error(
@@ -135,6 +164,9 @@ pub enum TurnError {
         /// How long was waited.
         seconds: u64,
     },
+    /// Another controller leads.
+    #[error("nothing was written, for this controller does not lead any more")]
+    NotLeading,
     /// A defect of ours, confined to this Rollout.
     #[error("the turn of this Rollout panicked; it is tried again, the others go on")]
     Panicked,
@@ -172,6 +204,7 @@ impl TurnError {
             Self::Write(source) => source.label(),
             Self::Overtaken => "Overtaken",
             Self::Crowded { .. } => "Crowded",
+            Self::NotLeading => "NotLeading",
             Self::Panicked => "Panicked",
         }
     }
@@ -195,13 +228,14 @@ impl TurnError {
             | Self::Late { .. }
             | Self::Forbidden { .. }
             | Self::ReadRollout(_)
+            | Self::NotLeading
             | Self::Panicked => false,
         }
     }
 
     /// Whether nothing was sent: what is known still holds.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Self::Overtaken | Self::Crowded { .. })
+        matches!(self, Self::Overtaken | Self::Crowded { .. } | Self::NotLeading)
     }
 
     /// What is behind it, for the log.
@@ -223,7 +257,7 @@ impl TurnError {
             | Self::Overtaken
             | Self::Crowded { .. } => Again::Soon,
             Self::Forbidden { .. } => Again::SoonThenSlowly,
-            Self::Pruned { .. } | Self::Panicked => Again::Slowly,
+            Self::Pruned { .. } | Self::NotLeading | Self::Panicked => Again::Slowly,
             Self::StoreStatus(source) | Self::Finalizer { source, .. } | Self::ReadRollout(source) => {
                 asked_for(source)
             }

@@ -24,6 +24,7 @@ pub struct Meters {
     writes: Family<WriteLabel, Counter>,
     looks: Family<LookLabel, Counter>,
     quarantined: Gauge,
+    leading: Gauge,
     notes_dropped: Counter,
 }
 
@@ -66,13 +67,15 @@ impl Meters {
             "Rollouts that cannot be read and are left alone",
             quarantined.clone(),
         );
+        let leading = Gauge::default();
+        registry.register("leading", "Whether this controller acts: 1, or 0 while it waits", leading.clone());
         let notes_dropped = Counter::<u64, AtomicU64>::default();
         registry.register(
             "events_dropped",
             "Events that were not sent, for too many waited",
             notes_dropped.clone(),
         );
-        Self { registry, turns, turn_seconds, errors, writes, looks, quarantined, notes_dropped }
+        Self { registry, turns, turn_seconds, errors, writes, looks, quarantined, leading, notes_dropped }
     }
 
     /// A turn is over.
@@ -104,6 +107,11 @@ impl Meters {
     /// How many Rollouts can't be read now.
     pub fn quarantined(&self, count: usize) {
         self.quarantined.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// This controller acts from now on, or no longer.
+    pub fn leading(&self, leads: bool) {
+        self.leading.set(i64::from(leads));
     }
 
     /// An Event was not sent.

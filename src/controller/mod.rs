@@ -14,6 +14,7 @@ mod error;
 mod feeds;
 mod following;
 mod guarded;
+mod leading;
 mod looks;
 mod meters;
 mod notes;
@@ -28,9 +29,9 @@ mod start;
 mod stores;
 mod turn;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::join_all, stream};
 use kube::{
     Client,
     runtime::{applier, controller, reflector},
@@ -43,15 +44,19 @@ pub use start::client;
 
 use crate::{clock::Clock, config::Config, metrics::Providers, notify::Notifier};
 use context::{Context, Guarded, Parts};
+use leading::{Candidate, Leadership};
 use meters::Meters;
 use notes::Notes;
 use precedence::Precedence;
 
 /// What is under way at a shutdown may take so long to end.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long leadership is not sought because something has not been listed.
+const WARM: Duration = Duration::from_secs(10);
 
-/// Runs the controller until `shutdown`; then it starts no further turns, and ends those under way within five
-/// seconds. The client must retry nothing by itself; [`client`] makes one.
+/// Runs the controller until `shutdown`; then it starts no further turns, ends those under way within five seconds, and
+/// lets leadership go. Where that is lost it ends with an error. The client must retry nothing by itself; [`client`]
+/// makes one.
 pub async fn run(
     config: Config,
     client: Client,
@@ -72,6 +77,15 @@ pub async fn run_on(
 ) -> Result<(), Error> {
     let providers = Providers::from_config(&config.providers)?;
     start::check(&client, &config.namespaces).await?;
+    let leadership = match &config.leader_election {
+        None => Leadership::undisputed(),
+        Some(_) => Leadership::sought(),
+    };
+    let leadership = Arc::new(leadership);
+    let candidate = match &config.leader_election {
+        None => None,
+        Some(settings) => Some(Candidate::new(client.clone(), settings, Arc::clone(&leadership)).await?),
+    };
     // What serves turns stops last, so that a turn under way can still tell.
     let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
     let (meters, precedence) = (Arc::new(Meters::new()), Arc::new(Precedence::new()));
@@ -83,6 +97,7 @@ pub async fn run_on(
         notes: Notes::start(notifier.clone(), Arc::clone(&meters), Arc::clone(&precedence), stopped.clone()),
         meters: Arc::clone(&meters),
         precedence: Arc::clone(&precedence),
+        leadership: Arc::clone(&leadership),
         clock: Clock::start(),
         rollouts,
     };
@@ -102,19 +117,64 @@ pub async fn run_on(
         turns.spawn(serve(Arc::clone(&context), writer, woken, scope, stop.clone()));
         contexts.push(context);
     }
-    tasks.spawn(server::serve(listener, contexts, Arc::clone(&meters), stopped.clone()));
+    tasks.spawn(server::serve(listener, contexts.clone(), Arc::clone(&meters), stopped.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the controller runs");
 
-    shutdown.await;
+    let release = CancellationToken::new();
+    let mut leading = pin!(lead(candidate, contexts, &meters, release.clone()));
+    let lost = tokio::select! {
+        () = shutdown => None,
+        ended = &mut leading => ended.err(),
+    };
+    meters.leading(false);
     tracing::info!("shutting down: no further turns, those under way end");
     stop.cancel();
-    let drained = tokio::time::timeout(DRAIN, async { while turns.join_next().await.is_some() {} }).await;
-    if drained.is_err() {
-        tracing::warn!("some turns did not end in time; what they did is read back at the next start");
-    }
+    let drained = async { while turns.join_next().await.is_some() {} };
+    let outcome = if let Some(error) = lost {
+        drain(drained).await;
+        Err(error)
+    } else {
+        // Leadership is kept until the last write.
+        let drained = async {
+            drain(drained).await;
+            release.cancel();
+        };
+        tokio::join!(drained, leading).1
+    };
     stopped.cancel();
     tasks.shutdown().await;
-    Ok(())
+    outcome
+}
+
+async fn drain(turns: impl Future<Output = ()>) {
+    if tokio::time::timeout(DRAIN, turns).await.is_err() {
+        tracing::warn!("some turns did not end in time; what they did is read back at the next start");
+    }
+}
+
+/// Seeks leadership and keeps it, where there is a Lease to agree by, until it is to be let go.
+async fn lead(
+    candidate: Option<Candidate>,
+    contexts: Vec<Arc<Context>>,
+    meters: &Meters,
+    release: CancellationToken,
+) -> Result<(), Error> {
+    let Some(candidate) = candidate else {
+        meters.leading(true);
+        release.cancelled().await;
+        return Ok(());
+    };
+    let warm = async {
+        let known = contexts.iter().map(|context| context.is_warm());
+        let _ = tokio::time::timeout(WARM, join_all(known)).await;
+    };
+    let lead = || {
+        meters.leading(true);
+        for context in &contexts {
+            context.lead();
+        }
+    };
+    candidate.run(warm, release, lead).await
 }
 
 /// Gives the Rollouts of a scope their turns until `stop`, and lets those under way end.

@@ -19,8 +19,8 @@ pub struct Permission {
     pub purpose: &'static str,
 }
 
-/// All that the controller ever asks of the API server, besides what everybody may (its version, its OpenAPI
-/// documents, and what one is allowed). No Secrets, no wildcards, and no route is created or deleted.
+/// All that the controller ever asks of the API server where it serves, besides what everybody may (its version, its
+/// OpenAPI documents, and what one is allowed). No Secrets, no wildcards, and no route is created or deleted.
 pub const PERMISSIONS: [Permission; 5] = [
     Permission {
         group: "tidegate.dev",
@@ -53,6 +53,14 @@ pub const PERMISSIONS: [Permission; 5] = [
         purpose: "to tell people what happened; an Event that repeats is counted up",
     },
 ];
+
+/// What it asks in its own namespace, where several controllers agree which of them acts.
+pub const IN_ITS_OWN: [Permission; 1] = [Permission {
+    group: "coordination.k8s.io",
+    resource: "leases",
+    verbs: &["get", "list", "watch", "create", "update"],
+    purpose: "to agree with other controllers which of them acts",
+}];
 
 impl Permission {
     /// The rule of a Role or ClusterRole that grants it.
@@ -111,6 +119,13 @@ mod tests {
             assert!(!verbs.iter().any(harmful), "{permission:?}");
             assert!(resource == "events" || !verbs.contains(&"create"), "{permission:?}");
         }
+    }
+
+    #[test]
+    fn in_its_own_namespace_it_may_only_use_leases_and_delete_none() {
+        let [leases] = IN_ITS_OWN;
+        assert_eq!((leases.group, leases.resource), ("coordination.k8s.io", "leases"));
+        assert!(!leases.verbs.contains(&"delete") && !leases.verbs.contains(&"*"));
     }
 
     fn on(resource: &str) -> Permission {

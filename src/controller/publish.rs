@@ -34,6 +34,9 @@ pub async fn store_status(
     let api = api(context, rollout);
     let name = rollout.name_any();
     let _few = context.precedence.give_way().await;
+    if !context.leadership.leads() {
+        return Err(TurnError::NotLeading);
+    }
     let answer = tokio::time::timeout(DEADLINE, api.replace_status(&name, &params, &next)).await;
     context.meters.write("status", matches!(answer, Ok(Ok(_))));
     let stored = match answer {
@@ -41,6 +44,10 @@ pub async fn store_status(
         Ok(Err(error)) => return Err(status_error(error)),
         Err(_) => return Err(TurnError::StatusUnknown(None)),
     };
+    if stored.status.as_ref() == Some(status) {
+        return Ok(Arc::new(stored));
+    }
+    // Only now is it worth the work to find out what is missing.
     let got = stored.status.as_ref().and_then(|status| serde_json::to_value(status).ok());
     let sent = serde_json::to_value(status).unwrap_or_default();
     match lost(&sent, &got.unwrap_or_default()) {
@@ -68,6 +75,9 @@ pub async fn set_finalizer(
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let (api, name) = (api(context, rollout), rollout.name_any());
     let _few = context.precedence.give_way().await;
+    if !context.leadership.leads() {
+        return Err(TurnError::NotLeading);
+    }
     let answer = tokio::time::timeout(DEADLINE, api.patch(&name, &params, &Patch::Merge(&patch))).await;
     context.meters.write("finalizer", matches!(answer, Ok(Ok(_))));
     match answer {

@@ -82,6 +82,10 @@ pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> A
 }
 
 async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, TurnError> {
+    if !context.leadership.leads() {
+        // Whoever begins to lead gives everybody a turn.
+        return Ok(Action::await_change());
+    }
     let uid = watched.uid().unwrap_or_default();
     let entry = context.entry(&uid);
     let mut working = entry.working.lock().await;

@@ -49,6 +49,14 @@ pub enum ApplyError {
         /// The client's error.
         source: Box<kube::Error>,
     },
+    /// It was not sent: another controller leads.
+    #[error("cannot {} {route}: this controller does not lead any more", .purpose.verb())]
+    Withheld {
+        /// The route.
+        route: RouteRef,
+        /// What it was to be changed for.
+        purpose: Purpose,
+    },
     /// No answer came in time.
     #[error("cannot {} {route}: no answer within {deadline:?}", .purpose.verb())]
     Timeout {
@@ -127,6 +135,7 @@ impl ApplyError {
         match self {
             Self::Inconsistent { source, .. } => Failure::Refused(source.to_string()),
             Self::Request { failure, .. } => failure.clone(),
+            Self::Withheld { .. } => Failure::Busy { retry_after: None },
             Self::Timeout { .. } => Failure::Unknown,
         }
     }
@@ -136,6 +145,7 @@ impl ApplyError {
         match self {
             Self::Inconsistent { .. } => "Inconsistent",
             Self::Request { failure, .. } => failure.label(),
+            Self::Withheld { .. } => "Withheld",
             Self::Timeout { .. } => "Timeout",
         }
     }

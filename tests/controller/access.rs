@@ -13,7 +13,7 @@ use kube::{
 use serde_json::{Value, json};
 use tidegate::{
     cli::rbac,
-    controller::permissions::{PERMISSIONS, Permission},
+    controller::permissions::{IN_ITS_OWN, PERMISSIONS, Permission},
 };
 
 use crate::{
@@ -32,7 +32,7 @@ pub struct Account {
 
 /// The row for a resource in the table of what the controller may do.
 pub fn permission(resource: &str) -> Permission {
-    let row = PERMISSIONS.into_iter().find(|permission| permission.resource == resource);
+    let row = PERMISSIONS.into_iter().chain(IN_ITS_OWN).find(|permission| permission.resource == resource);
     row.unwrap_or_else(|| panic!("nothing is ever asked of {resource}"))
 }
 
@@ -89,7 +89,8 @@ impl Server {
         let args = rbac::Args { namespace: namespace.to_owned(), serve: Vec::new() };
         for manifest in rbac::manifests(&args) {
             let manifest = serde_json::to_value(manifest).unwrap();
-            if manifest["kind"] == "ServiceAccount" {
+            // What is of its own namespace is there already.
+            if !manifest["kind"].as_str().is_some_and(|kind| kind.starts_with("ClusterRole")) {
                 continue;
             }
             asked.extend(questions(&manifest, ""));

@@ -19,6 +19,7 @@ mod gitops;
 mod history;
 mod hold;
 mod installation;
+mod leading;
 mod metrics;
 mod objects;
 mod people;

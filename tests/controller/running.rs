@@ -104,22 +104,32 @@ impl Cluster {
 
     /// The controller is gone from one moment to the next.
     pub fn kill_controller(&mut self) {
-        match self.controller.take() {
-            Some(Running::Here { runtime, .. }) => runtime.shutdown_background(),
-            Some(Running::Program(child)) => {
-                let mut child = child.into_inner().unwrap();
-                child.kill().unwrap();
-                child.wait().unwrap();
-            }
-            None => {}
+        if let Some(running) = self.controller.take() {
+            running.kill();
         }
     }
 
     /// The controller is asked to end, and does.
     pub async fn stop_controller(&mut self) {
-        let Some(Running::Here { runtime, stop, done, .. }) = self.controller.take() else {
-            panic!("no controller runs here")
-        };
+        let Some(running) = self.controller.take() else { panic!("no controller runs here") };
+        running.stop().await;
+    }
+}
+
+impl Running {
+    pub fn kill(self) {
+        match self {
+            Self::Here { runtime, .. } => runtime.shutdown_background(),
+            Self::Program(child) => {
+                let mut child = child.into_inner().unwrap();
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+        }
+    }
+
+    pub async fn stop(self) {
+        let Self::Here { runtime, stop, done, .. } = self else { panic!("it is a program") };
         stop.cancel();
         tokio::time::timeout(Duration::from_secs(10), done).await.expect("ends in time").unwrap();
         runtime.shutdown_background();

@@ -1,0 +1,319 @@
+//! Which of several controllers acts: the Lease on the API server, by the rules of `lease`.
+//!
+//! Everybody follows the Lease by a watch, so whoever waits asks for nothing and sees at once that it was let go. Whoever
+//! leads renews it; one that could not for too long has no say any more, and ends. All that is written asks first
+//! ([`Leadership::leads`]).
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::StreamExt;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{
+    Api, Client, Resource,
+    api::PostParams,
+    runtime::{WatchStreamExt, watcher::watch_object},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::error::Error;
+use crate::{
+    clock::Clock,
+    config::LeaderElection,
+    lease::{Election, Move, Seen, Terms},
+    routes::{FIELD_MANAGER, without_body},
+};
+
+/// How long a call may take. Shorter than the renew deadline, so that another attempt fits in.
+const DEADLINE: Duration = Duration::from_secs(3);
+/// How long what could not be written waits for its next attempt.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Whether this process may act.
+#[derive(Debug)]
+pub struct Leadership {
+    clock: Clock,
+    /// Until how many milliseconds after the clock's start.
+    until: AtomicU64,
+}
+
+impl Leadership {
+    /// There is one controller, and it may act always.
+    pub fn undisputed() -> Self {
+        Self { clock: Clock::start(), until: AtomicU64::new(u64::MAX) }
+    }
+
+    /// There may be several: nothing may be done until the Lease is ours.
+    pub fn sought() -> Self {
+        Self { clock: Clock::start(), until: AtomicU64::new(0) }
+    }
+
+    /// Whether this process may act now.
+    pub fn leads(&self) -> bool {
+        u128::from(self.until.load(Ordering::Relaxed)) > self.clock.elapsed().as_millis()
+    }
+
+    fn set(&self, until: Option<Duration>) {
+        let millis = until.map_or(0, |until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
+        self.until.store(millis, Ordering::Relaxed);
+    }
+}
+
+/// One process that seeks to lead.
+pub struct Candidate {
+    api: Api<Lease>,
+    namespace: String,
+    name: String,
+    election: Election,
+    leadership: Arc<Leadership>,
+    /// The Lease as last seen or written.
+    known: Option<Lease>,
+    /// When it was last sent.
+    sent: Option<Duration>,
+    leads: bool,
+}
+
+impl Candidate {
+    /// Makes sure that there is a Lease, held by nobody where it is new.
+    pub async fn new(
+        client: Client,
+        settings: &LeaderElection,
+        leadership: Arc<Leadership>,
+    ) -> Result<Self, Error> {
+        let namespace = settings.namespace.as_deref().unwrap_or(client.default_namespace()).to_owned();
+        let me = format!("{}-{:016x}", std::env::var("HOSTNAME").unwrap_or_default(), fastrand::u64(..));
+        let api: Api<Lease> = Api::namespaced(client, &namespace);
+        let mut candidate = Self {
+            api,
+            election: Election::new(me.trim_start_matches('-').to_owned(), Terms::default()),
+            namespace,
+            name: settings.lease.clone(),
+            leadership,
+            known: None,
+            sent: None,
+            leads: false,
+        };
+        candidate.read().await.map_err(|error| candidate.unusable(error))?;
+        if candidate.known.is_none() {
+            let free = candidate.lease(None);
+            match candidate.api.create(&parameters(), &free).await {
+                Ok(lease) => candidate.known = Some(lease),
+                // Another one was faster.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => return Err(candidate.unusable(error)),
+            }
+        }
+        Ok(candidate)
+    }
+
+    fn unusable(&self, source: kube::Error) -> Error {
+        let (namespace, lease) = (self.namespace.clone(), self.name.clone());
+        let code = if let kube::Error::Api(status) = &source { status.code } else { 0 };
+        let source = without_body(source);
+        match code {
+            404 => Error::LeaseNamespace { namespace },
+            401 | 403 => Error::LeaseForbidden { namespace, lease, source },
+            _ => Error::Unreachable(source),
+        }
+    }
+
+    /// Seeks the Lease, keeps it, and lets it go once `release` says so. It is not taken before `warm`. Whenever it
+    /// becomes ours `lead` is called. An error says that it was lost.
+    pub async fn run(
+        mut self,
+        warm: impl Future<Output = ()>,
+        release: CancellationToken,
+        lead: impl Fn(),
+    ) -> Result<(), Error> {
+        let mut shown = watch_object(self.api.clone(), &self.name).default_backoff().boxed();
+        let mut warm = pin!(warm);
+        let mut is_warm = false;
+        loop {
+            let next = self.step(is_warm, &lead).await?;
+            tokio::select! {
+                biased;
+                () = release.cancelled() => {
+                    self.let_go().await;
+                    return Ok(());
+                }
+                () = &mut warm, if !is_warm => is_warm = true,
+                Some(lease) = shown.next() => match lease {
+                    Ok(lease) => self.see(lease),
+                    Err(error) => tracing::info!(%error, "the watch of the Lease broke; it is tried again"),
+                },
+                () = tokio::time::sleep(next) => {}
+            }
+        }
+    }
+
+    fn place(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    fn now(&self) -> Duration {
+        self.leadership.clock.elapsed()
+    }
+
+    /// Takes in what a watch shows, unless our own write is ahead of it.
+    fn see(&mut self, lease: Option<Lease>) {
+        let version = |lease: &Lease| super::stores::version(lease.meta().resource_version.as_deref());
+        let newer = match (&self.known, &lease) {
+            (Some(known), Some(shown)) => {
+                version(shown) > version(known) || shown.metadata.uid != known.metadata.uid
+            }
+            (Some(_), None) | (None, _) => true,
+        };
+        if newer {
+            self.known = lease;
+        }
+    }
+
+    /// Does what is to be done now; returns how long nothing else is.
+    async fn step(&mut self, is_warm: bool, lead: &impl Fn()) -> Result<Duration, Error> {
+        let now = self.now();
+        let terms = self.election.terms();
+        let seen = self.known.as_ref().map(seen);
+        let next = match self.election.look(seen.as_ref(), now) {
+            Move::Wait if self.leads => return Err(self.lost("another controller has the Lease")),
+            Move::Wait => self.election.waits_until().map_or(terms.retry, |until| until.saturating_sub(now)),
+            Move::Take if !is_warm => terms.retry,
+            Move::Renew if self.sent.is_some_and(|sent| now < sent + terms.retry) => {
+                self.sent.map_or(AGAIN, |sent| (sent + terms.retry).saturating_sub(now))
+            }
+            Move::Take | Move::Renew => {
+                if self.write(now).await {
+                    if !self.leads {
+                        self.leads = true;
+                        tracing::info!(
+                            lease = self.place(),
+                            me = self.election.me(),
+                            "this controller leads"
+                        );
+                        lead();
+                    }
+                    terms.retry
+                } else {
+                    AGAIN
+                }
+            }
+        };
+        if self.leads && !self.election.leads(self.now()) {
+            return Err(self.lost("it could not be renewed in time"));
+        }
+        // A moment more, so that what falls due is due.
+        Ok(next + Duration::from_millis(5))
+    }
+
+    fn lost(&self, why: &'static str) -> Error {
+        self.leadership.set(None);
+        Error::LeadershipLost { lease: self.place(), why }
+    }
+
+    /// Writes the Lease as ours. Returns whether it is.
+    async fn write(&mut self, sent: Duration) -> bool {
+        self.sent = Some(sent);
+        let mine = self.lease(Some(self.election.me().to_owned()));
+        match self.store(&mine).await {
+            Ok(stored) => {
+                self.known = Some(stored);
+                self.election.stored(sent);
+                self.leadership.set(self.election.leads_until());
+                true
+            }
+            Err(error) => {
+                tracing::info!(lease = self.place(), error = %without_body(error), "the Lease was not written");
+                // Whatever it was, what stands there now is what counts.
+                if let Err(error) = self.read().await {
+                    tracing::info!(error = %without_body(error), "the Lease can't be read");
+                }
+                false
+            }
+        }
+    }
+
+    async fn store(&self, lease: &Lease) -> Result<Lease, kube::Error> {
+        let answer = async {
+            match lease.metadata.resource_version {
+                Some(_) => self.api.replace(&self.name, &parameters(), lease).await,
+                None => self.api.create(&parameters(), lease).await,
+            }
+        };
+        in_time(answer).await
+    }
+
+    async fn read(&mut self) -> Result<(), kube::Error> {
+        self.known = in_time(self.api.get_opt(&self.name)).await?;
+        Ok(())
+    }
+
+    /// Whoever waits may lead at once.
+    async fn let_go(&mut self) {
+        if !self.leads {
+            return;
+        }
+        self.leadership.set(None);
+        let free = self.lease(None);
+        match self.store(&free).await {
+            Ok(_) => tracing::info!(lease = self.place(), "this controller has let the Lease go"),
+            Err(error) => {
+                tracing::warn!(error = %without_body(error), "the Lease could not be let go; it runs out by itself");
+            }
+        }
+    }
+
+    /// The Lease as it is to be stored over the known one.
+    fn lease(&self, holder: Option<String>) -> Lease {
+        let known = self.known.clone().unwrap_or_default();
+        let spec = known.spec.unwrap_or_default();
+        let now = MicroTime(self.leadership.clock.now());
+        let changes = holder.is_some() && spec.holder_identity != holder;
+        let transitions = spec.lease_transitions.unwrap_or(0) + i32::from(changes);
+        let metadata = if known.metadata.name.is_some() {
+            ObjectMeta { managed_fields: None, ..known.metadata }
+        } else {
+            ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() }
+        };
+        Lease {
+            metadata,
+            spec: Some(LeaseSpec {
+                acquire_time: if changes { Some(now.clone()) } else { spec.acquire_time },
+                holder_identity: holder,
+                lease_duration_seconds: i32::try_from(self.election.terms().duration.as_secs()).ok(),
+                lease_transitions: Some(transitions),
+                renew_time: Some(now),
+                ..LeaseSpec::default()
+            }),
+        }
+    }
+}
+
+fn parameters() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    match tokio::time::timeout(DEADLINE, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(kube::Error::Service(format!("no answer within {DEADLINE:?}").into())),
+    }
+}
+
+/// What the rules need to know of a Lease.
+fn seen(lease: &Lease) -> Seen {
+    let spec = lease.spec.clone().unwrap_or_default();
+    let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    Seen {
+        version: lease.metadata.resource_version.clone().unwrap_or_default(),
+        holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
+        duration: seconds.map_or(Terms::default().duration, Duration::from_secs),
+    }
+}
