@@ -28,14 +28,12 @@ mod server;
 mod start;
 mod stores;
 mod turn;
+mod turns;
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::join_all, stream};
-use kube::{
-    Client,
-    runtime::{applier, controller, reflector},
-};
+use kube::{Client, runtime::reflector};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -187,25 +185,6 @@ async fn serve(
 ) {
     let changed = feeds::rollouts(&context, writer, &scope);
     let woken = stream::poll_fn(move |task| woken.poll_recv(task));
-    let due = stream::select(changed, woken).map(Ok::<_, Infallible>);
-    // No bound on turns at once: one that waits must not keep another's lowering waiting.
-    let turns = applier(
-        |rollout, context| Box::pin(turn::reconcile(rollout, context)),
-        |rollout, error, context| turn::after_error(&rollout, error, &context),
-        Arc::clone(&context),
-        context.rollouts.clone(),
-        due.take_until(stop.cancelled_owned()).boxed(),
-        controller::Config::default(),
-    );
-    turns
-        .for_each(|turn| async move {
-            match turn {
-                // Failed turns are told by `after_error`; a Rollout deleted meanwhile needs no turn.
-                Ok(_)
-                | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
-                Err(controller::Error::QueueError(never)) => match never {},
-                Err(error @ controller::Error::RunnerError(_)) => tracing::error!(%error, "turns have ended"),
-            }
-        })
-        .await;
+    let due = stream::select(changed, woken).take_until(stop.cancelled_owned());
+    turns::run(context, due).await;
 }

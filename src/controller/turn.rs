@@ -9,10 +9,7 @@ use std::{
 
 use futures::{FutureExt, poll};
 use jiff::Timestamp;
-use kube::{
-    Resource, ResourceExt,
-    runtime::{controller::Action, reflector::ObjectRef},
-};
+use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -37,10 +34,12 @@ use crate::{
 ///
 /// Most turns wait for nothing and end where they begin. One that waits goes on as a task of its own: thousands of
 /// tasks at a start would take the memory of thousands of turns, and the turns of others go on meanwhile.
+///
+/// Returns how long until its next turn, where nothing gives it one before.
 #[tracing::instrument(skip_all, fields(namespace = guarded.namespace(), rollout = guarded.name_any()))]
-pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, TurnError> {
+pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Option<Duration> {
     let started = context.clock.now();
-    let turn = AssertUnwindSafe(turn(Arc::clone(&context), guarded)).catch_unwind();
+    let turn = AssertUnwindSafe(turn(Arc::clone(&context), Arc::clone(&guarded))).catch_unwind();
     let mut turn = Box::pin(tracing::Instrument::in_current_span(turn));
     // Tokio would have it wait for its neighbours' sake.
     let outcome = match poll!(tokio::task::unconstrained(turn.as_mut())) {
@@ -51,11 +50,11 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     let outcome = outcome.unwrap_or(Err(TurnError::Panicked));
     let took = context.clock.now().duration_since(started);
     context.meters.turn(Duration::try_from(took).unwrap_or_default());
-    outcome
+    outcome.unwrap_or_else(|error| Some(after_error(&guarded, &error, &context)))
 }
 
 /// The one place where a failed turn is told, and where it is decided when the next one comes.
-pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Action {
+fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Duration {
     let entry = context.entry(&guarded.uid().unwrap_or_default());
     // News are no failure.
     let attempt = if matches!(error, TurnError::Overtaken) { 0 } else { entry.failed() };
@@ -78,13 +77,13 @@ pub fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> A
     } else {
         tracing::warn!(namespace, rollout, %error, cause, attempt, retry_in = ?wait, "the turn failed");
     }
-    Action::requeue(wait)
+    wait
 }
 
-async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, TurnError> {
+async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Duration>, TurnError> {
     if !context.leadership.leads() {
         // Whoever begins to lead gives everybody a turn.
-        return Ok(Action::await_change());
+        return Ok(None);
     }
     let uid = watched.uid().unwrap_or_default();
     let entry = context.entry(&uid);
@@ -92,10 +91,10 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, Tu
     // What there was of news by now is seen by this turn.
     let _ = entry.news.notified().now_or_never();
     let read = match working.read(&context, &entry, &watched).await {
-        Read::Gone => return Ok(Action::await_change()),
+        Read::Gone => return Ok(None),
         Read::Invalid(why) => {
             quarantine(&context, &watched, &why);
-            return Ok(Action::await_change());
+            return Ok(None);
         }
         Read::Is(read) => read,
     };
@@ -128,13 +127,13 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Action, Tu
     entry.went_well();
     // What was just written is known here already, and its echo gives no turn: what follows from it is decided now.
     if working.refresh || wrote(&decision) {
-        return Ok(Action::requeue(Duration::ZERO));
+        return Ok(Some(Duration::ZERO));
     }
     let Some(due) = due else {
         working.rest(context.shown(&ObjectRef::from_obj(watched.as_ref())));
-        return Ok(Action::await_change());
+        return Ok(None);
     };
-    Ok(Action::requeue(until(due, context.clock.now())))
+    Ok(Some(until(due, context.clock.now())))
 }
 
 /// A status that can't be stored can't say so: an Event does, once for each row of refusals.
