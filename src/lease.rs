@@ -6,7 +6,7 @@
 //! No clock is compared with another's. A holder leads until its renew deadline, counted by its own clock from when it
 //! *sent* the last renewal that was stored: whoever reads the Lease saw it later than that. Another one takes the Lease
 //! once it has not changed for its whole duration by the clock of the one that waits. As the deadline is two thirds of
-//! the duration, clocks whose rates differ by up to a fifth each way keep the two apart.
+//! the duration, clocks whose rates are off by less than a fifth each way keep the two apart.
 
 use std::time::Duration;
 
@@ -59,8 +59,8 @@ pub enum Move {
 pub struct Election {
     me: String,
     terms: Terms,
-    /// The version last seen, and when it was first seen.
-    watched: Option<(String, Duration)>,
+    /// The version last seen, none where it was gone, and when it was first seen so.
+    watched: Option<(Option<String>, Duration)>,
     /// How long it is good for from then on.
     waiting: Duration,
     /// When the last renewal that was stored had been sent.
@@ -83,24 +83,29 @@ impl Election {
         self.terms
     }
 
-    /// What to do about the Lease as it was read just now; `None` where there is none.
+    /// What to do about the Lease as it was read just now; `None` where there is none. One that was seen and is gone may
+    /// have been deleted under a holder that does not know it yet: it is waited for as well.
     pub fn look(&mut self, lease: Option<&Seen>, now: Duration) -> Move {
-        let Some(lease) = lease else {
+        if lease.is_none() && self.watched.is_none() {
             return Move::Take;
-        };
+        }
+        let version = lease.map(|lease| lease.version.clone());
         let since = match &self.watched {
-            Some((version, since)) if *version == lease.version => *since,
+            Some((known, since)) if *known == version => *since,
             Some(_) | None => {
-                self.watched = Some((lease.version.clone(), now));
+                self.watched = Some((version, now));
                 now
             }
         };
-        self.waiting = lease.duration;
-        match &lease.holder {
-            None => Move::Take,
-            Some(holder) if *holder == self.me => Move::Renew,
-            Some(_) if now.saturating_sub(since) >= lease.duration => Move::Take,
-            Some(_) => Move::Wait,
+        if let Some(lease) = lease {
+            self.waiting = lease.duration;
+        }
+        match lease.map(|lease| &lease.holder) {
+            Some(None) => Move::Take,
+            Some(Some(holder)) if *holder == self.me => Move::Renew,
+            None if self.leads(now) => Move::Renew,
+            Some(Some(_)) | None if now.saturating_sub(since) >= self.waiting => Move::Take,
+            Some(Some(_)) | None => Move::Wait,
         }
     }
 
@@ -163,6 +168,19 @@ mod tests {
         assert_eq!(waiting.look(Some(&seen("2", Some("you"))), 108 * SECOND), Move::Wait);
         assert_eq!(waiting.look(Some(&seen("2", Some("you"))), 119 * SECOND), Move::Wait, "renewed at 108");
         assert_eq!(waiting.look(Some(&seen("2", Some("you"))), 120 * SECOND), Move::Take);
+    }
+
+    #[test]
+    fn a_lease_that_is_gone_is_waited_for_but_by_its_holder() {
+        let mut waiting = candidate();
+        assert_eq!(waiting.look(Some(&seen("1", Some("you"))), SECOND), Move::Wait);
+        assert_eq!(waiting.look(None, 2 * SECOND), Move::Wait, "its holder may not know yet");
+        assert_eq!(waiting.look(None, 14 * SECOND), Move::Take);
+        let mut holder = candidate();
+        assert_eq!(holder.look(Some(&seen("1", Some("me"))), SECOND), Move::Renew);
+        holder.stored(SECOND);
+        assert_eq!(holder.look(None, 2 * SECOND), Move::Renew);
+        assert_eq!(holder.look(None, 9 * SECOND), Move::Wait, "it can't be sure any more");
     }
 
     #[test]

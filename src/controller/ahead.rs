@@ -23,7 +23,9 @@ use super::{
 use crate::api::{Phase, Rollout};
 
 /// So many are served ahead; where more are under way, the list brings the others.
-const MOST: u32 = 32;
+const MOST: usize = 32;
+/// So many are looked at for that: some that are not at rest are in no run either.
+const LOOKED_AT: u32 = 256;
 /// What so many of them name is read at once.
 const AT_ONCE: usize = 4;
 /// How long a question may take; the list is not kept waiting for longer.
@@ -42,7 +44,7 @@ pub async fn serve(context: &Arc<Context>, writer: &mut Writer<Guarded>, api: &A
             return;
         }
     };
-    let under_way: Vec<Guarded> = found.into_iter().filter(Guarded::is_under_way).collect();
+    let under_way: Vec<Guarded> = found.into_iter().filter(Guarded::is_under_way).take(MOST).collect();
     if under_way.is_empty() {
         return;
     }
@@ -69,8 +71,9 @@ pub async fn serve(context: &Arc<Context>, writer: &mut Writer<Guarded>, api: &A
 
 /// Rollouts that may be in a run.
 fn not_at_rest() -> ListParams {
-    let terms = [Phase::Healthy, Phase::Failed].map(|phase| format!("status.phase!={}", phase.word()));
-    ListParams::default().fields(&terms.join(",")).limit(MOST)
+    let terms = [Phase::Healthy, Phase::Failed, Phase::Invalid]
+        .map(|phase| format!("status.phase!={}", phase.word()));
+    ListParams::default().fields(&terms.join(",")).limit(LOOKED_AT)
 }
 
 /// Reads the routes and Deployments that a Rollout names. Returns whether all are known by that.

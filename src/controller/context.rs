@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -31,6 +32,9 @@ use crate::{
     metrics::Providers,
     routes::Packed,
 };
+
+/// How long those at rest wait for those that are under way, where all have a turn.
+pub const AFTER_RUNS: Duration = Duration::from_millis(50);
 
 /// A route as it is kept: what there is to know of it, or why it can't be stepped (a reason in a word, and a sentence).
 pub type RouteKept = Result<Packed, (&'static str, String)>;
@@ -129,7 +133,7 @@ impl Context {
     }
 
     /// Waits until Rollouts, routes and workloads are known, or can't be: whoever leads from then on can act at once.
-    pub async fn is_warm(&self) {
+    pub async fn warm(&self) {
         // An error says that nothing will ever come any more.
         let _ = self.rollouts.wait_until_ready().await;
         tokio::join!(self.routes.answered(), self.workloads.answered());
@@ -139,10 +143,18 @@ impl Context {
     pub fn lead(&self) {
         let (first, then): (Vec<_>, Vec<_>) =
             self.rollouts.state().into_iter().partition(|rollout| rollout.is_under_way());
-        for rollout in first.iter().chain(&then) {
-            // As in `wake`.
-            let _ = self.wakes.send(ObjectRef::from_obj(rollout));
-        }
+        let wake = |wakes: &UnboundedSender<ObjectRef<Guarded>>, rollouts: &[Arc<Guarded>]| {
+            for rollout in rollouts {
+                // As in `wake`.
+                let _ = wakes.send(ObjectRef::from_obj(rollout));
+            }
+        };
+        wake(&self.wakes, &first);
+        let wakes = self.wakes.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(AFTER_RUNS).await;
+            wake(&wakes, &then);
+        });
     }
 
     /// Gives every Rollout a turn.

@@ -82,6 +82,9 @@ pub enum Error {
         /// What happened.
         why: &'static str,
     },
+    /// A defect of ours: Rollouts are no longer served.
+    #[error("Rollouts got no turns any more, which is a defect; the controller ends, to be started again")]
+    TurnsEnded,
     /// Our CRD lacks a field.
     #[error(
         "the installed Rollout CRD does not know {field}: it is older than this controller, and what is stored would \

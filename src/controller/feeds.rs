@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     act, ahead,
-    context::{Context, Guarded, Interest, lock},
+    context::{AFTER_RUNS, Context, Guarded, Interest, lock},
     following::{First, code, follow},
     permissions::REMEDY,
     raw::Raw,
@@ -26,8 +26,6 @@ use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
 /// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
-/// How long those at rest wait after a list for those that are under way.
-const AFTER_RUNS: Duration = Duration::from_millis(50);
 
 /// The namespace of a scope; `None` is the whole cluster.
 pub type Scope = Option<String>;

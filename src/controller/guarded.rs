@@ -1,5 +1,5 @@
-//! A Rollout as the watch's store keeps it: as text, which takes a small part of the memory of the value; only those
-//! that have a turn are values. One that can't be read is kept too, as the reason why.
+//! A Rollout as the watch's store keeps it: as text, which takes a small part of the memory of the value, and a small part of
+//! the time; only those that have a turn are values. Whether it can be read shows then.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -8,29 +8,26 @@ use kube::{Resource, core::NamespaceResourceScope};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
-use crate::api::{Rollout, Run};
+use crate::api::Rollout;
 
 /// What people's tools leave on an object for themselves; it is as large as the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// A Rollout, or what is left of one that can't be read. Cheap to clone.
+/// A Rollout that may turn out to be none that can be read. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Guarded {
     /// Namespace, name, UID and resourceVersion; nothing else.
     identity: ObjectMeta,
     /// It was in a run, or being deleted, when this was read.
     under_way: bool,
-    /// Its JSON without what nobody here reads, or why it can't be read.
-    content: Result<Arc<str>, Arc<str>>,
+    /// Its JSON without what nobody here reads.
+    content: Arc<str>,
 }
 
 impl Guarded {
     /// The Rollout as a value, or why it can't be read.
     pub fn rollout(&self) -> Result<Rollout, String> {
-        match &self.content {
-            Ok(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
-            Err(why) => Err(why.to_string()),
-        }
+        serde_json::from_str(&self.content).map_err(|error| error.to_string())
     }
 
     /// Whether it was in a run, or being deleted, when this was read: somebody's traffic waits for it.
@@ -53,18 +50,14 @@ impl Guarded {
             resource_version: metadata.resource_version,
             ..ObjectMeta::default()
         };
-        let (under_way, content) = match Rollout::deserialize(&object) {
-            Ok(rollout) => (under_way(&rollout), Ok(object.to_string().into())),
-            Err(error) => (false, Err(error.to_string().into())),
-        };
-        Ok(Self { identity, under_way, content })
+        Ok(Self { identity, under_way: under_way(&object), content: object.to_string().into() })
     }
 }
 
-fn under_way(rollout: &Rollout) -> bool {
-    let run = rollout.status.as_ref().and_then(|status| status.run.as_ref());
-    let over = |run: &Run| run.ended.as_ref().is_some_and(|ended| ended.settled);
-    rollout.metadata.deletion_timestamp.is_some() || run.is_some_and(|run| !over(run))
+fn under_way(object: &Value) -> bool {
+    let stands = |pointer: &str| object.pointer(pointer).is_some_and(|value| !value.is_null());
+    let settled = object.pointer("/status/run/ended/settled") == Some(&Value::Bool(true));
+    stands("/metadata/deletionTimestamp") || (stands("/status/run") && !settled)
 }
 
 impl<'de> Deserialize<'de> for Guarded {

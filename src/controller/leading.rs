@@ -1,8 +1,8 @@
 //! Which of several controllers acts: the Lease on the API server, by the rules of `lease`.
 //!
 //! Everybody follows the Lease by a watch, so whoever waits asks for nothing and sees at once that it was let go. Whoever
-//! leads renews it; one that could not for too long has no say any more, and ends. All that is written asks first
-//! ([`Leadership::leads`]).
+//! leads renews it; one that could not for too long has no say any more, and ends. All that is written to Rollouts and
+//! routes asks first ([`Leadership::leads`]).
 
 use std::{
     pin::pin,
@@ -33,8 +33,8 @@ use crate::{
     routes::{FIELD_MANAGER, without_body},
 };
 
-/// How long a call may take. Shorter than the renew deadline, so that another attempt fits in.
-const DEADLINE: Duration = Duration::from_secs(3);
+/// How long a call may take: well below the renew deadline.
+const DEADLINE: Duration = Duration::from_secs(2);
 /// How long what could not be written waits for its next attempt.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -77,8 +77,8 @@ pub struct Candidate {
     leadership: Arc<Leadership>,
     /// The Lease as last seen or written.
     known: Option<Lease>,
-    /// When it was last sent.
-    sent: Option<Duration>,
+    /// When the last renewal that was stored had been sent.
+    renewed: Option<Duration>,
     leads: bool,
 }
 
@@ -99,13 +99,13 @@ impl Candidate {
             name: settings.lease.clone(),
             leadership,
             known: None,
-            sent: None,
+            renewed: None,
             leads: false,
         };
         candidate.read().await.map_err(|error| candidate.unusable(error))?;
         if candidate.known.is_none() {
             let free = candidate.lease(None);
-            match candidate.api.create(&parameters(), &free).await {
+            match in_time(candidate.api.create(&parameters(), &free)).await {
                 Ok(lease) => candidate.known = Some(lease),
                 // Another one was faster.
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
@@ -179,63 +179,85 @@ impl Candidate {
 
     /// Does what is to be done now; returns how long nothing else is.
     async fn step(&mut self, is_warm: bool, lead: &impl Fn()) -> Result<Duration, Error> {
+        // A moment more, so that what falls due is due.
+        const MOMENT: Duration = Duration::from_millis(5);
         let now = self.now();
-        let terms = self.election.terms();
-        let seen = self.known.as_ref().map(seen);
-        let next = match self.election.look(seen.as_ref(), now) {
-            Move::Wait if self.leads => return Err(self.lost("another controller has the Lease")),
-            Move::Wait => self.election.waits_until().map_or(terms.retry, |until| until.saturating_sub(now)),
-            Move::Take if !is_warm => terms.retry,
-            Move::Renew if self.sent.is_some_and(|sent| now < sent + terms.retry) => {
-                self.sent.map_or(AGAIN, |sent| (sent + terms.retry).saturating_sub(now))
-            }
-            Move::Take | Move::Renew => {
-                if self.write(now).await {
-                    if !self.leads {
-                        self.leads = true;
-                        tracing::info!(
-                            lease = self.place(),
-                            me = self.election.me(),
-                            "this controller leads"
-                        );
-                        lead();
-                    }
-                    terms.retry
-                } else {
-                    AGAIN
-                }
-            }
-        };
-        if self.leads && !self.election.leads(self.now()) {
+        if self.leads && !self.election.leads(now) {
             return Err(self.lost("it could not be renewed in time"));
         }
-        // A moment more, so that what falls due is due.
-        Ok(next + Duration::from_millis(5))
+        let terms = self.election.terms();
+        let seen = self.known.as_ref().map(seen);
+        match self.election.look(seen.as_ref(), now) {
+            Move::Wait if self.leads => Err(self.lost("another controller has it")),
+            Move::Wait => {
+                let until = self.election.waits_until().unwrap_or(now + terms.retry);
+                Ok(until.saturating_sub(now) + MOMENT)
+            }
+            Move::Take if !is_warm => Ok(terms.retry),
+            Move::Renew if self.renewed.is_some_and(|sent| now < sent + terms.retry) => {
+                let due = self.renewed.map_or(now, |sent| sent + terms.retry);
+                Ok(due.saturating_sub(now) + MOMENT)
+            }
+            Move::Take | Move::Renew => {
+                if !self.write(now).await? {
+                    let anothers = self.known.as_ref().is_some_and(|lease| !self.is_mine(lease));
+                    if anothers {
+                        self.leadership.set(None);
+                    }
+                    return Ok(if anothers { Duration::ZERO } else { AGAIN });
+                }
+                if !self.election.leads(self.now()) {
+                    // The answer took too long: turns were turned away meanwhile.
+                    return Err(self.lost("it could not be renewed in time"));
+                }
+                if !self.leads {
+                    self.leads = true;
+                    tracing::info!(lease = self.place(), me = self.election.me(), "this controller leads");
+                    lead();
+                }
+                Ok(terms.retry)
+            }
+        }
     }
 
-    fn lost(&self, why: &'static str) -> Error {
+    fn is_mine(&self, lease: &Lease) -> bool {
+        seen(lease).holder.as_deref() == Some(self.election.me())
+    }
+
+    fn lost(&mut self, why: &'static str) -> Error {
+        self.election.lost();
         self.leadership.set(None);
         Error::LeadershipLost { lease: self.place(), why }
     }
 
-    /// Writes the Lease as ours. Returns whether it is.
-    async fn write(&mut self, sent: Duration) -> bool {
-        self.sent = Some(sent);
+    /// Writes the Lease as ours. Returns whether it is; an error says that it never can be.
+    async fn write(&mut self, sent: Duration) -> Result<bool, Error> {
         let mine = self.lease(Some(self.election.me().to_owned()));
         match self.store(&mine).await {
             Ok(stored) => {
                 self.known = Some(stored);
-                self.election.stored(sent);
-                self.leadership.set(self.election.leads_until());
-                true
+                self.renewed = Some(sent);
+                // One that came too late does not bring back what has run out meanwhile.
+                if !self.leads || self.election.leads(self.now()) {
+                    self.election.stored(sent);
+                    self.leadership.set(self.election.leads_until());
+                }
+                Ok(true)
+            }
+            Err(kube::Error::Api(status))
+                if matches!(status.code, 401 | 403)
+                    || (status.code == 404 && mine.metadata.resource_version.is_none()) =>
+            {
+                self.leadership.set(None);
+                Err(self.unusable(kube::Error::Api(status)))
             }
             Err(error) => {
-                tracing::info!(lease = self.place(), error = %without_body(error), "the Lease was not written");
+                tracing::warn!(lease = self.place(), error = %without_body(error), "the Lease was not written");
                 // Whatever it was, what stands there now is what counts.
                 if let Err(error) = self.read().await {
-                    tracing::info!(error = %without_body(error), "the Lease can't be read");
+                    tracing::warn!(error = %without_body(error), "the Lease can't be read");
                 }
-                false
+                Ok(false)
             }
         }
     }

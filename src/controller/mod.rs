@@ -123,6 +123,8 @@ pub async fn run_on(
     let lost = tokio::select! {
         () = shutdown => None,
         ended = &mut leading => ended.err(),
+        // Whoever gives no turns must not keep others from giving them.
+        _ = turns.join_next() => Some(Error::TurnsEnded),
     };
     meters.leading(false);
     tracing::info!("shutting down: no further turns, those under way end");
@@ -163,7 +165,7 @@ async fn lead(
         return Ok(());
     };
     let warm = async {
-        let known = contexts.iter().map(|context| context.is_warm());
+        let known = contexts.iter().map(|context| context.warm());
         let _ = tokio::time::timeout(WARM, join_all(known)).await;
     };
     let lead = || {

@@ -6,11 +6,14 @@
 
 use super::{
     decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
-    observed::{RouteSeen, RouteView},
-    turn::Turn,
+    observed::{Aside, RouteSeen, RouteView},
+    turn::{Turn, later, since},
 };
 use crate::api::Phase;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// Another process is taken for dead when nothing was heard of it for so long.
+const HEARD_OF: Duration = Duration::from_mins(3);
 
 /// How a process stands to the epoch.
 pub(super) enum Claim {
@@ -58,10 +61,26 @@ impl Turn<'_> {
     }
 
     /// Whether another process has taken this Rollout's run over. It tells people what there is to tell: two that both
-    /// do would write over each other for ever.
-    pub fn is_deposed(&self) -> bool {
+    /// do would write over each other for ever. Where nothing is heard of it for a while it is taken for dead: as long as a
+    /// run is judged, its evidence is saved each minute.
+    pub fn is_deposed(&mut self) -> bool {
         let over = self.run().is_none_or(|run| run.ended.as_ref().is_some_and(|ended| ended.settled));
-        !over && self.memory.held.is_some_and(|held| held < self.status.epoch)
+        let deposed = !over && self.memory.held.is_some_and(|held| held < self.status.epoch);
+        if !deposed || self.seen.subject.deleting {
+            self.memory.aside = None;
+            return false;
+        }
+        let heard = match &self.memory.aside {
+            Some(aside) if aside.stored == self.seen.stored => aside.since,
+            Some(_) | None => self.now,
+        };
+        if since(heard, self.now) >= HEARD_OF {
+            (self.memory.aside, self.memory.held) = (None, None);
+            return false;
+        }
+        self.memory.aside = Some(Aside { stored: Arc::clone(&self.seen.stored), since: heard });
+        self.wake_at(later(heard, HEARD_OF));
+        true
     }
 
     /// Sees to it that this process holds the epoch and every route says so.

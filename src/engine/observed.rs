@@ -183,8 +183,19 @@ pub struct Memory {
     pub correcting: BTreeMap<String, i64>,
     /// The epoch of a stamp that the API server itself knows nothing of: forged.
     pub forged: Option<i64>,
+    /// That another process has taken the run over, and since when its status is as it is.
+    pub aside: Option<Aside>,
     /// Since when a deletion waits for a ready stable pod.
     pub deletion_held_at: Option<Timestamp>,
+}
+
+/// What a process that stands aside has seen of the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aside {
+    /// The status as last stored.
+    pub stored: Arc<RolloutStatus>,
+    /// When it was first seen so.
+    pub since: Timestamp,
 }
 
 impl RouteSeen {

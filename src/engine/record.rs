@@ -98,7 +98,10 @@ fn same_run(one: &Run, other: &Run) -> bool {
         corrections,
         corrected_at,
     } = one;
-    let same_pause = |one: &Pause, other: &Pause| (one.reason, one.since) == (other.reason, other.since);
+    let same_pause = |one: &Pause, other: &Pause| {
+        let Pause { reason, message: _, since } = one;
+        (reason, since) == (&other.reason, &other.since)
+    };
     (number, started_at, plan, analysis) == (&other.number, &other.started_at, &other.plan, &other.analysis)
         && (progress_deadline, on_deadline) == (&other.progress_deadline, &other.on_deadline)
         && (instant_return, promote_full) == (&other.instant_return, &other.promote_full)
@@ -116,7 +119,10 @@ fn same_step(one: &Step, other: &Step) -> bool {
 /// A metric that still collects says nothing yet.
 fn same_verdicts(one: &[MetricStatus], other: &[MetricStatus]) -> bool {
     let known = |metric: &&MetricStatus| metric.verdict != Verdict::Collecting;
-    let said = |metric: &MetricStatus| (metric.verdict, metric.since);
+    let said = |metric: &MetricStatus| {
+        let MetricStatus { name: _, verdict, canary: _, stable: _, sentence: _, since } = metric;
+        (*verdict, *since)
+    };
     let (mut one, mut other) = (one.iter().filter(known), other.iter().filter(known));
     loop {
         match (one.next(), other.next()) {

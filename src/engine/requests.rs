@@ -194,13 +194,10 @@ impl Turn<'_> {
         if let Some(step) = self.step_mut() {
             step.restoring = true;
             step.since = None;
-            step.stored_at = None;
         }
         if let Some(run) = self.run_mut() {
             run.corrections = 0;
         }
-        // What was seen while the canary had another share says nothing of this one.
-        self.judge_anew();
     }
 
     fn start_step_clock_anew(&mut self) {

@@ -142,9 +142,17 @@ impl Turn<'_> {
     fn in_effect(&mut self) -> bool {
         let now = self.now;
         let share = self.planned(self.step_index());
+        let restored = self.status.step.as_ref().is_some_and(|step| step.restoring);
         if let Some(step) = self.step_mut() {
-            step.restoring = false;
+            if restored {
+                step.restoring = false;
+                step.stored_at = Some(now);
+            }
             step.stored_at.get_or_insert(now);
+        }
+        if restored {
+            // What was seen while the canary had another share says nothing of this one.
+            self.judge_anew();
         }
         self.note_added();
         let missing = self.run_routes().into_iter().find_map(|seen| Some((seen, missing_evidence(seen)?)));

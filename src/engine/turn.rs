@@ -108,7 +108,7 @@ impl<'a> Turn<'a> {
     /// Does only this, and says nothing.
     pub fn stand_aside(self, effects: Vec<Effect>) -> Decision {
         let after = Arc::new(self.status);
-        Decision { before: None, effects, after, store: false, memory: self.memory, wake: None }
+        Decision { before: None, effects, after, store: false, memory: self.memory, wake: self.wake }
     }
 
     /// Notes the weights as they stand on the routes.

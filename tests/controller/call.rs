@@ -91,6 +91,10 @@ pub struct Rule {
     subresource: Option<&'static str>,
     namespace: Option<String>,
     name: Option<String>,
+    /// What it leaves, if that matters.
+    written: Option<Written>,
+    /// So many are let through before.
+    spares: usize,
     /// None where there is no end to it.
     times: Option<usize>,
     used: usize,
@@ -105,6 +109,8 @@ impl Rule {
             subresource: None,
             namespace: None,
             name: None,
+            written: None,
+            spares: 0,
             times: None,
             used: 0,
             spoil,
@@ -131,6 +137,11 @@ impl Rule {
         Self { name: Some(name.to_owned()), ..self }
     }
 
+    /// Only the n-th of the writes that leave this, counted from 1.
+    pub fn nth(self, number: usize, written: Written) -> Self {
+        Self { written: Some(written), spares: number - 1, times: Some(1), ..self }
+    }
+
     pub fn times(self, times: usize) -> Self {
         Self { times: Some(times), ..self }
     }
@@ -148,7 +159,12 @@ impl Rule {
             && self.resource.is_none_or(|resource| resource == call.resource)
             && self.subresource.is_none_or(|subresource| subresource == call.subresource)
             && self.name.as_ref().is_none_or(|name| *name == call.name)
-            && self.namespace.as_ref().is_none_or(|namespace| *namespace == call.namespace);
+            && self.namespace.as_ref().is_none_or(|namespace| *namespace == call.namespace)
+            && self.written.is_none_or(|written| Written::of(call) == Some(written));
+        if taken && self.spares > 0 {
+            self.spares -= 1;
+            return None;
+        }
         taken.then(|| {
             self.used += 1;
             self.spoil.clone()

@@ -8,7 +8,7 @@ use serde_json::json;
 use tidegate::api::{EndReason, Phase, Rollout};
 
 use crate::{
-    call::Written,
+    call::{Rule, Spoil, Written},
     cluster::Cluster,
     history::{History, audited, held, shares},
     objects::{HOLD, ROLLOUT, entry, route},
@@ -23,7 +23,7 @@ use crate::{
 const AT_ONCE: usize = 6;
 
 /// What is left of a run when it is over.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct End {
     phase: Option<Phase>,
     stable: Option<String>,
@@ -67,14 +67,31 @@ struct Ran {
     died: bool,
 }
 
-/// A run, good or bad, whose controller dies at a moment; `None` for a run that is left in peace.
-async fn run(bad: bool, death: Option<Moment>) -> Ran {
+/// What happens to a run.
+#[derive(Clone, Debug)]
+enum Trouble {
+    Nothing,
+    /// Its controller dies.
+    Death(Moment),
+    /// One of its writes, counted from 1, meets with this.
+    Spoilt(usize, Spoil),
+}
+
+/// A run, good or bad, to which this happens.
+async fn run(bad: bool, trouble: Trouble) -> Ran {
     let mut cluster = Cluster::without_controller().await;
     let history = History::follow(&cluster).await;
     if bad {
         cluster.gateway.fail("v2", 0.3);
     }
-    let stopped = death.map(|moment| cluster.proxy.stop_at(moment));
+    let stopped = match trouble {
+        Trouble::Nothing => None,
+        Trouble::Death(moment) => Some(cluster.proxy.stop_at(moment)),
+        Trouble::Spoilt(number, spoil) => {
+            cluster.proxy.spoil(Rule::new(spoil).nth(number, Written::State));
+            None
+        }
+    };
     cluster.run_program();
     cluster.roll(ROLLOUT).await;
     let over = if bad { Phase::Failed } else { Phase::Healthy };
@@ -124,7 +141,8 @@ async fn killed(
 ) -> Vec<(Moment, Ran)> {
     let deaths =
         numbers.flat_map(|number| when.iter().map(move |when| Moment { written, number, when: *when }));
-    let runs = stream::iter(deaths.map(|death| async move { (death, run(bad, Some(death)).await) }));
+    let runs =
+        stream::iter(deaths.map(|death| async move { (death, run(bad, Trouble::Death(death)).await) }));
     runs.buffer_unordered(AT_ONCE).collect().await
 }
 
@@ -133,7 +151,7 @@ const AROUND: [When; 3] = [When::Before, When::Stored, When::Answered];
 /// Each write in turn; on a real server also the moments before it and after its answer. Runs differ a little in their
 /// writes: evidence is saved when it is there, and a race may be lost. So it goes on until a run is over before the next.
 async fn killed_around_each_write(bad: bool) {
-    let undisturbed = run(bad, None).await;
+    let undisturbed = run(bad, Trouble::Nothing).await;
     assert!(undisturbed.writes >= 6, "{} writes", undisturbed.writes);
     let when: &[When] = if is_real() { &AROUND } else { &[When::Stored] };
     let (mut next, mut last) = (1, undisturbed.writes + 1);
@@ -160,11 +178,35 @@ async fn a_bad_run_ends_as_if_nothing_had_happened() {
     killed_around_each_write(true).await;
 }
 
+/// Each write in turn is stored and its answer lost; and each is answered with one of these instead of being passed on.
+async fn spoilt_at_each_write(bad: bool) {
+    let undisturbed = run(bad, Trouble::Nothing).await;
+    let each = (1..=undisturbed.writes).zip([500, 409, 429].map(Spoil::Answer).into_iter().cycle());
+    let lost = (1..=undisturbed.writes).map(|number| (number, Spoil::LoseReply));
+    let troubles = each.chain(lost).map(|(number, spoil)| Trouble::Spoilt(number, spoil));
+    let runs =
+        stream::iter(troubles.map(|trouble| async move { (trouble.clone(), run(bad, trouble).await) }));
+    let ran: Vec<(Trouble, Ran)> = runs.buffer_unordered(AT_ONCE).collect().await;
+    for (trouble, ran) in ran {
+        assert_eq!(ran.end.after_a_death(), undisturbed.end.clone().after_a_death(), "{trouble:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_run_ends_the_same_whichever_write_is_spoilt() {
+    spoilt_at_each_write(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_run_ends_the_same_whichever_write_is_spoilt() {
+    spoilt_at_each_write(true).await;
+}
+
 /// The phase is right; the Event may be missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_around_an_event_a_run_ends_as_if_nothing_had_happened() {
     for bad in [false, true] {
-        let undisturbed = run(bad, None).await;
+        let undisturbed = run(bad, Trouble::Nothing).await;
         for (death, ran) in killed(bad, Written::Event, 1..=1, &AROUND).await {
             assert!(ran.died, "there was no Event");
             assert_eq!(ran.end, undisturbed.end, "killed at {death:?}");

@@ -10,6 +10,7 @@ mod access;
 mod audit;
 mod bad_input;
 mod call;
+mod chaos;
 mod cluster;
 mod crashes;
 mod crds;

@@ -117,6 +117,18 @@ impl Cluster {
 }
 
 impl Running {
+    /// The program's process.
+    pub fn pid(&self) -> String {
+        let Self::Program(child) = self else { panic!("it runs here") };
+        child.lock().unwrap().id().to_string()
+    }
+
+    /// Whether the program has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        let Self::Program(child) = self else { panic!("it runs here") };
+        child.lock().unwrap().try_wait().unwrap().is_some()
+    }
+
     pub fn kill(self) {
         match self {
             Self::Here { runtime, .. } => runtime.shutdown_background(),

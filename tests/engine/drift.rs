@@ -70,6 +70,20 @@ fn a_lowered_share_is_left_until_resume() {
 }
 
 #[test]
+fn resume_takes_back_at_once_what_somebody_gave_a_failed_version() {
+    let mut world = at_ten();
+    world.traffic.failing.insert("v2".into(), 0.5);
+    world.run_until("failed", |world| world.phase() == Phase::Failed && world.share("v2") == 0);
+    for _ in 0..2 {
+        world.somebody_sets("color", "kubectl", &[60, 40]);
+        world.settle();
+    }
+    assert_eq!(world.share("v2"), 40, "once a minute");
+    ask(&mut world, "resume");
+    assert_eq!(world.share("v2"), 0);
+}
+
+#[test]
 fn what_was_seen_at_a_lowered_share_says_nothing_of_the_restored_one() {
     let yaml = SPEC.replace(
         "  series: {preset: tidegate-gateway}\n  errorRate: {}\n",

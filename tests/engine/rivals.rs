@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate::{
-    api::Stamp,
+    api::{Phase, Stamp},
     engine::{
         decide,
         decision::{Effect, Purpose},
@@ -36,9 +36,33 @@ fn who_is_deposed_writes_and_says_nothing() {
             world.traffic.failing.insert("v2".into(), 0.5);
         }
         let (writes, status, notes) = (world.writes.len(), world.status_writes, world.notes.len());
-        world.run_for(Duration::from_mins(5));
+        for minute in 0..10 {
+            // The other one saves its evidence.
+            world.stored.step.as_mut().unwrap().elapsed = Duration::from_secs(minute).into();
+            world.run_for(Duration::from_mins(1));
+        }
         assert_eq!((world.writes.len(), world.status_writes, world.notes.len()), (writes, status, notes));
     }
+}
+
+#[test]
+fn who_is_deposed_takes_over_when_nothing_is_heard_of_the_other() {
+    let mut world = at_ten();
+    taken_over(&mut world);
+    world.traffic.failing.insert("v2".into(), 0.5);
+    world.run_for(Duration::from_mins(2));
+    assert_eq!(world.share("v2"), 10);
+    world.run_until("off", |world| world.share("v2") == 0);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+}
+
+#[test]
+fn a_rollout_that_is_deleted_is_let_go_by_whoever_sees_it() {
+    let mut world = at_ten();
+    taken_over(&mut world);
+    world.subject.deleting = true;
+    world.run_until("let go", |world| !world.subject.finalizer);
+    assert_eq!(world.share("v2"), 0);
 }
 
 #[test]

@@ -160,6 +160,8 @@ fn every_planted_fault_is_found() {
                     });
                     match found {
                         Some((seed, Violation { rule, sentence })) => {
+                            let without = verdict::run(verdict::case(seed), None).0;
+                            assert_eq!(without, None, "seed {seed} without {mutant:?}");
                             println!("{mutant:?}: {rule} after {seed} seeds: {sentence}");
                         }
                         None => missed.lock().unwrap().push(mutant),

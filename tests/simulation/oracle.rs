@@ -245,7 +245,9 @@ impl Oracle {
                     .all(|old| is.entry(&old.name, old.port).is_some_and(|new| new.weight == old.weight));
                 self.demand(same, "S4", || "a claim changed weights".to_owned());
             }
-            Purpose::Correct | Purpose::Retire | Purpose::Release => {}
+            Purpose::Correct | Purpose::Retire | Purpose::Release => {
+                self.may_only_take(server, sender, write, was, is);
+            }
         }
     }
 
@@ -300,6 +302,32 @@ impl Oracle {
         self.demand(!is_marked(was, stamp.run), "S2", || {
             format!("run {} rose on a route that bears its mark", stamp.run)
         });
+    }
+
+    /// What is put right, taken out or let go gives no canary more, and is done in a run by whoever holds it.
+    fn may_only_take(
+        &mut self,
+        server: &Server,
+        sender: Sender,
+        write: &RouteWrite,
+        was: &RouteView,
+        is: &RouteView,
+    ) {
+        let status = &server.rollout().status;
+        let in_a_run = status.run.as_ref().is_some_and(|run| run.ended.is_none());
+        let failed = status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.ended.as_ref().is_some_and(|ended| ended.reason != EndReason::Promoted));
+        let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| view.weight(canary));
+        let live =
+            status.stable.as_ref().map(|stable| &stable.name) == status.canary.as_ref().map(|c| &c.name);
+        self.demand(live || !(in_a_run || failed) || given(is) <= given(was), "S1", || {
+            format!("to {} gave the canary {}% in place of {}%", write.purpose.verb(), given(is), given(was))
+        });
+        if in_a_run && write.purpose == Purpose::Correct {
+            self.owns(server, sender, ours(is).as_ref());
+        }
     }
 
     fn lowered(&mut self, server: &Server, is: &RouteView, stamp: Option<&Stamp>) {
