@@ -15,6 +15,8 @@
 
 mod chance;
 mod faults;
+#[cfg(feature = "sandbox")]
+mod fidelity;
 mod happenings;
 mod leading;
 mod mutants;
@@ -23,6 +25,9 @@ mod oracle;
 mod process;
 mod server;
 mod shell;
+#[cfg(feature = "sandbox")]
+#[path = "../support/skip.rs"]
+mod skip;
 mod specs;
 mod story;
 mod traffic;

@@ -141,6 +141,12 @@ impl Server {
         self.routes[index].last().unwrap()
     }
 
+    /// The route whole, as it was stored last.
+    #[cfg(feature = "sandbox")]
+    pub fn document(&self, index: usize) -> &Value {
+        &self.documents[index]
+    }
+
     pub fn workload(&self, index: usize) -> &Rc<WorkloadNow> {
         self.workloads[index].1.last().unwrap()
     }
@@ -221,6 +227,15 @@ impl Server {
     }
 
     fn put_route(&mut self, route: usize, mut document: Value) {
+        // A map that is empty is none.
+        if document["metadata"]
+            .get("annotations")
+            .and_then(Value::as_object)
+            .is_some_and(serde_json::Map::is_empty)
+            && let Some(metadata) = document["metadata"].as_object_mut()
+        {
+            metadata.remove("annotations");
+        }
         if document == self.documents[route] {
             return;
         }

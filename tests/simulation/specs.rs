@@ -41,3 +41,9 @@ static ALL: LazyLock<Vec<Arc<RolloutSpec>>> = LazyLock::new(|| {
 pub fn any(chance: &mut Chance) -> Arc<RolloutSpec> {
     ALL[chance.below(ALL.len())].clone()
 }
+
+/// One with a single route.
+#[cfg(feature = "sandbox")]
+pub fn plain() -> Arc<RolloutSpec> {
+    ALL[0].clone()
+}

@@ -43,8 +43,27 @@ pub(super) fn check(definition: &Value) -> Vec<FieldError> {
                 message: format!("Invalid value: {error}"),
             });
         }
+        errors.extend(unselectable(version));
     }
     errors
+}
+
+/// Fields that objects are to be asked for by, and that the schema has not, or not as one value.
+fn unselectable(version: &Value) -> impl Iterator<Item = FieldError> {
+    let schema = &version["schema"]["openAPIV3Schema"];
+    let declared = version["selectableFields"].as_array().into_iter().flatten().enumerate();
+    declared.filter_map(move |(index, field)| {
+        let path = text(field, "/jsonPath");
+        let names = path.split('.').filter(|name| !name.is_empty());
+        let found = names.fold(schema, |schema, name| &schema["properties"][name]);
+        let fits = ["string", "boolean", "integer"].contains(&text(found, "/type"));
+        // A real server tells it of the whole definition, as long as there is one version.
+        (!fits).then(|| FieldError {
+            path: format!("spec.selectableFields[{index}].jsonPath"),
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {path:?}: is an invalid path: does not refer to a valid field"),
+        })
+    })
 }
 
 /// Fills in names and, at creation, the status that a real server reaches after a moment.
