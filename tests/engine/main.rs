@@ -12,4 +12,5 @@ mod properties;
 mod requests;
 mod rivals;
 mod runs;
+mod upgrade;
 mod world;
