@@ -117,9 +117,26 @@ async fn nothing_is_lost_and_nothing_bad_rises() {
     }
 }
 
-fn run(cluster: &mut Cluster) -> Running {
+/// A controller that ends with the test, however that ends.
+struct Controller(Option<Running>);
+
+impl Controller {
+    fn running(&self) -> &Running {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        if let Some(running) = self.0.take() {
+            running.kill();
+        }
+    }
+}
+
+fn run(cluster: &mut Cluster) -> Controller {
     cluster.run_program();
-    cluster.controller.take().unwrap()
+    Controller(cluster.controller.take())
 }
 
 fn signal(pid: &str, signal: &str) {
@@ -127,7 +144,7 @@ fn signal(pid: &str, signal: &str) {
 }
 
 /// One thing goes wrong, and is over when this returns.
-async fn trouble(cluster: &mut Cluster, controllers: &mut [Running; 2]) -> &'static str {
+async fn trouble(cluster: &mut Cluster, controllers: &mut [Controller; 2]) -> &'static str {
     let folder = cluster.server.folder().unwrap().to_owned();
     let component = |name: &str| {
         std::fs::read_to_string(folder.join("pids").join(name)).unwrap_or_default().trim().to_owned()
@@ -152,13 +169,12 @@ async fn trouble(cluster: &mut Cluster, controllers: &mut [Running; 2]) -> &'sta
         }
         4 => {
             // Longer than a Lease is good for, at times.
-            stopped(&controllers[which].pid(), 20_000).await;
+            stopped(&controllers[which].running().pid(), 20_000).await;
             revive(cluster, &mut controllers[which]);
             "controller stopped"
         }
         _ => {
-            let next = run(cluster);
-            std::mem::replace(&mut controllers[which], next).kill();
+            controllers[which] = run(cluster);
             "controller killed"
         }
     }
@@ -171,10 +187,9 @@ async fn stopped(pid: &str, most: u64) {
 }
 
 /// A controller that has lost the Lease ends; what runs it starts it again.
-fn revive(cluster: &mut Cluster, controller: &mut Running) {
-    if controller.has_ended() {
-        let next = run(cluster);
-        std::mem::replace(controller, next).kill();
+fn revive(cluster: &mut Cluster, controller: &mut Controller) {
+    if controller.running().has_ended() {
+        *controller = run(cluster);
     }
 }
 
