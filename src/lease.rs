@@ -124,6 +124,11 @@ impl Election {
         self.renewed = None;
     }
 
+    /// When the Lease is to be renewed; `None` where it is not ours.
+    pub fn renews_at(&self) -> Option<Duration> {
+        self.renewed.map(|sent| sent.saturating_add(self.terms.retry))
+    }
+
     /// Until when we may act; `None` where we may not.
     pub fn leads_until(&self) -> Option<Duration> {
         self.renewed.map(|sent| sent.saturating_add(self.terms.renew_deadline))

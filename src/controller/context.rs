@@ -139,10 +139,14 @@ impl Context {
         tokio::join!(self.routes.answered(), self.workloads.answered());
     }
 
+    /// All Rollouts: those in a run, for a failing canary must not wait for the others, and those at rest.
+    pub fn by_urgency(&self) -> (Vec<Arc<Guarded>>, Vec<Arc<Guarded>>) {
+        self.rollouts.state().into_iter().partition(|rollout| rollout.is_under_way())
+    }
+
     /// Gives every Rollout a turn, those in a run first: this controller leads from now on.
     pub fn lead(&self) {
-        let (first, then): (Vec<_>, Vec<_>) =
-            self.rollouts.state().into_iter().partition(|rollout| rollout.is_under_way());
+        let (first, then) = self.by_urgency();
         let wake = |wakes: &UnboundedSender<ObjectRef<Guarded>>, rollouts: &[Arc<Guarded>]| {
             for rollout in rollouts {
                 // As in `wake`.

@@ -220,8 +220,7 @@ fn rollout_event(context: &Context, event: Event<Guarded>) -> Touched {
         Event::InitDone => {
             *lock(&context.rollouts_lack) = None;
             forget_the_gone(context);
-            let (first, then): (Vec<_>, Vec<_>) =
-                context.rollouts.state().into_iter().partition(|rollout| rollout.is_under_way());
+            let (first, then) = context.by_urgency();
             let news =
                 |rollouts: Vec<Arc<Guarded>>| rollouts.iter().filter_map(|one| news(context, one)).collect();
             Touched { first: news(first), then: news(then) }

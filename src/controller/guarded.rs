@@ -5,9 +5,10 @@ use std::{borrow::Cow, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::NamespaceResourceScope};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::raw::identity;
 use crate::api::Rollout;
 
 /// What people's tools leave on an object for themselves; it is as large as the object.
@@ -34,23 +35,18 @@ impl Guarded {
     pub fn is_under_way(&self) -> bool {
         self.under_way
     }
+}
 
-    fn of(mut object: Value) -> Result<Self, serde_json::Error> {
+impl From<Value> for Guarded {
+    fn from(mut object: Value) -> Self {
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
             if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
                 annotations.remove(LAST_APPLIED);
             }
         }
-        let metadata = ObjectMeta::deserialize(object.get("metadata").unwrap_or(&Value::Null))?;
-        let identity = ObjectMeta {
-            namespace: metadata.namespace,
-            name: metadata.name,
-            uid: metadata.uid,
-            resource_version: metadata.resource_version,
-            ..ObjectMeta::default()
-        };
-        Ok(Self { identity, under_way: under_way(&object), content: object.to_string().into() })
+        let content = object.to_string().into();
+        Self { identity: identity(&object), under_way: under_way(&object), content }
     }
 }
 
@@ -62,7 +58,7 @@ fn under_way(object: &Value) -> bool {
 
 impl<'de> Deserialize<'de> for Guarded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+        Value::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -141,7 +137,7 @@ mod tests {
             let mut object = object(&spec);
             object["metadata"]["deletionTimestamp"] = deleted;
             object["status"] = json!({"run": run});
-            let guarded = Guarded::of(object).unwrap();
+            let guarded = Guarded::from(object);
             guarded.rollout().unwrap();
             guarded.is_under_way()
         };

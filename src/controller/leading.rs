@@ -77,8 +77,6 @@ pub struct Candidate {
     leadership: Arc<Leadership>,
     /// The Lease as last seen or written.
     known: Option<Lease>,
-    /// When the last renewal that was stored had been sent.
-    renewed: Option<Duration>,
     leads: bool,
 }
 
@@ -99,7 +97,6 @@ impl Candidate {
             name: settings.lease.clone(),
             leadership,
             known: None,
-            renewed: None,
             leads: false,
         };
         candidate.read().await.map_err(|error| candidate.unusable(error))?;
@@ -186,6 +183,7 @@ impl Candidate {
             return Err(self.lost("it could not be renewed in time"));
         }
         let terms = self.election.terms();
+        let due = self.election.renews_at().unwrap_or(now);
         let seen = self.known.as_ref().map(seen);
         match self.election.look(seen.as_ref(), now) {
             Move::Wait if self.leads => Err(self.lost("another controller has it")),
@@ -194,28 +192,16 @@ impl Candidate {
                 Ok(until.saturating_sub(now) + MOMENT)
             }
             Move::Take if !is_warm => Ok(terms.retry),
-            Move::Renew if self.renewed.is_some_and(|sent| now < sent + terms.retry) => {
-                let due = self.renewed.map_or(now, |sent| sent + terms.retry);
-                Ok(due.saturating_sub(now) + MOMENT)
-            }
+            Move::Renew if now < due => Ok(due.saturating_sub(now) + MOMENT),
             Move::Take | Move::Renew => {
-                if !self.write(now).await? {
-                    let anothers = self.known.as_ref().is_some_and(|lease| !self.is_mine(lease));
-                    if anothers {
-                        self.leadership.set(None);
-                    }
-                    return Ok(if anothers { Duration::ZERO } else { AGAIN });
+                if self.write(now, lead).await? {
+                    return Ok(terms.retry);
                 }
-                if !self.election.leads(self.now()) {
-                    // The answer took too long: turns were turned away meanwhile.
-                    return Err(self.lost("it could not be renewed in time"));
+                let anothers = self.known.as_ref().is_some_and(|lease| !self.is_mine(lease));
+                if anothers {
+                    self.leadership.set(None);
                 }
-                if !self.leads {
-                    self.leads = true;
-                    tracing::info!(lease = self.place(), me = self.election.me(), "this controller leads");
-                    lead();
-                }
-                Ok(terms.retry)
+                Ok(if anothers { Duration::ZERO } else { AGAIN })
             }
         }
     }
@@ -230,17 +216,22 @@ impl Candidate {
         Error::LeadershipLost { lease: self.place(), why }
     }
 
-    /// Writes the Lease as ours. Returns whether it is; an error says that it never can be.
-    async fn write(&mut self, sent: Duration) -> Result<bool, Error> {
+    /// Writes the Lease as ours. Returns whether it is; an error says that it never can be, or came to be too late.
+    async fn write(&mut self, sent: Duration, lead: &impl Fn()) -> Result<bool, Error> {
         let mine = self.lease(Some(self.election.me().to_owned()));
         match self.store(&mine).await {
             Ok(stored) => {
+                if self.leads && !self.election.leads(self.now()) {
+                    // Turns were turned away meanwhile.
+                    return Err(self.lost("it could not be renewed in time"));
+                }
                 self.known = Some(stored);
-                self.renewed = Some(sent);
-                // One that came too late does not bring back what has run out meanwhile.
-                if !self.leads || self.election.leads(self.now()) {
-                    self.election.stored(sent);
-                    self.leadership.set(self.election.leads_until());
+                self.election.stored(sent);
+                self.leadership.set(self.election.leads_until());
+                if !self.leads {
+                    self.leads = true;
+                    tracing::info!(lease = self.place(), me = self.election.me(), "this controller leads");
+                    lead();
                 }
                 Ok(true)
             }

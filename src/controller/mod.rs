@@ -75,14 +75,13 @@ pub async fn run_on(
 ) -> Result<(), Error> {
     let providers = Providers::from_config(&config.providers)?;
     start::check(&client, &config.namespaces).await?;
-    let leadership = match &config.leader_election {
-        None => Leadership::undisputed(),
-        Some(_) => Leadership::sought(),
-    };
-    let leadership = Arc::new(leadership);
-    let candidate = match &config.leader_election {
-        None => None,
-        Some(settings) => Some(Candidate::new(client.clone(), settings, Arc::clone(&leadership)).await?),
+    let (leadership, candidate) = match &config.leader_election {
+        None => (Arc::new(Leadership::undisputed()), None),
+        Some(settings) => {
+            let leadership = Arc::new(Leadership::sought());
+            let candidate = Candidate::new(client.clone(), settings, Arc::clone(&leadership)).await?;
+            (leadership, Some(candidate))
+        }
     };
     // What serves turns stops last, so that a turn under way can still tell.
     let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());

@@ -34,15 +34,21 @@ impl Raw {
 
 impl From<Value> for Raw {
     fn from(whole: Value) -> Self {
-        let text = |pointer: &str| whole.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let identity = ObjectMeta {
-            namespace: text("/metadata/namespace"),
-            name: text("/metadata/name"),
-            uid: text("/metadata/uid"),
-            resource_version: text("/metadata/resourceVersion"),
-            ..ObjectMeta::default()
-        };
+        let identity = identity(&whole);
         Self { whole, identity }
+    }
+}
+
+/// The part of an object's metadata that tells it, and this version of it, from others.
+pub fn identity(object: &Value) -> ObjectMeta {
+    let metadata = object.get("metadata");
+    let text = |field: &str| metadata?.get(field)?.as_str().map(str::to_owned);
+    ObjectMeta {
+        namespace: text("namespace"),
+        name: text("name"),
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+        ..ObjectMeta::default()
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     observed::{Aside, RouteSeen, RouteView},
     turn::{Turn, later, since},
 };
-use crate::api::Phase;
+use crate::api::{Phase, Stamp};
 use std::{sync::Arc, time::Duration};
 
 /// Another process is taken for dead when nothing was heard of it for so long.
@@ -26,24 +26,26 @@ pub(super) enum Claim {
 }
 
 impl Turn<'_> {
+    /// Our stamps, as far as routes can be read and carry one.
+    fn stamps(&self) -> impl Iterator<Item = Stamp> {
+        self.seen.routes.iter().filter_map(|seen| seen.view()?.stamp_of(&self.seen.subject))
+    }
+
     /// Whether an abort mark for the present run stands on any route.
     pub fn marked(&self) -> bool {
         let number = self.run().map_or(0, |run| run.number);
-        let stamps = self.seen.routes.iter().filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
-        stamps.into_iter().any(|stamp| stamp.run == number && stamp.aborted)
+        self.stamps().any(|stamp| stamp.run == number && stamp.aborted)
     }
 
     /// The greatest run number in status or any stamp of ours.
     pub fn greatest_run(&self) -> i64 {
-        let stamps = self.seen.routes.iter().filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
         let noted = self.run().map_or(0, |run| run.number);
-        stamps.map(|stamp| stamp.run).fold(noted, i64::max)
+        self.stamps().map(|stamp| stamp.run).fold(noted, i64::max)
     }
 
     /// The greatest epoch in any stamp of ours.
     fn greatest_epoch(&self) -> i64 {
-        let stamps = self.seen.routes.iter().filter_map(|r| r.view()?.stamp_of(&self.seen.subject));
-        stamps.map(|stamp| stamp.epoch).max().unwrap_or(0)
+        self.stamps().map(|stamp| stamp.epoch).max().unwrap_or(0)
     }
 
     /// Whether a route tells of an epoch that the status does not know. The Rollout's cache may be behind the one who
