@@ -18,8 +18,8 @@ use tidegate::{
 };
 
 use crate::{
-    audit,
     cluster::Cluster,
+    history::stored_routes,
     objects::{entry, route, weights_of},
     running::Running,
     server::{Server, is_real},
@@ -282,25 +282,12 @@ struct State {
 
 /// Every state of every route, in order. What was stored just before the API server was killed may be missing.
 fn audited(folder: &Path, namespace: &str) -> BTreeMap<String, Vec<State>> {
-    let matters = |line: &str| line.contains(namespace) && line.contains("gatewayroutes");
     let mut states: BTreeMap<String, BTreeMap<u64, State>> = BTreeMap::new();
-    for entry in audit::requests(folder, 0, matters) {
-        let object = &entry["responseObject"];
-        let stored = entry["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300);
-        if !stored
-            || object["kind"] != "GatewayRoute"
-            || entry["requestURI"].as_str().unwrap().contains("dryRun")
-        {
-            continue;
-        }
-        let route: kube::core::DynamicObject = serde_json::from_value(object.clone()).unwrap();
+    for (at, route) in stored_routes(folder, namespace) {
         let name = route.name_any();
         let stamp = route.annotations().get(&format!("state.tidegate.dev/{name}"));
-        let state = State {
-            at: entry["stageTimestamp"].as_str().unwrap().parse().unwrap(),
-            stamp: stamp.and_then(|text| Stamp::parse(text)),
-            weights: weights_of(&route),
-        };
+        let state =
+            State { at, stamp: stamp.and_then(|text| Stamp::parse(text)), weights: weights_of(&route) };
         let version = route.resource_version().unwrap().parse().unwrap();
         states.entry(name).or_default().insert(version, state);
     }

@@ -10,6 +10,7 @@ use std::{
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::{
+    ResourceExt,
     core::DynamicObject,
     runtime::{
         WatchStreamExt,
@@ -81,17 +82,24 @@ pub fn held(seen: &[Seen], canary: &str, share: i64) -> Option<Duration> {
 /// The same from the audit log in a control plane's folder: what each write to the route left it as.
 pub fn audited(folder: &Path, namespace: &str) -> Vec<Seen> {
     let mut seen = Vec::new();
-    let matters = |line: &str| line.contains(namespace) && line.contains("gatewayroutes");
-    for entry in audit::requests(folder, 0, matters) {
-        let route = &entry["responseObject"];
-        let stored = route["metadata"]["name"] == "color" && entry["objectRef"]["namespace"] == namespace;
-        let tried = entry["requestURI"].as_str().unwrap().contains("dryRun");
-        if stored && !tried && entry["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300) {
-            let route: DynamicObject = serde_json::from_value(route.clone()).unwrap();
-            push(&mut seen, &route, entry["stageTimestamp"].as_str().unwrap().parse().unwrap());
-        }
+    for (at, route) in stored_routes(folder, namespace).filter(|(_, route)| route.name_any() == "color") {
+        push(&mut seen, &route, at);
     }
     seen
+}
+
+/// What each write to a route of a namespace left it as, and when, by the audit log.
+pub fn stored_routes(folder: &Path, namespace: &str) -> impl Iterator<Item = (Timestamp, DynamicObject)> {
+    let (mine, namespace) = (namespace.to_owned(), namespace.to_owned());
+    let matters = move |line: &str| line.contains(&mine) && line.contains("gatewayroutes");
+    audit::requests(folder, 0, matters).filter_map(move |entry| {
+        let route = &entry["responseObject"];
+        let is_one = route["kind"] == "GatewayRoute" && entry["objectRef"]["namespace"] == namespace;
+        let tried = entry["requestURI"].as_str().unwrap().contains("dryRun");
+        let stored = entry["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300);
+        let at = entry["stageTimestamp"].as_str().unwrap().parse().unwrap();
+        (is_one && stored && !tried).then(|| (at, serde_json::from_value(route.clone()).unwrap()))
+    })
 }
 
 fn push(seen: &mut Vec<Seen>, route: &DynamicObject, at: Timestamp) {

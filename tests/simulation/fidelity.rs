@@ -4,7 +4,7 @@
 use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use kube::{
-    Api, Client, CustomResourceExt,
+    Api, Client, CustomResourceExt, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -56,6 +56,25 @@ fn route_shape(spec: &Value, annotations: &Value) -> Value {
     json!([spec["httpRoute"]["action"]["weightedTargets"], annotations])
 }
 
+/// What a server answered; a new version of the object is that of the model's newest.
+fn outcome<K: ResourceExt>(
+    answer: Result<K, kube::Error>,
+    versions: &mut Vec<(u64, String)>,
+    newest: u64,
+    shape: impl FnOnce(&K) -> Value,
+) -> Outcome {
+    let now = match answer {
+        Ok(now) => now,
+        Err(error) => return Outcome::Refused(code(&error)),
+    };
+    let version = now.resource_version().unwrap();
+    let changed = versions.last().unwrap().1 != version;
+    if changed {
+        versions.push((newest, version));
+    }
+    Outcome::Done { changed, object: shape(&now) }
+}
+
 impl Both {
     async fn start(client: &Client, namespace: &str) -> Self {
         let spec = specs::plain();
@@ -105,32 +124,20 @@ impl Both {
     }
 
     fn rolled(&mut self, answer: Result<Rollout, kube::Error>) -> Outcome {
-        let now = match answer {
-            Ok(now) => now,
-            Err(error) => return Outcome::Refused(code(&error)),
-        };
-        let version = now.metadata.resource_version.clone().unwrap();
-        let changed = self.rollout.last().unwrap().1 != version;
-        if changed {
-            self.rollout.push((self.model.rollout().version, version));
-        }
-        let held = now.metadata.finalizers.unwrap_or_default().iter().any(|one| one == FINALIZER);
-        let epoch = now.status.map_or(0, |status| status.epoch);
-        Outcome::Done { changed, object: json!([epoch, held, now.metadata.generation]) }
+        let newest = self.model.rollout().version;
+        outcome(answer, &mut self.rollout, newest, |now| {
+            let held = now.finalizers().iter().any(|one| one == FINALIZER);
+            let epoch = now.status.as_ref().map_or(0, |status| status.epoch);
+            json!([epoch, held, now.metadata.generation])
+        })
     }
 
     fn routed(&mut self, answer: Result<DynamicObject, kube::Error>) -> Outcome {
-        let now = match answer {
-            Ok(now) => now,
-            Err(error) => return Outcome::Refused(code(&error)),
-        };
-        let version = now.metadata.resource_version.clone().unwrap();
-        let changed = self.route.last().unwrap().1 != version;
-        if changed {
-            self.route.push((self.model.route(0).version, version));
-        }
-        let annotations = now.metadata.annotations.map_or(Value::Null, |annotations| json!(annotations));
-        Outcome::Done { changed, object: route_shape(&now.data["spec"], &annotations) }
+        let newest = self.model.route(0).version;
+        outcome(answer, &mut self.route, newest, |now| {
+            let annotations = now.metadata.annotations.as_ref().map_or(Value::Null, |map| json!(map));
+            route_shape(&now.data["spec"], &annotations)
+        })
     }
 
     async fn call(&mut self, chance: &mut Chance) -> (String, Outcome, Outcome) {

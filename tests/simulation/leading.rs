@@ -51,9 +51,9 @@ impl World {
         self.later(delay, Event::LooksAtLease { process: id, life });
     }
 
-    pub fn lease_answered(&mut self, id: usize, reply: Reply) {
+    pub fn lease_answered(&mut self, id: usize, reply: Reply, sent: u64) {
         let Reply::Answer(Answer::Lease(lease)) = reply else { return };
-        let sent = self.processes[id].elapsed(self.sent_at);
+        let sent = self.processes[id].elapsed(sent);
         let led = self.leads(id);
         self.processes[id].known_lease = lease;
         self.processes[id].lease.stored(sent);

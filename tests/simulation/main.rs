@@ -29,6 +29,7 @@ mod shell;
 #[path = "../support/skip.rs"]
 mod skip;
 mod specs;
+mod standing;
 mod story;
 mod traffic;
 mod verdict;

@@ -162,9 +162,7 @@ pub fn tamper_patch(mutant: Option<Mutant>, write: &RouteWrite, mut patch: Patch
     };
     match (mutant, write.purpose) {
         (Some(Mutant::RaiseWithoutVersion), Purpose::Raise) => patch.0.retain(|op| !is_version(op)),
-        (Some(Mutant::UnconditionalClaim), Purpose::Claim) => {
-            patch.0.retain(|op| !matches!(op, PatchOperation::Test(_)));
-        }
+        (Some(Mutant::UnconditionalClaim), Purpose::Claim) => patch = forced(patch),
         (Some(Mutant::TouchesOthers), Purpose::Claim) => {
             let more =
                 serde_json::json!([{"op": "add", "path": "/metadata/labels", "value": {"ours": "now"}}]);
@@ -173,6 +171,12 @@ pub fn tamper_patch(mutant: Option<Mutant>, write: &RouteWrite, mut patch: Patch
         }
         _ => {}
     }
+    patch
+}
+
+/// A patch that is taken whatever has changed.
+pub fn forced(mut patch: Patch) -> Patch {
+    patch.0.retain(|operation| !matches!(operation, PatchOperation::Test(_)));
     patch
 }
 

@@ -7,6 +7,8 @@ use tidegate::engine::decision::RouteWrite;
 
 use crate::{
     faults::Fault,
+    mutants::Mutant,
+    oracle::Landed,
     server::{Answer, Code, Request},
     world::{Event, World},
 };
@@ -121,15 +123,8 @@ impl World {
                 let answer = self.server.handle(request);
                 if self.server.revision != revision {
                     let write = self.calls[call].write.clone().unwrap();
-                    self.oracle.route_written(
-                        &self.server,
-                        sender,
-                        *route,
-                        &write,
-                        &before,
-                        request,
-                        self.now,
-                    );
+                    let landed = Landed { server: &self.server, sender, route: *route, write: &write };
+                    self.oracle.route_written(&landed, &before, request);
                     self.tell(|world| world.told_write(sender.0, *route, &write));
                     self.route_changed(*route);
                 } else if let Some(write) = &self.calls[call].write {
@@ -140,10 +135,7 @@ impl World {
             Request::StoreStatus { .. } | Request::SetFinalizer { .. } => {
                 let before = self.server.rollout().clone();
                 let answer = match (self.mutant, request) {
-                    (
-                        Some(crate::mutants::Mutant::StatusUnconditional),
-                        Request::StoreStatus { status, .. },
-                    ) => {
+                    (Some(Mutant::StatusUnconditional), Request::StoreStatus { status, .. }) => {
                         let version = before.version;
                         self.server.handle(&Request::StoreStatus { version, status: status.clone() })
                     }
@@ -164,7 +156,7 @@ impl World {
 
     /// An answer reaches its client, or the client gives up waiting for one.
     pub fn answers(&mut self, call: usize, reply: Reply) {
-        let Call { process, life, role, closed, .. } = self.calls[call];
+        let Call { process, life, role, closed, sent, .. } = self.calls[call];
         let request = self.calls[call].request.clone();
         if closed {
             return;
@@ -174,7 +166,6 @@ impl World {
         if !now.up || now.life != life {
             return;
         }
-        self.sent_at = self.calls[call].sent;
-        self.answered(process, role, &request, reply);
+        self.answered(process, role, &request, reply, sent);
     }
 }

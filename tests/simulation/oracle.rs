@@ -1,17 +1,14 @@
 //! What must hold, held against what happened: S1–S8 after every action, L1–L3 at the end. It knows the truth — what is
 //! stored, what is in effect, which version is bad — and nothing of what the controllers have in mind.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use json_patch::PatchOperation;
 use tidegate::{
-    api::{EndReason, RolloutStatus, Run, Stamp, Target, stamp_annotation},
+    api::{EndReason, RolloutStatus, RouteRef, Run, Stamp, Target, stamp_annotation},
     engine::{
-        decision::{Decision, Effect, Note, Purpose, RouteWrite},
-        observed::{InEffect, Observed, RouteView, WorkloadSeen},
+        decision::{Decision, Effect, Purpose, RouteWrite},
+        observed::{Observed, RouteView, WorkloadSeen},
     },
 };
 
@@ -19,6 +16,7 @@ use crate::{
     mutants::stamp_of,
     process::{Process, ROLLOUT, UID},
     server::{Answer, Code, Request, RolloutNow, RouteNow, Server},
+    standing::Standing,
     traffic::Traffic,
 };
 
@@ -30,7 +28,16 @@ pub struct Violation {
 }
 
 /// A process in one of its lives.
-type Sender = (usize, u32);
+pub type Sender = (usize, u32);
+
+/// A change of a route that a controller has sent and that is stored.
+#[derive(Clone, Copy)]
+pub struct Landed<'a> {
+    pub server: &'a Server,
+    pub sender: Sender,
+    pub route: usize,
+    pub write: &'a RouteWrite,
+}
 
 #[derive(Default)]
 pub struct Oracle {
@@ -40,15 +47,7 @@ pub struct Oracle {
     pub writes: u64,
     /// Who raised each epoch.
     epochs: BTreeMap<i64, Sender>,
-    /// The share that each route gives the canary, and whether it has been in effect since it was given.
-    shares: Vec<(Option<i64>, bool)>,
-    /// The run and step that is in effect on all routes, and for how many milliseconds it was under somebody's eyes.
-    effect: Option<(i64, i32)>,
-    /// The last step that was.
-    begun: Option<(i64, i32)>,
-    held: BTreeMap<(i64, i32), u64>,
-    /// Looks that told something of a step.
-    looks: BTreeMap<(i64, i32), u32>,
+    pub standing: Standing,
     /// What people allowed.
     promoted: BTreeSet<(i64, i32)>,
     promoted_full: BTreeSet<i64>,
@@ -91,7 +90,7 @@ impl Oracle {
         self.aborted.insert(run);
     }
 
-    pub fn told(&mut self, _note: &Note) {
+    pub fn told(&mut self) {
         self.notes += 1;
         self.demand(self.notes < 2_000, "S7", || "more than 2,000 Events in one seed".to_owned());
     }
@@ -104,43 +103,13 @@ impl Oracle {
         if let Some(owed) = self.owed.pop() {
             self.violated("L1", format!("a lowering waits for something else: {owed}"));
         }
-        if let Some(step) = self.begun {
-            let in_effect = self.effect == Some(step);
-            let owner = self.epochs.get(&server.rollout().status.epoch);
-            let owner = owner.map(|(id, life)| (&processes[*id], *life));
-            let watched = owner.is_some_and(|(process, life)| {
-                process.up && process.life == life && (in_effect || shows(server, process, step))
-            });
-            if watched {
-                *self.held.entry(step).or_default() += to - from;
-            }
-        }
+        let owner = self.epochs.get(&server.rollout().status.epoch).copied();
+        let owner = owner.map(|(id, life)| (&processes[id], life));
+        let alive = owner.filter(|(process, life)| process.up && process.life == *life);
+        self.standing.pass(to - from, server, alive.map(|(process, _)| process));
     }
 
-    /// Which step is in effect on all routes.
-    pub fn weights_changed(&mut self, server: &Server) {
-        let canary = server.rollout().status.canary.as_ref();
-        self.shares.resize(server.routes.len(), (None, false));
-        for (route, known) in self.shares.iter_mut().enumerate() {
-            let view = server.route(route).view();
-            let share = view.and_then(|view| Some(view.weight(canary?)));
-            if known.0 != share {
-                *known = (share, false);
-            }
-            known.1 |= view.is_some_and(|view| view.in_effect == InEffect::Yes);
-        }
-        self.effect = in_effect(server, &self.shares);
-        self.begun = self.effect.or(self.begun);
-    }
-
-    /// A look that tells something, asked for while the step's share was on the routes, as far as the process can know.
-    pub fn looked(&mut self, server: &Server, process: &Process, run: i64, step: i32) {
-        if written(server, (run, step)) || shows(server, process, (run, step)) {
-            *self.looks.entry((run, step)).or_default() += 1;
-        }
-    }
-
-    pub fn decided(&mut self, _server: &Server, process: &Process, seen: &Observed, decision: &Decision) {
+    pub fn decided(&mut self, process: &Process, seen: &Observed, decision: &Decision) {
         for effect in &decision.effects {
             match effect {
                 Effect::Write(write) if write.purpose == Purpose::Lower => {
@@ -156,19 +125,18 @@ impl Oracle {
             && let Some((run, ended)) = ended(&decision.after)
         {
             // What is ended is ended on every route that it is on.
-            let mut lowered = decision.effects.iter().filter_map(|effect| match effect {
-                Effect::Write(write) => Some(&write.route),
-                _ => None,
-            });
+            let lowered = |route: &RouteRef| {
+                decision.effects.iter().any(|effect| match effect {
+                    Effect::Write(write) => write.route.same(route),
+                    _ => false,
+                })
+            };
             let canary = decision.after.canary.as_ref();
             let missed = seen.routes.iter().find(|route| {
                 let known = decision.after.routes.iter().any(|known| known.route.same(&route.route));
                 let up =
                     route.view().is_some_and(|view| canary.is_some_and(|canary| view.weight(canary) > 0));
-                known
-                    && up
-                    && ended != EndReason::Promoted
-                    && !lowered.any(|written| written.same(&route.route))
+                known && up && ended != EndReason::Promoted && !lowered(&route.route)
             });
             if let Some(missed) = missed {
                 self.violated(
@@ -189,7 +157,7 @@ impl Oracle {
     }
 
     /// A change of a route leaves a process.
-    pub fn sends(&mut self, server: &Server, process: &Process, write: &RouteWrite, _now: u64) {
+    pub fn sends(&mut self, server: &Server, process: &Process, write: &RouteWrite) {
         if write.purpose == Purpose::Lower
             && let Some(place) = self.owed.iter().position(|owed| *owed == write.route.to_string())
         {
@@ -209,17 +177,8 @@ impl Oracle {
     }
 
     /// A change of a route by a controller is stored.
-    #[allow(clippy::too_many_arguments)]
-    pub fn route_written(
-        &mut self,
-        server: &Server,
-        sender: Sender,
-        route: usize,
-        write: &RouteWrite,
-        before: &RouteNow,
-        request: &Request,
-        _now: u64,
-    ) {
+    pub fn route_written(&mut self, landed: &Landed, before: &RouteNow, request: &Request) {
+        let Landed { server, sender, route, write } = *landed;
         self.writes += 1;
         self.demand(self.writes < 1_500, "S7", || "more than 1,500 writes in one seed".to_owned());
         self.touches_only_ours(write, request);
@@ -235,7 +194,7 @@ impl Oracle {
             self.demand(!unmarked, "S2", || format!("the mark of run {} was taken away", old.run));
         }
         match write.purpose {
-            Purpose::Raise => self.raised(server, sender, write, was, is),
+            Purpose::Raise => self.raised(landed, was, is),
             Purpose::Lower => self.lowered(server, is, new.as_ref()),
             Purpose::Claim => {
                 self.owns(server, sender, new.as_ref());
@@ -245,9 +204,7 @@ impl Oracle {
                     .all(|old| is.entry(&old.name, old.port).is_some_and(|new| new.weight == old.weight));
                 self.demand(same, "S4", || "a claim changed weights".to_owned());
             }
-            Purpose::Correct | Purpose::Retire | Purpose::Release => {
-                self.may_only_take(server, sender, write, was, is);
-            }
+            Purpose::Correct | Purpose::Retire | Purpose::Release => self.may_only_take(landed, was, is),
         }
     }
 
@@ -264,14 +221,8 @@ impl Oracle {
         });
     }
 
-    fn raised(
-        &mut self,
-        server: &Server,
-        sender: Sender,
-        write: &RouteWrite,
-        was: &RouteView,
-        is: &RouteView,
-    ) {
+    fn raised(&mut self, landed: &Landed, was: &RouteView, is: &RouteView) {
+        let Landed { server, sender, write, .. } = *landed;
         let status = &server.rollout().status;
         let Some((stamp, run)) = ours(is).zip(status.run.as_ref()) else {
             return self.violated("S1", "a raise outside any run".to_owned());
@@ -305,14 +256,8 @@ impl Oracle {
     }
 
     /// What is put right, taken out or let go gives no canary more, and is done in a run by whoever holds it.
-    fn may_only_take(
-        &mut self,
-        server: &Server,
-        sender: Sender,
-        write: &RouteWrite,
-        was: &RouteView,
-        is: &RouteView,
-    ) {
+    fn may_only_take(&mut self, landed: &Landed, was: &RouteView, is: &RouteView) {
+        let Landed { server, sender, write, .. } = *landed;
         let status = &server.rollout().status;
         let in_a_run = status.run.as_ref().is_some_and(|run| run.ended.is_none());
         let failed = status
@@ -386,7 +331,9 @@ impl Oracle {
         if is.epoch > was.epoch {
             self.epochs.insert(is.epoch, sender);
         }
-        let (Some(old), Some(new)) = (&was.run, &is.run) else { return self.weights_changed(server) };
+        let (Some(old), Some(new)) = (&was.run, &is.run) else {
+            return self.standing.weights_changed(server);
+        };
         self.demand(new.number >= old.number, "S1", || {
             format!("run {} came after {}", new.number, old.number)
         });
@@ -407,7 +354,7 @@ impl Oracle {
         if old.ended.is_some() && new.number == old.number {
             self.demand(new.ended.is_some(), "S2", || format!("run {} was ended and goes on", new.number));
         }
-        self.weights_changed(server);
+        self.standing.weights_changed(server);
     }
 
     /// A run went on from a step.
@@ -428,44 +375,14 @@ impl Oracle {
             .plan
             .get(usize::try_from(from - 1).unwrap_or(0))
             .map_or(0, |step| step.hold.span().as_millis());
-        let watched = self.held.get(&(number, from)).copied().unwrap_or(0);
+        let watched = self.standing.held((number, from));
         let needed = (hold as f64 * OF_A_HOLD) as u64;
         self.demand(watched >= needed, "S1", || {
             format!("step {from} of run {number} was held for {watched} of {hold} ms")
         });
-        let looks = self.looks.get(&(number, from)).copied().unwrap_or(0);
+        let looks = self.standing.looks((number, from));
         self.demand(looks > 0, "S8", || format!("step {from} of run {number} was left without any evidence"));
     }
-}
-
-fn in_effect(server: &Server, shares: &[(Option<i64>, bool)]) -> Option<(i64, i32)> {
-    let status = &server.rollout().status;
-    let run = status.run.as_ref().filter(|run| run.ended.is_none())?;
-    let step = index(status);
-    let share = (Some(planned(run, step)), true);
-    (step >= 1 && shares.iter().all(|known| *known == share)).then_some((run.number, step))
-}
-
-/// Whether a process sees a step's share on every route; what somebody just changed there it can't know yet.
-fn shows(server: &Server, process: &Process, step: (i64, i32)) -> bool {
-    stands(server, process.routes.iter(), step)
-}
-
-/// Whether a step's share stands on every route.
-fn written(server: &Server, step: (i64, i32)) -> bool {
-    stands(server, (0..server.routes.len()).map(|route| server.route(route)), step)
-}
-
-fn stands<'a>(
-    server: &Server,
-    mut routes: impl Iterator<Item = &'a Rc<RouteNow>>,
-    (number, step): (i64, i32),
-) -> bool {
-    let status = &server.rollout().status;
-    let Some((run, canary)) = status.run.as_ref().zip(status.canary.as_ref()) else { return false };
-    let share = planned(run, step);
-    let seen = |route: &Rc<RouteNow>| route.view().is_some_and(|view| view.weight(canary) == share);
-    run.number == number && index(status) == step && routes.all(seen)
 }
 
 fn canary(status: &RolloutStatus) -> Option<&str> {
@@ -477,11 +394,11 @@ fn ended(status: &RolloutStatus) -> Option<(i64, EndReason)> {
     Some((run.number, run.ended.as_ref()?.reason))
 }
 
-fn index(status: &RolloutStatus) -> i32 {
+pub fn index(status: &RolloutStatus) -> i32 {
     status.step.as_ref().map_or(0, |step| step.index)
 }
 
-fn planned(run: &Run, step: i32) -> i64 {
+pub fn planned(run: &Run, step: i32) -> i64 {
     let place = usize::try_from(step - 1).ok();
     place.and_then(|place| run.plan.get(place)).map_or(0, |step| i64::from(step.weight.percent()))
 }

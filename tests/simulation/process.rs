@@ -43,8 +43,9 @@ pub struct Process {
     pub routes: Vec<Rc<RouteNow>>,
     pub workloads: Vec<(&'static str, Rc<WorkloadNow>)>,
     pub working: Working,
-    pub look: Option<LookDone>,
-    pub looking: bool,
+    pub look: LookSlot,
+    /// The Rollout is being read before the next decision.
+    pub reading: bool,
     pub turn: Option<Turn>,
     /// Something happened during the turn.
     pub again: bool,
@@ -74,6 +75,13 @@ impl Clock {
     }
 }
 
+/// A look: under way, come back, or neither.
+#[derive(Default)]
+pub struct LookSlot {
+    pub done: Option<LookDone>,
+    pub under_way: bool,
+}
+
 /// What the turns work on; see the controller's own.
 #[derive(Default)]
 pub struct Working {
@@ -92,11 +100,13 @@ pub struct Turn {
     /// The Rollout should have been read first and could not be.
     pub unread: bool,
     pub lowering: Vec<Lowering>,
-    pub rest: Rest,
+    /// Everything but lowering is done, or failed.
+    pub rest_over: bool,
     /// What is not lowering failed, and is tried again after so long at least.
     pub failed: Option<u64>,
     pub last_stored_at: Option<Timestamp>,
-    pub stamped: BTreeSet<usize>,
+    /// Lowerings that a planted fault has made wait, once they were sent.
+    pub awaited: BTreeSet<usize>,
 }
 
 /// A lowering that is sent until it is stored or known to be outdated.
@@ -105,18 +115,6 @@ pub struct Lowering {
     pub give_up_at: u64,
     pub attempt: u32,
     pub over: bool,
-}
-
-/// How far everything but lowering is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// The Rollout is being read; nothing is decided yet.
-    Reading,
-    Before,
-    Effect(usize),
-    ReadingBack(usize),
-    After,
-    Over,
 }
 
 impl Process {
@@ -137,8 +135,8 @@ impl Process {
                 .map(|index| (server.workloads[index].0, server.workload(index).clone()))
                 .collect(),
             working: Working::default(),
-            look: None,
-            looking: false,
+            look: LookSlot::default(),
+            reading: false,
             turn: None,
             again: false,
             timer: 0,
@@ -200,8 +198,8 @@ impl Process {
                 .map(|(name, now)| ((*name).to_owned(), now.seen.clone()))
                 .collect(),
             others: BTreeMap::new(),
-            look: self.look.take(),
-            looking: self.looking,
+            look: self.look.done.take(),
+            looking: self.look.under_way,
             settle: Duration::from_secs(1),
             unknown_providers: Vec::new(),
         }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use json_patch::Patch;
 use tidegate::{
     engine::{
         self,
@@ -16,9 +17,9 @@ use tidegate::{
 };
 
 use crate::{
-    mutants::Mutant,
+    mutants::{self, Mutant},
     network::{Reply, Role},
-    process::{Lowering, Rest, Turn},
+    process::{Lowering, Turn},
     server::{Answer, Code, Request, RolloutNow},
     story,
     world::{Event, World},
@@ -31,7 +32,7 @@ impl World {
     /// Gives a process a turn now, or right after the one that it is in.
     pub fn wake(&mut self, id: usize) {
         let process = &mut self.processes[id];
-        if process.turn.is_some() {
+        if process.reading || process.turn.is_some() {
             process.again = true;
             return;
         }
@@ -39,8 +40,7 @@ impl World {
             return;
         }
         if self.processes[id].working.refresh {
-            let rollout = self.processes[id].rollout.clone();
-            self.processes[id].turn = Some(Turn::reading(rollout));
+            self.processes[id].reading = true;
             self.send(id, Role::Reading, Request::ReadRollout);
             return;
         }
@@ -66,10 +66,10 @@ impl World {
             process.working.memory.observing_since = status.step.as_ref().and_then(|step| step.since);
         }
         let mut seen = process.observed(&rollout, &status, fresh);
-        crate::mutants::tamper_sight(mutant, &mut seen);
+        mutants::tamper_sight(mutant, &mut seen);
         let mut decision = engine::decide(&rollout.spec, &status, &seen, &process.working.memory, now);
-        crate::mutants::tamper(mutant, &mut decision);
-        self.oracle.decided(&self.server, &self.processes[id], &seen, &decision);
+        mutants::tamper(mutant, &mut decision);
+        self.oracle.decided(&self.processes[id], &seen, &decision);
         self.tell(|_| story::decision(id, &decision));
         self.carry_out(id, rollout, seen.look, decision, unread);
     }
@@ -102,10 +102,10 @@ impl World {
             look,
             unread,
             lowering,
-            rest: Rest::Before,
+            rest_over: false,
             failed: None,
             last_stored_at,
-            stamped: BTreeSet::new(),
+            awaited: BTreeSet::new(),
         });
         let together = match self.mutant {
             Some(Mutant::LowersOneAfterAnother) => 1,
@@ -151,16 +151,14 @@ impl World {
             match effect {
                 _ if effect.lowers() => {}
                 Effect::Look { run, step, request } => self.look(id, run, step, &request),
-                Effect::Tell(note) => self.oracle.told(&note),
+                Effect::Tell(_) => self.oracle.told(),
                 Effect::Reread => self.processes[id].working.refresh = true,
                 Effect::Write(_) | Effect::Hold | Effect::Release if failed => {}
                 Effect::Write(write) => {
-                    self.turn(id).rest = Rest::Effect(index);
                     self.send_write(id, Role::Effect(index), &write);
                     return;
                 }
                 Effect::Hold | Effect::Release => {
-                    self.turn(id).rest = Rest::Effect(index);
                     let version = self.turn(id).rollout.version;
                     let hold = effect == Effect::Hold;
                     self.send(id, Role::Effect(index), Request::SetFinalizer { version, hold });
@@ -175,46 +173,44 @@ impl World {
         let after_all = self.mutant == Some(Mutant::IntentAfterRoute);
         let turn = self.turn(id);
         if turn.decision.store || (after_all && turn.decision.before.is_some()) {
-            turn.rest = Rest::After;
             let (version, status) = (turn.rollout.version, Arc::clone(&turn.decision.after));
             self.send(id, Role::After, Request::StoreStatus { version, status });
             return;
         }
-        turn.rest = Rest::Over;
+        turn.rest_over = true;
         self.end_turn(id);
     }
 
-    fn send_lowering(&mut self, id: usize, index: usize) {
+    pub fn send_lowering(&mut self, id: usize, index: usize) {
         let write = self.turn(id).lowering[index].write.clone();
         self.send_write(id, Role::Lowering(index), &write);
     }
 
     fn send_write(&mut self, id: usize, role: Role, write: &RouteWrite) {
+        match patch(write) {
+            Ok(patch) => {
+                let patch = mutants::tamper_patch(self.mutant, write, patch);
+                self.send_patch(id, role, write, patch);
+            }
+            Err(error) => self.oracle.violated("S4", format!("a write that contradicts itself: {error}")),
+        }
+    }
+
+    fn send_patch(&mut self, id: usize, role: Role, write: &RouteWrite, patch: Patch) {
         let spec = &self.server.rollout().spec;
         let Some(route) = spec.routes.iter().position(|known| known.same(&write.route)) else {
             self.oracle.violated("S6", format!("a write to {}, which is no route of ours", write.route));
             return;
         };
-        let patch = match patch(write) {
-            Ok(patch) => crate::mutants::tamper_patch(self.mutant, write, patch),
-            Err(error) => {
-                self.oracle.violated("S4", format!("a write that contradicts itself: {error}"));
-                return;
-            }
-        };
-        self.oracle.sends(&self.server, &self.processes[id], write, self.now);
-        self.send_for(
-            id,
-            role,
-            Request::WriteRoute { route, patch: Rc::new(patch) },
-            Some(Rc::new(write.clone())),
-        );
+        self.oracle.sends(&self.server, &self.processes[id], write);
+        let request = Request::WriteRoute { route, patch: Rc::new(patch) };
+        self.send_for(id, role, request, Some(Rc::new(write.clone())));
     }
 
     /// What came back to a call of this process.
-    pub fn answered(&mut self, id: usize, role: Role, request: &Request, reply: Reply) {
+    pub fn answered(&mut self, id: usize, role: Role, request: &Request, reply: Reply, sent: u64) {
         match role {
-            Role::Lease => self.lease_answered(id, reply),
+            Role::Lease => self.lease_answered(id, reply, sent),
             Role::Reading => self.was_read(id, reply),
             Role::Before => self.before_answered(id, reply),
             Role::Effect(index) => self.effect_answered(id, index, request, reply),
@@ -232,6 +228,7 @@ impl World {
     }
 
     fn was_read(&mut self, id: usize, reply: Reply) {
+        self.processes[id].reading = false;
         let fresh = if let Reply::Answer(Answer::Rollout(rollout)) = reply {
             let process = &mut self.processes[id];
             process.working.own = Some(rollout);
@@ -258,11 +255,11 @@ impl World {
         if raises || reply.is_unknown() {
             process.working.memory.held = None;
         }
-        if process.look.is_none() && !process.looking {
-            process.look = turn.look.take();
+        if process.look.done.is_none() && !process.look.under_way {
+            process.look.done = turn.look.take();
         }
-        turn.failed = Some(again(&reply));
-        turn.rest = Rest::Over;
+        turn.failed = Some(reply.retry_after());
+        turn.rest_over = true;
         self.end_turn(id);
     }
 
@@ -280,40 +277,24 @@ impl World {
             }
             (Request::WriteRoute { route, .. }, reply) => {
                 let route = *route;
-                self.turn(id).failed = Some(again(&reply));
+                self.turn(id).failed = Some(reply.retry_after());
                 if self.mutant == Some(Mutant::Forced) && reply.has_changed() {
-                    let write = match &self.turn(id).decision.effects[index] {
-                        Effect::Write(write) => write.clone(),
-                        _ => return,
-                    };
                     self.turn(id).failed = None;
-                    return self.send_forced(id, Role::Effect(index), &write);
+                    let Effect::Write(write) = self.turn(id).decision.effects[index].clone() else { return };
+                    let Ok(patch) = patch(&write) else { return };
+                    return self.send_patch(id, Role::Effect(index), &write, mutants::forced(patch));
                 }
                 if reply.is_busy() {
                     return self.effects_from(id, index + 1);
                 }
-                self.turn(id).rest = Rest::ReadingBack(index);
                 self.send(id, Role::ReadingBack(index), Request::ReadRoute { route });
             }
             (_, reply) => {
                 process.working.refresh = true;
-                self.turn(id).failed = Some(again(&reply));
+                self.turn(id).failed = Some(reply.retry_after());
                 self.effects_from(id, index + 1);
             }
         }
-    }
-
-    fn send_forced(&mut self, id: usize, role: Role, write: &RouteWrite) {
-        let spec = &self.server.rollout().spec;
-        let route = spec.routes.iter().position(|known| known.same(&write.route)).unwrap();
-        let mut patch = patch(write).unwrap();
-        patch.0.retain(|operation| !matches!(operation, json_patch::PatchOperation::Test(_)));
-        self.send_for(
-            id,
-            role,
-            Request::WriteRoute { route, patch: Rc::new(patch) },
-            Some(Rc::new(write.clone())),
-        );
     }
 
     fn after_answered(&mut self, id: usize, reply: Reply) {
@@ -324,9 +305,9 @@ impl World {
             let turn = process.turn.as_mut().unwrap();
             process.working.memory.stored_at = turn.last_stored_at;
             process.working.refresh = true;
-            turn.failed = turn.failed.or(Some(again(&reply)));
+            turn.failed = turn.failed.or(Some(reply.retry_after()));
         }
-        self.turn(id).rest = Rest::Over;
+        self.turn(id).rest_over = true;
         self.end_turn(id);
     }
 
@@ -336,7 +317,6 @@ impl World {
             self.processes[id].learn(*route, now);
             return self.lowering_over(id, index);
         }
-        let again_after = again(reply);
         let now = self.now;
         let lowering = &mut self.turn(id).lowering[index];
         let wait = (50 << lowering.attempt.min(5)).min(1_000) + reply.retry_after();
@@ -346,15 +326,11 @@ impl World {
             self.later(wait, Event::SendAgain { process: id, life, lowering: index });
             return;
         }
-        self.turn(id).failed = Some(again_after);
+        self.turn(id).failed = Some(reply.retry_after());
         if reply.is_busy() {
             return self.lowering_over(id, index);
         }
         self.send(id, Role::ReadingLoweringBack(index), Request::ReadRoute { route: *route });
-    }
-
-    pub fn send_again(&mut self, id: usize, index: usize) {
-        self.send_lowering(id, index);
     }
 
     fn lowering_over(&mut self, id: usize, index: usize) {
@@ -374,13 +350,13 @@ impl World {
     /// Ends the turn once both of its halves are over, and says when the next one comes.
     fn end_turn(&mut self, id: usize) {
         let turn = self.turn(id);
-        if turn.rest != Rest::Over {
+        if !turn.rest_over {
             return;
         }
         if self.mutant == Some(Mutant::LoweringWaitsForStatus)
             && let Some(index) = self.turn(id).lowering.iter().position(|lowering| !lowering.over)
         {
-            let sent = self.turn(id).stamped.insert(index);
+            let sent = self.turn(id).awaited.insert(index);
             if sent {
                 self.send_lowering(id, index);
             }
@@ -416,30 +392,6 @@ impl World {
     }
 }
 
-impl Turn {
-    fn reading(rollout: Rc<RolloutNow>) -> Self {
-        let decision = Decision {
-            before: None,
-            effects: Vec::new(),
-            after: Arc::clone(&rollout.status),
-            store: false,
-            memory: engine::observed::Memory::default(),
-            wake: None,
-        };
-        Self {
-            decision,
-            rollout,
-            look: None,
-            unread: false,
-            lowering: Vec::new(),
-            rest: Rest::Reading,
-            failed: None,
-            last_stored_at: None,
-            stamped: BTreeSet::new(),
-        }
-    }
-}
-
 fn stand_on(process: &mut crate::process::Process, stored: &Rc<RolloutNow>) {
     process.working.base = Some(Arc::clone(&stored.status));
     process.working.own = Some(stored.clone());
@@ -447,11 +399,6 @@ fn stand_on(process: &mut crate::process::Process, stored: &Rc<RolloutNow>) {
 
 fn wrote(decision: &Decision) -> bool {
     decision.before.is_some() || decision.effects.iter().any(Effect::writes)
-}
-
-/// How long the API server asks to wait.
-fn again(reply: &Reply) -> u64 {
-    reply.retry_after()
 }
 
 impl Reply {
@@ -470,6 +417,7 @@ impl Reply {
         matches!(self, Self::Answer(Answer::Refused(Code::Conflict | Code::Unprocessable)))
     }
 
+    /// How long the API server asks to wait.
     pub fn retry_after(&self) -> u64 {
         if matches!(self, Self::Answer(Answer::Refused(Code::TooMany))) { 1_000 } else { 0 }
     }

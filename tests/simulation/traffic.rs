@@ -74,7 +74,7 @@ impl Traffic {
 impl World {
     /// Asks the metrics; the counters are those of now, the answer comes later.
     pub fn look(&mut self, id: usize, run: i64, step: i32, request: &LookRequest) {
-        if std::mem::replace(&mut self.processes[id].looking, true) {
+        if std::mem::replace(&mut self.processes[id].look.under_way, true) {
             return;
         }
         self.traffic.flow(self.now);
@@ -114,7 +114,7 @@ impl World {
             .collect();
         let sound = !down && (!self.traffic.nan || numbers.is_empty());
         if sound {
-            self.oracle.looked(&self.server, &self.processes[id], run, step);
+            self.oracle.standing.looked(&self.server, &self.processes[id], (run, step));
         }
         let look = LookDone { run, step, look: Look { arms, numbers } };
         let life = self.processes[id].life;
@@ -125,8 +125,8 @@ impl World {
 
     pub fn looked(&mut self, id: usize, look: LookDone) {
         let process = &mut self.processes[id];
-        process.looking = false;
-        process.look = Some(look);
+        process.look.under_way = false;
+        process.look.done = Some(look);
         self.wake(id);
     }
 

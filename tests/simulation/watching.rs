@@ -27,7 +27,7 @@ impl World {
 
     pub fn route_changed(&mut self, route: usize) {
         self.shift_traffic();
-        self.oracle.weights_changed(&self.server);
+        self.oracle.standing.weights_changed(&self.server);
         let waits = self.server.route(route).view().is_some_and(|view| view.in_effect != InEffect::Yes);
         if waits {
             let delay = 10 + self.chance.up_to(PROGRAMS);

@@ -84,15 +84,12 @@ pub enum Event {
     Start {
         process: usize,
     },
-    Happens(Happening),
+    /// Somebody does something, or something happens to anything else than a call.
+    Happens(Fault),
     /// Trouble ends; people put right what only people can.
     Quiet,
     Repair,
 }
-
-/// What somebody does, or what happens to something else than a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Happening(pub Fault);
 
 /// How the controllers share the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +124,6 @@ pub struct World {
     pub quiet: bool,
     pub rivalry: Rivalry,
     pub mutant: Option<Mutant>,
-    /// When the call that is being answered was sent.
-    pub sent_at: u64,
     pub actions: u64,
 }
 
@@ -162,7 +157,6 @@ impl World {
             quiet: false,
             rivalry,
             mutant,
-            sent_at: 0,
             actions: 0,
         };
         world.shift_traffic();
@@ -184,7 +178,7 @@ impl World {
         for fault in self.faults.list() {
             for _ in 0..fault.happens(&mut self.chance) {
                 let at = self.chance.up_to(end);
-                self.later(at, Event::Happens(Happening(fault)));
+                self.later(at, Event::Happens(fault));
             }
         }
         self.later(end, Event::Quiet);
@@ -211,7 +205,7 @@ impl World {
     }
 
     /// Takes what is due next. Returns whether there was anything, up to a time.
-    pub fn advance(&mut self, until: u64) -> bool {
+    fn advance(&mut self, until: u64) -> bool {
         let Some(&Reverse((at, number))) = self.due.peek() else { return false };
         if at > until {
             return false;
@@ -245,7 +239,7 @@ impl World {
             }
             Event::SendAgain { process, life, lowering } => {
                 if self.lives(process, life) {
-                    self.send_again(process, lowering);
+                    self.send_lowering(process, lowering);
                 }
             }
             Event::ShowsRollout { process, life, version } => self.shows_rollout(process, life, version),
@@ -276,7 +270,7 @@ impl World {
                 }
             }
             Event::Start { process } => self.start(process),
-            Event::Happens(Happening(fault)) => self.happens(fault),
+            Event::Happens(fault) => self.happens(fault),
             Event::Quiet => self.quieten(),
             Event::Repair => self.repair(),
         }
