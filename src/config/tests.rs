@@ -66,6 +66,14 @@ fn the_default_provider_follows_by_itself() {
 }
 
 #[test]
+fn leader_election_needs_no_more_than_its_key() {
+    let election = |text: &str| Config::parse(text, "f").unwrap().leader_election;
+    let default = LeaderElection { lease: "tidegate".into(), namespace: None };
+    assert_eq!(election("leaderElection: {}"), Some(default));
+    assert_eq!(election("namespaces: []"), None);
+}
+
+#[test]
 fn what_is_wrong_is_told_with_line_and_key() {
     for (text, want) in REFUSED {
         assert_eq!(&refusal(text), want, "{text}");
@@ -76,6 +84,10 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "provider: {}\n",
         "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, listen, leaderElection, log",
+    ),
+    (
+        "leaderElection:\n  lease: My_Lease\n",
+        "tidegate.yaml:2: leaderElection.lease: \"My_Lease\" is not a name; it must be a DNS label like \"tidegate\"",
     ),
     ("listen: a\nlisten: b\n", "tidegate.yaml:2: the file: \"listen\" is given twice; remove one"),
     (
