@@ -48,6 +48,13 @@ impl Turn<'_> {
         }
     }
 
+    /// Notes that the canary has another share than the step's, even where nothing may be done about it: harm that is
+    /// seen then is harm, but no good word is one about the step.
+    pub fn note_displaced(&mut self) {
+        let stored = self.status.step.as_ref().is_some_and(|step| step.stored_at.is_some());
+        self.memory.displaced |= stored && self.all_present() && !self.in_place();
+    }
+
     fn judge_route(&mut self, seen: &RouteSeen, view: &Arc<RouteView>, stable: &Target, canary: &Target) {
         let Some(entry) = view.entry(&stable.name, stable.port) else {
             return self.stable_entry_gone(seen);

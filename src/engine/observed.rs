@@ -172,6 +172,8 @@ pub struct Memory {
     pub arms: Option<(i64, i32, Arms)>,
     /// A look came back in this step under this process.
     pub looked: bool,
+    /// A route was seen to give another share than the step's after all had given that.
+    pub displaced: bool,
     /// When each part of the next look is due: the arms under the empty name, plain metrics under theirs.
     pub due: BTreeMap<String, Timestamp>,
     /// Since when a stored weight waits for its evidence.

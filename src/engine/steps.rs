@@ -109,6 +109,7 @@ impl Turn<'_> {
         self.status.step = Some(Step::begin(index, of, weight));
         self.memory.due.clear();
         self.memory.waiting_for_evidence = None;
+        self.memory.displaced = false;
         let passed = self.proofs();
         self.status.analysis.clear();
         if let Some(run) = self.run_mut() {
@@ -142,15 +143,15 @@ impl Turn<'_> {
     fn in_effect(&mut self) -> bool {
         let now = self.now;
         let share = self.planned(self.step_index());
-        let restored = self.status.step.as_ref().is_some_and(|step| step.restoring);
+        let back = std::mem::take(&mut self.memory.displaced) || self.restoring();
         if let Some(step) = self.step_mut() {
-            if restored {
+            if back {
                 step.restoring = false;
                 step.stored_at = Some(now);
             }
             step.stored_at.get_or_insert(now);
         }
-        if restored {
+        if back {
             // What was seen while the canary had another share says nothing of this one.
             self.judge_anew();
         }

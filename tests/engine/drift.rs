@@ -105,6 +105,35 @@ fn what_was_seen_at_a_lowered_share_says_nothing_of_the_restored_one() {
 }
 
 #[test]
+fn what_was_seen_at_a_share_set_by_hand_says_nothing_of_the_steps_own() {
+    let yaml = SPEC.replace(
+        "  series: {preset: tidegate-gateway}\n  errorRate: {}\n",
+        "  metrics: [{name: queue, query: q, max: '5'}]\n",
+    );
+    // Whoever puts the share back: the engine with the end of the work by hand, or the one who works.
+    for own in [true, false] {
+        let mut world = World::new(&yaml);
+        world.run_until("10", |world| world.share("v2") == 10);
+        world.run_for(Duration::from_mins(2));
+        world.spec.suspend = true;
+        world.settle();
+        world.somebody_sets("color", "kubectl", &[20, 80]);
+        world.numbers.insert("queue".into(), Ok(0.0));
+        world.run_for(Duration::from_mins(1));
+        world.numbers.clear();
+        if own {
+            world.somebody_sets("color", "kubectl", &[90, 10]);
+            world.settle();
+        }
+        world.spec.suspend = false;
+        world.run_for(Duration::from_secs(50));
+        assert_eq!(world.share("v2"), 10, "the hold is over, and nothing is known of this share");
+        world.numbers.insert("queue".into(), Ok(0.0));
+        world.run_until("50", |world| world.share("v2") == 50);
+    }
+}
+
+#[test]
 fn a_stamp_taken_away_is_claimed_again_under_a_new_epoch() {
     let mut world = at_ten();
     let epoch = world.working.epoch;
