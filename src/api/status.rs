@@ -14,6 +14,11 @@ use crate::analysis::Verdict;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {
+    /// The version of what is kept here, from 1 on; 0 where nothing was kept yet. A controller that finds a greater one
+    /// than its own leaves the Rollout alone, for it would lose what it does not know.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub format: i32,
     /// The generation of the spec that this status answers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
@@ -70,6 +75,12 @@ pub struct RolloutStatus {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+impl RolloutStatus {
+    /// The [`format`](Self::format) that this program writes. It grows whenever an older one could no longer go on from
+    /// what is kept, or would drop a part of it.
+    pub const FORMAT: i32 = 1;
 }
 
 /// Where a Rollout stands, in a word.

@@ -12,7 +12,7 @@ use super::{
     error::TurnError,
     observe::key,
     raw::Raw,
-    stores::{Versioned, version},
+    stores::Versioned,
 };
 use crate::{
     api::{RouteKind, RouteRef},
@@ -116,9 +116,11 @@ pub async fn read(context: &Context, namespace: &str, route: &RouteRef) -> bool 
 
 /// What is kept of a route.
 pub fn kept(kind: RouteKind, object: &Raw) -> Versioned<RouteKept> {
-    let view = routes::view(kind, &object.whole);
-    let value = view.map(Packed::from).map_err(|unusable| (unusable.reason, unusable.message));
-    Versioned { key: object.key(), version: version(object.version()), value }
+    let view = |whole: &_| match routes::view(kind, whole) {
+        Ok(view) => Ok(Packed::from(view)),
+        Err(unusable) => Err((unusable.reason, unusable.message)),
+    };
+    object.reduced(view, |defect| Err(("Defect", defect)))
 }
 
 /// What is kept of a route that a call of ours returned.

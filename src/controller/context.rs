@@ -69,7 +69,7 @@ pub struct Context {
     pub rollouts_lack: Mutex<Option<String>>,
     /// What is kept of each Rollout, by UID.
     entries: Mutex<HashMap<String, Arc<Entry>>>,
-    /// The UIDs of Rollouts that can't be read and whose people have been told.
+    /// The UIDs of Rollouts that can't be read, or whose turns panic, and whose people have been told.
     quarantined: Mutex<HashSet<String>>,
     wakes: UnboundedSender<ObjectRef<Guarded>>,
 }
@@ -197,7 +197,7 @@ impl Context {
     /// Drops what is kept of a Rollout that is gone.
     pub fn forget(&self, uid: &str) {
         lock(&self.entries).remove(uid);
-        self.readable(uid);
+        self.at_work(uid);
     }
 
     /// Drops what is kept of all Rollouts that are gone.
@@ -207,7 +207,7 @@ impl Context {
         self.meters.quarantined(lock(&self.quarantined).len());
     }
 
-    /// Sets a Rollout that can't be read aside. Returns whether that is news.
+    /// Sets a Rollout aside that can't be served. Returns whether that is news.
     pub fn quarantine(&self, uid: &str) -> bool {
         let mut quarantined = lock(&self.quarantined);
         let news = quarantined.insert(uid.to_owned());
@@ -215,8 +215,8 @@ impl Context {
         news
     }
 
-    /// A Rollout can be read (again).
-    pub fn readable(&self, uid: &str) {
+    /// A Rollout can be served (again).
+    pub fn at_work(&self, uid: &str) {
         let mut quarantined = lock(&self.quarantined);
         if quarantined.remove(uid) {
             self.meters.quarantined(quarantined.len());

@@ -199,7 +199,7 @@ fn reduced<V>(event: Event<Raw>, reduce: impl Fn(&Raw) -> Versioned<V>) -> Event
 
 /// What is kept of a Deployment.
 pub fn deployment(object: &Raw) -> Versioned<WorkloadSeen> {
-    Versioned { key: object.key(), version: version(object.version()), value: workloads::seen(&object.whole) }
+    object.reduced(workloads::seen, WorkloadSeen::Unreadable)
 }
 
 /// Waits until routes and workloads were listed once.

@@ -1,7 +1,9 @@
 //! Looks at the metrics: never inside a turn. A task of its own asks the providers, leaves the answer in the
 //! Rollout's entry and gives it a turn; so an abort is handled at once while a metric backend hangs.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
 
 use super::context::{Context, Entry, lock};
 use crate::engine::{
@@ -32,18 +34,22 @@ pub fn start(context: &Arc<Context>, entry: &Arc<Entry>, run: i64, step: i32, re
 
 async fn carry_out(mut end: End, run: i64, step: i32, request: LookRequest) {
     let context = Arc::clone(&end.context);
-    let answer = Box::pin(context.providers.look(&request, context.clock.now()));
-    let look = tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| unanswered(&request));
+    let answer = AssertUnwindSafe(Box::pin(context.providers.look(&request, context.clock.now())));
+    let look = match tokio::time::timeout(DEADLINE, answer.catch_unwind()).await {
+        Ok(Ok(look)) => look,
+        Ok(Err(_)) => failed(&request, &ReadError::Defect),
+        Err(_) => failed(&request, &ReadError::Timeout(format!("{}s", DEADLINE.as_secs()))),
+    };
     count(&context, &request, &look);
     end.done = Some(LookDone { run, step, look });
 }
 
-/// What a look that outlasted its deadline amounts to: every part of it an error.
-fn unanswered(request: &LookRequest) -> Look {
-    let late = || ReadError::Timeout(format!("{}s", DEADLINE.as_secs()));
+/// A look that failed whole: every part of it is the error.
+fn failed(request: &LookRequest, error: &ReadError) -> Look {
+    let part = |name: &String| (name.clone(), Err(error.clone()));
     Look {
-        arms: request.arms.as_ref().map(|_| Err(late())),
-        numbers: request.numbers.iter().map(|number| (number.name.clone(), Err(late()))).collect(),
+        arms: request.arms.as_ref().map(|_| Err(error.clone())),
+        numbers: request.numbers.iter().map(|number| part(&number.name)).collect(),
     }
 }
 
@@ -62,7 +68,7 @@ fn count(context: &Context, request: &LookRequest, look: &Look) {
     }
 }
 
-/// Ends a look however its task ends, a panic included: else no other would ever start.
+/// Ends a look however its task ends: else no other would ever start.
 struct End {
     context: Arc<Context>,
     entry: Arc<Entry>,
@@ -90,7 +96,7 @@ mod tests {
     use crate::engine::look::NumberRequest;
 
     #[test]
-    fn a_look_past_its_deadline_is_an_error_in_every_part() {
+    fn a_look_that_failed_whole_is_an_error_in_every_part() {
         let request = LookRequest {
             namespace: "ns".into(),
             rollout: "color".into(),
@@ -99,8 +105,8 @@ mod tests {
             arms: None,
             numbers: vec![NumberRequest { name: "queue".into(), provider: None, query: "q".into() }],
         };
-        let look = unanswered(&request);
+        let look = failed(&request, &ReadError::Defect);
         assert_eq!(look.arms, None, "not asked for");
-        assert_eq!(look.numbers["queue"], Err(ReadError::Timeout("60s".into())));
+        assert_eq!(look.numbers["queue"], Err(ReadError::Defect));
     }
 }

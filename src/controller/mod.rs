@@ -187,5 +187,5 @@ async fn serve(
     let changed = feeds::rollouts(&context, writer, &scope);
     let woken = stream::poll_fn(move |task| woken.poll_recv(task));
     let due = stream::select(changed, woken).take_until(stop.cancelled_owned());
-    turns::run(context, due).await;
+    turns::run(context, due, turn::reconcile).await;
 }

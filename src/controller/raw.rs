@@ -1,14 +1,17 @@
 //! An object of a watched kind as it came over the wire. It is decoded once, straight to JSON: the typed objects of
 //! kube are decoded twice, and would be turned back into JSON for what reads them.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::DynamicResourceScope, discovery::ApiResource};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::stores::Key;
+use super::stores::{Key, Versioned, version};
 
 /// The object, and what kube asks of every object.
 #[derive(Clone, Debug)]
@@ -26,9 +29,19 @@ impl Raw {
         (namespace.clone().unwrap_or_default(), name.clone().unwrap_or_default())
     }
 
-    /// The object's resourceVersion.
-    pub fn version(&self) -> Option<&str> {
-        self.identity.resource_version.as_deref()
+    /// What is kept of the object. One that `value` panics at is kept as what `defect` makes of a sentence: it must not
+    /// keep the others of its kind from being followed.
+    pub fn reduced<V>(
+        &self,
+        value: impl FnOnce(&Value) -> V,
+        defect: impl FnOnce(String) -> V,
+    ) -> Versioned<V> {
+        let value = catch_unwind(AssertUnwindSafe(|| value(&self.whole)));
+        let sentence =
+            "the controller can't read it, which is a defect of the controller; its log says where";
+        let value = value.unwrap_or_else(|_| defect(sentence.to_owned()));
+        let version = version(self.identity.resource_version.as_deref());
+        Versioned { key: self.key(), version, value }
     }
 }
 
@@ -88,5 +101,20 @@ impl Resource for Raw {
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         &mut self.identity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_that_panics_who_reads_it_is_kept_as_unreadable() {
+        let object = Raw::from(json!({"metadata": {"namespace": "ns", "name": "r", "resourceVersion": "7"}}));
+        let kept: Versioned<Result<(), String>> = object.reduced(|_| panic!("a planted defect"), Err);
+        assert_eq!((kept.key, kept.version), (("ns".to_owned(), "r".to_owned()), 7));
+        assert!(kept.value.is_err_and(|why| why.contains("a defect of the controller")));
     }
 }

@@ -30,16 +30,31 @@ use crate::{
     },
 };
 
+/// What is told of a Rollout whose turn panicked. Nothing of the panic itself: it may hold anything.
+const DEFECT: &str = "A defect of the controller ended its decision about this Rollout: its routes stay as they are, and \
+                      it is tried again twice a minute; the other Rollouts go on. The controller's log says where: \
+                      please report it, and shift traffic by hand where that can't wait";
+
 /// Gives a Rollout its turn. A panic is confined to it.
 ///
 /// Most turns wait for nothing and end where they begin. One that waits goes on as a task of its own: thousands of
 /// tasks at a start would take the memory of thousands of turns, and the turns of others go on meanwhile.
 ///
 /// Returns how long until its next turn, where nothing gives it one before.
-#[tracing::instrument(skip_all, fields(namespace = guarded.namespace(), rollout = guarded.name_any()))]
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Option<Duration> {
+    let turn = turn(Arc::clone(&context), Arc::clone(&guarded));
+    confined(guarded, context, turn).await
+}
+
+/// Sees a turn through; a panic of it, too, has an end that is told and a next turn.
+#[tracing::instrument(skip_all, fields(namespace = guarded.namespace(), rollout = guarded.name_any()))]
+pub(super) async fn confined(
+    guarded: Arc<Guarded>,
+    context: Arc<Context>,
+    turn: impl Future<Output = Result<Option<Duration>, TurnError>> + Send + 'static,
+) -> Option<Duration> {
     let started = context.clock.now();
-    let turn = AssertUnwindSafe(turn(Arc::clone(&context), Arc::clone(&guarded))).catch_unwind();
+    let turn = AssertUnwindSafe(turn).catch_unwind();
     let mut turn = Box::pin(tracing::Instrument::in_current_span(turn));
     // Tokio would have it wait for its neighbours' sake.
     let outcome = match poll!(tokio::task::unconstrained(turn.as_mut())) {
@@ -68,7 +83,17 @@ fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Durat
         && attempt >= REFUSED_FOR_GOOD
         && !entry.told_forbidden.swap(true, Ordering::Relaxed)
     {
-        tell_forbidden(guarded, error, context);
+        // A status that can't be stored can't say so: an Event does, once for each row of refusals.
+        warn(guarded, context, "Forbidden", error.to_string());
+    }
+    if let TurnError::Panicked = error {
+        // What the turn left half done is not gone on with.
+        if let Ok(mut working) = entry.working.try_lock() {
+            *working = Working { refresh: true, ..Working::default() };
+        }
+        if context.quarantine(&guarded.uid().unwrap_or_default()) {
+            warn(guarded, context, "Defect", DEFECT.to_owned());
+        }
     }
     let (namespace, rollout) = (guarded.namespace(), guarded.name_any());
     let cause = error.cause();
@@ -93,12 +118,13 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
     let read = match working.read(&context, &entry, &watched).await {
         Read::Gone => return Ok(None),
         Read::Invalid(why) => {
-            quarantine(&context, &watched, &why);
+            if context.quarantine(&uid) {
+                tell_undecodable(&watched, &context, &why);
+            }
             return Ok(None);
         }
         Read::Is(read) => read,
     };
-    context.readable(&uid);
 
     let now = context.clock.now();
     working.problems.retain(|_, problem| problem.until > now);
@@ -120,6 +146,7 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
 
     let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
     *lock(&entry.wake) = due;
+    context.at_work(&uid);
     acted?;
     if let Some(error) = failed {
         return Err(error);
@@ -134,13 +161,6 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
         return Ok(None);
     };
     Ok(Some(until(due, context.clock.now())))
-}
-
-/// A status that can't be stored can't say so: an Event does, once for each row of refusals.
-fn tell_forbidden(guarded: &Guarded, error: &TurnError, context: &Context) {
-    let message = error.to_string();
-    let note = Note { warning: true, reason: "Forbidden", message, run: None, step: None };
-    context.notes.tell(guarded.object_ref(&()), note);
 }
 
 /// Whether a decision that was carried out has left the cluster other than it saw it.
@@ -267,23 +287,20 @@ fn named(rollout: &Rollout) -> ObjectRef<Guarded> {
     ObjectRef::new(&rollout.name_any()).within(&rollout.namespace().unwrap_or_default())
 }
 
-/// A Rollout that can't be read: told once, left alone until it changes.
-fn quarantine(context: &Context, guarded: &Guarded, why: &str) {
-    if !context.quarantine(&guarded.uid().unwrap_or_default()) {
-        return;
-    }
+/// A Rollout that can't be read is told once, and left alone until it changes.
+fn tell_undecodable(guarded: &Guarded, context: &Context, why: &str) {
     context.meters.error("Undecodable");
     tracing::error!(error = why, "the Rollout can't be read and is left alone until it changes");
-    let note = Note {
-        warning: true,
-        reason: "Undecodable",
-        message: format!(
-            "This Rollout can't be read ({why}) and is left alone until it is put right; its routes stay as they are. \
-             The installed CRD may be older or newer than the controller: kubectl apply -f crds/"
-        ),
-        run: None,
-        step: None,
-    };
+    let message = format!(
+        "This Rollout can't be read ({why}) and is left alone until it is put right; its routes stay as they are. The \
+         installed CRD may be older or newer than the controller: kubectl apply -f crds/"
+    );
+    warn(guarded, context, "Undecodable", message);
+}
+
+/// Tells what a status can't.
+fn warn(guarded: &Guarded, context: &Context, reason: &'static str, message: String) {
+    let note = Note { warning: true, reason, message, run: None, step: None };
     context.notes.tell(guarded.object_ref(&()), note);
 }
 

@@ -17,18 +17,21 @@ use kube::runtime::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{
-    context::{Context, Guarded},
-    turn,
-};
+use super::context::{Context, Guarded};
 
 type Key = ObjectRef<Guarded>;
 /// A turn under way: whose it is, and how long until the next one where nothing happens before.
 type UnderWay = Pin<Box<dyn Future<Output = (Key, Option<Duration>)> + Send>>;
 
 /// Gives turns to those who are due, until that ends, and lets those under way end. Nobody has one before the Rollouts
-/// are known.
-pub async fn run(context: Arc<Context>, due: impl Stream<Item = Key> + Send) {
+/// are known. A turn says how long it is until the next one, where nothing gives it one before.
+pub async fn run<T>(
+    context: Arc<Context>,
+    due: impl Stream<Item = Key> + Send,
+    turn: impl Fn(Arc<Guarded>, Arc<Context>) -> T,
+) where
+    T: Future<Output = Option<Duration>> + Send + 'static,
+{
     let (again, mut asked) = mpsc::unbounded_channel();
     let asked = stream::poll_fn(move |task| asked.poll_recv(task));
     let (ended, over) = tokio::sync::oneshot::channel::<()>();
@@ -58,7 +61,7 @@ pub async fn run(context: Arc<Context>, due: impl Stream<Item = Key> + Send) {
                 // One that was deleted meanwhile needs no turn.
                 if let Some(rollout) = context.rollouts.get(&key) {
                     names.insert(key.clone());
-                    turns.push(turn::reconcile(rollout, Arc::clone(&context)).map(|next| (key, next)).boxed());
+                    turns.push(turn(rollout, Arc::clone(&context)).map(|next| (key, next)).boxed());
                 }
             }
         }
@@ -89,5 +92,151 @@ where
         biased;
         ready = context.rollouts.wait_until_ready() => ready.is_ok(),
         _ = async { scheduler.as_mut().hold().next().await } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeMap,
+        sync::{
+            Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use http::{Request, Response};
+    use http_body_util::BodyExt;
+    use kube::{
+        Client, ResourceExt,
+        client::Body,
+        runtime::{reflector, watcher::Event},
+    };
+    use serde_json::{Value, json};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        config::Config,
+        controller::{
+            context::{Parts, lock},
+            error::TurnError,
+            leading::Leadership,
+            meters::Meters,
+            notes::Notes,
+            precedence::Precedence,
+            turn::confined,
+        },
+        metrics::Providers,
+        notify::Notifier,
+    };
+
+    type Told = Arc<Mutex<Vec<Value>>>;
+
+    /// An API server that takes Events and nothing else.
+    fn events() -> (Client, Told) {
+        let told = Told::default();
+        let kept = Arc::clone(&told);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let kept = Arc::clone(&kept);
+            async move {
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let event: Value = serde_json::from_slice(&body).unwrap_or_default();
+                lock(&kept).push(event.clone());
+                Ok::<_, kube::Error>(Response::new(Body::from(event.to_string().into_bytes())))
+            }
+        });
+        (Client::new(service, "ns"), told)
+    }
+
+    fn context(client: Client) -> (Arc<Context>, reflector::store::Writer<Guarded>) {
+        let (rollouts, writer) = reflector::store();
+        let (meters, precedence) = (Arc::new(Meters::new()), Arc::new(Precedence::new()));
+        let notifier = Notifier::new(client.clone(), None);
+        let parts = Parts {
+            client,
+            providers: Providers::from_config(&Config::default().providers).unwrap(),
+            notes: Notes::start(
+                notifier,
+                Arc::clone(&meters),
+                Arc::clone(&precedence),
+                CancellationToken::new(),
+            ),
+            meters,
+            precedence,
+            leadership: Arc::new(Leadership::undisputed()),
+            clock: Clock::start(),
+            rollouts,
+        };
+        (Context::new(parts).0, writer)
+    }
+
+    fn rollout(name: &str) -> Guarded {
+        json!({"metadata": {"namespace": "ns", "name": name, "uid": name, "resourceVersion": "1"}}).into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rollout_whose_turns_panic_is_told_once_and_hinders_nobody() {
+        let (client, told) = events();
+        let (context, mut writer) = context(client);
+        writer.apply_watcher_event(&Event::Init);
+        for name in ["broken", "sound"] {
+            writer.apply_watcher_event(&Event::InitApply(rollout(name)));
+        }
+        writer.apply_watcher_event(&Event::InitDone);
+        context.entry("broken").working.lock().await.memory.held = Some(7);
+
+        let turns: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
+        let mended = Arc::new(AtomicUsize::new(usize::MAX));
+        let count = Arc::clone(&turns);
+        let from = Arc::clone(&mended);
+        let turn = move |guarded: Arc<Guarded>, context: Arc<Context>| {
+            let name = guarded.name_any();
+            let mut counts = lock(&count);
+            let nth = counts.entry(name.clone()).or_default();
+            *nth += 1;
+            let broken = name == "broken" && *nth < from.load(Ordering::Relaxed);
+            let uid = guarded.uid().unwrap_or_default();
+            let shared = Arc::clone(&context);
+            let turn = async move {
+                tokio::task::yield_now().await;
+                assert!(!broken, "a planted defect with a secret in it");
+                shared.at_work(&uid);
+                Ok::<_, TurnError>(Some(Duration::from_secs(1)))
+            };
+            confined(guarded, context, turn)
+        };
+        let stop = CancellationToken::new();
+        let due = stream::iter(["broken", "sound"].map(|name| ObjectRef::new(name).within("ns")))
+            .chain(stream::pending())
+            .take_until(stop.clone().cancelled_owned());
+        let running = tokio::spawn(run(Arc::clone(&context), due, turn));
+
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        let counts = lock(&turns).clone();
+        assert!(counts["sound"] > 250, "{counts:?}");
+        assert!((10..=30).contains(&counts["broken"]), "tried again, slowly: {counts:?}");
+        let events = lock(&told).clone();
+        assert_eq!(events.len(), 1, "{events:#?}");
+        assert_eq!(events[0]["reason"], "Defect");
+        let regarding = &events[0]["regarding"]["name"];
+        assert_eq!(regarding, "broken");
+        assert!(!events[0].to_string().contains("secret"), "{events:#?}");
+        assert!(context.meters.text().unwrap().contains("tidegate_quarantined_rollouts 1"));
+        {
+            let entry = context.entry("broken");
+            let working = entry.working.lock().await;
+            assert!(
+                working.refresh && working.memory.held.is_none(),
+                "what was half done is not gone on with"
+            );
+        }
+
+        mended.store(0, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(context.meters.text().unwrap().contains("tidegate_quarantined_rollouts 0"));
+        stop.cancel();
+        running.await.unwrap();
     }
 }

@@ -9,7 +9,7 @@ use super::{
     observed::{Aside, RouteSeen, RouteView},
     turn::{Turn, later, since},
 };
-use crate::api::{Phase, Stamp};
+use crate::api::{Phase, RolloutStatus, Stamp};
 use std::{sync::Arc, time::Duration};
 
 /// Another process is taken for dead when nothing was heard of it for so long.
@@ -46,6 +46,24 @@ impl Turn<'_> {
     /// The greatest epoch in any stamp of ours.
     fn greatest_epoch(&self) -> i64 {
         self.stamps().map(|stamp| stamp.epoch).max().unwrap_or(0)
+    }
+
+    /// What there is to tell where a newer version of the controller keeps this Rollout. It knows more than can be read
+    /// here, and what is not known would be dropped with the next write: so nothing is decided, a lowering neither.
+    pub fn is_newer(&mut self) -> Option<Vec<Effect>> {
+        let (theirs, ours) = (self.status.format, RolloutStatus::FORMAT);
+        if theirs <= ours {
+            self.memory.newer = false;
+            return None;
+        }
+        if !std::mem::replace(&mut self.memory.newer, true) {
+            let sentence = format!(
+                "The status of this Rollout was written by a newer version of the controller (format {theirs}; this one \
+                 knows {ours}): it and its routes are left as they are until that version runs again"
+            );
+            self.tell(true, "NewerStatus", sentence);
+        }
+        Some(std::mem::take(&mut self.effects))
     }
 
     /// Whether a route tells of an epoch that the status does not know. The Rollout's cache may be behind the one who

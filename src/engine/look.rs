@@ -134,6 +134,9 @@ pub enum ReadError {
     /// More than 1 MiB.
     #[error("the answer is larger than 1 MiB")]
     TooLarge,
+    /// The controller itself failed.
+    #[error("the controller failed to read the answer, which is a defect of it; its log says where")]
+    Defect,
     /// Not the format that the provider should speak.
     #[error("the answer is not what such a provider sends")]
     Malformed,

@@ -78,6 +78,9 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let mut turn = Turn::new(spec, status, seen, memory, now);
+    if let Some(news) = turn.is_newer() {
+        return turn.stand_aside(news);
+    }
     if turn.is_behind() {
         return turn.stand_aside(vec![Effect::Reread]);
     }

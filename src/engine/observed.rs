@@ -183,6 +183,8 @@ pub struct Memory {
     /// Changes of weights that are being put right, by route: the canary's share (in a run) or stable's (at rest) as
     /// it was changed to. Until they are seen right, another attempt is still the same incident.
     pub correcting: BTreeMap<String, i64>,
+    /// That a newer version of the controller keeps the Rollout, and was told of.
+    pub newer: bool,
     /// The epoch of a stamp that the API server itself knows nothing of: forged.
     pub forged: Option<i64>,
     /// That another process has taken the run over, and since when its status is as it is.

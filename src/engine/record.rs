@@ -54,6 +54,7 @@ pub(super) fn store_due(
 /// that a new one has to find its place here.
 fn same_happenings(one: &RolloutStatus, other: &RolloutStatus) -> bool {
     let RolloutStatus {
+        format,
         observed_generation,
         phase,
         message: _,
@@ -71,7 +72,8 @@ fn same_happenings(one: &RolloutStatus, other: &RolloutStatus) -> bool {
         last_request,
         conditions,
     } = one;
-    (observed_generation, phase, epoch) == (&other.observed_generation, &other.phase, &other.epoch)
+    (format, epoch) == (&other.format, &other.epoch)
+        && (observed_generation, phase) == (&other.observed_generation, &other.phase)
         && (stable, canary, routes) == (&other.stable, &other.canary, &other.routes)
         && both(run.as_ref(), other.run.as_ref(), same_run)
         && both(step.as_ref(), other.step.as_ref(), same_step)

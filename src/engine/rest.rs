@@ -229,7 +229,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Takes out entries that we added for versions that are retired. An entry that a user wrote never goes.
+    /// Takes out entries that we added for versions that are retired, where the weights are in order. An entry that a user
+    /// wrote never goes.
     fn retire_entries(&mut self, stable: &Target) {
         let wanted = self.wanted();
         let failed = self.target_failed();
@@ -237,7 +238,7 @@ impl Turn<'_> {
         let mut writes = Vec::new();
         let mut ends = Vec::new();
         for seen in self.spec_routes() {
-            let Some(view) = seen.view() else { continue };
+            let Some(view) = seen.view().filter(|view| view.all_on(stable)) else { continue };
             let Some(stamp) = view.stamp_of(&self.seen.subject) else {
                 continue;
             };

@@ -91,6 +91,7 @@ impl<'a> Turn<'a> {
     /// Closes the decision.
     pub fn finish(mut self) -> Decision {
         self.tell_conditions();
+        self.status.format = RolloutStatus::FORMAT;
         let due = super::record::store_due(&self.seen.stored, &self.status, &self.memory, self.now);
         if let super::record::Due::At(at) = due {
             self.wake_at(at);

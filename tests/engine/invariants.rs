@@ -34,7 +34,7 @@ impl World {
         let tells = |effect: &Effect| matches!(effect, Effect::Tell(_));
         let goes_on = decision.before.is_some() || !decision.effects.iter().all(tells);
         // Who is deposed has nothing left to do.
-        let deposed = decision.memory.held.is_some_and(|held| held < after.epoch);
+        let deposed = decision.memory.newer || decision.memory.held.is_some_and(|held| held < after.epoch);
         if under_way && !deposed && !self.spec.suspend && !self.subject.deleting {
             assert!(goes_on || decision.wake.is_some(), "nobody would decide again: {:?}", after.message);
         }

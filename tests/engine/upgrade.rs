@@ -4,7 +4,7 @@
 //! $ TIDEGATE_KEEP_STATE=1 cargo test --test engine upgrade::    # before a release: keeps this version's
 //! ```
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ fn folder() -> PathBuf {
 fn present() -> State {
     let mut world = World::new(SPEC);
     world.run_until("50", |world| world.share("v2") == 50);
-    world.run_for(std::time::Duration::from_secs(30));
+    world.run_for(Duration::from_secs(30));
     let view = world.view("color").clone();
     State {
         spec: world.spec.clone(),
@@ -94,6 +94,25 @@ fn what_every_version_left_mid_run_goes_on_where_it_was() {
         versions += 1;
     }
     assert!(versions > 0);
+}
+
+#[test]
+fn what_a_newer_version_keeps_is_left_alone_until_it_is_ours_again() {
+    let mut state = present();
+    state.status.format = RolloutStatus::FORMAT + 1;
+    let mut world = taken_over(state);
+    world.traffic.failing.insert("v2".into(), 0.3);
+    world.subject.abort = Some(format!(r#"{{"run":1,"by":"ann","at":"{}"}}"#, world.now));
+    let before = (world.stored.clone(), world.view("color").clone());
+    world.run_for(Duration::from_hours(1));
+    assert_eq!((&world.stored, world.view("color")), (&before.0, &before.1), "nothing is written");
+    let told: Vec<_> = world.notes.iter().filter(|note| note.reason == "NewerStatus").collect();
+    assert!(told.len() == 1 && told[0].message.contains("format 2; this one knows 1"), "{told:?}");
+
+    world.stored.format = RolloutStatus::FORMAT;
+    world.restart();
+    world.settle();
+    assert_eq!(world.share("v2"), 0, "the abort is taken");
 }
 
 #[test]

@@ -29,10 +29,11 @@ pub enum Fault {
     RoutesAreReplaced,
     PodsVanish,
     ImagesChange,
+    NewerLeads,
 }
 
 impl Fault {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::LosesRequests,
         Self::LosesReplies,
         Self::Delays,
@@ -59,6 +60,7 @@ impl Fault {
         Self::RoutesAreReplaced,
         Self::PodsVanish,
         Self::ImagesChange,
+        Self::NewerLeads,
     ];
 }
 

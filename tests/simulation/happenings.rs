@@ -4,7 +4,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 use tidegate::{
-    api::{PauseReason, Phase},
+    api::{PauseReason, Phase, RolloutStatus},
     engine::observed::WorkloadSeen,
 };
 
@@ -35,7 +35,8 @@ impl Fault {
             | Self::LosesMetrics
             | Self::GivesNaN
             | Self::PeoplePromote
-            | Self::ToolsTouch => 1 + chance.below(3),
+            | Self::ToolsTouch
+            | Self::NewerLeads => 1 + chance.below(3),
             Self::PeopleAbort
             | Self::PeoplePause
             | Self::PeopleSuspend
@@ -110,6 +111,10 @@ impl World {
             Fault::ImagesChange => {
                 let hash = format!("image-{}", self.chance.below(3));
                 self.set_workload(1, WorkloadSeen::Present { ready: 2, hash });
+            }
+            Fault::NewerLeads => {
+                let newer = self.server.rollout().status.format > RolloutStatus::FORMAT;
+                self.set_format(if newer { RolloutStatus::FORMAT } else { RolloutStatus::FORMAT + 1 });
             }
             Fault::PeopleSetWeights
             | Fault::PeopleReorder
@@ -214,6 +219,16 @@ impl World {
         self.rollout_changed();
     }
 
+    /// A newer version of the controller takes the Rollout over, or gives it back as this one can read it.
+    fn set_format(&mut self, format: i32) {
+        self.server.edit_rollout(|rollout| {
+            if rollout.status.format != format {
+                rollout.status = Arc::new(RolloutStatus { format, ..(*rollout.status).clone() });
+            }
+        });
+        self.rollout_changed();
+    }
+
     fn edit_spec(&mut self, change: impl FnOnce(&mut tidegate::api::RolloutSpec)) {
         self.server.edit_rollout(|rollout| {
             let mut spec = (*rollout.spec).clone();
@@ -268,6 +283,9 @@ impl World {
                 spec.suspend = false;
                 set_target(spec, "v2");
             });
+        }
+        if self.server.rollout().status.format > RolloutStatus::FORMAT {
+            self.set_format(RolloutStatus::FORMAT);
         }
         let status = self.server.rollout().status.clone();
         let known = status.stable.is_some();

@@ -58,10 +58,12 @@ pub enum Mutant {
     TouchesOthers,
     /// Stamps are written with the epoch before.
     StaleEpoch,
+    /// What a newer version of the controller keeps is taken for this one's.
+    NewerIgnored,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -84,6 +86,7 @@ impl Mutant {
         Self::ReadinessIgnored,
         Self::TouchesOthers,
         Self::StaleEpoch,
+        Self::NewerIgnored,
     ];
 }
 

@@ -110,6 +110,10 @@ impl Oracle {
     }
 
     pub fn decided(&mut self, process: &Process, seen: &Observed, decision: &Decision) {
+        let acts = decision.before.is_some() || decision.store || decision.effects.iter().any(Effect::writes);
+        self.demand(!acts || process.status().format <= RolloutStatus::FORMAT, "S3", || {
+            format!("controller {} acts on what a newer version keeps", process.id)
+        });
         for effect in &decision.effects {
             match effect {
                 Effect::Write(write) if write.purpose == Purpose::Lower => {
@@ -195,7 +199,7 @@ impl Oracle {
         }
         match write.purpose {
             Purpose::Raise => self.raised(landed, was, is),
-            Purpose::Lower => self.lowered(server, is, new.as_ref()),
+            Purpose::Lower => self.lowered(server, was, is, new.as_ref()),
             Purpose::Claim => {
                 self.owns(server, sender, new.as_ref());
                 let same = was
@@ -270,16 +274,22 @@ impl Oracle {
         self.demand(live || !(in_a_run || failed) || given(is) <= given(was), "S1", || {
             format!("to {} gave the canary {}% in place of {}%", write.purpose.verb(), given(is), given(was))
         });
-        if in_a_run && write.purpose == Purpose::Correct {
+        // One that was decided at rest, and lands after the next run's intent, leaves the stamp as it is.
+        if in_a_run && write.purpose == Purpose::Correct && ours(was) != ours(is) {
             self.owns(server, sender, ours(is).as_ref());
         }
     }
 
-    fn lowered(&mut self, server: &Server, is: &RouteView, stamp: Option<&Stamp>) {
+    /// Whoever was deposed without a stamp to tell him lowers the canary that he knows of, which may not be today's: that
+    /// one gets no more by it.
+    fn lowered(&mut self, server: &Server, was: &RouteView, is: &RouteView, stamp: Option<&Stamp>) {
         self.demand(stamp.is_some_and(|stamp| stamp.aborted), "S2", || "a lowering left no mark".to_owned());
-        let canary = server.rollout().status.canary.as_ref();
-        let given = canary.map_or(0, |canary| is.weight(canary));
-        self.demand(given == 0, "S1", || format!("a lowering left the canary {given}%"));
+        let status = &server.rollout().status;
+        let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| view.weight(canary));
+        let deposed = stamp.is_some_and(|stamp| stamp.epoch < status.epoch);
+        let lower = given(is) * was.total() <= given(was) * is.total();
+        let left = given(is);
+        self.demand(left == 0 || (deposed && lower), "S1", || format!("a lowering left the canary {left}%"));
         self.demand(is.total() > 0, "S4", || "nothing has weight after a lowering".to_owned());
     }
 
@@ -325,6 +335,9 @@ impl Oracle {
     ) {
         self.writes += 1;
         let (was, is) = (&before.status, &server.rollout().status);
+        self.demand(was.format <= RolloutStatus::FORMAT, "S3", || {
+            "a newer version's status was written over".to_owned()
+        });
         self.demand(is.epoch >= was.epoch, "S3", || {
             format!("epoch {} was recorded over {}", is.epoch, was.epoch)
         });

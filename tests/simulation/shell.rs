@@ -52,7 +52,10 @@ impl World {
         let mutant = self.mutant;
         let process = &mut self.processes[id];
         let rollout = process.newest();
-        let status = process.status();
+        let mut status = process.status();
+        if mutant == Some(Mutant::NewerIgnored) {
+            Arc::make_mut(&mut status).format = 0;
+        }
         let holds = process.working.memory.held.is_some();
         let takes = match mutant {
             Some(Mutant::EpochIgnored) => holds,
