@@ -34,5 +34,6 @@ pub mod notify;
 pub mod routes;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod shards;
 pub mod telemetry;
 pub mod workloads;

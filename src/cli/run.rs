@@ -17,9 +17,22 @@ pub struct Args {
     /// The kubeconfig; default: $KUBECONFIG, ~/.kube/config, or the pod's service account
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// Whether several controllers share the Rollouts. The Leases by which they agree are where the configured one for
+    /// leader election would be
+    #[arg(long, value_enum, default_value_t = Shards::Off)]
+    shards: Shards,
     /// What is logged, in place of the configured filter, like info or info,kube=debug
     #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
     log: Option<String>,
+}
+
+/// Whether several controllers share the Rollouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Shards {
+    /// One controller acts: there is but one, or one leads
+    Off,
+    /// Each serves its share, among as many as live
+    Auto,
 }
 
 /// Why the controller did not start, or ended.
@@ -44,6 +57,10 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let config = match &args.config {
         Some(file) => Config::load(file)?,
         None => Config::default(),
+    };
+    let config = match args.shards {
+        Shards::Off => config,
+        Shards::Auto => config.sharing(),
     };
     telemetry::start(&config.log, args.log.as_deref())?;
     let stop = stop_signal().map_err(RunError::Signal)?;

@@ -28,8 +28,8 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
-    /// The Lease that several controllers agree by; `None` where there is one controller.
-    pub leader_election: Option<LeaderElection>,
+    /// How many controllers there are, and how they agree.
+    pub replicas: Replicas,
     /// How the log is written.
     pub log: LogConfig,
 }
@@ -40,19 +40,37 @@ impl Default for Config {
             providers: ProvidersConfig::default(),
             namespaces: Vec::new(),
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
-            leader_election: None,
+            replicas: Replicas::One,
             log: LogConfig::default(),
         }
     }
 }
 
-/// The Lease that several controllers agree by: one of them acts, the others are ready to.
+/// How many controllers there are, and how they agree who acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Replicas {
+    /// One, which always acts.
+    #[default]
+    One,
+    /// Several, one of which acts: who holds the Lease. The others are ready to.
+    Led(LeaderElection),
+    /// Several that share the Rollouts: each holds a Lease of its own.
+    Sharing(LeaderElection),
+}
+
+/// The Lease that several controllers agree by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderElection {
-    /// The Lease's name.
+    /// The Lease's name. Where the Rollouts are shared, their Leases' names begin with it, and their label has it.
     pub lease: String,
     /// Its namespace; `None` is the controller's own.
     pub namespace: Option<String>,
+}
+
+impl Default for LeaderElection {
+    fn default() -> Self {
+        Self { lease: "tidegate".to_owned(), namespace: None }
+    }
 }
 
 /// How the log is written.
@@ -107,6 +125,16 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// The same, with several controllers that share the Rollouts, by Leases where the configured one would be.
+    #[must_use]
+    pub fn sharing(self) -> Self {
+        let leases = match self.replicas {
+            Replicas::One => LeaderElection::default(),
+            Replicas::Led(leases) | Replicas::Sharing(leases) => leases,
+        };
+        Self { replicas: Replicas::Sharing(leases), ..self }
+    }
+
     /// Reads, parses and resolves a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
@@ -168,6 +196,7 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
         })?,
     };
     let leader_election = file.leader_election.map(leader_election).transpose()?;
+    let replicas = leader_election.map_or(Replicas::One, Replicas::Led);
     let level = match file.log.level {
         None => default.log.level,
         Some(level) => {
@@ -181,13 +210,7 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
             level.value
         }
     };
-    Ok(Config {
-        providers,
-        namespaces,
-        listen,
-        leader_election,
-        log: LogConfig { format: file.log.format, level },
-    })
+    Ok(Config { providers, namespaces, listen, replicas, log: LogConfig { format: file.log.format, level } })
 }
 
 fn leader_election(written: file::LeaderElection) -> Result<LeaderElection, Problem> {
@@ -202,7 +225,7 @@ fn leader_election(written: file::LeaderElection) -> Result<LeaderElection, Prob
             format!("{:?} is not a name; it must be a DNS label like \"tidegate\"", value.value),
         ))
     };
-    let lease = label(written.lease, "lease")?.unwrap_or_else(|| "tidegate".to_owned());
+    let lease = label(written.lease, "lease")?.unwrap_or_else(|| LeaderElection::default().lease);
     Ok(LeaderElection { lease, namespace: label(written.namespace, "namespace")? })
 }
 

@@ -36,8 +36,9 @@ log: {format: json, level: 'info,kube=debug'}
     assert_eq!(config.namespaces, ["shop", "web"]);
     assert_eq!(config.listen.port(), 9000);
     assert_eq!(config.log.format, LogFormat::Json);
-    let election = config.leader_election.unwrap();
-    assert_eq!((election.lease.as_str(), election.namespace.as_deref()), ("tidegate", Some("ops")));
+    let lease = LeaderElection { lease: "tidegate".into(), namespace: Some("ops".into()) };
+    assert_eq!(config.replicas, Replicas::Led(lease.clone()));
+    assert_eq!(config.clone().sharing().replicas, Replicas::Sharing(lease));
     assert_eq!(config.providers.default.as_deref(), Some("gateways"));
     let ProviderConfig::Prometheus(prometheus) = &config.providers.entries["default"] else {
         panic!("not a prometheus");
@@ -67,10 +68,11 @@ fn the_default_provider_follows_by_itself() {
 
 #[test]
 fn leader_election_needs_no_more_than_its_key() {
-    let election = |text: &str| Config::parse(text, "f").unwrap().leader_election;
+    let replicas = |text: &str| Config::parse(text, "f").unwrap().replicas;
     let default = LeaderElection { lease: "tidegate".into(), namespace: None };
-    assert_eq!(election("leaderElection: {}"), Some(default));
-    assert_eq!(election("namespaces: []"), None);
+    assert_eq!(replicas("leaderElection: {}"), Replicas::Led(default.clone()));
+    assert_eq!(replicas("namespaces: []"), Replicas::One);
+    assert_eq!(Config::default().sharing().replicas, Replicas::Sharing(default));
 }
 
 #[test]

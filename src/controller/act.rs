@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{RouteKind, RouteRef},
-    engine::decision::RouteWrite,
+    engine::{decision::RouteWrite, observed::Subject},
     routes::{self, ApplyError, Failure, Packed},
 };
 
@@ -32,11 +32,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// the turn ends nevertheless: the next one decides the same again, from what stands then.
 pub async fn lower(
     context: &Context,
-    namespace: &str,
+    subject: &Subject,
     writes: &[&RouteWrite],
 ) -> Vec<(RouteWrite, ApplyError)> {
     let lowered = join_all(writes.iter().map(|write| async move {
-        let attempt = || write_once(context, namespace, write);
+        let attempt = || write_once(context, subject, write);
         let stored = attempt.retry(patience()).when(is_passing).adjust(honour_retry_after).await;
         stored.err().map(|error| ((*write).clone(), error))
     }));
@@ -44,11 +44,11 @@ pub async fn lower(
 }
 
 /// Sends a write once, when it is its turn. What comes back is known to all turns at once.
-pub async fn write_once(context: &Context, namespace: &str, write: &RouteWrite) -> Result<(), ApplyError> {
-    if !context.leadership.leads() {
+pub async fn write_once(context: &Context, subject: &Subject, write: &RouteWrite) -> Result<(), ApplyError> {
+    if !context.leadership.leads_for(&subject.uid) {
         return Err(ApplyError::Withheld { route: write.route.clone(), purpose: write.purpose });
     }
-    let apply = routes::apply(&context.client, namespace, write);
+    let apply = routes::apply(&context.client, &subject.namespace, write);
     let answer = if write.purpose.takes_from_canary() {
         let _urgent = context.precedence.go_first();
         apply.await

@@ -19,7 +19,7 @@ use crate::{
     api::Rollout,
     engine::{
         decision::{Decision, Effect, RouteWrite},
-        observed::LookDone,
+        observed::{LookDone, Subject},
     },
 };
 
@@ -32,8 +32,8 @@ pub struct Turn<'a> {
     pub context: &'a Arc<Context>,
     /// What is kept of the Rollout.
     pub entry: &'a Arc<Entry>,
-    /// The Rollout's namespace.
-    pub namespace: &'a str,
+    /// The Rollout, as it was decided on.
+    pub subject: &'a Subject,
     /// When it was decided.
     pub now: Timestamp,
     /// The decision lowers: nothing overtakes it.
@@ -83,13 +83,14 @@ impl Turn<'_> {
             })
             .collect();
         let (lowered, rest) = tokio::join!(
-            act::lower(self.context, self.namespace, &lowering),
+            act::lower(self.context, self.subject, &lowering),
             self.publish_and_act(working, rollout, look, decision)
         );
         let mut outcome = Ok(());
         for (write, error) in lowered {
             let error =
-                act::after_failure(self.context, self.namespace, working, &write, error, self.now).await;
+                act::after_failure(self.context, &self.subject.namespace, working, &write, error, self.now)
+                    .await;
             outcome = outcome.and(Err(error));
         }
         outcome.and(rest)
@@ -235,9 +236,15 @@ impl Turn<'_> {
                 Effect::Reread => working.refresh = true,
                 Effect::Write(_) | Effect::Hold | Effect::Release if outcome.is_err() => {}
                 Effect::Write(write) => {
-                    if let Err(error) = act::write_once(self.context, self.namespace, write).await {
-                        let failed =
-                            act::after_failure(self.context, self.namespace, working, write, error, self.now);
+                    if let Err(error) = act::write_once(self.context, self.subject, write).await {
+                        let failed = act::after_failure(
+                            self.context,
+                            &self.subject.namespace,
+                            working,
+                            write,
+                            error,
+                            self.now,
+                        );
                         outcome = Err(failed.await);
                     }
                 }

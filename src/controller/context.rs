@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -12,21 +11,24 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{
-    Client, Resource,
+    Client, Resource, ResourceExt,
     runtime::reflector::{ObjectRef, Store},
 };
 use tokio::sync::{Notify, mpsc, mpsc::UnboundedSender};
 
-pub use super::guarded::Guarded;
+pub use super::{
+    guarded::Guarded,
+    interests::{Interest, Interests},
+};
 use super::{
     leading::Leadership,
     meters::Meters,
     notes::Notes,
     precedence::Precedence,
-    stores::{Key, Mirror, version},
+    stores::{Mirror, version},
 };
 use crate::{
-    api::{Rollout, RolloutStatus, RouteKind},
+    api::{Rollout, RolloutStatus},
     clock::Clock,
     engine::observed::{LookDone, Memory, WorkloadSeen},
     metrics::Providers,
@@ -107,8 +109,8 @@ impl Context {
             leadership: parts.leadership,
             clock: parts.clock,
             rollouts: parts.rollouts,
-            routes: Mirror::new("GatewayRoutes"),
-            workloads: Mirror::new("Deployments"),
+            routes: Mirror::new("GatewayRoutes", true),
+            workloads: Mirror::new("Deployments", false),
             interests: Interests::default(),
             dialect: Mutex::new(None),
             rollouts_lack: Mutex::new(Some("the Rollouts have not been listed yet".to_owned())),
@@ -144,20 +146,35 @@ impl Context {
         self.rollouts.state().into_iter().partition(|rollout| rollout.is_under_way())
     }
 
-    /// Gives every Rollout a turn, those in a run first: this controller leads from now on.
-    pub fn lead(&self) {
-        let (first, then) = self.by_urgency();
-        let wake = |wakes: &UnboundedSender<ObjectRef<Guarded>>, rollouts: &[Arc<Guarded>]| {
+    /// Gives Rollouts a turn, named by their UIDs, those in a run first: this controller may act on them from now on. Others
+    /// may have until then, so what is remembered of them no longer counts.
+    pub fn take_up(&self, which: impl Fn(&str) -> bool) {
+        let taken = |rollouts: Vec<Arc<Guarded>>| -> Vec<ObjectRef<Guarded>> {
+            let mut due = Vec::new();
             for rollout in rollouts {
-                // As in `wake`.
-                let _ = wakes.send(ObjectRef::from_obj(rollout));
+                let uid = rollout.uid().unwrap_or_default();
+                if !which(&uid) {
+                    continue;
+                }
+                if let Some(entry) = self.known(&uid) {
+                    entry.anew.store(true, Ordering::Relaxed);
+                }
+                due.push(ObjectRef::from_obj(rollout.as_ref()));
             }
+            due
         };
-        wake(&self.wakes, &first);
+        let (first, then) = self.by_urgency();
+        let (first, then) = (taken(first), taken(then));
+        for rollout in first {
+            // As in `wake`.
+            let _ = self.wakes.send(rollout);
+        }
         let wakes = self.wakes.clone();
         tokio::spawn(async move {
             tokio::time::sleep(AFTER_RUNS).await;
-            wake(&wakes, &then);
+            for rollout in then {
+                let _ = wakes.send(rollout);
+            }
         });
     }
 
@@ -239,6 +256,8 @@ pub struct Entry {
     pub told_forbidden: AtomicBool,
     /// The resourceVersion of our own newest write to it, so that its echo gives no turn.
     pub own_version: AtomicU64,
+    /// Somebody else had it meanwhile: what its turns remember no longer counts.
+    pub anew: AtomicBool,
     /// When it wants its next turn, whatever the last one failed of.
     pub wake: Mutex<Option<Timestamp>>,
 }
@@ -338,109 +357,7 @@ impl Entry {
     }
 }
 
-/// An object that a Rollout depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Interest {
-    /// A route.
-    Route(RouteKind, Key),
-    /// A workload.
-    Workload(Key),
-}
-
-/// Who wants to hear of which object. A turn registers before it reads, so no change falls in between.
-#[derive(Debug, Default)]
-pub struct Interests(Mutex<Index>);
-
-#[derive(Debug, Default)]
-struct Index {
-    by_object: HashMap<Interest, HashSet<Key>>,
-    by_rollout: HashMap<Key, HashSet<Interest>>,
-}
-
-impl Interests {
-    /// Replaces the interests of a Rollout.
-    pub fn set(&self, rollout: &Key, interests: HashSet<Interest>) {
-        let mut index = lock(&self.0);
-        if index.by_rollout.get(rollout) == Some(&interests) {
-            return;
-        }
-        index.drop_rollout(rollout);
-        for interest in &interests {
-            index.by_object.entry(interest.clone()).or_default().insert(rollout.clone());
-        }
-        index.by_rollout.insert(rollout.clone(), interests);
-    }
-
-    /// Drops a Rollout that is gone and returns what it was interested in.
-    pub fn forget(&self, rollout: &Key) -> HashSet<Interest> {
-        lock(&self.0).drop_rollout(rollout)
-    }
-
-    /// The Rollouts that want to hear of an object.
-    pub fn of(&self, interest: &Interest) -> Vec<Key> {
-        let index = lock(&self.0);
-        index.by_object.get(interest).map(|rollouts| rollouts.iter().cloned().collect()).unwrap_or_default()
-    }
-
-    /// All Rollouts that want to hear of anything.
-    pub fn everybody(&self) -> Vec<Key> {
-        lock(&self.0).by_rollout.keys().cloned().collect()
-    }
-}
-
-impl Index {
-    fn drop_rollout(&mut self, rollout: &Key) -> HashSet<Interest> {
-        let interests = self.by_rollout.remove(rollout).unwrap_or_default();
-        for interest in &interests {
-            if let Some(rollouts) = self.by_object.get_mut(interest) {
-                rollouts.remove(rollout);
-                if rollouts.is_empty() {
-                    self.by_object.remove(interest);
-                }
-            }
-        }
-        interests
-    }
-}
-
 /// Locks; a panic elsewhere while locked leaves plain data that is still whole.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(name: &str) -> Key {
-        ("ns".to_owned(), name.to_owned())
-    }
-
-    fn route(name: &str) -> Interest {
-        Interest::Route(RouteKind::GatewayRoute, key(name))
-    }
-
-    #[test]
-    fn an_object_wakes_those_who_name_it_and_nobody_else() {
-        let interests = Interests::default();
-        interests.set(&key("a"), HashSet::from([route("r1"), Interest::Workload(key("v1"))]));
-        interests.set(&key("b"), HashSet::from([route("r2")]));
-        assert_eq!(interests.of(&route("r1")), [key("a")]);
-        assert_eq!(interests.of(&Interest::Workload(key("v1"))), [key("a")]);
-        assert!(interests.of(&route("r3")).is_empty());
-        assert!(
-            interests.of(&Interest::Route(RouteKind::GatewayRoute, ("other".into(), "r1".into()))).is_empty()
-        );
-
-        interests.set(&key("a"), HashSet::from([route("r2")]));
-        assert!(interests.of(&route("r1")).is_empty(), "no longer named");
-        let mut both = interests.of(&route("r2"));
-        both.sort();
-        assert_eq!(both, [key("a"), key("b")]);
-
-        assert_eq!(interests.forget(&key("a")), HashSet::from([route("r2")]));
-        assert_eq!(interests.of(&route("r2")), [key("b")]);
-        interests.forget(&key("b"));
-        assert!(lock(&interests.0).by_object.is_empty(), "nothing is left behind");
-    }
 }

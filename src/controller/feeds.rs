@@ -20,12 +20,16 @@ use super::{
     following::{First, code, follow},
     permissions::REMEDY,
     raw::Raw,
-    stores::{Key, Mirror, Versioned, version},
+    stores::{Key, Listed, Mirror, Versioned, version},
 };
 use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
 
 /// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
+
+/// What is read one by one waits so long, and so many at once.
+const READ: Duration = Duration::from_secs(5);
+const READS: usize = 8;
 
 /// The namespace of a scope; `None` is the whole cluster.
 pub type Scope = Option<String>;
@@ -145,24 +149,61 @@ where
         let mut events = follow(api, First::Paged).boxed();
         while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
             match event {
-                Ok(event) => self.take(event),
+                Ok(event) => {
+                    let doubted = self.take(event);
+                    self.settle(doubted).await;
+                }
                 Err(error) => self.failed(&error),
             }
         }
     }
 
-    fn take(&self, event: Event<Raw>) {
+    /// Takes an event in; returns what is to be read one by one.
+    fn take(&self, event: Event<Raw>) -> Vec<Key> {
         let lacked = self.mirror.lacks();
-        let changed = self.mirror.take(reduced(event, &self.reduce));
+        let Listed { changed, doubted } = self.mirror.take(reduced(event, &self.reduce));
         if lacked != self.mirror.lacks() {
             // What is missing now was unreadable before, which is a difference to everybody.
             tracing::info!(kind = self.resource.kind, "listed");
             self.context.wake_all();
-            return;
+            return doubted;
         }
         for key in changed {
             self.context.wake_interested(&(self.interest)(key));
         }
+        doubted
+    }
+
+    /// Reads what a list has in an older version than we do. What can't be read stays as we know it.
+    async fn settle(&self, doubted: Vec<Key>) {
+        if doubted.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            kind = self.resource.kind,
+            count = doubted.len(),
+            "a list is behind what is known already"
+        );
+        let reads = stream::iter(doubted).map(async |key| {
+            let version = self.mirror.version_of(&key);
+            let (namespace, name) = &key;
+            let api: Api<Raw> = Api::namespaced_with(self.context.client.clone(), namespace, &self.resource);
+            match tokio::time::timeout(READ, api.get_opt(name)).await {
+                Ok(Ok(Some(object))) if self.mirror.settle((self.reduce)(&object), version) => {
+                    self.context.wake_interested(&(self.interest)(key));
+                }
+                Ok(Ok(Some(_))) => {}
+                Ok(Ok(None)) => {
+                    self.mirror.forget(&key);
+                    self.context.wake_interested(&(self.interest)(key));
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(name, %error, "what a list has in an older version can't be read");
+                }
+                Err(_) => tracing::warn!(name, "what a list has in an older version can't be read in time"),
+            }
+        });
+        reads.buffer_unordered(READS).for_each(async |()| {}).await;
     }
 
     fn failed(&self, error: &watcher::Error) {

@@ -5,38 +5,35 @@
 //! routes asks first ([`Leadership::leads`]).
 
 use std::{
+    collections::BTreeMap,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use futures::StreamExt;
-use k8s_openapi::{
-    api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
-};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
-    Api, Client, Resource,
-    api::PostParams,
+    Client, Resource,
     runtime::{WatchStreamExt, watcher::watch_object},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::error::Error;
+use super::{
+    context::lock,
+    error::Error,
+    leases::{AGAIN, Leases, Written, duration, holder, written},
+};
 use crate::{
     clock::Clock,
     config::LeaderElection,
     lease::{Election, Move, Seen, Terms},
-    routes::{FIELD_MANAGER, without_body},
+    routes::without_body,
+    shards::Share,
 };
-
-/// How long a call may take: well below the renew deadline.
-const DEADLINE: Duration = Duration::from_secs(2);
-/// How long what could not be written waits for its next attempt.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// Whether this process may act.
 #[derive(Debug)]
@@ -44,17 +41,28 @@ pub struct Leadership {
     clock: Clock,
     /// Until how many milliseconds after the clock's start.
     until: AtomicU64,
+    /// The Rollouts that are ours, where several controllers share them.
+    share: Mutex<Option<Arc<Share>>>,
 }
 
 impl Leadership {
     /// There is one controller, and it may act always.
     pub fn undisputed() -> Self {
-        Self { clock: Clock::start(), until: AtomicU64::new(u64::MAX) }
+        Self::acting_until(u64::MAX)
     }
 
     /// There may be several: nothing may be done until the Lease is ours.
     pub fn sought() -> Self {
-        Self { clock: Clock::start(), until: AtomicU64::new(0) }
+        Self::acting_until(0)
+    }
+
+    fn acting_until(until: u64) -> Self {
+        Self { clock: Clock::start(), until: AtomicU64::new(until), share: Mutex::default() }
+    }
+
+    /// The clock by which it is counted.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Whether this process may act now.
@@ -62,7 +70,23 @@ impl Leadership {
         u128::from(self.until.load(Ordering::Relaxed)) > self.clock.elapsed().as_millis()
     }
 
-    fn set(&self, until: Option<Duration>) {
+    /// Whether this process may act now on a Rollout, named by its UID.
+    pub fn leads_for(&self, uid: &str) -> bool {
+        self.leads() && lock(&self.share).as_ref().is_none_or(|share| share.owns(uid))
+    }
+
+    /// What is ours, where several controllers share the Rollouts, and until when.
+    pub fn set_share(&self, share: Option<(Arc<Share>, Duration)>) {
+        let (share, until) = share.unzip();
+        // In between it is the new share by the old time, which the new one may only have made longer.
+        if let Some(share) = share {
+            *lock(&self.share) = Some(share);
+        }
+        self.set(until);
+    }
+
+    /// Sets until when this process may act, by its clock.
+    pub fn set(&self, until: Option<Duration>) {
         let millis = until.map_or(0, |until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
         self.until.store(millis, Ordering::Relaxed);
     }
@@ -70,8 +94,7 @@ impl Leadership {
 
 /// One process that seeks to lead.
 pub struct Candidate {
-    api: Api<Lease>,
-    namespace: String,
+    leases: Leases,
     name: String,
     election: Election,
     leadership: Arc<Leadership>,
@@ -87,13 +110,9 @@ impl Candidate {
         settings: &LeaderElection,
         leadership: Arc<Leadership>,
     ) -> Result<Self, Error> {
-        let namespace = settings.namespace.as_deref().unwrap_or(client.default_namespace()).to_owned();
-        let me = format!("{}-{:016x}", std::env::var("HOSTNAME").unwrap_or_default(), fastrand::u64(..));
-        let api: Api<Lease> = Api::namespaced(client, &namespace);
         let mut candidate = Self {
-            api,
-            election: Election::new(me.trim_start_matches('-').to_owned(), Terms::default()),
-            namespace,
+            leases: Leases::new(client, settings),
+            election: Election::new(Leases::me(), Terms::default()),
             name: settings.lease.clone(),
             leadership,
             known: None,
@@ -101,8 +120,7 @@ impl Candidate {
         };
         candidate.read().await.map_err(|error| candidate.unusable(error))?;
         if candidate.known.is_none() {
-            let free = candidate.lease(None);
-            match in_time(candidate.api.create(&parameters(), &free)).await {
+            match candidate.store(None).await {
                 Ok(lease) => candidate.known = Some(lease),
                 // Another one was faster.
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
@@ -113,14 +131,7 @@ impl Candidate {
     }
 
     fn unusable(&self, source: kube::Error) -> Error {
-        let (namespace, lease) = (self.namespace.clone(), self.name.clone());
-        let code = if let kube::Error::Api(status) = &source { status.code } else { 0 };
-        let source = without_body(source);
-        match code {
-            404 => Error::LeaseNamespace { namespace },
-            401 | 403 => Error::LeaseForbidden { namespace, lease, source },
-            _ => Error::Unreachable(source),
-        }
+        self.leases.unusable(&self.name, source)
     }
 
     /// Seeks the Lease, keeps it, and lets it go once `release` says so. It is not taken before `warm`. Whenever it
@@ -131,7 +142,7 @@ impl Candidate {
         release: CancellationToken,
         lead: impl Fn(),
     ) -> Result<(), Error> {
-        let mut shown = watch_object(self.api.clone(), &self.name).default_backoff().boxed();
+        let mut shown = watch_object(self.leases.api.clone(), &self.name).default_backoff().boxed();
         let mut warm = pin!(warm);
         let mut is_warm = false;
         loop {
@@ -153,7 +164,7 @@ impl Candidate {
     }
 
     fn place(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
+        self.leases.place(&self.name)
     }
 
     fn now(&self) -> Duration {
@@ -207,7 +218,7 @@ impl Candidate {
     }
 
     fn is_mine(&self, lease: &Lease) -> bool {
-        seen(lease).holder.as_deref() == Some(self.election.me())
+        holder(lease).as_deref() == Some(self.election.me())
     }
 
     fn lost(&mut self, why: &'static str) -> Error {
@@ -218,8 +229,8 @@ impl Candidate {
 
     /// Writes the Lease as ours. Returns whether it is; an error says that it never can be, or came to be too late.
     async fn write(&mut self, sent: Duration, lead: &impl Fn()) -> Result<bool, Error> {
-        let mine = self.lease(Some(self.election.me().to_owned()));
-        match self.store(&mine).await {
+        let mine = Some(self.election.me().to_owned());
+        match self.store(mine).await {
             Ok(stored) => {
                 if self.leads && !self.election.leads(self.now()) {
                     // Turns were turned away meanwhile.
@@ -235,12 +246,9 @@ impl Candidate {
                 }
                 Ok(true)
             }
-            Err(kube::Error::Api(status))
-                if matches!(status.code, 401 | 403)
-                    || (status.code == 404 && mine.metadata.resource_version.is_none()) =>
-            {
+            Err(error) if Leases::is_hopeless(&error, &self.lease(None)) => {
                 self.leadership.set(None);
-                Err(self.unusable(kube::Error::Api(status)))
+                Err(self.unusable(error))
             }
             Err(error) => {
                 tracing::warn!(lease = self.place(), error = %without_body(error), "the Lease was not written");
@@ -253,18 +261,12 @@ impl Candidate {
         }
     }
 
-    async fn store(&self, lease: &Lease) -> Result<Lease, kube::Error> {
-        let answer = async {
-            match lease.metadata.resource_version {
-                Some(_) => self.api.replace(&self.name, &parameters(), lease).await,
-                None => self.api.create(&parameters(), lease).await,
-            }
-        };
-        in_time(answer).await
+    async fn store(&self, holder: Option<String>) -> Result<Lease, kube::Error> {
+        self.leases.store(&self.name, &self.lease(holder)).await
     }
 
     async fn read(&mut self) -> Result<(), kube::Error> {
-        self.known = in_time(self.api.get_opt(&self.name)).await?;
+        self.known = self.leases.read(&self.name).await?;
         Ok(())
     }
 
@@ -274,8 +276,7 @@ impl Candidate {
             return;
         }
         self.leadership.set(None);
-        let free = self.lease(None);
-        match self.store(&free).await {
+        match self.store(None).await {
             Ok(_) => tracing::info!(lease = self.place(), "this controller has let the Lease go"),
             Err(error) => {
                 tracing::warn!(error = %without_body(error), "the Lease could not be let go; it runs out by itself");
@@ -285,48 +286,22 @@ impl Candidate {
 
     /// The Lease as it is to be stored over the known one.
     fn lease(&self, holder: Option<String>) -> Lease {
-        let known = self.known.clone().unwrap_or_default();
-        let spec = known.spec.unwrap_or_default();
-        let now = MicroTime(self.leadership.clock.now());
-        let changes = holder.is_some() && spec.holder_identity != holder;
-        let transitions = spec.lease_transitions.unwrap_or(0) + i32::from(changes);
-        let metadata = if known.metadata.name.is_some() {
-            ObjectMeta { managed_fields: None, ..known.metadata }
-        } else {
-            ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() }
+        let what = Written {
+            name: &self.name,
+            holder,
+            terms: self.election.terms(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
         };
-        Lease {
-            metadata,
-            spec: Some(LeaseSpec {
-                acquire_time: if changes { Some(now.clone()) } else { spec.acquire_time },
-                holder_identity: holder,
-                lease_duration_seconds: i32::try_from(self.election.terms().duration.as_secs()).ok(),
-                lease_transitions: Some(transitions),
-                renew_time: Some(now),
-                ..LeaseSpec::default()
-            }),
-        }
-    }
-}
-
-fn parameters() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
-}
-
-async fn in_time<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
-    match tokio::time::timeout(DEADLINE, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(kube::Error::Service(format!("no answer within {DEADLINE:?}").into())),
+        written(self.known.as_ref(), what, self.leadership.clock.now())
     }
 }
 
 /// What the rules need to know of a Lease.
 fn seen(lease: &Lease) -> Seen {
-    let spec = lease.spec.clone().unwrap_or_default();
-    let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     Seen {
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
-        holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
-        duration: seconds.map_or(Terms::default().duration, Duration::from_secs),
+        holder: holder(lease),
+        duration: duration(lease),
     }
 }

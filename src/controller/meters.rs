@@ -25,6 +25,7 @@ pub struct Meters {
     looks: Family<LookLabel, Counter>,
     quarantined: Gauge,
     leading: Gauge,
+    shards: Gauge,
     notes_dropped: Counter,
 }
 
@@ -64,8 +65,14 @@ impl Meters {
         let quarantined = Gauge::default();
         registry.register(
             "quarantined_rollouts",
-            "Rollouts that cannot be read and are left alone",
+            "Rollouts that cannot be served and are set aside",
             quarantined.clone(),
+        );
+        let shards = Gauge::default();
+        registry.register(
+            "shards",
+            "Controllers that share the Rollouts; 0 where they do not",
+            shards.clone(),
         );
         let leading = Gauge::default();
         registry.register("leading", "Whether this controller acts: 1, or 0 while it waits", leading.clone());
@@ -75,7 +82,18 @@ impl Meters {
             "Events that were not sent, for too many waited",
             notes_dropped.clone(),
         );
-        Self { registry, turns, turn_seconds, errors, writes, looks, quarantined, leading, notes_dropped }
+        Self {
+            registry,
+            turns,
+            turn_seconds,
+            errors,
+            writes,
+            looks,
+            quarantined,
+            leading,
+            shards,
+            notes_dropped,
+        }
     }
 
     /// A turn is over.
@@ -104,7 +122,12 @@ impl Meters {
         self.looks.get_or_create(&label).inc();
     }
 
-    /// How many Rollouts can't be read now.
+    /// Among how many controllers the Rollouts are shared.
+    pub fn shards(&self, count: usize) {
+        self.shards.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// How many Rollouts can't be served now.
     pub fn quarantined(&self, count: usize) {
         self.quarantined.set(i64::try_from(count).unwrap_or(i64::MAX));
     }

@@ -14,7 +14,9 @@ mod error;
 mod feeds;
 mod following;
 mod guarded;
+mod interests;
 mod leading;
+mod leases;
 mod looks;
 mod meters;
 mod notes;
@@ -23,8 +25,10 @@ pub mod permissions;
 mod precedence;
 mod publish;
 mod raw;
+mod replicas;
 mod served_schema;
 mod server;
+mod sharing;
 mod start;
 mod stores;
 mod turn;
@@ -32,7 +36,7 @@ mod turns;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::{StreamExt, future::join_all, stream};
+use futures::{StreamExt, stream};
 use kube::{Client, runtime::reflector};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -42,15 +46,13 @@ pub use start::client;
 
 use crate::{clock::Clock, config::Config, metrics::Providers, notify::Notifier};
 use context::{Context, Guarded, Parts};
-use leading::{Candidate, Leadership};
 use meters::Meters;
 use notes::Notes;
 use precedence::Precedence;
+use replicas::Claim;
 
 /// What is under way at a shutdown may take so long to end.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long leadership is not sought because something has not been listed.
-const WARM: Duration = Duration::from_secs(10);
 
 /// Runs the controller until `shutdown`; then it starts no further turns, ends those under way within five seconds, and
 /// lets leadership go. Where that is lost it ends with an error. The client must retry nothing by itself; [`client`]
@@ -75,14 +77,7 @@ pub async fn run_on(
 ) -> Result<(), Error> {
     let providers = Providers::from_config(&config.providers)?;
     start::check(&client, &config.namespaces).await?;
-    let (leadership, candidate) = match &config.leader_election {
-        None => (Arc::new(Leadership::undisputed()), None),
-        Some(settings) => {
-            let leadership = Arc::new(Leadership::sought());
-            let candidate = Candidate::new(client.clone(), settings, Arc::clone(&leadership)).await?;
-            (leadership, Some(candidate))
-        }
-    };
+    let (leadership, claim) = Claim::new(&config, &client).await?;
     // What serves turns stops last, so that a turn under way can still tell.
     let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
     let (meters, precedence) = (Arc::new(Meters::new()), Arc::new(Precedence::new()));
@@ -118,7 +113,7 @@ pub async fn run_on(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the controller runs");
 
     let release = CancellationToken::new();
-    let mut leading = pin!(lead(candidate, contexts, &meters, release.clone()));
+    let mut leading = pin!(claim.keep(contexts, &meters, release.clone()));
     let lost = tokio::select! {
         () = shutdown => None,
         ended = &mut leading => ended.err(),
@@ -149,31 +144,6 @@ async fn drain(turns: impl Future<Output = ()>) {
     if tokio::time::timeout(DRAIN, turns).await.is_err() {
         tracing::warn!("some turns did not end in time; what they did is read back at the next start");
     }
-}
-
-/// Seeks leadership and keeps it, where there is a Lease to agree by, until it is to be let go.
-async fn lead(
-    candidate: Option<Candidate>,
-    contexts: Vec<Arc<Context>>,
-    meters: &Meters,
-    release: CancellationToken,
-) -> Result<(), Error> {
-    let Some(candidate) = candidate else {
-        meters.leading(true);
-        release.cancelled().await;
-        return Ok(());
-    };
-    let warm = async {
-        let known = contexts.iter().map(|context| context.warm());
-        let _ = tokio::time::timeout(WARM, join_all(known)).await;
-    };
-    let lead = || {
-        meters.leading(true);
-        for context in &contexts {
-            context.lead();
-        }
-    };
-    candidate.run(warm, release, lead).await
 }
 
 /// Gives the Rollouts of a scope their turns until `stop`, and lets those under way end.

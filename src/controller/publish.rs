@@ -34,7 +34,7 @@ pub async fn store_status(
     let api = api(context, rollout);
     let name = rollout.name_any();
     let _few = context.precedence.give_way().await;
-    if !context.leadership.leads() {
+    if !context.leadership.leads_for(&rollout.uid().unwrap_or_default()) {
         return Err(TurnError::NotLeading);
     }
     let answer = tokio::time::timeout(DEADLINE, api.replace_status(&name, &params, &next)).await;
@@ -75,7 +75,7 @@ pub async fn set_finalizer(
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let (api, name) = (api(context, rollout), rollout.name_any());
     let _few = context.precedence.give_way().await;
-    if !context.leadership.leads() {
+    if !context.leadership.leads_for(&rollout.uid().unwrap_or_default()) {
         return Err(TurnError::NotLeading);
     }
     let answer = tokio::time::timeout(DEADLINE, api.patch(&name, &params, &Patch::Merge(&patch))).await;

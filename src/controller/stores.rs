@@ -39,8 +39,19 @@ pub enum Found<V> {
 #[derive(Debug)]
 pub struct Mirror<V> {
     what: &'static str,
+    readable: bool,
     answered: tokio::sync::watch::Sender<bool>,
     state: RwLock<State<V>>,
+}
+
+/// What a list that has come in has changed.
+#[derive(Debug, Default, PartialEq)]
+pub struct Listed {
+    /// Whose value is another one.
+    pub changed: Vec<Key>,
+    /// What we know in a newer version than the list has. It may come from an API server that is behind, or versions may
+    /// have begun anew, as after a restored backup: the object itself has to be read. Until then ours counts.
+    pub doubted: Vec<Key>,
 }
 
 #[derive(Debug)]
@@ -63,10 +74,12 @@ enum Health {
 }
 
 impl<V: Clone + PartialEq> Mirror<V> {
-    /// An empty mirror of objects that sentences call `what`, in the plural.
-    pub fn new(what: &'static str) -> Self {
+    /// An empty mirror of objects that sentences call `what`, in the plural. Whether they can be read one by one says
+    /// whether a list that is behind may be doubted.
+    pub fn new(what: &'static str, readable: bool) -> Self {
         Self {
             what,
+            readable,
             answered: tokio::sync::watch::Sender::new(false),
             state: RwLock::new(State {
                 objects: HashMap::new(),
@@ -108,36 +121,36 @@ impl<V: Clone + PartialEq> Mirror<V> {
         let _ = answered.wait_for(|answered| *answered).await;
     }
 
-    /// Takes an event of the watch in and says whose value changed.
-    pub fn take(&self, event: Event<Versioned<V>>) -> Vec<Key> {
+    /// Takes an event of the watch in and says what came of it.
+    pub fn take(&self, event: Event<Versioned<V>>) -> Listed {
         let mut state = self.write();
         match event {
             Event::Init => {
                 state.filling = Some(HashMap::new());
-                Vec::new()
+                Listed::default()
             }
             Event::InitApply(object) => {
                 state.seen = state.seen.max(object.version);
                 // Told when the list is whole.
                 keep_newer(state.filling.get_or_insert_default(), object);
-                Vec::new()
+                Listed::default()
             }
             Event::InitDone => {
                 self.answered.send_replace(true);
-                state.finish_list()
+                state.finish_list(self.readable)
             }
             Event::Apply(object) => {
                 state.seen = state.seen.max(object.version);
-                keep_newer(&mut state.objects, object).into_iter().collect()
+                Listed::of(keep_newer(&mut state.objects, object))
             }
             Event::Delete(object) => {
                 state.seen = state.seen.max(object.version);
                 let newer =
                     state.objects.get(&object.key).is_some_and(|(version, _)| *version > object.version);
                 if newer || state.objects.remove(&object.key).is_none() {
-                    return Vec::new();
+                    return Listed::default();
                 }
-                vec![object.key]
+                Listed::of(Some(object.key))
             }
         }
     }
@@ -153,6 +166,25 @@ impl<V: Clone + PartialEq> Mirror<V> {
         }
         state.absent.remove(&object.key);
         keep_newer(&mut state.objects, object);
+    }
+
+    /// Takes in what a read of a doubted object returned, whatever its version: it is how the object stands. Returns whether
+    /// its value changed by that.
+    pub fn settle(&self, object: Versioned<V>, doubted: u64) -> bool {
+        let mut state = self.write();
+        let Versioned { key, version, value } = object;
+        let Some((known, old)) = state.objects.get_mut(&key).filter(|(known, _)| *known == doubted) else {
+            return false;
+        };
+        *known = version;
+        let changed = *old != value;
+        *old = value;
+        changed
+    }
+
+    /// The version in which the object is known; 0 where it is not.
+    pub fn version_of(&self, key: &Key) -> u64 {
+        self.read().objects.get(key).map_or(0, |(version, _)| *version)
     }
 
     /// Takes in that a read of our own did not find the object.
@@ -186,10 +218,23 @@ impl<V: Clone + PartialEq> Mirror<V> {
     }
 }
 
-impl<V: PartialEq> State<V> {
-    fn finish_list(&mut self) -> Vec<Key> {
-        let listed = self.filling.take().unwrap_or_default();
+impl Listed {
+    fn of(changed: Option<Key>) -> Self {
+        Self { changed: changed.into_iter().collect(), doubted: Vec::new() }
+    }
+}
+
+impl<V: Clone + PartialEq> State<V> {
+    fn finish_list(&mut self, readable: bool) -> Listed {
+        let mut listed = self.filling.take().unwrap_or_default();
         self.absent.clear();
+        let mut doubted = Vec::new();
+        for (key, (version, value)) in self.objects.iter().filter(|_| readable) {
+            if let Some(older) = listed.get_mut(key).filter(|(listed, _)| listed < version) {
+                *older = (*version, value.clone());
+                doubted.push(key.clone());
+            }
+        }
         let before = std::mem::replace(&mut self.objects, listed);
         let was_ready = std::mem::replace(&mut self.health, Health::Ready) == Health::Ready;
         let gone = before.keys().filter(|key| !self.objects.contains_key(*key)).cloned();
@@ -197,7 +242,7 @@ impl<V: PartialEq> State<V> {
             let same = before.get(key).is_some_and(|(_, old)| old == value);
             (!was_ready || !same).then(|| key.clone())
         });
-        gone.chain(changed).collect()
+        Listed { changed: gone.chain(changed).collect(), doubted }
     }
 }
 
@@ -237,7 +282,7 @@ mod tests {
     }
 
     fn listed(objects: &[Versioned<i32>]) -> Mirror<i32> {
-        let mirror = Mirror::new("routes");
+        let mirror = Mirror::new("routes", true);
         mirror.take(Event::Init);
         for object in objects {
             mirror.take(Event::InitApply(object.clone()));
@@ -248,12 +293,12 @@ mod tests {
 
     #[test]
     fn nothing_is_missing_before_the_first_list_is_whole() {
-        let mirror = Mirror::new("routes");
+        let mirror = Mirror::new("routes", true);
         assert!(matches!(mirror.get(&key("a")), Found::Unreadable(_)));
         mirror.take(Event::Init);
         mirror.take(Event::InitApply(object("a", 3, 1)));
         assert!(matches!(mirror.get(&key("a")), Found::Unreadable(_)));
-        assert_eq!(mirror.take(Event::InitDone), [key("a")]);
+        assert_eq!(mirror.take(Event::InitDone).changed, [key("a")]);
         assert_eq!(mirror.get(&key("a")), Found::Present(1));
         assert_eq!(mirror.get(&key("b")), Found::Missing);
         assert_eq!(mirror.lacks(), None);
@@ -261,7 +306,7 @@ mod tests {
 
     #[test]
     fn before_the_first_list_what_was_read_one_by_one_is_known() {
-        let mirror = Mirror::new("routes");
+        let mirror = Mirror::new("routes", true);
         mirror.learn(object("a", 3, 1));
         mirror.forget(&key("b"));
         mirror.take(Event::Init);
@@ -281,10 +326,10 @@ mod tests {
     fn an_older_event_does_not_undo_our_own_write() {
         let mirror = listed(&[object("a", 3, 1)]);
         mirror.learn(object("a", 9, 2));
-        assert!(mirror.take(Event::Apply(object("a", 5, 7))).is_empty());
+        assert!(mirror.take(Event::Apply(object("a", 5, 7))).changed.is_empty());
         assert_eq!(mirror.get(&key("a")), Found::Present(2));
-        assert!(mirror.take(Event::Apply(object("a", 9, 2))).is_empty(), "our own echo is no news");
-        assert_eq!(mirror.take(Event::Apply(object("a", 10, 3))), [key("a")]);
+        assert!(mirror.take(Event::Apply(object("a", 9, 2))).changed.is_empty(), "our own echo is no news");
+        assert_eq!(mirror.take(Event::Apply(object("a", 10, 3))).changed, [key("a")]);
     }
 
     #[test]
@@ -298,7 +343,7 @@ mod tests {
     #[test]
     fn a_late_answer_does_not_bring_a_deleted_object_back() {
         let mirror = listed(&[object("a", 3, 1)]);
-        assert_eq!(mirror.take(Event::Delete(object("a", 12, 1))), [key("a")]);
+        assert_eq!(mirror.take(Event::Delete(object("a", 12, 1))).changed, [key("a")]);
         mirror.learn(object("a", 9, 2));
         assert_eq!(mirror.get(&key("a")), Found::Missing);
     }
@@ -309,9 +354,33 @@ mod tests {
         mirror.take(Event::Init);
         mirror.learn(object("b", 8, 2));
         mirror.take(Event::InitApply(object("b", 4, 1)));
-        assert_eq!(mirror.take(Event::InitDone), [key("a")]);
+        assert_eq!(mirror.take(Event::InitDone).changed, [key("a")]);
         assert_eq!(mirror.get(&key("a")), Found::Missing);
         assert_eq!(mirror.get(&key("b")), Found::Present(2));
+    }
+
+    #[test]
+    fn a_list_that_is_behind_is_doubted_and_a_read_settles_it() {
+        for (readable, listed_value) in [(true, 2), (false, 1)] {
+            let mirror = Mirror::new("objects", readable);
+            for version in [3, 9] {
+                mirror.take(Event::Init);
+                mirror.take(Event::InitApply(object("a", version, i32::from(version == 9) + 1)));
+                mirror.take(Event::InitDone);
+            }
+            mirror.take(Event::Init);
+            mirror.take(Event::InitApply(object("a", 4, 1)));
+            let listed = mirror.take(Event::InitDone);
+            assert_eq!(mirror.get(&key("a")), Found::Present(listed_value), "readable: {readable}");
+            assert_eq!(listed.doubted.is_empty(), !readable);
+            assert_eq!(listed.changed.is_empty(), readable);
+        }
+        let mirror = listed(&[object("a", 9, 2)]);
+        assert!(!mirror.settle(object("a", 4, 1), 8), "it has changed since it was doubted");
+        assert!(mirror.settle(object("a", 4, 1), 9), "versions have begun anew");
+        assert_eq!(mirror.get(&key("a")), Found::Present(1));
+        assert!(!mirror.settle(object("a", 4, 1), 4), "as it was");
+        assert_eq!(mirror.take(Event::Apply(object("a", 5, 3))).changed, [key("a")]);
     }
 
     #[test]
@@ -322,7 +391,7 @@ mod tests {
         assert_eq!(mirror.get(&key("a")), Found::Unreadable("the CRD is not installed".to_owned()));
         mirror.take(Event::Init);
         mirror.take(Event::InitApply(object("a", 3, 1)));
-        assert_eq!(mirror.take(Event::InitDone), [key("a")], "what was unreadable is news");
+        assert_eq!(mirror.take(Event::InitDone).changed, [key("a")], "what was unreadable is news");
         assert_eq!(mirror.get(&key("a")), Found::Present(1));
     }
 

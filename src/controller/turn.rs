@@ -73,6 +73,11 @@ fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Durat
     let entry = context.entry(&guarded.uid().unwrap_or_default());
     // News are no failure.
     let attempt = if matches!(error, TurnError::Overtaken) { 0 } else { entry.failed() };
+    if let TurnError::Panicked = error {
+        // What the turn left half done is not gone on with, nor what it was to be followed by.
+        entry.anew.store(true, Ordering::Relaxed);
+        *lock(&entry.wake) = None;
+    }
     let mut wait = backoff(error.again(), attempt, fastrand::f64());
     // What the Rollout waits for besides does not wait longer for its failure.
     if let Some(wake) = *lock(&entry.wake) {
@@ -86,14 +91,10 @@ fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Durat
         // A status that can't be stored can't say so: an Event does, once for each row of refusals.
         warn(guarded, context, "Forbidden", error.to_string());
     }
-    if let TurnError::Panicked = error {
-        // What the turn left half done is not gone on with.
-        if let Ok(mut working) = entry.working.try_lock() {
-            *working = Working { refresh: true, ..Working::default() };
-        }
-        if context.quarantine(&guarded.uid().unwrap_or_default()) {
-            warn(guarded, context, "Defect", DEFECT.to_owned());
-        }
+    if let TurnError::Panicked = error
+        && context.quarantine(&guarded.uid().unwrap_or_default())
+    {
+        warn(guarded, context, "Defect", DEFECT.to_owned());
     }
     let (namespace, rollout) = (guarded.namespace(), guarded.name_any());
     let cause = error.cause();
@@ -106,13 +107,17 @@ fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Durat
 }
 
 async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Duration>, TurnError> {
-    if !context.leadership.leads() {
-        // Whoever begins to lead gives everybody a turn.
+    let uid = watched.uid().unwrap_or_default();
+    if !context.leadership.leads_for(&uid) {
+        // Whoever may act on it from some time on gives it a turn, and tells of it what there is to tell.
+        context.at_work(&uid);
         return Ok(None);
     }
-    let uid = watched.uid().unwrap_or_default();
     let entry = context.entry(&uid);
     let mut working = entry.working.lock().await;
+    if entry.anew.swap(false, Ordering::Relaxed) {
+        *working = Working { refresh: true, ..Working::default() };
+    }
     // What there was of news by now is seen by this turn.
     let _ = entry.news.notified().now_or_never();
     let read = match working.read(&context, &entry, &watched).await {
@@ -125,6 +130,10 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
         }
         Read::Is(read) => read,
     };
+    if !context.leadership.leads_for(&uid) {
+        // It was another's while it was read, whose record would be taken for what to go on from.
+        return Ok(None);
+    }
 
     let now = context.clock.now();
     working.problems.retain(|_, problem| problem.until > now);
@@ -135,18 +144,16 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
     // A thousand turns that wait for their writes take the memory of what each of them holds: no more than it needs.
     let Observed { subject, look, .. } = seen;
     let Reading { rollout, failed, .. } = read;
-    let turn = Turn {
-        context: &context,
-        entry: &entry,
-        namespace: &subject.namespace,
-        now,
-        lowers: decision.lowers(),
-    };
+    let turn = Turn { context: &context, entry: &entry, subject: &subject, now, lowers: decision.lowers() };
     let acted = turn.carry_out(&mut working, rollout, look.as_ref(), &decision).await;
 
     let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
     *lock(&entry.wake) = due;
-    context.at_work(&uid);
+    if working.memory.newer {
+        context.quarantine(&uid);
+    } else {
+        context.at_work(&uid);
+    }
     acted?;
     if let Some(error) = failed {
         return Err(error);

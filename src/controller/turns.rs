@@ -186,6 +186,8 @@ mod tests {
         }
         writer.apply_watcher_event(&Event::InitDone);
         context.entry("broken").working.lock().await.memory.held = Some(7);
+        // It had a turn that went well, and is to have another one.
+        *lock(&context.entry("broken").wake) = Some(context.clock.now());
 
         let turns: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
         let mended = Arc::new(AtomicUsize::new(usize::MAX));
@@ -224,14 +226,8 @@ mod tests {
         assert_eq!(regarding, "broken");
         assert!(!events[0].to_string().contains("secret"), "{events:#?}");
         assert!(context.meters.text().unwrap().contains("tidegate_quarantined_rollouts 1"));
-        {
-            let entry = context.entry("broken");
-            let working = entry.working.lock().await;
-            assert!(
-                working.refresh && working.memory.held.is_none(),
-                "what was half done is not gone on with"
-            );
-        }
+        let anew = context.entry("broken").anew.load(Ordering::Relaxed);
+        assert!(anew, "what was half done is not gone on with");
 
         mended.store(0, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_mins(1)).await;

@@ -52,7 +52,7 @@ impl Turn<'_> {
     /// seen then is harm, but no good word is one about the step.
     pub fn note_displaced(&mut self) {
         let stored = self.status.step.as_ref().is_some_and(|step| step.stored_at.is_some());
-        self.memory.displaced |= stored && self.all_present() && !self.in_place();
+        self.memory.displaced |= stored && self.all_present() && !self.is_given();
     }
 
     fn judge_route(&mut self, seen: &RouteSeen, view: &Arc<RouteView>, stable: &Target, canary: &Target) {
@@ -60,7 +60,8 @@ impl Turn<'_> {
             return self.stable_entry_gone(seen);
         };
         let (share, rest, total) = (view.weight(canary), entry.weight, view.total());
-        if let Some(stranger) = view.stranger(stable, canary) {
+        let stranger = view.stranger(stable, canary);
+        if let Some(stranger) = stranger {
             let sentence = format!(
                 "{}: {} got weight {} from {}; take it out, then resume. {}",
                 seen.route,
@@ -87,7 +88,7 @@ impl Turn<'_> {
         // The canary's part of the whole, against ours: cross-multiplied, no rounding.
         if share * 100 > ours * total.max(1) && share > 0 {
             self.put_back(seen, view, stable, canary, ours, step);
-        } else if !self.restoring() {
+        } else if stranger.is_none() && !self.restoring() {
             let sentence = format!(
                 "{}: {} set the canary to {share} of {total}, where {ours}% is ours; it is left so until resume. {}",
                 seen.route,

@@ -58,6 +58,8 @@ mod turn;
 
 use jiff::Timestamp;
 
+pub use record::ON_THE_WAY;
+
 use self::{
     decision::{Decision, Effect},
     observed::{Memory, Observed},

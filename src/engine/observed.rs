@@ -174,6 +174,8 @@ pub struct Memory {
     pub looked: bool,
     /// A route was seen to give another share than the step's after all had given that.
     pub displaced: bool,
+    /// From when on a look is a good word for the step; none where its share has not been another one.
+    pub good_from: Option<Timestamp>,
     /// When each part of the next look is due: the arms under the empty name, plain metrics under theirs.
     pub due: BTreeMap<String, Timestamp>,
     /// Since when a stored weight waits for its evidence.

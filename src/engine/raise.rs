@@ -12,19 +12,27 @@ use crate::api::{Phase, RawEntry, Target};
 impl Turn<'_> {
     /// Whether every route shows the intended step, stamp and weights.
     pub fn in_place(&self) -> bool {
+        self.on_every_route(|view, stable, canary, share| self.shows(view, stable, canary, share))
+    }
+
+    /// Whether every route gives the share of the intended step, whatever its stamp.
+    pub fn is_given(&self) -> bool {
+        self.on_every_route(gives)
+    }
+
+    fn on_every_route(&self, holds: impl Fn(&RouteView, &Target, &Target, i64) -> bool) -> bool {
         let Some((stable, canary)) = self.arms() else {
             return false;
         };
-        let index = self.step_index();
-        let share = self.planned(index);
+        let share = self.planned(self.step_index());
         self.run_routes()
             .iter()
-            .all(|seen| seen.view().is_some_and(|view| self.shows(view, &stable, &canary, share)))
+            .all(|seen| seen.view().is_some_and(|view| holds(view, &stable, &canary, share)))
     }
 
     fn shows(&self, view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
         let stamped = view.stamp_of(&self.seen.subject).is_some_and(|stamp| stamp.step == self.step_index());
-        stamped && view.weight(canary) == share && view.weight(stable) == 100 - share
+        stamped && gives(view, stable, canary, share)
     }
 
     /// Raises the first route that does not show the intended step yet. A write takes its time, and meanwhile a pod may
@@ -92,6 +100,10 @@ impl Turn<'_> {
             }
         }
     }
+}
+
+fn gives(view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
+    view.weight(canary) == share && view.weight(stable) == 100 - share
 }
 
 /// An entry without its weight: what stays the same of it while it is stepped.

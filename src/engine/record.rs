@@ -14,8 +14,9 @@ use crate::{
 /// How far evidence may run ahead of the stored status.
 const CHECKPOINT: Duration = Duration::from_mins(1);
 
-/// The reasons of a run that is on its way.
-const ON_THE_WAY: [&str; 6] = ["Claiming", "Raising", "NotProgrammed", "Holding", "Waiting", "Progressing"];
+/// The reasons that condition Ready has while all is well with a run that is on its way.
+pub const ON_THE_WAY: [&str; 6] =
+    ["Claiming", "Raising", "NotProgrammed", "Holding", "Waiting", "Progressing"];
 
 /// Whether status is worth a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +29,13 @@ pub(super) enum Due {
     Never,
 }
 
-/// Whether `status` is worth a write over the stored one.
+/// Whether `status` is worth a write over the stored one, which is another.
 pub(super) fn store_due(
     stored: &RolloutStatus,
     status: &RolloutStatus,
     memory: &Memory,
     now: Timestamp,
 ) -> Due {
-    if stored == status {
-        return Due::Never;
-    }
     if !same_happenings(stored, status) {
         return Due::Now;
     }

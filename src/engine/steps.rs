@@ -127,9 +127,22 @@ impl Turn<'_> {
     pub fn judge_anew(&mut self) {
         self.memory.arms = None;
         self.memory.looked = false;
+        self.memory.good_from = None;
         if let Some(run) = self.run_mut() {
             for metric in run.evidence.metrics.values_mut() {
                 metric.threshold = None;
+            }
+        }
+    }
+
+    /// The canary has had another share than the step's: no good word from then counts for the step. Harm stays harm.
+    fn forget_good(&mut self) {
+        self.memory.good_from = Some(later(self.now, self.settling()));
+        self.memory.arms = None;
+        self.memory.looked = false;
+        if let Some(run) = self.run_mut() {
+            for metric in run.evidence.metrics.values_mut() {
+                metric.threshold.take_if(|state| state.bad == 0);
             }
         }
     }
@@ -143,17 +156,12 @@ impl Turn<'_> {
     fn in_effect(&mut self) -> bool {
         let now = self.now;
         let share = self.planned(self.step_index());
-        let back = std::mem::take(&mut self.memory.displaced) || self.restoring();
-        if let Some(step) = self.step_mut() {
-            if back {
-                step.restoring = false;
-                step.stored_at = Some(now);
-            }
-            step.stored_at.get_or_insert(now);
+        if std::mem::take(&mut self.memory.displaced) || self.restoring() {
+            self.forget_good();
         }
-        if back {
-            // What was seen while the canary had another share says nothing of this one.
-            self.judge_anew();
+        if let Some(step) = self.step_mut() {
+            step.restoring = false;
+            step.stored_at.get_or_insert(now);
         }
         self.note_added();
         let missing = self.run_routes().into_iter().find_map(|seen| Some((seen, missing_evidence(seen)?)));

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     decision::{Decision, Effect, Fence, Note, Purpose, RouteWrite, StampChange},
     observed::{Memory, Observed, RouteSeen, RouteView, WorkloadSeen, workload_names},
+    record::Due,
 };
 use crate::api::{EntryWeight, Phase, RolloutSpec, RolloutStatus, RouteWeights, Run, Stamp, Step, Target};
 
@@ -71,7 +72,8 @@ impl<'a> Turn<'a> {
         let counting_since = memory.counting_since.take();
         let observing_since = memory.observing_since.take();
         let told = Told::default();
-        let status = status.clone();
+        let mut status = status.clone();
+        none_ahead(&mut status, now);
         Self {
             spec,
             seen,
@@ -91,15 +93,20 @@ impl<'a> Turn<'a> {
     /// Closes the decision.
     pub fn finish(mut self) -> Decision {
         self.tell_conditions();
-        self.status.format = RolloutStatus::FORMAT;
-        let due = super::record::store_due(&self.seen.stored, &self.status, &self.memory, self.now);
-        if let super::record::Due::At(at) = due {
+        let due = if self.status == *self.seen.stored {
+            Due::Never
+        } else {
+            // What has not changed can still be read by whoever wrote it.
+            self.status.format = RolloutStatus::FORMAT;
+            super::record::store_due(&self.seen.stored, &self.status, &self.memory, self.now)
+        };
+        if let Due::At(at) = due {
             self.wake_at(at);
         }
         let after = Arc::new(self.status);
         // A lowering waits for nothing, so its record is written beside it, never before it.
         let before = self.intent.then(|| Arc::clone(&after));
-        let store = before.is_none() && due == super::record::Due::Now;
+        let store = before.is_none() && due == Due::Now;
         if before.is_some() || store {
             self.memory.stored_at = Some(self.now);
         }
@@ -293,6 +300,23 @@ impl<'a> Turn<'a> {
 /// The target's name in a raw entry.
 pub(super) fn entry_name(name_field: &str, raw: &serde_json::Value) -> Option<String> {
     raw.pointer(name_field).and_then(|name| name.as_str()).map(str::to_owned)
+}
+
+/// What a predecessor noted by a clock that was ahead of ours begins now: waiting until our clock is there would leave a bad
+/// canary unjudged for as long. It costs a hold the time that it had, and shortens none.
+fn none_ahead(status: &mut RolloutStatus, now: Timestamp) {
+    let noted = status.step.iter_mut().flat_map(|step| [&mut step.stored_at, &mut step.since]);
+    let corrected = status.run.iter_mut().map(|run| &mut run.corrected_at);
+    let ahead = |at: &Timestamp| *at > now;
+    for at in noted.chain(corrected).filter(|at| at.as_ref().is_some_and(ahead)) {
+        *at = Some(now);
+    }
+    for metric in status.analysis.iter_mut().filter(|metric| ahead(&metric.since)) {
+        metric.since = now;
+    }
+    for at in status.restored.iter_mut().filter(|at| ahead(at)) {
+        *at = now;
+    }
 }
 
 /// The time from `then` to `now`, never negative.

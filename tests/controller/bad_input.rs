@@ -77,7 +77,7 @@ async fn a_provider_that_is_not_configured() {
 }
 
 /// Metrics that answer so give no evidence: never an advance, never a rollback.
-async fn gives_nothing(answer: Answer) -> Cluster {
+pub async fn gives_nothing(answer: Answer) -> Cluster {
     let cluster = Cluster::start().await;
     cluster.gateway.answer(answer.clone());
     cluster.roll(&ROLLOUT.replace("{weight: 10}", "{weight: 10, maxHold: 2s}")).await;

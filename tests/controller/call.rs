@@ -81,6 +81,9 @@ pub enum Spoil {
     EndWatch,
     /// A watch is told that it comes too late.
     Expire,
+    /// A list is answered as it was first, by an API server that is behind and stays so for this long: a streamed one
+    /// shows nothing new before. The watch after one that came by pages is to be delayed besides.
+    Replay(Duration),
 }
 
 /// Which requests are spoilt, and how many of them.

@@ -44,10 +44,12 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     /// What the configuration says of the namespaces that are served.
     pub scope: String,
+    /// Several controllers are to share the Rollouts.
+    pub sharing: bool,
     pub controller: Option<Running>,
     /// Plays App Mesh's controller for the routes here.
-    _programmer: DropGuard,
-    _data_plane: DataPlane,
+    programmer: Option<DropGuard>,
+    data_plane: DataPlane,
 }
 
 impl Cluster {
@@ -110,15 +112,9 @@ impl Cluster {
         std::fs::write(folder.path().join("kubeconfig"), text).unwrap();
         let gateway = Gateway::start(&namespace).await;
         let scope = format!("namespaces: [{namespace}]\n");
-        let clock = Clock::start();
         let data_plane =
-            DataPlane::start(GatewayConfig::default(), Endpoints::default(), clock).await.unwrap();
-        let programmer = CancellationToken::new();
-        let gateway_ref =
-            GatewayRef { name: "gw".into(), namespace: namespace.clone(), takes_unclaimed: true };
-        let programming = Programmer::new(client.clone(), clock, gateway_ref, vec![data_plane.table()]);
-        tokio::spawn(programming.within(&namespace).run(programmer.clone()));
-        let cluster = Self {
+            DataPlane::start(GatewayConfig::default(), Endpoints::default(), Clock::start()).await.unwrap();
+        let mut cluster = Self {
             namespace,
             client,
             gateway,
@@ -126,10 +122,12 @@ impl Cluster {
             server,
             folder,
             scope,
+            sharing: false,
             controller: None,
-            _programmer: programmer.drop_guard(),
-            _data_plane: data_plane,
+            programmer: None,
+            data_plane,
         };
+        cluster.run_mesh();
         cluster.may_do(&account.granted).await;
         for version in ["v1", "v2", "v3"] {
             cluster.create(deployment(version)).await;
@@ -137,9 +135,33 @@ impl Cluster {
         cluster
     }
 
+    /// What is written to routes takes effect, and their status says so.
+    pub fn run_mesh(&mut self) {
+        let stop = CancellationToken::new();
+        let gateway =
+            GatewayRef { name: "gw".into(), namespace: self.namespace.clone(), takes_unclaimed: true };
+        let tables = vec![self.data_plane.table()];
+        let programmer = Programmer::new(self.client.clone(), Clock::start(), gateway, tables);
+        tokio::spawn(programmer.within(&self.namespace).run(stop.clone()));
+        self.programmer = Some(stop.drop_guard());
+    }
+
+    /// Nobody takes up any more what is written to routes.
+    pub fn kill_mesh(&mut self) {
+        self.programmer = None;
+    }
+
     /// The controller's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
+    }
+
+    /// Controllers that are run from now on go through another proxy; returns the one before.
+    pub async fn through_another_proxy(&mut self) -> Proxy {
+        let proxy = Proxy::start(self.server.anonymous().await).await;
+        let text = std::fs::read_to_string(self.kubeconfig()).unwrap();
+        self.file("kubeconfig", &text.replace(self.proxy.url(), proxy.url()));
+        std::mem::replace(&mut self.proxy, proxy)
     }
 
     /// A file for a program that a test runs.

@@ -1,17 +1,18 @@
 //! The controller ends at the worst moments: killed (SIGKILL) around each of its writes in turn, and the API server
 //! under it as well.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, process::Command, time::Duration};
+use std::{ops::RangeInclusive, process::Command, time::Duration};
 
 use futures::{StreamExt, stream};
 use serde_json::json;
-use tidegate::api::{EndReason, Phase, Rollout};
+use tidegate::api::{Phase, Rollout};
 
 use crate::{
     call::{Rule, Spoil, Written},
     cluster::Cluster,
-    history::{History, audited, held, shares},
+    history::History,
     objects::{HOLD, ROLLOUT, entry, route},
+    outcome::{End, end, keeps_to},
     proxy::{Moment, When},
     server::{Server, is_real},
     skip::skip,
@@ -21,43 +22,6 @@ use crate::{
 
 /// How many runs go on beside one another.
 const AT_ONCE: usize = 6;
-
-/// What is left of a run when it is over.
-#[derive(Clone, Debug, PartialEq)]
-struct End {
-    phase: Option<Phase>,
-    stable: Option<String>,
-    outcomes: Vec<(i64, EndReason)>,
-    weights: BTreeMap<String, i64>,
-    finalizers: Vec<String>,
-}
-
-async fn end(cluster: &Cluster, phase: Phase) -> End {
-    cluster.phase(phase).await;
-    let let_go = |rollout: &Rollout| rollout.metadata.finalizers.clone().unwrap_or_default().is_empty();
-    let rollout = cluster.until("color", "let go of", let_go).await;
-    let status = rollout.status.unwrap();
-    End {
-        phase: status.phase,
-        stable: status.stable.map(|stable| stable.name),
-        outcomes: status.history.iter().map(|run| (run.run, run.outcome)).collect(),
-        weights: cluster.weights("color").await,
-        finalizers: rollout.metadata.finalizers.unwrap_or_default(),
-    }
-}
-
-impl End {
-    /// Routes are lowered, with their mark, beside the status that tells why. Whoever finds the mark alone ends the run
-    /// as well, and can only say that it was marked; after a death that is as good.
-    fn after_a_death(mut self) -> Self {
-        for (_, outcome) in &mut self.outcomes {
-            if *outcome == EndReason::Marked {
-                *outcome = EndReason::Failed;
-            }
-        }
-        self
-    }
-}
 
 /// A run that is over.
 struct Ran {
@@ -116,20 +80,6 @@ async fn run(bad: bool, trouble: Trouble) -> Ran {
     let plan: &[i64] = if bad { &[0, 10, 0] } else { &[0, 10, 50, 100] };
     keeps_to(plan, HOLD, &cluster, &history);
     Ran { end: if died { end.after_a_death() } else { end }, writes, died }
-}
-
-/// The canary's share never left the plan, and no step was cut short: by the audit log, or as a watch saw it where there
-/// is none. A watch that broke sees things later than they happened, or not at all.
-fn keeps_to(plan: &[i64], hold: Duration, cluster: &Cluster, history: &History) {
-    let seen = match cluster.server.folder() {
-        Some(folder) => audited(folder, &cluster.namespace),
-        None => history.seen(),
-    };
-    assert_eq!(shares(&seen, "v2"), plan, "{}", cluster.logged());
-    for share in plan.iter().copied().filter(|share| plan.contains(&100) && ![0, 100].contains(share)) {
-        let lasted = held(&seen, "v2", share).unwrap();
-        assert!(lasted >= hold, "{share}% was held for {lasted:?} only: {}", cluster.logged());
-    }
 }
 
 /// Runs that die at these moments in a write, each once.

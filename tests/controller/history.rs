@@ -31,22 +31,24 @@ pub struct Seen {
 
 /// Follows the route `color`.
 pub struct History {
-    seen: Arc<Mutex<Vec<Seen>>>,
+    shown: Arc<Mutex<Vec<(Timestamp, DynamicObject)>>>,
     _until: DropGuard,
 }
 
 impl History {
     pub async fn follow(cluster: &Cluster) -> Self {
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let shown: Arc<Mutex<Vec<(Timestamp, DynamicObject)>>> = Arc::default();
         let listed = CancellationToken::new();
         let (clock, api) = (Clock::start(), cluster.routes());
-        let (into, began) = (Arc::clone(&seen), listed.clone());
+        let (into, began) = (Arc::clone(&shown), listed.clone());
         let task = async move {
             let only = watcher::Config::default().fields("metadata.name=color");
             let mut events = watcher(api, only).default_backoff().boxed();
             while let Some(event) = events.next().await {
                 match event {
-                    Ok(Event::Apply(route) | Event::InitApply(route)) => take(&into, &route, clock.now()),
+                    Ok(Event::Apply(route) | Event::InitApply(route)) => {
+                        into.lock().unwrap().push((clock.now(), route));
+                    }
                     Ok(Event::InitDone) => began.cancel(),
                     Ok(Event::Init | Event::Delete(_)) | Err(_) => {}
                 }
@@ -55,11 +57,28 @@ impl History {
         let over = CancellationToken::new();
         tokio::spawn(over.clone().run_until_cancelled_owned(task));
         in_time("the routes are followed", listed.cancelled()).await;
-        Self { seen, _until: over.drop_guard() }
+        Self { shown, _until: over.drop_guard() }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+    /// Every version of the route so far, and when it was stored: by the audit log, or when a watch showed it where there
+    /// is none. A watch that broke sees things later than they happened, or not at all.
+    pub fn versions(&self, cluster: &Cluster) -> Vec<(Timestamp, DynamicObject)> {
+        match cluster.server.folder() {
+            Some(folder) => {
+                let stored = stored_routes(folder, &cluster.namespace);
+                stored.filter(|(_, route)| route.name_any() == "color").collect()
+            }
+            None => self.shown.lock().unwrap().clone(),
+        }
+    }
+
+    /// The weights that it had so far.
+    pub fn seen(&self, cluster: &Cluster) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for (at, route) in self.versions(cluster) {
+            push(&mut seen, &route, at);
+        }
+        seen
     }
 }
 
@@ -77,15 +96,6 @@ pub fn held(seen: &[Seen], canary: &str, share: i64) -> Option<Duration> {
     let from = seen.iter().position(|seen| is(&seen))?;
     let until = seen.iter().skip(from).find(|seen| !is(seen))?;
     Duration::try_from(until.at.duration_since(seen[from].at)).ok()
-}
-
-/// The same from the audit log in a control plane's folder: what each write to the route left it as.
-pub fn audited(folder: &Path, namespace: &str) -> Vec<Seen> {
-    let mut seen = Vec::new();
-    for (at, route) in stored_routes(folder, namespace).filter(|(_, route)| route.name_any() == "color") {
-        push(&mut seen, &route, at);
-    }
-    seen
 }
 
 /// What each write to a route of a namespace left it as, and when, by the audit log.
@@ -107,8 +117,4 @@ fn push(seen: &mut Vec<Seen>, route: &DynamicObject, at: Timestamp) {
     if seen.last().is_none_or(|last| last.weights != weights) {
         seen.push(Seen { at, weights });
     }
-}
-
-fn take(seen: &Mutex<Vec<Seen>>, route: &DynamicObject, at: Timestamp) {
-    push(&mut seen.lock().unwrap(), route, at);
 }

@@ -35,7 +35,7 @@ async fn two() -> (Cluster, Running) {
     (cluster, leader)
 }
 
-fn elects(cluster: &mut Cluster) {
+pub fn elects(cluster: &mut Cluster) {
     let election = format!("leaderElection: {{namespace: {}}}\n", cluster.namespace);
     cluster.scope.push_str(&election);
 }

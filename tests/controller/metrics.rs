@@ -22,6 +22,8 @@ pub enum Answer {
     Redirect,
     Nonsense,
     Nothing,
+    /// The counters are there, and none of them is a number.
+    NotANumber,
 }
 
 #[derive(Default)]
@@ -101,7 +103,8 @@ impl Gateway {
             state.answer.clone()
         };
         match answer {
-            Answer::Counters => self.counters().into_response(),
+            Answer::Counters => self.counters(f64::round).into_response(),
+            Answer::NotANumber => self.counters(|_| f64::NAN).into_response(),
             Answer::Status(code) => (StatusCode::from_u16(code).unwrap(), "s3cret-body").into_response(),
             Answer::Hang => {
                 tokio::time::sleep(Duration::from_mins(10)).await;
@@ -114,7 +117,7 @@ impl Gateway {
         }
     }
 
-    fn counters(&self) -> String {
+    fn counters(&self, told: impl Fn(f64) -> f64) -> String {
         let mut state = self.state.lock().unwrap();
         self.grow(&mut state);
         let mut page = String::from("# TYPE envoy_cluster_upstream_rq_xx counter\n");
@@ -124,7 +127,7 @@ impl Gateway {
                 if class == "2" || *value > 0.0 {
                     let labels =
                         format!(r#"envoy_cluster_name="{cluster}",envoy_response_code_class="{class}""#);
-                    writeln!(page, "envoy_cluster_upstream_rq_xx{{{labels}}} {}", value.round()).unwrap();
+                    writeln!(page, "envoy_cluster_upstream_rq_xx{{{labels}}} {}", told(*value)).unwrap();
                 }
             }
         }

@@ -60,38 +60,43 @@ impl Cluster {
         self.routes().patch(route, &params, &patch).await.unwrap();
     }
 
-    /// How many pods of a workload may be ready: all, or none.
+    /// Whether the pods of a workload may be ready: all, or none.
     pub async fn ready(&self, name: &str, ready: bool) {
+        self.ready_pods(name, if ready { 2 } else { 0 }).await;
+    }
+
+    /// How many of a workload's two pods are ready, from now on.
+    pub async fn ready_pods(&self, name: &str, wanted: i32) {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
         let count = || async {
             let deployment = deployments.get(name).await.unwrap();
             deployment.status.and_then(|status| status.ready_replicas).unwrap_or_default()
         };
-        if !ready {
+        if wanted < 2 {
             // Pods that are about to become ready would do so after this has been taken for done.
             eventually(&format!("{name} is up"), count, |count| *count == 2).await;
         }
         if let Server::Sandbox(_) = self.server {
-            let pods = (!ready).then_some("0");
+            let pods = (wanted < 2).then(|| wanted.to_string());
             let annotations = json!({ READY_ANNOTATION: pods });
             let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
             deployments.patch(name, &PatchParams::default(), &patch).await.unwrap();
         } else {
-            self.annotate_pods(name, ready).await;
+            self.annotate_pods(name, wanted).await;
         }
-        eventually(&format!("{name} ready: {ready}"), count, |count| (*count > 0) == ready).await;
+        eventually(&format!("{name} has {wanted} ready"), count, |count| *count == wanted).await;
     }
 
-    /// Tells what plays the kubelet whether the probes of a workload's pods are to fail.
-    async fn annotate_pods(&self, name: &str, ready: bool) {
+    /// Tells what plays the kubelet for how many of a workload's pods the probes are to succeed.
+    async fn annotate_pods(&self, name: &str, ready: i32) {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
         let of = ListParams::default().labels(&format!("app={name}"));
         let made = || async { pods.list(&of).await.unwrap().items };
         let made = eventually("the pods are there", made, |pods| pods.len() == 2).await;
-        let unready = (!ready).then_some("true");
-        let annotations = json!({ "tidegate.dev/test-unready": unready });
-        let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
-        for pod in made {
+        for (number, pod) in (0..).zip(made) {
+            let unready = (number >= ready).then_some("true");
+            let annotations = json!({ "tidegate.dev/test-unready": unready });
+            let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
             pods.patch(&pod.metadata.name.unwrap(), &PatchParams::default(), &patch).await.unwrap();
         }
     }

@@ -12,7 +12,7 @@ use axum::{
     http::{Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -21,7 +21,10 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::call::{Call, Rule, Spoil, Written};
+use crate::{
+    call::{Call, Rule, Spoil, Written},
+    lists::Lists,
+};
 
 /// Where around a write the world stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +56,8 @@ struct Inner {
     trap: Option<Trap>,
     /// Ends the connections that there are.
     connected: CancellationToken,
+    /// Silences the watches that are open.
+    frozen: CancellationToken,
 }
 
 struct Shared {
@@ -60,6 +65,7 @@ struct Shared {
     inner: Mutex<Inner>,
     /// Nobody is answered any more.
     stopped: AtomicBool,
+    lists: Arc<Lists>,
 }
 
 /// The connection is broken off instead of an answer.
@@ -78,7 +84,12 @@ impl Proxy {
     pub async fn start(upstream: Client) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared { upstream, inner: Mutex::default(), stopped: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            upstream,
+            inner: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            lists: Arc::default(),
+        });
         let ended = CancellationToken::new();
         tokio::spawn(ended.clone().run_until_cancelled_owned(accept(Arc::clone(&shared), listener)));
         Self { url, shared, ended }
@@ -112,6 +123,16 @@ impl Proxy {
         std::mem::take(&mut self.shared.inner.lock().unwrap().connected).cancel();
     }
 
+    /// The watches that are open stay open and show nothing any more, not even their end. Later ones do.
+    pub fn freeze(&self) {
+        std::mem::take(&mut self.shared.inner.lock().unwrap().frozen).cancel();
+    }
+
+    /// The lists that were answered, to be answered again.
+    pub fn lists(&self) -> &Lists {
+        &self.shared.lists
+    }
+
     /// The world stops at this moment from now on; what is returned tells when it has.
     pub fn stop_at(&self, moment: Moment) -> CancellationToken {
         let sprung = CancellationToken::new();
@@ -139,6 +160,8 @@ struct Noted {
     spoil: Option<Spoil>,
     /// The world stops at it.
     stop: Option<(When, CancellationToken)>,
+    /// Where it is a watch, silences it.
+    frozen: Option<CancellationToken>,
 }
 
 impl Shared {
@@ -164,8 +187,9 @@ impl Shared {
                 inner.trap = None;
             }
         }
+        let frozen = (call.verb == "watch").then(|| inner.frozen.clone());
         inner.calls.push(call);
-        Noted { place: inner.calls.len() - 1, spoil, stop }
+        Noted { place: inner.calls.len() - 1, spoil, stop, frozen }
     }
 
     fn answered(&self, place: usize, answer: &Response) {
@@ -192,11 +216,13 @@ async fn pass(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respons
     if shared.is_stopped() {
         return silence().await;
     }
-    let Noted { place, spoil, stop } = shared.note(Call::parse(&request));
+    let Noted { place, spoil, stop, frozen } = shared.note(Call::parse(&request));
+    let question = request.uri().to_string();
     let in_its_place = match spoil {
         Some(Spoil::Answer(code)) => Some(refused(code)),
         Some(Spoil::EndWatch) => Some(StatusCode::OK.into_response()),
         Some(Spoil::Expire) => Some(expired()),
+        Some(Spoil::Replay(behind)) => shared.lists.replay(&question, behind),
         Some(Spoil::Delay(delay)) => {
             tokio::time::sleep(delay).await;
             None
@@ -218,10 +244,11 @@ async fn pass(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respons
     if stop.is_some() {
         shared.stop();
     }
-    let answer = forward(&shared.upstream, request).await;
-    if let Ok(answer) = &answer {
-        shared.answered(place, answer);
-    }
+    let answer = forward(&shared.upstream, request).await.map(|answer| {
+        shared.answered(place, &answer);
+        let answer = shared.lists.keep(question, answer);
+        frozen.into_iter().fold(answer, until_frozen)
+    });
     match stop {
         Some((When::Answered, sprung)) => return answer.map(|answer| told_after(answer, sprung)),
         Some((When::Before | When::Stored, sprung)) => {
@@ -232,24 +259,38 @@ async fn pass(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respons
     }
     match spoil {
         Some(Spoil::LoseReply) => answer.map(|_| lost()),
-        Some(Spoil::Answer(_) | Spoil::EndWatch | Spoil::Expire | Spoil::Delay(_)) | None => answer,
+        Some(Spoil::Answer(_) | Spoil::EndWatch | Spoil::Expire | Spoil::Replay(_) | Spoil::Delay(_))
+        | None => answer,
     }
 }
 
 /// An answer that never comes whole: its body breaks off.
 fn lost() -> Response {
     let lost = async { Err::<Bytes, _>(std::io::Error::other("lost")) };
-    Response::new(Body::from_stream(futures::stream::once(lost)))
+    Response::new(Body::from_stream(stream::once(lost)))
 }
 
 /// The answer, and word of it once the whole of it was sent.
 fn told_after(answer: Response, sprung: CancellationToken) -> Response {
     let (parts, body) = answer.into_parts();
-    let end = futures::stream::once(async move {
+    let end = stream::once(async move {
         sprung.cancel();
         Ok(Bytes::new())
     });
     Response::from_parts(parts, Body::from_stream(body.into_data_stream().chain(end)))
+}
+
+/// The answer, silent from the moment on that its watch is frozen.
+fn until_frozen(answer: Response, frozen: CancellationToken) -> Response {
+    let (parts, body) = answer.into_parts();
+    let shown = body.into_data_stream().take_until(frozen.clone().cancelled_owned());
+    let end = stream::once(async move {
+        if frozen.is_cancelled() {
+            return silence().await;
+        }
+        Ok(Bytes::new())
+    });
+    Response::from_parts(parts, Body::from_stream(shown.chain(end)))
 }
 
 async fn silence<T>() -> T {

@@ -1,6 +1,7 @@
 //! The controller at work: in a runtime of its own, or as the program that it is.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -39,6 +40,7 @@ impl Cluster {
 
     pub fn run_controller(&mut self) {
         let config = Config::parse(&self.config_text(), "test").unwrap();
+        let config = if self.sharing { config.sharing() } else { config };
         let listener = TcpListener::bind(config.listen).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -60,7 +62,12 @@ impl Cluster {
 
     /// Runs the controller as a process of its own.
     pub fn run_program(&mut self) {
-        let child = self.program().spawn().unwrap();
+        self.run_program_with(&[]);
+    }
+
+    /// The same with this in its environment.
+    pub fn run_program_with(&mut self, environment: &[(&str, &OsStr)]) {
+        let child = self.program().envs(environment.iter().copied()).spawn().unwrap();
         self.controller = Some(Running::Program(Mutex::new(child)));
     }
 
@@ -70,6 +77,7 @@ impl Cluster {
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.arg("run").arg("--config").arg(config).arg("--kubeconfig").arg(self.kubeconfig());
+        command.args(self.sharing.then_some("--shards=auto"));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command
     }
@@ -93,9 +101,18 @@ impl Cluster {
 
     /// What the controller that runs here answers to `/readyz`: the HTTP status, and a sentence.
     pub async fn readyz(&self) -> (u16, String) {
+        self.answer("readyz").await
+    }
+
+    /// Whether the controller that runs here says that it acts.
+    pub async fn acts(&self) -> bool {
+        self.answer("metrics").await.1.contains("tidegate_leading 1")
+    }
+
+    async fn answer(&self, path: &str) -> (u16, String) {
         let Some(Running::Here { address, .. }) = &self.controller else { panic!("no controller runs here") };
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        match client.get(format!("http://{address}/readyz")).send().await {
+        match client.get(format!("http://{address}/{path}")).send().await {
             Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
             // It listens before it serves.
             Err(error) => (0, error.to_string()),

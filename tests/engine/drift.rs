@@ -134,6 +134,25 @@ fn what_was_seen_at_a_share_set_by_hand_says_nothing_of_the_steps_own() {
 }
 
 #[test]
+fn bad_numbers_count_up_whatever_a_tool_does_to_the_share() {
+    let yaml = SPEC.replace(
+        "  series: {preset: tidegate-gateway}\n  errorRate: {}\n",
+        "  metrics: [{name: queue, query: q, max: '5', failures: 8}]\n",
+    );
+    let mut world = World::new(&yaml);
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.run_for(Duration::from_secs(30));
+    world.numbers.insert("queue".into(), Ok(9.0));
+    for _ in 0..10 {
+        if world.phase() != Phase::Failed {
+            world.somebody_sets("color", "argocd-controller", &[20, 80]);
+        }
+        world.run_for(Duration::from_secs(25));
+    }
+    assert_eq!((world.phase(), world.share("v2")), (Phase::Failed, 0), "{}", world.message());
+}
+
+#[test]
 fn a_stamp_taken_away_is_claimed_again_under_a_new_epoch() {
     let mut world = at_ten();
     let epoch = world.working.epoch;

@@ -119,7 +119,7 @@ impl Both {
                     object: route_shape(&document["spec"], &annotations),
                 }
             }
-            Answer::Lease(_) => unreachable!("no lease is asked for"),
+            Answer::Lease(..) => unreachable!("no lease is asked for"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The Lease, where several controllers agree on one: the rules are the product's own.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tidegate::lease::{Move, Seen};
 
@@ -8,7 +8,7 @@ use crate::{
     network::{Reply, Role},
     process::Process,
     server::{Answer, Request},
-    world::{Event, World},
+    world::{Event, Rivalry, World},
 };
 
 impl Process {
@@ -28,7 +28,7 @@ impl World {
         }
         if self.processes[id].frozen_until <= self.now {
             // What a watch shows, looked at as often as a renewal is due.
-            self.processes[id].known_lease = self.server.lease.clone();
+            self.processes[id].known_lease = self.server.leases[0].clone();
         }
         let lease = self.processes[id].known_lease.clone();
         let led = self.leads(id);
@@ -41,7 +41,8 @@ impl World {
         match election.look(Some(&seen), now) {
             Move::Take | Move::Renew => {
                 let holder = Some(election.me().to_owned());
-                self.send(id, Role::Lease, Request::StoreLease { version: lease.version, holder });
+                let (lease, version, knows) = (0, lease.version, BTreeSet::new());
+                self.send(id, Role::Lease, Request::StoreLease { lease, version, holder, knows });
             }
             Move::Wait if led => return self.crash(id),
             Move::Wait => {}
@@ -52,7 +53,10 @@ impl World {
     }
 
     pub fn lease_answered(&mut self, id: usize, reply: Reply, sent: u64) {
-        let Reply::Answer(Answer::Lease(lease)) = reply else { return };
+        if self.rivalry == Rivalry::Shared {
+            return self.slot_answered(id, reply, sent);
+        }
+        let Reply::Answer(Answer::Lease(_, lease)) = reply else { return };
         let sent = self.processes[id].elapsed(sent);
         let led = self.leads(id);
         self.processes[id].known_lease = lease;

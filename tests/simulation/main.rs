@@ -24,6 +24,7 @@ mod network;
 mod oracle;
 mod process;
 mod server;
+mod sharing;
 mod shell;
 #[cfg(feature = "sandbox")]
 #[path = "../support/skip.rs"]

@@ -32,6 +32,8 @@ pub enum Reply {
     Answer(Answer),
     /// No answer within the deadline.
     Nothing,
+    /// It was not sent, for its sender may not act now.
+    Withheld,
 }
 
 /// A call on its way.

@@ -274,8 +274,10 @@ impl Oracle {
         self.demand(live || !(in_a_run || failed) || given(is) <= given(was), "S1", || {
             format!("to {} gave the canary {}% in place of {}%", write.purpose.verb(), given(is), given(was))
         });
-        // One that was decided at rest, and lands after the next run's intent, leaves the stamp as it is.
-        if in_a_run && write.purpose == Purpose::Correct && ours(was) != ours(is) {
+        // One that was decided at rest, and lands after the next run's intent and before its claim, leaves the stamp as it is.
+        let before_the_claim =
+            ours(was) == ours(is) && ours(is).is_none_or(|stamp| stamp.epoch < status.epoch);
+        if in_a_run && write.purpose == Purpose::Correct && !before_the_claim {
             self.owns(server, sender, ours(is).as_ref());
         }
     }
@@ -287,7 +289,7 @@ impl Oracle {
         let status = &server.rollout().status;
         let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| view.weight(canary));
         let deposed = stamp.is_some_and(|stamp| stamp.epoch < status.epoch);
-        let lower = given(is) * was.total() <= given(was) * is.total();
+        let lower = was.total() > 0 && given(is) * was.total() <= given(was) * is.total();
         let left = given(is);
         self.demand(left == 0 || (deposed && lower), "S1", || format!("a lowering left the canary {left}%"));
         self.demand(is.total() > 0, "S4", || "nothing has weight after a lowering".to_owned());

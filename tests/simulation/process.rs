@@ -14,9 +14,12 @@ use tidegate::{
     },
 };
 
-use tidegate::lease::{Election, Terms};
+use tidegate::lease::Election;
 
-use crate::server::{LeaseNow, RolloutNow, RouteNow, Server, WorkloadNow};
+use crate::{
+    server::{LeaseNow, RolloutNow, RouteNow, Server, WorkloadNow},
+    sharing::{Sharing, TERMS},
+};
 
 /// The Rollout of the model.
 pub const NAMESPACE: &str = "ns";
@@ -39,6 +42,7 @@ pub struct Process {
     pub clock: Clock,
     pub lease: Election,
     pub known_lease: Rc<LeaseNow>,
+    pub sharing: Sharing,
     pub rollout: Rc<RolloutNow>,
     pub routes: Vec<Rc<RouteNow>>,
     pub workloads: Vec<(&'static str, Rc<WorkloadNow>)>,
@@ -127,8 +131,9 @@ impl Process {
             paused_until: 0,
             frozen_until: 0,
             clock,
-            lease: Election::new(format!("{id}-{life}"), Terms::default()),
-            known_lease: server.lease.clone(),
+            lease: Election::new(format!("{id}-{life}"), TERMS),
+            known_lease: server.leases[0].clone(),
+            sharing: Sharing::new(format!("{id}-{life}")),
             rollout: server.rollout().clone(),
             routes: (0..server.routes.len()).map(|index| server.route(index).clone()).collect(),
             workloads: (0..server.workloads.len())

@@ -1,7 +1,6 @@
 //! The model of the API server: one Rollout and its routes, with resourceVersions, conditional writes and history.
 
-use std::rc::Rc;
-use std::sync::Arc;
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use json_patch::Patch;
 use serde_json::{Value, json};
@@ -46,22 +45,41 @@ pub struct WorkloadNow {
     pub seen: WorkloadSeen,
 }
 
-/// Who leads, as the Lease says.
+/// Who leads, or holds a share, as a Lease says.
 #[derive(Clone, Debug, Default)]
 pub struct LeaseNow {
     pub version: u64,
     pub holder: Option<String>,
+    /// Whom the holder knows.
+    pub knows: BTreeSet<String>,
 }
 
 /// What a process asks.
 #[derive(Clone, Debug)]
 pub enum Request {
     ReadRollout,
-    StoreStatus { version: u64, status: Arc<RolloutStatus> },
-    SetFinalizer { version: u64, hold: bool },
-    ReadRoute { route: usize },
-    WriteRoute { route: usize, patch: Rc<Patch> },
-    StoreLease { version: u64, holder: Option<String> },
+    StoreStatus {
+        version: u64,
+        status: Arc<RolloutStatus>,
+    },
+    SetFinalizer {
+        version: u64,
+        hold: bool,
+    },
+    ReadRoute {
+        route: usize,
+    },
+    WriteRoute {
+        route: usize,
+        patch: Rc<Patch>,
+    },
+    /// The Lease with this number; a new one has the next and the version 0.
+    StoreLease {
+        lease: usize,
+        version: u64,
+        holder: Option<String>,
+        knows: BTreeSet<String>,
+    },
 }
 
 /// What is answered.
@@ -69,7 +87,7 @@ pub enum Request {
 pub enum Answer {
     Rollout(Rc<RolloutNow>),
     Route(usize, Rc<RouteNow>),
-    Lease(Rc<LeaseNow>),
+    Lease(usize, Rc<LeaseNow>),
     Refused(Code),
 }
 
@@ -91,7 +109,8 @@ pub struct Server {
     pub routes: Vec<Vec<Rc<RouteNow>>>,
     documents: Vec<Value>,
     pub workloads: Vec<(&'static str, Vec<Rc<WorkloadNow>>)>,
-    pub lease: Rc<LeaseNow>,
+    /// One by which a leader is elected, or a slot for each of those who share.
+    pub leases: Vec<Rc<LeaseNow>>,
 }
 
 /// The JSON pointer of the weighted list of the model's routes.
@@ -123,7 +142,7 @@ impl Server {
                 .into_iter()
                 .map(|(name, hash)| (name, vec![Rc::new(present(hash))]))
                 .collect(),
-            lease: Rc::default(),
+            leases: vec![Rc::default()],
         };
         for (index, name) in names.iter().enumerate() {
             server.documents.push(document(name, index, "1"));
@@ -167,13 +186,18 @@ impl Server {
                 _ => Answer::Route(*route, self.route(*route).clone()),
             },
             Request::WriteRoute { route, patch } => self.patch(*route, patch),
-            Request::StoreLease { version, holder } => {
-                if self.lease.version != *version {
+            Request::StoreLease { lease, version, holder, knows } => {
+                if *lease == self.leases.len() {
+                    self.leases.push(Rc::default());
+                }
+                if self.leases.get(*lease).is_none_or(|now| now.version != *version) {
                     return Answer::Refused(Code::Conflict);
                 }
                 self.revision += 1;
-                self.lease = Rc::new(LeaseNow { version: self.revision, holder: holder.clone() });
-                Answer::Lease(self.lease.clone())
+                let (version, holder, knows) = (self.revision, holder.clone(), knows.clone());
+                let now = Rc::new(LeaseNow { version, holder, knows });
+                self.leases[*lease] = now.clone();
+                Answer::Lease(*lease, now)
             }
         }
     }

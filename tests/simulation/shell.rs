@@ -19,7 +19,7 @@ use tidegate::{
 use crate::{
     mutants::{self, Mutant},
     network::{Reply, Role},
-    process::{Lowering, Turn},
+    process::{Lowering, Turn, Working},
     server::{Answer, Code, Request, RolloutNow},
     story,
     world::{Event, World},
@@ -38,6 +38,9 @@ impl World {
         }
         if !self.leads(id) {
             return;
+        }
+        if std::mem::take(&mut self.processes[id].sharing.anew) {
+            self.processes[id].working = Working { refresh: true, ..Working::default() };
         }
         if self.processes[id].working.refresh {
             self.processes[id].reading = true;
@@ -129,6 +132,7 @@ impl World {
         let before = self.turn(id).decision.before.clone();
         match before {
             Some(_) if self.mutant == Some(Mutant::IntentAfterRoute) => self.begin_effects(id),
+            Some(_) if !self.leads(id) => self.before_answered(id, Reply::Withheld),
             Some(status) => {
                 let version = self.turn(id).rollout.version;
                 self.send(id, Role::Before, Request::StoreStatus { version, status });
@@ -157,6 +161,9 @@ impl World {
                 Effect::Tell(_) => self.oracle.told(),
                 Effect::Reread => self.processes[id].working.refresh = true,
                 Effect::Write(_) | Effect::Hold | Effect::Release if failed => {}
+                Effect::Write(_) | Effect::Hold | Effect::Release if !self.leads(id) => {
+                    self.turn(id).failed = Some(0);
+                }
                 Effect::Write(write) => {
                     self.send_write(id, Role::Effect(index), &write);
                     return;
@@ -175,7 +182,12 @@ impl World {
     fn record(&mut self, id: usize) {
         let after_all = self.mutant == Some(Mutant::IntentAfterRoute);
         let turn = self.turn(id);
-        if turn.decision.store || (after_all && turn.decision.before.is_some()) {
+        let stores = turn.decision.store || (after_all && turn.decision.before.is_some());
+        if stores && !self.leads(id) {
+            return self.after_answered(id, Reply::Withheld);
+        }
+        let turn = self.turn(id);
+        if stores {
             let (version, status) = (turn.rollout.version, Arc::clone(&turn.decision.after));
             self.send(id, Role::After, Request::StoreStatus { version, status });
             return;
@@ -185,6 +197,9 @@ impl World {
     }
 
     pub fn send_lowering(&mut self, id: usize, index: usize) {
+        if !self.leads(id) {
+            return self.lowering_withheld(id, index);
+        }
         let write = self.turn(id).lowering[index].write.clone();
         self.send_write(id, Role::Lowering(index), &write);
     }
@@ -240,7 +255,9 @@ impl World {
         } else {
             false
         };
-        self.decide(id, fresh, !fresh);
+        if self.leads(id) {
+            self.decide(id, fresh, !fresh);
+        }
     }
 
     fn before_answered(&mut self, id: usize, reply: Reply) {
@@ -251,11 +268,12 @@ impl World {
             return self.begin_effects(id);
         }
         // Nothing that was decided on it counts; the look is kept for the next decision.
-        process.working.refresh = true;
+        let sent = !matches!(reply, Reply::Withheld);
+        process.working.refresh |= sent;
         let turn = process.turn.as_mut().unwrap();
         let raises =
             turn.decision.before.as_ref().is_some_and(|before| before.epoch > turn.rollout.status.epoch);
-        if raises || reply.is_unknown() {
+        if sent && (raises || reply.is_unknown()) {
             process.working.memory.held = None;
         }
         if process.look.done.is_none() && !process.look.under_way {
@@ -320,13 +338,7 @@ impl World {
             self.processes[id].learn(*route, now);
             return self.lowering_over(id, index);
         }
-        let now = self.now;
-        let lowering = &mut self.turn(id).lowering[index];
-        let wait = (50 << lowering.attempt.min(5)).min(1_000) + reply.retry_after();
-        if (reply.is_busy() || reply.is_unknown()) && now + wait < lowering.give_up_at {
-            lowering.attempt += 1;
-            let life = self.processes[id].life;
-            self.later(wait, Event::SendAgain { process: id, life, lowering: index });
+        if (reply.is_busy() || reply.is_unknown()) && self.lowers_again(id, index, reply.retry_after()) {
             return;
         }
         self.turn(id).failed = Some(reply.retry_after());
@@ -334,6 +346,28 @@ impl World {
             return self.lowering_over(id, index);
         }
         self.send(id, Role::ReadingLoweringBack(index), Request::ReadRoute { route: *route });
+    }
+
+    /// Sees to it that a lowering is sent again, unless it has been for long enough.
+    fn lowers_again(&mut self, id: usize, index: usize, retry_after: u64) -> bool {
+        let now = self.now;
+        let lowering = &mut self.turn(id).lowering[index];
+        let wait = (50 << lowering.attempt.min(5)).min(1_000) + retry_after;
+        let again = now + wait < lowering.give_up_at;
+        if again {
+            lowering.attempt += 1;
+            let life = self.processes[id].life;
+            self.later(wait, Event::SendAgain { process: id, life, lowering: index });
+        }
+        again
+    }
+
+    /// Whoever may not act now may later on, and until then sends nothing.
+    fn lowering_withheld(&mut self, id: usize, index: usize) {
+        if !self.lowers_again(id, index, 0) {
+            self.turn(id).failed = Some(0);
+            self.lowering_over(id, index);
+        }
     }
 
     fn lowering_over(&mut self, id: usize, index: usize) {

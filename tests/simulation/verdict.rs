@@ -1,25 +1,30 @@
 //! One case from its beginning to its end: trouble, then quiet, then what must have come of it.
 
-use tidegate::api::{EndReason, Phase, Target};
+use tidegate::{
+    api::{EndReason, Phase, Target},
+    engine::ON_THE_WAY,
+};
 
 use crate::{
     faults::{Fault, Faults},
     mutants::Mutant,
-    oracle::Violation,
+    oracle::{Violation, index},
     story::Story,
     world::{Case, World},
 };
 
 /// How long after the end of all trouble a run may take.
 const LONG: u64 = 600_000;
-/// The same where a predecessor's clock was ahead by an hour.
-const LONGER: u64 = 2 * 3_600_000;
 /// By then every controller is up, one leads, and all have seen what there is.
-const EVERYBODY_IS_BACK: u64 = 45_000;
+const EVERYBODY_IS_BACK: u64 = 60_000;
 /// How long after the end of trouble a bad version may still have traffic.
 const MOVED_BY: u64 = 60_000;
+/// How long a step may stand before it is known to be bad.
+const FOUND_OUT_BY: u64 = 45_000;
 /// What somebody gives a failed version is taken back once a minute, each time on each route.
 const TAKEN_BACK_BY: u64 = 150_000;
+/// A run that has not gone on for so long says why. Its longest hold is 30 s, and who leads may have to be found out.
+const SAYS_WHY_BY: u64 = 150_000;
 /// At rest nothing is written for so long.
 const REST: u64 = 90_000;
 
@@ -55,13 +60,14 @@ fn play(mut world: World) -> World {
         world.run_until(until);
     }
     let quiet_at = world.oracle.quiet_at.unwrap_or(world.now);
-    let patience = if world.faults.has(Fault::ClocksDiffer) { LONGER } else { LONG };
     let mut settled = false;
-    while world.oracle.is_content() && world.now < quiet_at + patience {
+    let mut stands = Stands::default();
+    while world.oracle.is_content() && world.now < quiet_at + LONG {
         let until = world.now + 5_000;
         world.run_until(until);
+        stands.says_why(&mut world);
         if world.now > quiet_at + MOVED_BY {
-            bad_is_off(&mut world);
+            stands.bad_is_off(&mut world);
         }
         if world.now > quiet_at + EVERYBODY_IS_BACK && is_settled(&world) {
             settled = true;
@@ -82,28 +88,53 @@ fn play(mut world: World) -> World {
     world
 }
 
-/// A version that is bad has no traffic any more.
-fn bad_is_off(world: &mut World) {
-    let status = world.server.rollout().status.clone();
-    let Some(run) = &status.run else { return };
-    let bad = world.traffic.bad_from.is_some_and(|from| from + MOVED_BY < world.now);
-    let is_canary = status.canary.as_ref().is_some_and(|canary| canary.name == "v2");
-    let promoted = run.ended.as_ref().is_some_and(|ended| ended.reason == EndReason::Promoted);
-    if !bad || !is_canary || promoted || world.faults.has(Fault::ClocksDiffer) {
-        return;
+/// Where a run stands, whether its version has traffic, and since when.
+#[derive(Default)]
+struct Stands {
+    place: Option<(i64, i32, bool)>,
+    since: u64,
+}
+
+impl Stands {
+    /// A run that does not go on says what holds it up.
+    fn says_why(&mut self, world: &mut World) {
+        let status = world.server.rollout().status.clone();
+        let active = status.run.as_ref().filter(|run| run.ended.is_none());
+        let given = shares(world, status.canary.as_ref()).iter().any(|share| *share > 0);
+        let place = active.map(|run| (run.number, index(&status), given));
+        if place != self.place {
+            (self.place, self.since) = (place, world.now);
+        }
+        let Some((run, step, _)) = place.filter(|_| world.now > self.since + SAYS_WHY_BY) else { return };
+        let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        let told = ready.is_some_and(|condition| !ON_THE_WAY.contains(&condition.reason.as_str()));
+        let out_of_sync = status.conditions.iter().any(|c| c.type_ == "RoutesInSync" && c.status == "False");
+        if !told && !out_of_sync {
+            let sentence =
+                format!("run {run} stands at step {step} and does not say why: {:?}", status.message);
+            world.oracle.violated("L5", sentence);
+        }
     }
-    let settled = run.ended.as_ref().is_some_and(|ended| ended.settled);
-    if settled && world.now < world.oracle.quiet_at.unwrap_or(0) + TAKEN_BACK_BY {
-        return;
-    }
-    // A run that has just begun may still be finding out.
-    let step_since = status.step.as_ref().and_then(|step| step.since);
-    let Some(since) = step_since else { return };
-    let known =
-        world.processes.iter().map(|process| process.clock.at(world.now).duration_since(since).as_secs());
-    let shares = shares(world, status.canary.as_ref());
-    if known.min().unwrap_or(0) > 45 && shares.iter().any(|share| *share > 0) {
-        world.oracle.violated("L1", format!("the bad version still has {shares:?}%: {:?}", status.message));
+
+    /// A version that is bad has no traffic any more, once its run has stood for as long as it takes to find out.
+    fn bad_is_off(&self, world: &mut World) {
+        let status = world.server.rollout().status.clone();
+        let Some(run) = &status.run else { return };
+        let bad = world.traffic.bad_from.is_some_and(|from| from + MOVED_BY < world.now);
+        let is_canary = status.canary.as_ref().is_some_and(|canary| canary.name == "v2");
+        let promoted = run.ended.as_ref().is_some_and(|ended| ended.reason == EndReason::Promoted);
+        if !bad || !is_canary || promoted || world.now < self.since + FOUND_OUT_BY {
+            return;
+        }
+        let settled = run.ended.as_ref().is_some_and(|ended| ended.settled);
+        if settled && world.now < world.oracle.quiet_at.unwrap_or(0) + TAKEN_BACK_BY {
+            return;
+        }
+        let shares = shares(world, status.canary.as_ref());
+        if shares.iter().any(|share| *share > 0) {
+            let sentence = format!("the bad version still has {shares:?}%: {:?}", status.message);
+            world.oracle.violated("L1", sentence);
+        }
     }
 }
 

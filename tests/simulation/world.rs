@@ -10,7 +10,7 @@ use crate::{
     mutants::Mutant,
     network::{Call, Reply},
     oracle::Oracle,
-    process::{Clock, Process},
+    process::{Clock, Process, UID},
     server::Server,
     specs,
     story::Story,
@@ -100,6 +100,8 @@ pub enum Rivalry {
     Unled,
     /// Several, one of which leads by a Lease.
     Led,
+    /// Several that share the Rollouts by a Lease each.
+    Shared,
 }
 
 /// What one seed is about; chance decides the rest.
@@ -133,6 +135,7 @@ impl World {
         let spec: Arc<RolloutSpec> = specs::any(&mut chance);
         let rivalry = match chance.below(4) {
             0 => Rivalry::Unled,
+            1 if case.seed.is_multiple_of(2) => Rivalry::Shared,
             1 => Rivalry::Led,
             _ => Rivalry::Alone,
         };
@@ -257,7 +260,10 @@ impl World {
             }
             Event::LooksAtLease { process, life } => {
                 if self.lives(process, life) {
-                    self.look_at_lease(process);
+                    match self.rivalry {
+                        Rivalry::Shared => self.look_at_slots(process),
+                        Rivalry::Alone | Rivalry::Unled | Rivalry::Led => self.look_at_lease(process),
+                    }
                 }
             }
             Event::Programmed { route } => {
@@ -283,7 +289,13 @@ impl World {
     /// Whether a process may act.
     pub fn leads(&self, id: usize) -> bool {
         let process = &self.processes[id];
-        process.up && (self.rivalry != Rivalry::Led || process.lease.leads(process.elapsed(self.now)))
+        let now = process.elapsed(self.now);
+        let leads = match self.rivalry {
+            Rivalry::Alone | Rivalry::Unled => true,
+            Rivalry::Led => process.lease.leads(now),
+            Rivalry::Shared => process.sharing.shards.share(now).is_some_and(|(share, _)| share.owns(UID)),
+        };
+        process.up && leads
     }
 
     fn start(&mut self, id: usize) {
@@ -294,7 +306,7 @@ impl World {
         let clock = self.clock();
         self.processes[id] = Process::start(id, life, &self.server, clock);
         self.tell(|_| format!("controller {id} starts"));
-        if self.rivalry == Rivalry::Led {
+        if matches!(self.rivalry, Rivalry::Led | Rivalry::Shared) {
             self.later(0, Event::LooksAtLease { process: id, life });
         }
         self.wake(id);

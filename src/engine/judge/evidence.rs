@@ -9,7 +9,7 @@ use crate::{
     analysis::{self, Batch, Sequence, ThresholdState, increment, sentence},
     api::{Analysis, Arm, MetricEvidence, Past, PlainMetric},
     engine::{
-        look::{Arms, Counters, ReadError, Snapshot},
+        look::{Arms, Counters, ReadError, Sample, Snapshot},
         turn::{Turn, since},
     },
 };
@@ -37,7 +37,7 @@ impl Turn<'_> {
         }
         for metric in &analysis.metrics {
             match done.look.numbers.get(&metric.name) {
-                Some(Ok(sample)) if sample.at >= settled => self.take_number(metric, sample.value),
+                Some(Ok(sample)) if sample.at >= settled => self.take_number(metric, *sample),
                 Some(Err(error)) => self.note_error(&metric.name, &error.to_string()),
                 Some(Ok(_)) | None => {}
             }
@@ -62,9 +62,14 @@ impl Turn<'_> {
         }
     }
 
-    fn take_number(&mut self, metric: &PlainMetric, value: f64) {
+    fn take_number(&mut self, metric: &PlainMetric, sample: Sample) {
         let bounds = bounds(metric);
-        self.memory.looked = true;
+        let Sample { at, value } = sample;
+        if self.is_of_the_step(at) {
+            self.memory.looked = true;
+        } else if bounds.allow(value) {
+            return;
+        }
         let Some(evidence) = self.metric_mut(&metric.name) else {
             return;
         };
@@ -90,7 +95,7 @@ impl Turn<'_> {
         if (run, step) != (number, index) || before.at >= arms.at {
             return;
         }
-        self.memory.looked = true;
+        self.memory.looked |= self.is_of_the_step(before.at);
         let span = since(before.at, arms.at);
         for test in tests(analysis) {
             match increments(&test, &before, arms) {

@@ -136,11 +136,20 @@ impl Turn<'_> {
         analysis.settle.as_ref().map_or(self.seen.settle, crate::api::units::Duration::span)
     }
 
+    /// How long a share takes to show in the metrics.
+    pub fn settling(&self) -> Duration {
+        self.analysis().map_or(Duration::ZERO, |analysis| self.settle_span(&analysis))
+    }
+
     /// From when on the present step may be judged; `None` while its weight is not stored.
     pub fn settled_at(&self) -> Option<Timestamp> {
         let stored = self.status.step.as_ref()?.stored_at?;
-        let settle = self.analysis().map_or(Duration::ZERO, |analysis| self.settle_span(&analysis));
-        Some(later(stored, settle))
+        Some(later(stored, self.settling()))
+    }
+
+    /// Whether what was seen at a time may be a good word for the step.
+    fn is_of_the_step(&self, at: Timestamp) -> bool {
+        self.memory.good_from.is_none_or(|from| at >= from)
     }
 
     fn config(&self, analysis: &Analysis, test: &Test) -> SequenceConfig {
