@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
+use kube::{Api, api::DeleteParams};
 use serde_json::json;
 use tidegate::{
     api::{Phase, Rollout},
@@ -88,6 +88,29 @@ async fn one_that_is_killed_is_followed_once_its_lease_has_run_out() {
     cluster.phase(Phase::Failed).await;
     eprintln!("moved after {} ms", clock.elapsed().as_millis());
     assert_eq!(cluster.share("v2").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_somebody_deletes_is_made_again_by_who_has_it() {
+    let (cluster, leader) = Box::pin(two()).await;
+    cluster.roll(&slow()).await;
+    let before = cluster.at(10).await.status.unwrap().epoch;
+    let first = holder(&cluster, None).await;
+    delete(&cluster, "tidegate").await;
+    assert_eq!(holder(&cluster, None).await, first);
+    let epoch = cluster.phase(Phase::Healthy).await.status.unwrap().epoch;
+    assert_eq!(epoch, before, "nobody took it over");
+    assert_eq!(holder(&cluster, None).await, first);
+    leader.stop().await;
+}
+
+/// Somebody deletes a Lease; returns once another one is in its place.
+pub async fn delete(cluster: &Cluster, name: &str) {
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let gone = leases.get(name).await.unwrap().metadata.uid;
+    leases.delete(name, &DeleteParams::default()).await.unwrap();
+    let uid = || async { leases.get_opt(name).await.unwrap().and_then(|lease| lease.metadata.uid) };
+    eventually("another one in its place", uid, |uid| uid.is_some() && *uid != gone).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

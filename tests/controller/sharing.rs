@@ -14,7 +14,7 @@ use tidegate::{
 use crate::{
     call::{Rule, Spoil},
     cluster::Cluster,
-    leading::elects,
+    leading::{delete, elects},
     objects::{ROLLOUT, entry, route},
     proxy::Proxy,
     running::Running,
@@ -104,6 +104,9 @@ async fn each_serves_its_own() {
     assert!(one.is_disjoint(&other), "both wrote {:?}", one.intersection(&other));
     assert_eq!(one.len() + other.len(), MANY, "{one:?} {other:?}");
     assert!(!one.is_empty() && !other.is_empty(), "{one:?} {other:?}");
+    // Whoever has a slot that somebody deletes makes it again.
+    delete(&cluster, "tidegate-0").await;
+    eventually("it acts", || cluster.acts(), |acts| *acts).await;
     first.stop().await;
     let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let slots = leases.list(&ListParams::default().labels("tidegate.dev/shards=tidegate")).await.unwrap();
