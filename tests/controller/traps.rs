@@ -94,7 +94,9 @@ async fn a_third_target_pauses_is_left_alone_and_a_bad_canary_still_goes() {
     ]);
     let patch = Patch::Json::<()>(serde_json::from_value(ops).unwrap());
     cluster.routes().patch("color", &PatchParams::default(), &patch).await.unwrap();
-    cluster.until("color", "paused for drift", paused_for(PauseReason::Drifted)).await;
+    let rollout = cluster.until("color", "paused for drift", paused_for(PauseReason::Drifted)).await;
+    let told = message(&rollout);
+    assert!(told.contains("v3 got weight 30 from") && told.contains("take it out, then resume"), "{told}");
     assert_eq!(
         cluster.weights("color").await,
         [("v1".into(), 60), ("v2".into(), 10), ("v3".into(), 30)].into()

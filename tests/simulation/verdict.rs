@@ -88,7 +88,7 @@ fn play(mut world: World) -> World {
     world
 }
 
-/// Where a run stands, whether its version has traffic, and since when.
+/// Where a run stands, whether its version has traffic, and since when somebody who may act has seen it so.
 #[derive(Default)]
 struct Stands {
     place: Option<(i64, i32, bool)>,
@@ -102,7 +102,8 @@ impl Stands {
         let active = status.run.as_ref().filter(|run| run.ended.is_none());
         let given = shares(world, status.canary.as_ref()).iter().any(|share| *share > 0);
         let place = active.map(|run| (run.number, index(&status), given));
-        if place != self.place {
+        let led = (0..world.processes.len()).any(|id| world.leads(id));
+        if place != self.place || !led {
             (self.place, self.since) = (place, world.now);
         }
         let Some((run, step, _)) = place.filter(|_| world.now > self.since + SAYS_WHY_BY) else { return };
