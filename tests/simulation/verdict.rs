@@ -15,8 +15,8 @@ use crate::{
 
 /// How long after the end of all trouble a run may take.
 const LONG: u64 = 600_000;
-/// By then every controller is up, one leads, and all have seen what there is.
-const EVERYBODY_IS_BACK: u64 = 60_000;
+/// By then every controller is up, and all have seen what there is; who leads or shares is found out a little later.
+const EVERYBODY_IS_BACK: u64 = 45_000;
 /// How long after the end of trouble a bad version may still have traffic.
 const MOVED_BY: u64 = 60_000;
 /// How long a step may stand before it is known to be bad.
@@ -25,8 +25,10 @@ const FOUND_OUT_BY: u64 = 45_000;
 const TAKEN_BACK_BY: u64 = 150_000;
 /// A run that has not gone on for so long says why. Its longest hold is 30 s, and who leads may have to be found out.
 const SAYS_WHY_BY: u64 = 150_000;
-/// At rest nothing is written for so long.
-const REST: u64 = 90_000;
+/// What is still on its way once a run is over, a call that was doubled included, arrives within this.
+const ARRIVED_BY: u64 = 36_000;
+/// At rest nothing is written for so long: more than a correction that comes once a minute.
+const REST: u64 = 70_000;
 
 /// The case of a seed: a few kinds of trouble, chosen by it.
 pub fn case(seed: u64) -> Case {
@@ -69,7 +71,7 @@ fn play(mut world: World) -> World {
         if world.now > quiet_at + MOVED_BY {
             stands.bad_is_off(&mut world);
         }
-        if world.now > quiet_at + EVERYBODY_IS_BACK && is_settled(&world) {
+        if world.now > quiet_at + EVERYBODY_IS_BACK && is_settled(&world) && is_led(&world) {
             settled = true;
             break;
         }
@@ -102,8 +104,7 @@ impl Stands {
         let active = status.run.as_ref().filter(|run| run.ended.is_none());
         let given = shares(world, status.canary.as_ref()).iter().any(|share| *share > 0);
         let place = active.map(|run| (run.number, index(&status), given));
-        let led = (0..world.processes.len()).any(|id| world.leads(id));
-        if place != self.place || !led {
+        if place != self.place || !is_led(world) {
             (self.place, self.since) = (place, world.now);
         }
         let Some((run, step, _)) = place.filter(|_| world.now > self.since + SAYS_WHY_BY) else { return };
@@ -143,6 +144,11 @@ fn shares(world: &World, target: Option<&Target>) -> Vec<i64> {
     let Some(target) = target else { return Vec::new() };
     let routes = 0..world.server.routes.len();
     routes.filter_map(|route| Some(world.server.route(route).view()?.weight(target))).collect()
+}
+
+/// Whether somebody may act.
+fn is_led(world: &World) -> bool {
+    (0..world.processes.len()).any(|id| world.leads(id))
 }
 
 fn is_settled(world: &World) -> bool {
@@ -187,8 +193,7 @@ fn rests(world: &mut World) {
                 .violated("L2", format!("undisturbed it ends {:?}: {:?}", status.phase, status.message));
         }
     }
-    // Whatever was still on its way arrives within this.
-    let until = world.now + 45_000;
+    let until = world.now + ARRIVED_BY;
     world.run_until(until);
     let writes = world.oracle.writes;
     let until = world.now + REST;
