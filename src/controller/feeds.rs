@@ -159,7 +159,7 @@ where
     }
 
     /// Takes an event in; returns what is to be read one by one.
-    fn take(&self, event: Event<Raw>) -> Vec<Key> {
+    fn take(&self, event: Event<Raw>) -> Vec<(Key, u64)> {
         let lacked = self.mirror.lacks();
         let Listed { changed, doubted } = self.mirror.take(reduced(event, &self.reduce));
         if lacked != self.mirror.lacks() {
@@ -175,7 +175,7 @@ where
     }
 
     /// Reads what a list has in an older version than we do. What can't be read stays as we know it.
-    async fn settle(&self, doubted: Vec<Key>) {
+    async fn settle(&self, doubted: Vec<(Key, u64)>) {
         if doubted.is_empty() {
             return;
         }
@@ -184,8 +184,7 @@ where
             count = doubted.len(),
             "a list is behind what is known already"
         );
-        let reads = stream::iter(doubted).map(async |key| {
-            let version = self.mirror.version_of(&key);
+        let reads = stream::iter(doubted).map(async |(key, version)| {
             let (namespace, name) = &key;
             let api: Api<Raw> = Api::namespaced_with(self.context.client.clone(), namespace, &self.resource);
             match tokio::time::timeout(READ, api.get_opt(name)).await {

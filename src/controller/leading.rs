@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     context::lock,
     error::Error,
-    leases::{AGAIN, Leases, Written, duration, holder, written},
+    leases::{AGAIN, Leases, MOMENT, Written, duration, holder, written},
 };
 use crate::{
     clock::Clock,
@@ -187,8 +187,6 @@ impl Candidate {
 
     /// Does what is to be done now; returns how long nothing else is.
     async fn step(&mut self, is_warm: bool, lead: &impl Fn()) -> Result<Duration, Error> {
-        // A moment more, so that what falls due is due.
-        const MOMENT: Duration = Duration::from_millis(5);
         let now = self.now();
         if self.leads && !self.election.leads(now) {
             return Err(self.lost("it could not be renewed in time"));

@@ -22,6 +22,9 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// How long what could not be written waits for its next attempt.
 pub const AGAIN: Duration = Duration::from_millis(500);
 
+/// So much longer than until something falls due is waited, so that it is due.
+pub const MOMENT: Duration = Duration::from_millis(5);
+
 /// The Leases of a namespace.
 pub struct Leases {
     /// Reads them.

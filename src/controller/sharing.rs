@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     error::Error,
     leading::Leadership,
-    leases::{AGAIN, Leases, Written, duration, holder, in_time, written},
+    leases::{AGAIN, Leases, MOMENT, Written, duration, holder, in_time, written},
     stores::version,
 };
 use crate::{
@@ -40,19 +40,16 @@ const SHOWN_BY: Duration = Duration::from_secs(4);
 
 /// What has become ours.
 pub struct Gain<'a> {
-    /// What was ours the last time that anything was.
+    /// What was ours until now; none where for a while nothing was, and others may have served it.
     pub before: Option<&'a Share>,
     /// What is.
     pub now: &'a Share,
-    /// Nothing was for a while, and others may have served it.
-    pub resumed: bool,
 }
 
 impl Gain<'_> {
     /// Whether a Rollout, named by its UID, has become ours.
     pub fn has(&self, uid: &str) -> bool {
-        let had = !self.resumed && self.before.is_some_and(|before| before.owns(uid));
-        self.now.owns(uid) && !had
+        self.now.owns(uid) && !self.before.is_some_and(|before| before.owns(uid))
     }
 }
 
@@ -191,8 +188,6 @@ impl Sharer {
 
     /// Does what is to be done now; returns how long nothing else is.
     async fn step(&mut self, is_warm: bool, change: &impl Fn(Option<&Gain<'_>>)) -> Result<Duration, Error> {
-        // A moment more, so that what falls due is due.
-        const MOMENT: Duration = Duration::from_millis(5);
         let retry = Terms::default().retry;
         if !self.listed {
             return Ok(retry);
@@ -204,7 +199,7 @@ impl Sharer {
         let name = match next {
             Move::Wait => return Ok(self.shards.next_at(now).saturating_sub(now) + MOMENT),
             Move::End => {
-                self.begin_anew(now, change);
+                self.begin_anew(now);
                 return Ok(Duration::ZERO);
             }
             Move::Take(_) | Move::Make(_) if !is_warm => return Ok(retry),
@@ -227,29 +222,27 @@ impl Sharer {
         let share = Arc::new(share);
         self.leadership.set_share(Some((Arc::clone(&share), until)));
         let before = self.share.replace((Arc::clone(&share), until));
-        let resumed = before.as_ref().is_none_or(|(_, until)| *until <= now);
-        let before = before.map(|(before, _)| before);
-        if resumed || before.as_ref() != Some(&share) {
+        let before = before.filter(|(_, until)| *until > now).map(|(before, _)| before);
+        if before.as_ref() != Some(&share) {
             let slot = self.shards.slot().unwrap_or_default();
             tracing::info!(
                 slot,
                 controllers = share.of(),
                 "this controller serves its share of the Rollouts"
             );
-            change(Some(&Gain { before: before.as_deref(), now: &share, resumed }));
+            change(Some(&Gain { before: before.as_deref(), now: &share }));
         }
     }
 
-    /// Others may take us for dead, or have our slot: we come again, as somebody new, with all that is known already.
-    fn begin_anew(&mut self, now: Duration, change: &impl Fn(Option<&Gain<'_>>)) {
+    /// Others may take us for dead, or have our slot: we come again, as somebody new, with all that is known already. By the
+    /// rules nothing is ours any more by then.
+    fn begin_anew(&mut self, now: Duration) {
         let lease = self.leases.place(self.shards.slot().unwrap_or(&self.group));
         tracing::warn!(
             lease,
             "the slot was not renewed in time, or somebody else has it; another one is sought"
         );
-        self.leadership.set_share(None);
         self.share = None;
-        change(None);
         self.shards = Shards::new(Leases::me(), self.group.clone(), Terms::default());
         for (name, lease) in &self.known {
             self.shards.show(name, Some(slot(lease)), now);

@@ -49,9 +49,9 @@ pub struct Mirror<V> {
 pub struct Listed {
     /// Whose value is another one.
     pub changed: Vec<Key>,
-    /// What we know in a newer version than the list has. It may come from an API server that is behind, or versions may
+    /// What we know in a newer version than the list has, and in which. It may come from an API server that is behind, or versions may
     /// have begun anew, as after a restored backup: the object itself has to be read. Until then ours counts.
-    pub doubted: Vec<Key>,
+    pub doubted: Vec<(Key, u64)>,
 }
 
 #[derive(Debug)]
@@ -182,11 +182,6 @@ impl<V: Clone + PartialEq> Mirror<V> {
         changed
     }
 
-    /// The version in which the object is known; 0 where it is not.
-    pub fn version_of(&self, key: &Key) -> u64 {
-        self.read().objects.get(key).map_or(0, |(version, _)| *version)
-    }
-
     /// Takes in that a read of our own did not find the object.
     pub fn forget(&self, key: &Key) {
         let mut state = self.write();
@@ -232,7 +227,7 @@ impl<V: Clone + PartialEq> State<V> {
         for (key, (version, value)) in self.objects.iter().filter(|_| readable) {
             if let Some(older) = listed.get_mut(key).filter(|(listed, _)| listed < version) {
                 *older = (*version, value.clone());
-                doubted.push(key.clone());
+                doubted.push((key.clone(), *version));
             }
         }
         let before = std::mem::replace(&mut self.objects, listed);

@@ -77,6 +77,9 @@ fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Durat
         // What the turn left half done is not gone on with, nor what it was to be followed by.
         entry.anew.store(true, Ordering::Relaxed);
         *lock(&entry.wake) = None;
+        if context.quarantine(&guarded.uid().unwrap_or_default()) {
+            warn(guarded, context, "Defect", DEFECT.to_owned());
+        }
     }
     let mut wait = backoff(error.again(), attempt, fastrand::f64());
     // What the Rollout waits for besides does not wait longer for its failure.
@@ -90,11 +93,6 @@ fn after_error(guarded: &Guarded, error: &TurnError, context: &Context) -> Durat
     {
         // A status that can't be stored can't say so: an Event does, once for each row of refusals.
         warn(guarded, context, "Forbidden", error.to_string());
-    }
-    if let TurnError::Panicked = error
-        && context.quarantine(&guarded.uid().unwrap_or_default())
-    {
-        warn(guarded, context, "Defect", DEFECT.to_owned());
     }
     let (namespace, rollout) = (guarded.namespace(), guarded.name_any());
     let cause = error.cause();

@@ -13,7 +13,7 @@ use super::{
     turn::{Turn, later, since},
 };
 use crate::{
-    analysis::{self, Proof, StepDecision, StepFacts},
+    analysis::{self, Proof, StepDecision, StepFacts, ThresholdState},
     api::{
         Approval, EndReason, EvidenceRule, OnInconclusive, PauseReason, Phase, PlannedStep, Step,
         units::{Weight, spell},
@@ -109,7 +109,6 @@ impl Turn<'_> {
         self.status.step = Some(Step::begin(index, of, weight));
         self.memory.due.clear();
         self.memory.waiting_for_evidence = None;
-        self.memory.displaced = false;
         let passed = self.proofs();
         self.status.analysis.clear();
         if let Some(run) = self.run_mut() {
@@ -124,25 +123,25 @@ impl Turn<'_> {
 
     /// Takes nothing that was seen before for a word about the weight that is written now. The sequences go on: they are
     /// about the run.
-    pub fn judge_anew(&mut self) {
-        self.memory.arms = None;
-        self.memory.looked = false;
+    fn judge_anew(&mut self) {
+        self.memory.displaced = false;
         self.memory.good_from = None;
-        if let Some(run) = self.run_mut() {
-            for metric in run.evidence.metrics.values_mut() {
-                metric.threshold = None;
-            }
-        }
+        self.forget(|_| true);
     }
 
     /// The canary has had another share than the step's: no good word from then counts for the step. Harm stays harm.
     fn forget_good(&mut self) {
         self.memory.good_from = Some(later(self.now, self.settling()));
+        self.forget(|state| state.bad == 0);
+    }
+
+    /// Forgets what the looks so far have shown, of plain numbers only where `which` says so.
+    fn forget(&mut self, which: impl Fn(&ThresholdState) -> bool) {
         self.memory.arms = None;
         self.memory.looked = false;
         if let Some(run) = self.run_mut() {
             for metric in run.evidence.metrics.values_mut() {
-                metric.threshold.take_if(|state| state.bad == 0);
+                metric.threshold.take_if(|state| which(state));
             }
         }
     }

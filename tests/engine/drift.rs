@@ -27,6 +27,16 @@ fn at_ten() -> World {
     world
 }
 
+/// The same, judged by a plain number alone, which is to be at most 5.
+fn at_ten_by_a_number(more: &str) -> World {
+    let mut world = World::new(&SPEC.replace(
+        "  series: {preset: tidegate-gateway}\n  errorRate: {}\n",
+        &format!("  metrics: [{{name: queue, query: q, max: '5'{more}}}]\n"),
+    ));
+    world.run_until("10", |world| world.share("v2") == 10);
+    world
+}
+
 #[test]
 fn a_raised_share_goes_back_at_once_and_the_third_time_pauses() {
     let mut world = at_ten();
@@ -85,12 +95,7 @@ fn resume_takes_back_at_once_what_somebody_gave_a_failed_version() {
 
 #[test]
 fn what_was_seen_at_a_lowered_share_says_nothing_of_the_restored_one() {
-    let yaml = SPEC.replace(
-        "  series: {preset: tidegate-gateway}\n  errorRate: {}\n",
-        "  metrics: [{name: queue, query: q, max: '5'}]\n",
-    );
-    let mut world = World::new(&yaml);
-    world.run_until("10", |world| world.share("v2") == 10);
+    let mut world = at_ten_by_a_number("");
     world.run_for(Duration::from_mins(2));
     world.somebody_sets("color", "kustomize-controller", &[100, 0]);
     // There is a value only while nobody uses the canary.
@@ -106,14 +111,9 @@ fn what_was_seen_at_a_lowered_share_says_nothing_of_the_restored_one() {
 
 #[test]
 fn what_was_seen_at_a_share_set_by_hand_says_nothing_of_the_steps_own() {
-    let yaml = SPEC.replace(
-        "  series: {preset: tidegate-gateway}\n  errorRate: {}\n",
-        "  metrics: [{name: queue, query: q, max: '5'}]\n",
-    );
     // Whoever puts the share back: the engine with the end of the work by hand, or the one who works.
     for own in [true, false] {
-        let mut world = World::new(&yaml);
-        world.run_until("10", |world| world.share("v2") == 10);
+        let mut world = at_ten_by_a_number("");
         world.run_for(Duration::from_mins(2));
         world.spec.suspend = true;
         world.settle();
@@ -135,12 +135,7 @@ fn what_was_seen_at_a_share_set_by_hand_says_nothing_of_the_steps_own() {
 
 #[test]
 fn bad_numbers_count_up_whatever_a_tool_does_to_the_share() {
-    let yaml = SPEC.replace(
-        "  series: {preset: tidegate-gateway}\n  errorRate: {}\n",
-        "  metrics: [{name: queue, query: q, max: '5', failures: 8}]\n",
-    );
-    let mut world = World::new(&yaml);
-    world.run_until("10", |world| world.share("v2") == 10);
+    let mut world = at_ten_by_a_number(", failures: 8");
     world.run_for(Duration::from_secs(30));
     world.numbers.insert("queue".into(), Ok(9.0));
     for _ in 0..10 {

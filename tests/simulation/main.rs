@@ -19,6 +19,7 @@ mod faults;
 mod fidelity;
 mod happenings;
 mod leading;
+mod lowering;
 mod mutants;
 mod network;
 mod oracle;

@@ -124,7 +124,7 @@ impl World {
         self.publish(id);
     }
 
-    fn turn(&mut self, id: usize) -> &mut Turn {
+    pub fn turn(&mut self, id: usize) -> &mut Turn {
         self.processes[id].turn.as_mut().unwrap()
     }
 
@@ -196,15 +196,7 @@ impl World {
         self.end_turn(id);
     }
 
-    pub fn send_lowering(&mut self, id: usize, index: usize) {
-        if !self.leads(id) {
-            return self.lowering_withheld(id, index);
-        }
-        let write = self.turn(id).lowering[index].write.clone();
-        self.send_write(id, Role::Lowering(index), &write);
-    }
-
-    fn send_write(&mut self, id: usize, role: Role, write: &RouteWrite) {
+    pub fn send_write(&mut self, id: usize, role: Role, write: &RouteWrite) {
         match patch(write) {
             Ok(patch) => {
                 let patch = mutants::tamper_patch(self.mutant, write, patch);
@@ -332,52 +324,6 @@ impl World {
         self.end_turn(id);
     }
 
-    fn lowering_answered(&mut self, id: usize, index: usize, request: &Request, reply: &Reply) {
-        let Request::WriteRoute { route, .. } = request else { return };
-        if let Reply::Answer(Answer::Route(route, now)) = reply {
-            self.processes[id].learn(*route, now);
-            return self.lowering_over(id, index);
-        }
-        if (reply.is_busy() || reply.is_unknown()) && self.lowers_again(id, index, reply.retry_after()) {
-            return;
-        }
-        self.turn(id).failed = Some(reply.retry_after());
-        if reply.is_busy() {
-            return self.lowering_over(id, index);
-        }
-        self.send(id, Role::ReadingLoweringBack(index), Request::ReadRoute { route: *route });
-    }
-
-    /// Sees to it that a lowering is sent again, unless it has been for long enough.
-    fn lowers_again(&mut self, id: usize, index: usize, retry_after: u64) -> bool {
-        let now = self.now;
-        let lowering = &mut self.turn(id).lowering[index];
-        let wait = (50 << lowering.attempt.min(5)).min(1_000) + retry_after;
-        let again = now + wait < lowering.give_up_at;
-        if again {
-            lowering.attempt += 1;
-            let life = self.processes[id].life;
-            self.later(wait, Event::SendAgain { process: id, life, lowering: index });
-        }
-        again
-    }
-
-    /// Whoever may not act now may later on, and until then sends nothing.
-    fn lowering_withheld(&mut self, id: usize, index: usize) {
-        if !self.lowers_again(id, index, 0) {
-            self.turn(id).failed = Some(0);
-            self.lowering_over(id, index);
-        }
-    }
-
-    fn lowering_over(&mut self, id: usize, index: usize) {
-        self.turn(id).lowering[index].over = true;
-        if self.mutant == Some(Mutant::LowersOneAfterAnother) && index + 1 < self.turn(id).lowering.len() {
-            return self.send_lowering(id, index + 1);
-        }
-        self.end_turn(id);
-    }
-
     fn read_back(&mut self, id: usize, reply: &Reply) {
         if let Reply::Answer(Answer::Route(route, now)) = reply {
             self.processes[id].learn(*route, now);
@@ -385,7 +331,7 @@ impl World {
     }
 
     /// Ends the turn once both of its halves are over, and says when the next one comes.
-    fn end_turn(&mut self, id: usize) {
+    pub fn end_turn(&mut self, id: usize) {
         let turn = self.turn(id);
         if !turn.rest_over {
             return;
