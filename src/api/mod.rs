@@ -26,8 +26,8 @@ pub use rollout::{
 pub use run::{EndReason, Ended, Pause, PauseReason, PlannedStep, Run, Step};
 pub use stamp::{STAMP_PREFIX, Stamp, stamp_annotation};
 pub use status::{
-    EntryWeight, HistoryEntry, MetricStatus, Phase, RawEntry, RolloutStatus, RouteStatus, RouteWeights,
-    Target,
+    Called, EntryWeight, HistoryEntry, MetricStatus, Phase, RawEntry, RolloutStatus, RouteStatus,
+    RouteWeights, Target,
 };
 
 /// The API group of our kinds.

@@ -35,8 +35,12 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.routes.all(a, self.routes.exists_one(b, a.kind == b.kind && a.name == b.name))")
-        .message("routes must not name the same route twice"),
+    validation = Rule::new("self.routes.all(a, self.routes.exists_one(b, a.kind == b.kind && a.name == b.name && (has(a.rule) ? has(b.rule) && a.rule == b.rule : !has(b.rule))))")
+        .message("routes must not name the same route, or the same rule of it, twice"),
+    validation = Rule::new("self.routes.all(a, self.routes.all(b, a.kind != b.kind || a.name != b.name || has(a.rule) == has(b.rule)))")
+        .message("routes that name one object more than once must each name a rule of it"),
+    validation = Rule::new("!self.routes.exists(a, has(a.stable)) || has(self.stable)")
+        .message("routes[].stable says how a route calls spec.stable, which must be given too"),
     validation = Rule::new("!has(self.progressDeadline) || self.strategy.canary.steps.all(s, duration(self.progressDeadline) > (has(s.maxHold) ? duration(s.maxHold) : has(s.hold) ? duration(s.hold) + duration(s.hold) + duration(s.hold) : duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold)))")
         .message("progressDeadline must be longer than every step's maxHold (which is 3 x hold where it is not given)")
 )]
@@ -70,8 +74,14 @@ pub struct RolloutSpec {
 }
 
 /// A route in the Rollout's own namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.group == 'appmesh.k8s.aws' ? self.kind in ['GatewayRoute', 'VirtualRouter'] : self.kind in ['HTTPRoute', 'GRPCRoute']")
+        .message("GatewayRoute and VirtualRouter are of the group appmesh.k8s.aws, HTTPRoute and GRPCRoute of gateway.networking.k8s.io"),
+    validation = Rule::new("!has(self.rule) || self.kind != 'GatewayRoute'")
+        .message("a GatewayRoute has no rules; leave rule out")
+)]
 pub struct RouteRef {
     /// The API group.
     pub group: RouteGroup,
@@ -80,6 +90,20 @@ pub struct RouteRef {
     /// The object's name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// One rule of an HTTPRoute or GRPCRoute, one route of a VirtualRouter, by its name. Absent: every one that lists
+    /// stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub rule: Option<String>,
+    /// How this route's entries call spec.target, where they don't call it by its name: a Service where other routes
+    /// name VirtualServices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub target: Option<String>,
+    /// How this route's entries call spec.stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub stable: Option<String>,
     /// Whether a step waits until the route's status shows the weight in effect; default: Required for the App
     /// Mesh kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +111,13 @@ pub struct RouteRef {
 }
 
 impl RouteRef {
-    /// Whether both name the same object.
+    /// A route of which nothing is said but what it is.
+    pub fn new(kind: RouteKind, name: impl Into<String>) -> Self {
+        let group = kind.group();
+        Self { group, kind, name: name.into(), rule: None, target: None, stable: None, evidence: None }
+    }
+
+    /// Whether both name the same object, whichever of its rules.
     pub fn same(&self, other: &Self) -> bool {
         self.group == other.group && self.kind == other.kind && self.name == other.name
     }
@@ -95,16 +125,16 @@ impl RouteRef {
     /// The rule that holds for it.
     pub fn evidence_rule(&self) -> EvidenceRule {
         self.evidence.unwrap_or(match self.kind {
-            RouteKind::GatewayRoute => EvidenceRule::Required,
+            RouteKind::GatewayRoute | RouteKind::VirtualRouter => EvidenceRule::Required,
+            RouteKind::HttpRoute | RouteKind::GrpcRoute => EvidenceRule::WhenReported,
         })
     }
 }
 
+/// The object, as sentences call it.
 impl std::fmt::Display for RouteRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.kind {
-            RouteKind::GatewayRoute => write!(f, "GatewayRoute {}", self.name),
-        }
+        write!(f, "{} {}", self.kind.word(), self.name)
     }
 }
 
@@ -114,6 +144,19 @@ pub enum RouteGroup {
     /// AWS App Mesh.
     #[serde(rename = "appmesh.k8s.aws")]
     AppMesh,
+    /// Gateway API.
+    #[serde(rename = "gateway.networking.k8s.io")]
+    GatewayApi,
+}
+
+impl RouteGroup {
+    /// The group, as manifests spell it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AppMesh => "appmesh.k8s.aws",
+            Self::GatewayApi => "gateway.networking.k8s.io",
+        }
+    }
 }
 
 /// The kinds of route that can be stepped.
@@ -121,6 +164,37 @@ pub enum RouteGroup {
 pub enum RouteKind {
     /// App Mesh's gateway route, in the dialect with weights.
     GatewayRoute,
+    /// App Mesh's router of a virtual service.
+    VirtualRouter,
+    /// Gateway API's route for HTTP.
+    #[serde(rename = "HTTPRoute")]
+    HttpRoute,
+    /// Gateway API's route for gRPC.
+    #[serde(rename = "GRPCRoute")]
+    GrpcRoute,
+}
+
+impl RouteKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::GatewayRoute, Self::VirtualRouter, Self::HttpRoute, Self::GrpcRoute];
+
+    /// The kind, as manifests spell it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::GatewayRoute => "GatewayRoute",
+            Self::VirtualRouter => "VirtualRouter",
+            Self::HttpRoute => "HTTPRoute",
+            Self::GrpcRoute => "GRPCRoute",
+        }
+    }
+
+    /// The group that has it.
+    pub const fn group(self) -> RouteGroup {
+        match self {
+            Self::GatewayRoute | Self::VirtualRouter => RouteGroup::AppMesh,
+            Self::HttpRoute | Self::GrpcRoute => RouteGroup::GatewayApi,
+        }
+    }
 }
 
 /// Whether a step waits for the route's status.
@@ -136,7 +210,8 @@ pub enum EvidenceRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetRef {
-    /// The name in the routes' entries: a VirtualService for a GatewayRoute.
+    /// The name in the routes' entries: a VirtualService for a GatewayRoute, a VirtualNode for a VirtualRouter, a Service
+    /// for an HTTPRoute or GRPCRoute.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// The port, where entries are told apart by it.

@@ -118,7 +118,7 @@ impl Phase {
 }
 
 /// A version of the service and the revision of the workload behind it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
     /// The name in the routes' entries.
@@ -132,6 +132,20 @@ pub struct Target {
     /// The pod template hash of that workload when it was taken up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// How routes call it whose entries don't call it by its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub called: Vec<Called>,
+}
+
+/// How one route calls a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Called {
+    /// The route's kind and name.
+    pub route: String,
+    /// The name in its entries.
+    pub name: String,
 }
 
 /// An entry of a route as it stands there, every field of it.
@@ -143,11 +157,12 @@ fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
-/// A route of the present or last run.
+/// A route of the present or last run; one whose object has several weighted lists, for each of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteStatus {
-    /// The route.
+    /// The route. Its `rule` is the name of the list's rule, or `#` and its place where it is one of several without a
+    /// name; none where the object has but one.
     #[serde(rename = "ref")]
     pub route: RouteRef,
     /// Its UID: a route that was deleted and made again is another one.
@@ -180,12 +195,15 @@ pub struct MetricStatus {
     pub since: Timestamp,
 }
 
-/// The weights of one route as last seen.
+/// The weights of one route as last seen; of one with several rules, those of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteWeights {
     /// The route's kind and name.
     pub route: String,
+    /// The rule, where the object has several lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// Its entries.
     #[schemars(length(max = 16))]
     pub entries: Vec<EntryWeight>,

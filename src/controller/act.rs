@@ -58,7 +58,7 @@ pub async fn write_once(context: &Context, subject: &Subject, write: &RouteWrite
     };
     context.meters.write(write.purpose.verb(), answer.is_ok());
     let object = answer?;
-    context.routes.learn(answered(write.route.kind, &object));
+    context.routes.of(write.route.kind).learn(answered(write.route.kind, &object));
     tracing::info!(
         route = %write.route,
         purpose = write.purpose.verb(),
@@ -100,8 +100,8 @@ pub async fn read(context: &Context, namespace: &str, route: &RouteRef) -> bool 
     let resource = routes::resource(route.kind);
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
     match tokio::time::timeout(DEADLINE, api.get_opt(&route.name)).await {
-        Ok(Ok(Some(object))) => context.routes.learn(answered(route.kind, &object)),
-        Ok(Ok(None)) => context.routes.forget(&key(namespace, &route.name)),
+        Ok(Ok(Some(object))) => context.routes.of(route.kind).learn(answered(route.kind, &object)),
+        Ok(Ok(None)) => context.routes.of(route.kind).forget(&key(namespace, &route.name)),
         Ok(Err(error)) => {
             tracing::debug!(%route, %error, "cannot read the route");
             return false;

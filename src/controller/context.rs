@@ -21,6 +21,7 @@ pub use super::{
     interests::{Interest, Interests},
 };
 use super::{
+    kinds::Routes,
     leading::Leadership,
     meters::Meters,
     notes::Notes,
@@ -60,7 +61,7 @@ pub struct Context {
     /// The Rollouts as the watch has shown them.
     pub rollouts: Store<Guarded>,
     /// The routes.
-    pub routes: Mirror<RouteKept>,
+    pub routes: Routes,
     /// The Deployments.
     pub workloads: Mirror<WorkloadSeen>,
     /// Who wants to hear of which object.
@@ -109,7 +110,7 @@ impl Context {
             leadership: parts.leadership,
             clock: parts.clock,
             rollouts: parts.rollouts,
-            routes: Mirror::new("GatewayRoutes", true),
+            routes: Routes::new(),
             workloads: Mirror::new("Deployments", false),
             interests: Interests::default(),
             dialect: Mutex::new(None),
@@ -208,7 +209,7 @@ impl Context {
     /// What is not there yet, in sentences; empty once everything is.
     pub fn lacks(&self) -> Vec<String> {
         let rollouts = lock(&self.rollouts_lack).clone();
-        [rollouts, self.routes.lacks(), self.workloads.lacks()].into_iter().flatten().collect()
+        rollouts.into_iter().chain(self.routes.lacks()).chain(self.workloads.lacks()).collect()
     }
 
     /// Drops what is kept of a Rollout that is gone.

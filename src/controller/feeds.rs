@@ -34,12 +34,14 @@ const READS: usize = 8;
 /// The namespace of a scope; `None` is the whole cluster.
 pub type Scope = Option<String>;
 
-/// Keeps the routes of a scope mirrored until `stop`.
-pub async fn routes(context: Arc<Context>, scope: Scope, stop: CancellationToken) {
-    let kind = RouteKind::GatewayRoute;
+/// Keeps the routes of a kind mirrored from when the first Rollout of the scope names one until `stop`.
+pub async fn routes(context: Arc<Context>, kind: RouteKind, scope: Scope, stop: CancellationToken) {
+    if stop.run_until_cancelled(context.routes.wanted(kind)).await.is_none() {
+        return;
+    }
     let feed = Feed {
         context: &context,
-        mirror: &context.routes,
+        mirror: context.routes.of(kind),
         resource: routes::resource(kind),
         reduce: |object: &Raw| act::kept(kind, object),
         interest: |key| Interest::Route(kind, key),
@@ -76,9 +78,11 @@ pub fn rollouts(
     let events = follow(api.clone(), First::Streamed).then(move |event| {
         let context = Arc::clone(&waiting);
         async move {
-            // The store is ready by this, and turns begin: not before there is what they decide from.
-            if matches!(event, Ok(Event::InitDone)) {
-                first_lists(&context).await;
+            match &event {
+                Ok(Event::InitApply(rollout) | Event::Apply(rollout)) => context.routes.want(rollout.kinds()),
+                // The store is ready by this, and turns begin: not before there is what they decide from.
+                Ok(Event::InitDone) => first_lists(&context).await,
+                Ok(Event::Init | Event::Delete(_)) | Err(_) => {}
             }
             event
         }
@@ -209,9 +213,9 @@ where
         let kind = &self.resource.kind;
         let problem = match code(error) {
             Some(404) => format!(
-                "the API server does not serve {kind} ({}): its CRD is not installed; install it with: kubectl apply \
-                 -f crds/",
-                self.resource.api_version
+                "the API server does not serve {kind} ({}): its CRD is not installed; {}",
+                self.resource.api_version,
+                crd_remedy(kind)
             ),
             Some(403) => forbidden(kind, &self.scope),
             Some(_) | None => {
@@ -224,6 +228,15 @@ where
             tracing::error!(kind, problem, "the kind is unavailable; it is tried again");
             self.context.wake_all();
         }
+    }
+}
+
+/// Where the CRD of a kind comes from.
+fn crd_remedy(kind: &str) -> &'static str {
+    match kind {
+        "HTTPRoute" | "GRPCRoute" => "install those of Gateway API (the standard channel, v1)",
+        "VirtualRouter" => "it is one of App Mesh's, which come with AWS's controller for Kubernetes",
+        _ => "install it with: kubectl apply -f crds/",
     }
 }
 

@@ -8,8 +8,8 @@ use kube::{Resource, core::NamespaceResourceScope};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::raw::identity;
-use crate::api::Rollout;
+use super::{kinds::Kinds, raw::identity};
+use crate::api::{Rollout, RouteKind};
 
 /// What people's tools leave on an object for themselves; it is as large as the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -21,6 +21,8 @@ pub struct Guarded {
     identity: ObjectMeta,
     /// It was in a run, or being deleted, when this was read.
     under_way: bool,
+    /// The kinds of the routes that it names or still has.
+    kinds: Kinds,
     /// Its JSON without what nobody here reads.
     content: Arc<str>,
 }
@@ -29,6 +31,11 @@ impl Guarded {
     /// The Rollout as a value, or why it can't be read.
     pub fn rollout(&self) -> Result<Rollout, String> {
         serde_json::from_str(&self.content).map_err(|error| error.to_string())
+    }
+
+    /// The kinds of the routes that it names, or still has from its last run.
+    pub fn kinds(&self) -> Kinds {
+        self.kinds
     }
 
     /// Whether it was in a run, or being deleted, when this was read: somebody's traffic waits for it.
@@ -46,8 +53,15 @@ impl From<Value> for Guarded {
             }
         }
         let content = object.to_string().into();
-        Self { identity: identity(&object), under_way: under_way(&object), content }
+        Self { identity: identity(&object), under_way: under_way(&object), kinds: kinds(&object), content }
     }
+}
+
+fn kinds(object: &Value) -> Kinds {
+    let all = |pointer: &str| object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let named = all("/spec/routes").filter_map(|route| route.get("kind"));
+    let kept = all("/status/routes").filter_map(|route| route.pointer("/ref/kind"));
+    named.chain(kept).filter_map(|kind| RouteKind::deserialize(kind).ok()).fold(Kinds::default(), Kinds::with)
 }
 
 fn under_way(object: &Value) -> bool {
@@ -120,6 +134,7 @@ mod tests {
         let guarded: Guarded = serde_json::from_value(object(&spec)).unwrap();
         let rollout = guarded.rollout().unwrap();
         assert_eq!(rollout.spec.target.name, "v2");
+        assert_eq!(guarded.kinds(), Kinds::default().with(RouteKind::GatewayRoute));
         assert_eq!(rollout.metadata.managed_fields, None);
         let kept: Vec<&String> = rollout.annotations().keys().collect();
         assert_eq!(kept, ["tidegate.dev/request"]);

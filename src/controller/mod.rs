@@ -15,6 +15,7 @@ mod feeds;
 mod following;
 mod guarded;
 mod interests;
+mod kinds;
 mod leading;
 mod leases;
 mod looks;
@@ -44,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::Error;
 pub use start::client;
 
-use crate::{clock::Clock, config::Config, metrics::Providers, notify::Notifier};
+use crate::{api::RouteKind, clock::Clock, config::Config, metrics::Providers, notify::Notifier};
 use context::{Context, Guarded, Parts};
 use meters::Meters;
 use notes::Notes;
@@ -104,7 +105,9 @@ pub async fn run_on(
     for scope in scopes {
         let (rollouts, writer) = reflector::store();
         let (context, woken) = Context::new(parts(rollouts));
-        tasks.spawn(feeds::routes(Arc::clone(&context), scope.clone(), stopped.clone()));
+        for kind in RouteKind::ALL {
+            tasks.spawn(feeds::routes(Arc::clone(&context), kind, scope.clone(), stopped.clone()));
+        }
         tasks.spawn(feeds::deployments(Arc::clone(&context), scope.clone(), stopped.clone()));
         turns.spawn(serve(Arc::clone(&context), writer, woken, scope, stop.clone()));
         contexts.push(context);

@@ -10,17 +10,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use super::{
-    context::{Context, Interest, Looked, Problem, RouteKept},
+    context::{Context, Guarded, Interest, Looked, Problem, RouteKept},
+    kinds::Kinds,
     stores::{Found, Key},
 };
 use crate::{
     api::{
-        ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef,
-        WorkloadRef,
+        ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteKind,
+        RouteRef, WorkloadRef,
     },
     engine::{
+        self,
         decision::{Decision, Effect, RouteWrite},
-        observed::{Observed, RouteSeen, RouteState, Subject, WorkloadSeen, workload_names},
+        observed::{Observed, Other, RouteSeen, RouteState, Subject, WorkloadSeen, workload_names},
     },
 };
 
@@ -37,6 +39,7 @@ pub fn observe(
     let namespace = subject.namespace.clone();
     let refs = routes(rollout, status);
     let names = workloads(rollout, status, &namespace);
+    context.routes.want(refs.iter().map(|route| route.kind).fold(Kinds::default(), Kinds::with));
     // Registered before anything is read: a change in between gives another turn.
     context.interests.set(
         &(namespace.clone(), subject.name.clone()),
@@ -50,7 +53,11 @@ pub fn observe(
         .into_iter()
         .map(|route| {
             let key = (namespace.clone(), route.name.clone());
-            let state = route_state(context.routes.get(&key));
+            let state = route_state(route.kind, context.routes.of(route.kind).get(&key));
+            let state = match state {
+                RouteState::Present(whole) => engine::select(&rollout.spec, status, &route, &whole),
+                other => other,
+            };
             RouteSeen { route, state }
         })
         .collect();
@@ -183,7 +190,7 @@ fn unknown_providers(context: &Context, analysis: Option<&Analysis>) -> Vec<Stri
 
 /// The other living Rollouts of the namespace, of those that left stamps on these routes: nobody asks about any
 /// other. One that can't be read lives too, and its stamps bind; so does, until all were listed, whoever left one.
-fn others(context: &Context, subject: &Subject, routes: &[RouteSeen]) -> BTreeMap<String, String> {
+fn others(context: &Context, subject: &Subject, routes: &[RouteSeen]) -> BTreeMap<String, Other> {
     let all_listed = context.rollouts_are_listed();
     let stamped = routes
         .iter()
@@ -192,19 +199,26 @@ fn others(context: &Context, subject: &Subject, routes: &[RouteSeen]) -> BTreeMa
     stamped
         .filter(|(name, _)| **name != subject.name)
         .filter_map(|(name, stamp)| {
-            let uid = match context.rollouts.get(&ObjectRef::new(name).within(&subject.namespace)) {
-                Some(living) => living.uid()?,
+            let other = match context.rollouts.get(&ObjectRef::new(name).within(&subject.namespace)) {
+                Some(living) => Other { uid: living.uid()?, routes: routes_of(&living) },
                 None if all_listed => return None,
-                None => stamp?.uid,
+                None => Other { uid: stamp?.uid, routes: vec![] },
             };
-            Some((name.clone(), uid))
+            Some((name.clone(), other))
         })
         .collect()
 }
 
-fn route_state(found: Found<RouteKept>) -> RouteState {
+/// The routes that another Rollout steps; none where it can't be read.
+fn routes_of(other: &Guarded) -> Vec<RouteRef> {
+    let Ok(rollout) = other.rollout() else { return vec![] };
+    let kept = rollout.status.into_iter().flat_map(|status| status.routes).map(|noted| noted.route);
+    rollout.spec.routes.into_iter().chain(kept).collect()
+}
+
+fn route_state(kind: RouteKind, found: Found<RouteKept>) -> RouteState {
     match found {
-        Found::Present(Ok(packed)) => packed.unpacked().into(),
+        Found::Present(Ok(packed)) => packed.unpacked(kind).into(),
         Found::Present(Err((reason, message))) => RouteState::Unusable { reason, message },
         Found::Missing => RouteState::Missing,
         Found::Unreadable(why) => RouteState::Unreadable(why),
@@ -229,12 +243,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        api::{RouteGroup, RouteKind},
-        engine::{
-            decision::{Fence, Purpose, StampChange},
-            observed::{InEffect, Memory, RouteView},
-        },
+    use crate::engine::{
+        decision::{Fence, Purpose, StampChange},
+        observed::{InEffect, Memory, RouteView},
     };
 
     fn rollout(uid: &str, version: &str) -> Rollout {
@@ -270,9 +281,10 @@ mod tests {
             view: Arc::new(RouteView {
                 uid: "r".into(),
                 resource_version: "1".into(),
-                list: String::new(),
+                lists: Vec::new(),
+                gone: Vec::new(),
                 name_field: "",
-                entries: Vec::new(),
+                called: Vec::new(),
                 stamps: BTreeMap::new(),
                 annotated: false,
                 in_effect: InEffect::Unreported,
@@ -280,7 +292,7 @@ mod tests {
             }),
             weights: Vec::new(),
             add: Vec::new(),
-            remove: None,
+            remove: Vec::new(),
             stamp: StampChange::Keep("color".into()),
             fence: Fence::Unchanged,
         }
@@ -288,12 +300,7 @@ mod tests {
 
     #[test]
     fn a_refused_raise_is_hidden_and_never_hides_a_lowering() {
-        let route = RouteRef {
-            group: RouteGroup::AppMesh,
-            kind: RouteKind::GatewayRoute,
-            name: "r".into(),
-            evidence: None,
-        };
+        let route = RouteRef::new(RouteKind::GatewayRoute, "r");
         let seen = Observed {
             subject: Subject::default(),
             stored: Arc::default(),

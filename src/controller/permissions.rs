@@ -21,7 +21,7 @@ pub struct Permission {
 
 /// All that the controller ever asks of the API server where it serves, besides what everybody may (its version, its
 /// OpenAPI documents, and what one is allowed). No Secrets, no wildcards, and no route is created or deleted.
-pub const PERMISSIONS: [Permission; 5] = [
+pub const PERMISSIONS: [Permission; 8] = [
     Permission {
         group: "tidegate.dev",
         resource: "rollouts",
@@ -34,12 +34,10 @@ pub const PERMISSIONS: [Permission; 5] = [
         verbs: &["update"],
         purpose: "to store what is intended, in effect and found out",
     },
-    Permission {
-        group: "appmesh.k8s.aws",
-        resource: "gatewayroutes",
-        verbs: &["get", "list", "watch", "patch"],
-        purpose: "to follow the routes and to set their weights",
-    },
+    routes("appmesh.k8s.aws", "gatewayroutes"),
+    routes("appmesh.k8s.aws", "virtualrouters"),
+    routes("gateway.networking.k8s.io", "httproutes"),
+    routes("gateway.networking.k8s.io", "grpcroutes"),
     Permission {
         group: "apps",
         resource: "deployments",
@@ -53,6 +51,16 @@ pub const PERMISSIONS: [Permission; 5] = [
         purpose: "to tell people what happened; an Event that repeats is counted up",
     },
 ];
+
+/// What each kind of route needs.
+const fn routes(group: &'static str, resource: &'static str) -> Permission {
+    Permission {
+        group,
+        resource,
+        verbs: &["get", "list", "watch", "patch"],
+        purpose: "to follow the routes that Rollouts name and to set their weights",
+    }
+}
 
 /// What it asks in its own namespace, where several controllers agree which of them acts.
 pub const IN_ITS_OWN: [Permission; 1] = [Permission {

@@ -6,7 +6,7 @@
 
 use super::{
     decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
-    observed::{Aside, RouteSeen, RouteView},
+    observed::{Aside, ListSeen, RouteSeen, RouteView},
     turn::{Turn, later, since},
 };
 use crate::api::{Phase, RolloutStatus, Stamp};
@@ -173,12 +173,15 @@ impl Turn<'_> {
         let number = self.run().map_or(0, |run| run.number);
         let stamp = view.stamp_of(&self.seen.subject).filter(|stamp| stamp.run == number);
         let mut added = self.added(seen, view);
-        added.retain(|name| view.entries.iter().any(|entry| entry.name == *name));
-        if view.entry(&canary.name, canary.port).is_none()
-            && let Some(entry) = self.new_canary_entry(seen, 0)
-        {
-            added.push(entry.name.clone());
-            write.add.push(entry);
+        let listed =
+            |list: &ListSeen| list.entries.iter().map(|entry| list.key(&entry.name)).collect::<Vec<_>>();
+        let listed: Vec<String> = view.lists.iter().flat_map(listed).collect();
+        added.retain(|key| listed.contains(key));
+        for (at, list) in view.placed().filter(|(_, list)| list.entry(&canary).is_none()) {
+            if let Some(entry) = self.new_canary_entry(seen, (at, list), 0) {
+                added.push(list.key(&entry.name));
+                write.add.push(entry);
+            }
         }
         let step = stamp.map_or_else(|| self.step_shown(view), |stamp| stamp.step);
         write.stamp = self.set_stamp(self.stamp(step, false, added));
@@ -186,17 +189,21 @@ impl Turn<'_> {
     }
 
     /// The canary's entry as a copy of stable's as it was found.
-    pub fn new_canary_entry(&self, seen: &RouteSeen, weight: i64) -> Option<NewEntry> {
+    pub fn new_canary_entry(
+        &self,
+        seen: &RouteSeen,
+        (at, list): (usize, &ListSeen),
+        weight: i64,
+    ) -> Option<NewEntry> {
         let (_, canary) = self.arms()?;
-        let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route))?;
-        let like = noted.stable_entry.clone();
-        Some(NewEntry { like, name: canary.name, port: canary.port, weight })
+        let like = self.noted(&seen.route, list)?.stable_entry.clone();
+        Some(NewEntry { list: at, like, name: canary.name, port: canary.port, weight })
     }
 
     /// The planned step whose weights a route shows, not above the intended one; 0 if none.
     fn step_shown(&self, view: &RouteView) -> i32 {
         let Some((_, canary)) = self.arms() else { return 0 };
-        let share = view.weight(&canary);
-        (1..=self.step_index()).rev().find(|index| self.planned(*index) == share).unwrap_or(0)
+        let shows = |share: i64| view.lists.iter().all(|list| list.weight(&canary) == share);
+        (1..=self.step_index()).rev().find(|index| shows(self.planned(*index))).unwrap_or(0)
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     look::LookRequest,
-    observed::{Memory, RouteView},
+    observed::{Memory, Place, RouteView},
 };
 use crate::api::{RawEntry, RolloutStatus, RouteRef, Stamp};
 
@@ -86,12 +86,12 @@ pub struct RouteWrite {
     pub purpose: Purpose,
     /// The route as it was when this was decided; the preconditions come from it.
     pub view: Arc<RouteView>,
-    /// New weights of listed entries, by place.
-    pub weights: Vec<(usize, i64)>,
+    /// New weights of listed entries.
+    pub weights: Vec<(Place, i64)>,
     /// Entries to append.
     pub add: Vec<NewEntry>,
-    /// The place of an entry to take out; it must have weight 0.
-    pub remove: Option<usize>,
+    /// Entries to take out, one of a list at most; they must have weight 0.
+    pub remove: Vec<Place>,
     /// What becomes of our stamp.
     pub stamp: StampChange,
     /// What must not have changed meanwhile.
@@ -148,9 +148,11 @@ impl Purpose {
 /// An entry to append: a copy of another with name, port and weight replaced.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEntry {
+    /// The list, by its place in the view.
+    pub list: usize,
     /// The entry to copy.
     pub like: RawEntry,
-    /// The target's name.
+    /// The target's name; where the route calls it otherwise, the view knows how.
     pub name: String,
     /// The target's port; `None` keeps the copied one.
     pub port: Option<i32>,

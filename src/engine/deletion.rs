@@ -29,7 +29,7 @@ impl Turn<'_> {
             };
             match &seen.state {
                 RouteState::Present(view) => {
-                    let ours = view.stamp_of(&self.seen.subject).is_some() || view.weight(&canary) > 0;
+                    let ours = view.stamp_of(&self.seen.subject).is_some() || view.gives(&canary);
                     if ours && !promoted {
                         writes.push(self.release(seen, view, &stable, &canary));
                     }

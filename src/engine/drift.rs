@@ -10,10 +10,10 @@ use jiff::Timestamp;
 
 use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
-    observed::{RouteSeen, RouteState, RouteView},
+    observed::{ListSeen, Place, RouteSeen, RouteState, RouteView},
     turn::{CORRECTION_PAUSE, Readiness, Turn, since},
 };
-use crate::api::{PauseReason, RouteRef, Target};
+use crate::api::{PauseReason, Target};
 
 /// How often a raised share is put back in a run before it pauses.
 const CORRECTIONS: i32 = 3;
@@ -36,7 +36,12 @@ impl Turn<'_> {
                     self.told.out_of_sync = Some(("Unreadable", sentence));
                     self.wake_in(Duration::from_secs(5));
                 }
-                RouteState::Present(view) => self.judge_route(seen, view, &stable, &canary),
+                RouteState::Present(view) => {
+                    if let Some(what) = view.gone.first() {
+                        gone = Some(format!("{}: {what}; put it back, or abort", seen.route));
+                    }
+                    self.judge_route(seen, view, &stable, &canary);
+                }
             }
         }
         match gone {
@@ -56,48 +61,65 @@ impl Turn<'_> {
     }
 
     fn judge_route(&mut self, seen: &RouteSeen, view: &Arc<RouteView>, stable: &Target, canary: &Target) {
-        let Some(entry) = view.entry(&stable.name, stable.port) else {
-            return self.stable_entry_gone(seen);
-        };
-        let (share, rest, total) = (view.weight(canary), entry.weight, view.total());
-        let stranger = view.stranger(stable, canary);
-        if let Some(stranger) = stranger {
-            let sentence = format!(
-                "{}: {} got weight {} from {}; take it out, then resume. {}",
-                seen.route,
-                stranger.name,
-                stranger.weight,
-                writer(view),
-                remedy(view)
-            );
-            self.told.out_of_sync = Some(("Drifted", sentence.clone()));
-            self.obstruct(PauseReason::Drifted, sentence);
-        }
         let step = view.stamp_of(&self.seen.subject).map_or(0, |stamp| stamp.step);
-        let intended = self.planned(self.step_index());
         // Until the step has begun, a route may still show what it had before.
+        let intended = self.planned(self.step_index());
         let ours = if self.begun() { intended } else { self.planned(step.min(self.step_index())) };
-        let whole = |share: i64| total > 0 && rest + share == total;
-        let in_place = |wanted: i64| {
-            share == wanted && whole(share) && (rest + share == 100 || (wanted == 0 && rest > 0))
-        };
-        if in_place(ours) || in_place(intended) {
-            self.memory.correcting.remove(&seen.route.to_string());
-            return;
+        let mut raised = Vec::new();
+        for (at, list) in view.placed() {
+            let Some(entry) = list.entry(stable) else {
+                self.stable_entry_gone(seen, list);
+                continue;
+            };
+            let (share, rest, total) = (list.weight(canary), entry.weight, list.total());
+            let strange = self.judge_strangers(seen, view, list, (stable, canary));
+            let whole = |share: i64| total > 0 && rest + share == total;
+            let in_place = |wanted: i64| {
+                share == wanted && whole(share) && (rest + share == 100 || (wanted == 0 && rest > 0))
+            };
+            if in_place(ours) || in_place(intended) {
+                self.memory.correcting.remove(&list.of(&seen.route));
+                continue;
+            }
+            // The canary's part of the whole, against ours: cross-multiplied, no rounding.
+            if share * 100 > ours * total.max(1) && share > 0 {
+                raised.push(at);
+            } else if !strange && !self.restoring() {
+                let sentence = format!(
+                    "{}: {} set the canary to {share} of {total}, where {ours}% is ours; it is left so until resume. {}",
+                    list.of(&seen.route),
+                    writer(view),
+                    remedy(view)
+                );
+                self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+                self.obstruct(PauseReason::Drifted, sentence);
+            }
         }
-        // The canary's part of the whole, against ours: cross-multiplied, no rounding.
-        if share * 100 > ours * total.max(1) && share > 0 {
-            self.put_back(seen, view, stable, canary, ours, step);
-        } else if stranger.is_none() && !self.restoring() {
-            let sentence = format!(
-                "{}: {} set the canary to {share} of {total}, where {ours}% is ours; it is left so until resume. {}",
-                seen.route,
-                writer(view),
-                remedy(view)
-            );
-            self.told.out_of_sync = Some(("Drifted", sentence.clone()));
-            self.obstruct(PauseReason::Drifted, sentence);
+        if !raised.is_empty() {
+            self.put_back(seen, view, &raised, (stable, canary), ours, step);
         }
+    }
+
+    /// Pauses where a list gives weight to anybody else. Returns whether it does.
+    fn judge_strangers(
+        &mut self,
+        seen: &RouteSeen,
+        view: &RouteView,
+        list: &ListSeen,
+        (stable, canary): (&Target, &Target),
+    ) -> bool {
+        let Some(stranger) = list.stranger(stable, canary) else { return false };
+        let sentence = format!(
+            "{}: {} got weight {} from {}; take it out, then resume. {}",
+            list.of(&seen.route),
+            stranger.name,
+            stranger.weight,
+            writer(view),
+            remedy(view)
+        );
+        self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+        self.obstruct(PauseReason::Drifted, sentence);
+        true
     }
 
     /// Pauses for something that stands in the way now, and sees to it that nothing is raised over it, even where
@@ -107,45 +129,61 @@ impl Turn<'_> {
         self.pause(reason, sentence);
     }
 
-    fn stable_entry_gone(&mut self, seen: &RouteSeen) {
-        let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route));
+    fn stable_entry_gone(&mut self, seen: &RouteSeen, list: &ListSeen) {
+        let noted = self.noted(&seen.route, list);
         let entry = noted.map(|r| r.stable_entry.0.to_string()).unwrap_or_default();
-        let sentence = format!("{}: stable's entry was taken out; put it back: {entry}", seen.route);
+        let sentence =
+            format!("{}: stable's entry was taken out; put it back: {entry}", list.of(&seen.route));
         if self.told.out_of_sync.is_none() {
             self.told.out_of_sync = Some(("StableEntryGone", sentence.clone()));
         }
         self.obstruct(PauseReason::Drifted, sentence);
     }
 
-    /// Takes a raised share back to ours.
+    /// Takes raised shares of one route back to ours.
     fn put_back(
         &mut self,
         seen: &RouteSeen,
         view: &Arc<RouteView>,
-        stable: &Target,
-        canary: &Target,
+        raised: &[usize],
+        (stable, canary): (&Target, &Target),
         ours: i64,
         step: i32,
     ) {
-        let share = view.weight(canary);
-        let sentence = format!(
-            "{}: {} raised the canary to {share}, which goes back to {ours}. {}",
-            seen.route,
-            writer(view),
-            remedy(view)
-        );
-        self.told.out_of_sync = Some(("Drifted", sentence.clone()));
-        let now = self.now;
         let paused = self.paused() == Some(PauseReason::Drifted);
         let last = self.run().and_then(|run| run.corrected_at).filter(|_| paused);
-        let Some(news) = self.correct_now(&seen.route, share, last) else { return };
+        let (mut told, mut news) = (None, false);
+        let mut write = self.write(seen, view, Purpose::Correct, Fence::Unchanged);
+        for (at, list) in view.placed().filter(|(at, _)| raised.contains(at)) {
+            let share = list.weight(canary);
+            let sentence = format!(
+                "{}: {} raised the canary to {share}, which goes back to {ours}. {}",
+                list.of(&seen.route),
+                writer(view),
+                remedy(view)
+            );
+            told = told.or(Some(sentence));
+            let Some(new) = self.correct_now(&list.of(&seen.route), share, last) else { continue };
+            news |= new;
+            for (target, weight) in [(canary, ours), (stable, 100 - ours)] {
+                if let Some(entry) = list.index(target) {
+                    write.weights.push((Place { list: at, entry }, weight));
+                }
+            }
+        }
+        let Some(sentence) = told else { return };
+        self.told.out_of_sync = Some(("Drifted", sentence.clone()));
+        if write.weights.is_empty() {
+            return;
+        }
+        let now = self.now;
+        write.stamp = self.set_stamp(self.stamp(step, false, self.added(seen, view)));
         let Some(run) = self.run_mut() else { return };
         if news {
             run.corrections += 1;
         }
         run.corrected_at = Some(now);
         let insisting = run.corrections >= CORRECTIONS;
-        let write = self.correction(seen, view, stable, canary, ours, step);
         self.effects.push(Effect::Write(write));
         if news {
             self.tell(true, "Drifted", sentence.clone());
@@ -157,9 +195,8 @@ impl Turn<'_> {
 
     /// Whether a share is to be corrected now, and whether that is a new incident: `last` is when one was corrected
     /// before, where only one a minute may be. A correction that did not land is sent again at once.
-    pub fn correct_now(&mut self, route: &RouteRef, share: i64, last: Option<Timestamp>) -> Option<bool> {
-        let name = route.to_string();
-        if self.memory.correcting.get(&name) == Some(&share) {
+    pub fn correct_now(&mut self, place: &str, share: i64, last: Option<Timestamp>) -> Option<bool> {
+        if self.memory.correcting.get(place) == Some(&share) {
             return Some(false);
         }
         let waited = last.map_or(CORRECTION_PAUSE, |last| since(last, self.now));
@@ -167,25 +204,8 @@ impl Turn<'_> {
             self.wake_in(CORRECTION_PAUSE.saturating_sub(waited));
             return None;
         }
-        self.memory.correcting.insert(name, share);
+        self.memory.correcting.insert(place.to_owned(), share);
         Some(true)
-    }
-
-    fn correction(
-        &self,
-        seen: &RouteSeen,
-        view: &Arc<RouteView>,
-        stable: &Target,
-        canary: &Target,
-        ours: i64,
-        step: i32,
-    ) -> RouteWrite {
-        let mut write = self.write(seen, view, Purpose::Correct, Fence::Unchanged);
-        let entries = [(canary, ours), (stable, 100 - ours)];
-        let at = |target: &Target| view.index(&target.name, target.port);
-        write.weights = entries.iter().filter_map(|(t, weight)| Some((at(t)?, *weight))).collect();
-        write.stamp = self.set_stamp(self.stamp(step, false, self.added(seen, view)));
-        write
     }
 
     /// The step's weight was seen in effect: from then on every route must show it.
@@ -208,9 +228,8 @@ impl Turn<'_> {
             return None;
         };
         let (route, view) = first;
-        if let Some(seen) = drifted
-            .iter()
-            .find(|seen| seen.view().is_some_and(|view| view.entry(&stable.name, stable.port).is_none()))
+        if let Some(seen) =
+            drifted.iter().find(|seen| seen.view().is_some_and(|view| !view.lists_everywhere(stable)))
         {
             return Some(format!(
                 "{}: the entry of {}, which is stable, was taken out; put it back with weight 100",
@@ -229,7 +248,8 @@ impl Turn<'_> {
         };
         let sentence = format!("{what}; {what_then}. {}", remedy(view));
         if allowed.is_ok() {
-            let known = self.memory.correcting.insert(route.to_string(), view.weight(stable)).is_some();
+            let weight = view.lists.iter().map(|list| list.weight(stable)).min().unwrap_or(0);
+            let known = self.memory.correcting.insert(route.to_string(), weight).is_some();
             for seen in &drifted {
                 if let Some(view) = seen.view() {
                     let write = self.restoration(seen, view, stable);
@@ -264,12 +284,17 @@ impl Turn<'_> {
             return Ok(());
         }
         let dead = |entry: &&super::observed::EntrySeen| {
-            let target =
-                Target { name: entry.name.clone(), port: entry.port, workload_ref: None, hash: None };
-            !entry.is(&stable.name, stable.port)
-                && matches!(self.readiness(&target), Readiness::NoReadyPod(_))
+            let target = Target {
+                name: entry.name.clone(),
+                port: entry.port,
+                workload_ref: None,
+                hash: None,
+                called: vec![],
+            };
+            !entry.is(stable) && matches!(self.readiness(&target), Readiness::NoReadyPod(_))
         };
-        let holders: Vec<_> = view.entries.iter().filter(|entry| entry.weight > 0).collect();
+        let entries = view.lists.iter().filter(|list| !list.all_on(stable)).flat_map(|list| &list.entries);
+        let holders: Vec<_> = entries.filter(|entry| entry.weight > 0 && !entry.is(stable)).collect();
         if !holders.is_empty() && holders.iter().all(dead) {
             return Ok(());
         }
@@ -278,10 +303,12 @@ impl Turn<'_> {
 
     fn restoration(&self, seen: &RouteSeen, view: &Arc<RouteView>, stable: &Target) -> RouteWrite {
         let mut write = self.write(seen, view, Purpose::Correct, Fence::Unchanged);
-        for (index, entry) in view.entries.iter().enumerate() {
-            let weight = if entry.is(&stable.name, stable.port) { 100 } else { 0 };
-            if entry.weight != weight {
-                write.weights.push((index, weight));
+        for (at, list) in view.placed() {
+            for (index, entry) in list.entries.iter().enumerate() {
+                let weight = if entry.is(stable) { 100 } else { 0 };
+                if entry.weight != weight {
+                    write.weights.push((Place { list: at, entry: index }, weight));
+                }
             }
         }
         write
@@ -295,7 +322,7 @@ pub(super) fn writer(view: &RouteView) -> String {
 
 /// What keeps that writer from doing it again.
 pub(super) fn remedy(view: &RouteView) -> String {
-    let list = &view.list;
+    let list = view.lists.first().map(|list| list.path.as_str()).unwrap_or_default();
     match view.writer.as_deref() {
         Some("kustomize-controller") => {
             format!("Let Flux ignore it: spec.ignore of the Kustomization with the path {list}")

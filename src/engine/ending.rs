@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
-    observed::{RouteSeen, RouteState, RouteView},
+    observed::{Place, RouteSeen, RouteState, RouteView},
     turn::{Readiness, Turn},
 };
 use crate::api::{EndReason, Ended, HistoryEntry, Phase, Target, units::Weight};
@@ -144,7 +144,7 @@ impl Turn<'_> {
         let number = self.run().map_or(0, |run| run.number);
         let stamp = view.stamp_of(&self.seen.subject);
         let marked = stamp.is_some_and(|stamp| stamp.run == number && stamp.aborted);
-        marked && view.weight(canary) == 0 && view.weight(stable) > 0
+        marked && view.lists.iter().all(|list| list.weight(canary) == 0 && list.weight(stable) > 0)
     }
 
     /// Stable 100, canary 0, marked. It does not test resourceVersion where our stamp can be tested instead: an
@@ -174,15 +174,18 @@ impl Turn<'_> {
         let ours = view.stamp_of(&self.seen.subject).is_some();
         let fence = if ours && purpose.lowers() { Fence::Stamp } else { Fence::Unchanged };
         let mut write = self.write(seen, view, purpose, fence);
-        let home = view.index(&stable.name, stable.port);
-        if let Some(index) = view.index(&canary.name, canary.port).filter(|index| Some(*index) != home) {
-            write.weights.push((index, 0));
-        }
-        if let Some(index) = home {
-            write.weights.push((index, 100));
-        } else if let Some(noted) = self.status.routes.iter().find(|r| r.route.same(&seen.route)) {
-            let like = noted.stable_entry.clone();
-            write.add.push(NewEntry { like, name: stable.name.clone(), port: stable.port, weight: 100 });
+        for (at, list) in view.placed() {
+            let place = |entry| Place { list: at, entry };
+            let home = list.index(stable);
+            if let Some(index) = list.index(canary).filter(|index| Some(*index) != home) {
+                write.weights.push((place(index), 0));
+            }
+            if let Some(index) = home {
+                write.weights.push((place(index), 100));
+            } else if let Some(noted) = self.noted(&seen.route, list) {
+                let (like, name) = (noted.stable_entry.clone(), stable.name.clone());
+                write.add.push(NewEntry { list: at, like, name, port: stable.port, weight: 100 });
+            }
         }
         write
     }

@@ -19,6 +19,7 @@
 //!
 //! | file | decides |
 //! |---|---|
+//! | `selection` | which of a route's lists are stepped |
 //! | `start` | what is stable at first sight; whether and how a run starts |
 //! | `claim` | whose the routes are: epoch, stamps, marks |
 //! | `run` | the order in which a run's rules apply |
@@ -52,6 +53,7 @@ mod record;
 mod requests;
 mod rest;
 mod run;
+mod selection;
 mod start;
 mod steps;
 mod turn;
@@ -59,6 +61,7 @@ mod turn;
 use jiff::Timestamp;
 
 pub use record::ON_THE_WAY;
+pub use selection::select;
 
 use self::{
     decision::{Decision, Effect},

@@ -41,8 +41,8 @@ pub struct Observed {
     pub routes: Vec<RouteSeen>,
     /// The workloads that spec and status name or imply, by name.
     pub workloads: BTreeMap<String, WorkloadSeen>,
-    /// The other living Rollouts of the namespace: name to UID.
-    pub others: BTreeMap<String, String>,
+    /// The other living Rollouts of the namespace, of those that left a stamp on these routes, by name.
+    pub others: BTreeMap<String, Other>,
     /// A look that has come back since the last decision.
     pub look: Option<LookDone>,
     /// A look is under way.
@@ -51,6 +51,29 @@ pub struct Observed {
     pub settle: Duration,
     /// Providers that the analysis names and the configuration lacks.
     pub unknown_providers: Vec<String>,
+}
+
+/// Another Rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Other {
+    /// Its UID.
+    pub uid: String,
+    /// The routes that its spec names, or that it still has in its status; none where it can't be read.
+    pub routes: Vec<RouteRef>,
+}
+
+impl Other {
+    /// The rules of an object that it steps, by name; empty where it may step any of them, none where it does not name
+    /// the object, and so may have to do with all of it.
+    pub fn rules_of(&self, route: &RouteRef) -> Option<Vec<String>> {
+        let named = self.routes.iter().filter(|other| other.same(route));
+        let rules: Vec<Option<&String>> = named.map(|other| other.rule.as_ref()).collect();
+        if rules.is_empty() {
+            return None;
+        }
+        let named: Option<Vec<String>> = rules.into_iter().map(Option::<&String>::cloned).collect();
+        Some(named.unwrap_or_default())
+    }
 }
 
 /// One route.
@@ -82,19 +105,22 @@ pub enum RouteState {
     Refused(String),
 }
 
-/// A route with weights, as it stands.
+/// A route with weights, as it stands: an object, and those of its weighted lists that a Rollout steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteView {
     /// The object's UID.
     pub uid: String,
     /// The object's resourceVersion.
     pub resource_version: String,
-    /// The JSON pointer of the weighted list.
-    pub list: String,
+    /// The lists in their order; at least one.
+    pub lists: Vec<ListSeen>,
+    /// The rules that the run took and that are not to be found any more, or can't be read, in words.
+    pub gone: Vec<String>,
     /// The JSON pointer of the target's name within an entry.
     pub name_field: &'static str,
-    /// The entries in their order.
-    pub entries: Vec<EntrySeen>,
+    /// Targets that the entries don't call by their name: the name, and what they call it. Everywhere else here the
+    /// target's own name stands.
+    pub called: Vec<(String, String)>,
     /// Stamps by Rollout name, as they are spelled.
     pub stamps: BTreeMap<String, String>,
     /// The object has annotations at all.
@@ -103,6 +129,30 @@ pub struct RouteView {
     pub in_effect: InEffect,
     /// The field manager that last wrote the weights, where known.
     pub writer: Option<String>,
+}
+
+/// One weighted list of a route: its only one, or that of a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListSeen {
+    /// The JSON pointer of the list.
+    pub path: String,
+    /// The rule's name, or `#` and its place where it is one of several without a name; none where there is but one.
+    pub rule: Option<String>,
+    /// The JSON pointer of the rule's name, where it has one.
+    pub rule_field: Option<String>,
+    /// The entries in their order.
+    pub entries: Vec<EntrySeen>,
+    /// Why the list can't be stepped: the reason in a word, and in a sentence with the remedy. It has no entries then.
+    pub unusable: Option<(&'static str, String)>,
+}
+
+/// The place of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The list, by its place in the view.
+    pub list: usize,
+    /// The entry, by its place in the list.
+    pub entry: usize,
 }
 
 /// An entry of a weighted list.
@@ -218,36 +268,29 @@ impl RouteSeen {
 }
 
 impl RouteView {
-    /// The entry of a target; the port counts only where the target names one.
-    pub fn entry(&self, name: &str, port: Option<i32>) -> Option<&EntrySeen> {
-        self.entries.iter().find(|entry| entry.is(name, port))
+    /// Whether a target has weight on any list.
+    pub fn gives(&self, target: &Target) -> bool {
+        self.lists.iter().any(|list| list.weight(target) > 0)
     }
 
-    /// The entry's place in the list.
-    pub fn index(&self, name: &str, port: Option<i32>) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.is(name, port))
-    }
-
-    /// The weight of a target; 0 where it is not listed.
-    pub fn weight(&self, target: &Target) -> i64 {
-        self.entry(&target.name, target.port).map_or(0, |entry| entry.weight)
-    }
-
-    /// The total weight of everything listed.
-    pub fn total(&self) -> i64 {
-        self.entries.iter().map(|entry| entry.weight).sum()
-    }
-
-    /// The first entry with weight that is neither of these two.
-    pub fn stranger(&self, stable: &Target, canary: &Target) -> Option<&EntrySeen> {
-        let ours = |e: &EntrySeen| e.is(&stable.name, stable.port) || e.is(&canary.name, canary.port);
-        self.entries.iter().find(|entry| entry.weight > 0 && !ours(entry))
-    }
-
-    /// Whether this target has all the weight there is.
+    /// Whether this target has all the weight there is, on every list.
     pub fn all_on(&self, target: &Target) -> bool {
-        let weight = self.weight(target);
-        weight > 0 && weight == self.total()
+        self.lists.iter().all(|list| list.all_on(target))
+    }
+
+    /// Whether every list has an entry of this target.
+    pub fn lists_everywhere(&self, target: &Target) -> bool {
+        self.lists.iter().all(|list| list.entry(target).is_some())
+    }
+
+    /// The lists with their places.
+    pub fn placed(&self) -> impl Iterator<Item = (usize, &ListSeen)> {
+        self.lists.iter().enumerate()
+    }
+
+    /// What a target is called in the entries.
+    pub fn name_of<'a>(&'a self, target: &'a str) -> &'a str {
+        self.called.iter().find(|(name, _)| name == target).map_or(target, |(_, called)| called)
     }
 
     /// A Rollout's stamp, if it is there and readable.
@@ -261,9 +304,63 @@ impl RouteView {
     }
 }
 
+impl ListSeen {
+    /// The entry of a target; the port counts only where the target names one.
+    pub fn entry(&self, target: &Target) -> Option<&EntrySeen> {
+        self.entries.iter().find(|entry| entry.is(target))
+    }
+
+    /// The entry's place in the list.
+    pub fn index(&self, target: &Target) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.is(target))
+    }
+
+    /// The weight of a target; 0 where it is not listed.
+    pub fn weight(&self, target: &Target) -> i64 {
+        self.entry(target).map_or(0, |entry| entry.weight)
+    }
+
+    /// The total weight of everything listed.
+    pub fn total(&self) -> i64 {
+        self.entries.iter().map(|entry| entry.weight).sum()
+    }
+
+    /// The first entry with weight that is neither of these two.
+    pub fn stranger(&self, stable: &Target, canary: &Target) -> Option<&EntrySeen> {
+        self.entries.iter().find(|entry| entry.weight > 0 && !entry.is(stable) && !entry.is(canary))
+    }
+
+    /// Whether this target has all the weight there is.
+    pub fn all_on(&self, target: &Target) -> bool {
+        let weight = self.weight(target);
+        weight > 0 && weight == self.total()
+    }
+
+    /// How stamps call an entry of this list that we added: its name, behind the rule's where there are several lists.
+    pub fn key(&self, name: &str) -> String {
+        match &self.rule {
+            Some(rule) => format!("{rule}/{name}"),
+            None => name.to_owned(),
+        }
+    }
+
+    /// The route, and the rule where it has several, as sentences call it.
+    pub fn of(&self, route: &RouteRef) -> String {
+        match &self.rule {
+            Some(rule) => format!("{route}, rule {rule}"),
+            None => route.to_string(),
+        }
+    }
+}
+
 impl EntrySeen {
-    /// Whether the entry is that of a target.
-    pub fn is(&self, name: &str, port: Option<i32>) -> bool {
+    /// Whether the entry is that of a target; the port counts only where the target names one.
+    pub fn is(&self, target: &Target) -> bool {
+        self.is_called(&target.name, target.port)
+    }
+
+    /// The same by name and port.
+    pub fn is_called(&self, name: &str, port: Option<i32>) -> bool {
         self.name == name && (port.is_none() || self.port == port)
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
-    observed::{RouteSeen, RouteView},
+    observed::{Place, RouteSeen, RouteView},
     turn::Turn,
 };
-use crate::api::{Phase, RawEntry, Target};
+use crate::api::{Phase, RawEntry, RouteStatus, Target};
 
 impl Turn<'_> {
     /// Whether every route shows the intended step, stamp and weights.
@@ -69,16 +69,20 @@ impl Turn<'_> {
     ) -> RouteWrite {
         let mut write = self.write(seen, view, Purpose::Raise, Fence::Unchanged);
         let mut added = self.added(seen, view);
-        if let Some(index) = view.index(&stable.name, stable.port) {
-            write.weights.push((index, 100 - share));
-        }
-        if let Some(index) = view.index(&canary.name, canary.port) {
-            write.weights.push((index, share));
-        } else if let Some(entry) = self.new_canary_entry(seen, share) {
-            if !added.contains(&entry.name) {
-                added.push(entry.name.clone());
+        for (at, list) in view.placed() {
+            let place = |entry| Place { list: at, entry };
+            if let Some(index) = list.index(stable) {
+                write.weights.push((place(index), 100 - share));
             }
-            write.add.push(entry);
+            if let Some(index) = list.index(canary) {
+                write.weights.push((place(index), share));
+            } else if let Some(entry) = self.new_canary_entry(seen, (at, list), share) {
+                let key = list.key(&entry.name);
+                if !added.contains(&key) {
+                    added.push(key);
+                }
+                write.add.push(entry);
+            }
         }
         write.stamp = self.set_stamp(self.stamp(self.step_index(), false, added));
         write
@@ -89,13 +93,16 @@ impl Turn<'_> {
         let mut added = Vec::new();
         for seen in self.run_routes() {
             let Some(view) = seen.view() else { continue };
-            let names = self.added(seen, view);
-            let entries = view.entries.iter().filter(|entry| names.contains(&entry.name));
-            let raw: Vec<_> = entries.map(|e| RawEntry(without_weight(&e.raw))).collect();
-            added.push((seen.route.clone(), raw));
+            let keys = self.added(seen, view);
+            for list in &view.lists {
+                let entries = list.entries.iter().filter(|entry| keys.contains(&list.key(&entry.name)));
+                let raw: Vec<_> = entries.map(|e| RawEntry(without_weight(&e.raw))).collect();
+                added.push((seen.route.clone(), list.rule.clone(), raw));
+            }
         }
-        for (route, raw) in added {
-            if let Some(noted) = self.status.routes.iter_mut().find(|r| r.route.same(&route)) {
+        for (route, rule, raw) in added {
+            let of_list = |r: &&mut RouteStatus| r.route.same(&route) && r.route.rule == rule;
+            if let Some(noted) = self.status.routes.iter_mut().find(of_list) {
                 noted.added = raw;
             }
         }
@@ -103,7 +110,7 @@ impl Turn<'_> {
 }
 
 fn gives(view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
-    view.weight(canary) == share && view.weight(stable) == 100 - share
+    view.lists.iter().all(|list| list.weight(canary) == share && list.weight(stable) == 100 - share)
 }
 
 /// An entry without its weight: what stays the same of it while it is stepped.

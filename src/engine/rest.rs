@@ -1,9 +1,11 @@
 //! Between runs: healthy or failed, drift put right, entries of retired versions taken out, and the next run
 //! started when the spec wants another target.
 
+use std::sync::Arc;
+
 use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
-    observed::{RouteSeen, RouteState},
+    observed::{ListSeen, Place, RouteSeen, RouteState, RouteView},
     plan,
     turn::{Turn, entry_name},
 };
@@ -43,10 +45,8 @@ impl Turn<'_> {
 
     /// Whether both are one target: by name and port, or because every route resolves them to the same entry.
     fn one_entry(&self, wanted: &Target, stable: &Target) -> bool {
-        let place = |view: &std::sync::Arc<super::observed::RouteView>| {
-            let wanted = view.index(&wanted.name, wanted.port);
-            wanted.is_some() && wanted == view.index(&stable.name, stable.port)
-        };
+        let one = |list: &ListSeen| list.index(wanted).is_some() && list.index(wanted) == list.index(stable);
+        let place = |view: &Arc<RouteView>| view.lists.iter().all(one);
         let mut views = self.spec_routes().into_iter().filter_map(|seen| seen.view()).peekable();
         wanted.same_entry(stable) || (views.peek().is_some() && views.all(place))
     }
@@ -113,13 +113,13 @@ impl Turn<'_> {
         let mut writes = Vec::new();
         for seen in self.spec_routes() {
             let Some(view) = seen.view() else { continue };
-            if view.weight(&canary) > 0 {
+            if let Some(list) = view.lists.iter().find(|list| list.weight(&canary) > 0) {
                 let sentence = format!(
                     "{}: {} gave the failed {} weight {}, which goes back to 0. {}",
-                    seen.route,
+                    list.of(&seen.route),
                     super::drift::writer(view),
                     canary.name,
-                    view.weight(&canary),
+                    list.weight(&canary),
                     super::drift::remedy(view)
                 );
                 drifted = Some(sentence);
@@ -143,8 +143,8 @@ impl Turn<'_> {
         self.told.out_of_sync = Some(("Drifted", sentence.clone()));
         let mut news = false;
         for write in writes {
-            let share = write.view.weight(canary);
-            if let Some(new) = self.correct_now(&write.route, share, self.memory.corrected_at) {
+            let share = write.view.lists.iter().map(|list| list.weight(canary)).max().unwrap_or(0);
+            if let Some(new) = self.correct_now(&write.route.to_string(), share, self.memory.corrected_at) {
                 news |= new;
                 self.effects.push(Effect::Write(write));
             }
@@ -169,7 +169,7 @@ impl Turn<'_> {
             };
             match &seen.state {
                 RouteState::Present(view) if view.stamp_of(&self.seen.subject).is_some() => {
-                    if view.weight(&canary) > 0 && self.stable_ready(&stable).is_err() {
+                    if view.gives(&canary) && self.stable_ready(&stable).is_err() {
                         continue;
                     }
                     let write = self.release(seen, view, &stable, &canary);
@@ -188,12 +188,13 @@ impl Turn<'_> {
     pub fn release(
         &self,
         seen: &RouteSeen,
-        view: &std::sync::Arc<super::observed::RouteView>,
+        view: &Arc<RouteView>,
         stable: &Target,
         canary: &Target,
     ) -> RouteWrite {
         let promoted = canary.same_entry(stable);
-        let mut write = if !promoted && (view.weight(canary) > 0 || view.weight(stable) == 0) {
+        let given = view.lists.iter().any(|list| list.weight(canary) > 0 || list.weight(stable) == 0);
+        let mut write = if !promoted && given {
             self.back_on_stable(seen, view, stable, canary, Purpose::Release)
         } else {
             self.write(seen, view, Purpose::Release, Fence::Stamp)
@@ -203,12 +204,12 @@ impl Turn<'_> {
     }
 
     /// Where an entry stands that we added. Of several with the name it is the one that we noted.
-    fn added_place(&self, seen: &RouteSeen, view: &super::observed::RouteView, name: &str) -> Option<usize> {
-        let named: Vec<usize> = (0..view.entries.len()).filter(|at| view.entries[*at].name == name).collect();
+    fn added_place(&self, seen: &RouteSeen, list: &ListSeen, name: &str) -> Option<usize> {
+        let named: Vec<usize> = (0..list.entries.len()).filter(|at| list.entries[*at].name == name).collect();
         let [one] = named.as_slice() else {
-            let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route))?;
+            let noted = self.noted(&seen.route, list)?;
             let ours = |at: &usize| {
-                noted.added.iter().any(|raw| raw.0 == super::raise::without_weight(&view.entries[*at].raw))
+                noted.added.iter().any(|raw| raw.0 == super::raise::without_weight(&list.entries[*at].raw))
             };
             return named.iter().copied().find(ours);
         };
@@ -222,8 +223,9 @@ impl Turn<'_> {
             let found = seen.routes.iter().find(|found| found.route.same(&noted.route));
             let Some(view) = found.and_then(RouteSeen::view) else { continue };
             let Some(stamp) = view.stamp_of(&seen.subject) else { continue };
+            let Some(list) = view.lists.iter().find(|list| list.rule == noted.route.rule) else { continue };
             let listed = |raw: &RawEntry| {
-                entry_name(view.name_field, &raw.0).is_none_or(|name| stamp.added.contains(&name))
+                entry_name(view, &raw.0).is_none_or(|name| stamp.added.contains(&list.key(&name)))
             };
             noted.added.retain(listed);
         }
@@ -242,21 +244,27 @@ impl Turn<'_> {
             let Some(stamp) = view.stamp_of(&self.seen.subject) else {
                 continue;
             };
-            let retired = stamp.added.iter().find(|name| {
-                let live = **name == stable.name || (**name == wanted.name && !failed);
+            let name_of = |key: &str| key.rsplit('/').next().unwrap_or_default().to_owned();
+            let retired: Vec<String> = stamp.added.iter().map(|key| name_of(key)).collect();
+            let retired = retired.into_iter().find(|name| {
+                let live = *name == stable.name || (*name == wanted.name && !failed);
                 let end = self.window_end(name);
                 ends.extend(end);
                 !live && end.is_none()
             });
             let Some(name) = retired else { continue };
             let mut stamp = stamp.clone();
-            stamp.added.retain(|kept| kept != name);
             let mut write = self.write(seen, view, Purpose::Retire, Fence::Unchanged);
-            match self.added_place(seen, view, name) {
-                Some(index) if view.entries[index].weight == 0 => write.remove = Some(index),
-                Some(_) => continue,
-                None => {}
+            let ours = |list: &ListSeen| stamp.added.contains(&list.key(&name));
+            let places = view.placed().filter(|(_, list)| ours(list)).filter_map(|(at, list)| {
+                Some((Place { list: at, entry: self.added_place(seen, list, &name)? }, list))
+            });
+            let places: Vec<_> = places.collect();
+            if places.iter().any(|(place, list)| list.entries[place.entry].weight > 0) {
+                continue;
             }
+            write.remove = places.into_iter().map(|(place, _)| place).collect();
+            stamp.added.retain(|key| name_of(key) != name);
             write.stamp = self.set_stamp(stamp);
             writes.push(Effect::Write(write));
         }

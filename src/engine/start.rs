@@ -6,13 +6,13 @@ use kube::core::Duration as Elapsed;
 
 use super::{
     decision::Effect,
-    observed::{EntrySeen, RouteSeen, RouteState, RouteView},
+    observed::{EntrySeen, ListSeen, RouteSeen, RouteState, RouteView},
     plan,
-    turn::{Turn, since},
+    turn::{MOST_LISTS, Turn, since},
 };
 use crate::api::{
-    EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RawEntry, RouteStatus, Run, Step, Target,
-    TargetRef, units::Weight,
+    EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RawEntry, RouteRef, RouteStatus, Run, Step,
+    Target, TargetRef, units::Weight,
 };
 
 /// What adoption found on the routes.
@@ -41,9 +41,10 @@ impl Turn<'_> {
                 }
                 RouteState::Refused(why) => return Some(("RouteRefused", why.clone())),
                 RouteState::Present(view) => {
-                    if let Some(owner) = self.foreign_owner(view) {
+                    if let Some((owner, rules)) = self.foreign_owner(seen, view) {
                         let sentence = format!(
-                            "{} is stepped by the Rollout {owner}; a route has one Rollout, so take it out of one of them",
+                            "{} is stepped by the Rollout {owner}{rules}; a rule has one Rollout, so take it out of one of \
+                             them",
                             seen.route
                         );
                         return Some(("RouteOwned", sentence));
@@ -54,12 +55,23 @@ impl Turn<'_> {
         None
     }
 
-    fn foreign_owner(&self, view: &RouteView) -> Option<String> {
+    /// Another living Rollout that has left its stamp and steps a rule that is ours too, and which rules it steps.
+    fn foreign_owner(&self, seen: &RouteSeen, view: &RouteView) -> Option<(String, String)> {
         let others = view.stamps.keys().filter(|name| **name != self.seen.subject.name);
-        let living = |name: &&String| {
-            view.stamp(name).is_some_and(|stamp| self.seen.others.get(*name) == Some(&stamp.uid))
-        };
-        others.into_iter().find(living).cloned()
+        let owner = others.filter_map(|name| {
+            let other = self.seen.others.get(name)?;
+            let living = view.stamp(name).is_some_and(|stamp| other.uid == stamp.uid);
+            let rules = other.rules_of(&seen.route);
+            let apart = |rules: &Vec<String>| {
+                let ours = |list: &ListSeen| list.rule.as_ref().is_some_and(|rule| rules.contains(rule));
+                !rules.is_empty() && !view.lists.iter().any(ours)
+            };
+            let clashes = living && !rules.as_ref().is_some_and(apart);
+            let told =
+                rules.filter(|rules| !rules.is_empty()).map(|rules| format!(" (rule {})", rules.join(", ")));
+            clashes.then(|| (name.clone(), told.unwrap_or_default()))
+        });
+        owner.into_iter().next()
     }
 
     /// The routes of the spec, in the fixed order.
@@ -117,19 +129,24 @@ impl Turn<'_> {
 
     fn find_stable(&self) -> Result<Found, String> {
         let mut found: Option<Found> = None;
-        for (seen, view) in self.views() {
-            let one = self.find_on(seen, view)?;
+        let views = self.views();
+        let lists = views.iter().flat_map(|(seen, view)| view.lists.iter().map(move |list| (*seen, list)));
+        for (seen, list) in lists {
+            let one = self.find_on(seen, list)?;
             match &found {
                 Some(first) if !first.stable.same_entry(&one.stable) => {
                     return Err(format!(
-                        "{} has all its weight on {}, another route on {}; they must agree",
-                        seen.route, one.stable.name, first.stable.name
+                        "{} has all its weight on {}, another route on {}; they must agree (where it calls the same \
+                         version otherwise, routes[].target and routes[].stable say how)",
+                        list.of(&seen.route),
+                        one.stable.name,
+                        first.stable.name
                     ));
                 }
                 Some(first) if first.share != one.share => {
                     return Err(format!(
                         "{} shows another canary share than the first route; they must agree",
-                        seen.route
+                        list.of(&seen.route)
                     ));
                 }
                 Some(_) => {}
@@ -139,21 +156,21 @@ impl Turn<'_> {
         found.ok_or_else(|| "no route could be read".to_owned())
     }
 
-    fn find_on(&self, seen: &RouteSeen, view: &RouteView) -> Result<Found, String> {
-        let weighted: Vec<&EntrySeen> = view.entries.iter().filter(|entry| entry.weight > 0).collect();
+    fn find_on(&self, seen: &RouteSeen, list: &ListSeen) -> Result<Found, String> {
+        let weighted: Vec<&EntrySeen> = list.entries.iter().filter(|entry| entry.weight > 0).collect();
         match weighted.as_slice() {
-            [] => Err(format!("{} gives no target any weight; give stable 100", seen.route)),
-            [one] => Ok(Found { stable: self.target_of(one, view), share: None }),
+            [] => Err(format!("{} gives no target any weight; give stable 100", list.of(&seen.route))),
+            [one] => Ok(Found { stable: self.target_of(one, list), share: None }),
             several => {
-                let Some(stable) = &self.spec.stable else {
+                let Some(stable) = self.specified_stable() else {
                     let names: Vec<_> = several.iter().map(|e| format!("{} {}", e.name, e.weight)).collect();
                     return Err(format!(
                         "{} splits traffic ({}); give spec.stable to tell which of them is stable",
-                        seen.route,
+                        list.of(&seen.route),
                         names.join(", ")
                     ));
                 };
-                self.find_share(seen, view, &self.of_ref(stable), several)
+                self.find_share(seen, list, &stable, several)
             }
         }
     }
@@ -161,51 +178,43 @@ impl Turn<'_> {
     fn find_share(
         &self,
         seen: &RouteSeen,
-        view: &RouteView,
+        list: &ListSeen,
         stable: &Target,
         several: &[&EntrySeen],
     ) -> Result<Found, String> {
         let canary = self.wanted();
-        if view.entry(&stable.name, stable.port).is_none() {
-            return Err(format!("{} does not list spec.stable {}", seen.route, stable.name));
+        let route = list.of(&seen.route);
+        if list.entry(stable).is_none() {
+            return Err(format!("{route} does not list spec.stable {}", stable.name));
         }
-        let stranger =
-            several.iter().find(|e| !e.is(&stable.name, stable.port) && !e.is(&canary.name, canary.port));
-        if let Some(stranger) = stranger {
+        if let Some(stranger) = several.iter().find(|e| !e.is(stable) && !e.is(&canary)) {
             return Err(format!(
-                "{} gives {} weight {}, which is neither stable nor target; take it out first",
-                seen.route, stranger.name, stranger.weight
+                "{route} gives {} weight {}, which is neither stable nor target; take it out first",
+                stranger.name, stranger.weight
             ));
         }
-        let (share, total) = (view.weight(&canary) * 100, view.total());
+        let (share, total) = (list.weight(&canary) * 100, list.total());
         let percent = i32::try_from(share / total.max(1)).ok().filter(|_| share % total.max(1) == 0);
         let weight = percent.and_then(|percent| Weight::try_from(percent).ok());
-        let weight =
-            weight.ok_or_else(|| format!("{}: the canary's share is no whole percentage", seen.route))?;
+        let weight = weight.ok_or_else(|| format!("{route}: the canary's share is no whole percentage"))?;
         Ok(Found { stable: stable.clone(), share: Some(weight) })
     }
 
-    fn of_ref(&self, target: &TargetRef) -> Target {
-        let mut of = Target {
-            name: target.name.clone(),
-            port: target.port,
-            workload_ref: target.workload_ref.clone(),
-            hash: None,
-        };
-        of.hash = self.hash_of(&of);
-        of
+    /// What the spec says is stable, where it does.
+    fn specified_stable(&self) -> Option<Target> {
+        let stable = self.spec.stable.as_ref()?;
+        Some(self.of_ref(stable, |route| route.stable.as_ref()))
     }
 
     /// The target of an entry, with what the spec knows of it.
-    fn target_of(&self, entry: &EntrySeen, view: &RouteView) -> Target {
-        let known = [Some(&self.spec.target), self.spec.stable.as_ref()];
-        let of_entry = |t: &&TargetRef| entry.is(&t.name, t.port);
-        if let Some(target) = known.into_iter().flatten().find(of_entry) {
-            return self.of_ref(target);
+    fn target_of(&self, entry: &EntrySeen, list: &ListSeen) -> Target {
+        let known = [Some(self.wanted()), self.specified_stable()];
+        if let Some(target) = known.into_iter().flatten().find(|target| entry.is(target)) {
+            return target;
         }
-        let twins = view.entries.iter().filter(|other| other.name == entry.name).count() > 1;
+        let twins = list.entries.iter().filter(|other| other.name == entry.name).count() > 1;
         let port = if twins { entry.port } else { None };
-        self.of_ref(&TargetRef { name: entry.name.clone(), port, workload_ref: None })
+        self.of_ref(&TargetRef { name: entry.name.clone(), port, workload_ref: None }, |_| None)
     }
 
     /// Starts a run, if everything allows it; else says why not. `found` is the share that adoption found.
@@ -225,23 +234,31 @@ impl Turn<'_> {
         };
         let mut routes = Vec::new();
         for (seen, view) in self.views() {
-            let Some(entry) = view.entry(&stable.name, stable.port) else {
-                let names: Vec<_> = view.entries.iter().map(|entry| entry.name.as_str()).collect();
-                let sentence = format!(
-                    "{} does not list {}, which is stable (it lists {}); add its entry with weight 100",
-                    seen.route,
-                    stable.name,
-                    names.join(", ")
-                );
-                return self.say(Phase::Invalid, "StableNotListed", sentence);
-            };
-            let entry = RawEntry(entry.raw.clone());
-            routes.push(RouteStatus {
-                route: seen.route.clone(),
-                uid: view.uid.clone(),
-                stable_entry: entry,
-                added: vec![],
-            });
+            for list in &view.lists {
+                let Some(entry) = list.entry(&stable) else {
+                    let names: Vec<_> = list.entries.iter().map(|entry| entry.name.as_str()).collect();
+                    let sentence = format!(
+                        "{} does not list {}, which is stable (it lists {}); add its entry with weight 100",
+                        list.of(&seen.route),
+                        stable.name,
+                        names.join(", ")
+                    );
+                    return self.say(Phase::Invalid, "StableNotListed", sentence);
+                };
+                routes.push(RouteStatus {
+                    route: RouteRef { rule: list.rule.clone(), ..seen.route.clone() },
+                    uid: view.uid.clone(),
+                    stable_entry: RawEntry(entry.raw.clone()),
+                    added: vec![],
+                });
+            }
+        }
+        if routes.len() > MOST_LISTS {
+            let sentence = format!(
+                "spec.routes comes to {} weighted lists, and {MOST_LISTS} are the most; name fewer rules",
+                routes.len()
+            );
+            return self.say(Phase::Invalid, "TooManyRules", sentence);
         }
         if found.is_none()
             && let Some(sentence) = self.restore_stable(&stable)

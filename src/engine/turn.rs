@@ -6,11 +6,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     decision::{Decision, Effect, Fence, Note, Purpose, RouteWrite, StampChange},
-    observed::{Memory, Observed, RouteSeen, RouteView, WorkloadSeen, workload_names},
+    observed::{EntrySeen, ListSeen, Memory, Observed, RouteSeen, RouteView, WorkloadSeen, workload_names},
     record::Due,
 };
-use crate::api::{EntryWeight, Phase, RolloutSpec, RolloutStatus, RouteWeights, Run, Stamp, Step, Target};
+use crate::api::{
+    Called, EntryWeight, Phase, RolloutSpec, RolloutStatus, RouteRef, RouteStatus, RouteWeights, Run, Stamp,
+    Step, Target, TargetRef,
+};
 
+/// So many lists of weights are told in status; the schema takes no more.
+pub(super) const MOST_LISTS: usize = 32;
 /// How long a corrected share is left alone before it is corrected again, where people or tools insist.
 pub(super) const CORRECTION_PAUSE: Duration = Duration::from_mins(1);
 
@@ -121,19 +126,16 @@ impl<'a> Turn<'a> {
 
     /// Notes the weights as they stand on the routes.
     pub fn note_weights(&mut self) {
-        let entries = |view: &RouteView| {
-            let weight = |e: &super::observed::EntrySeen| EntryWeight {
-                name: e.name.clone(),
-                port: e.port,
-                weight: e.weight,
-            };
-            view.entries.iter().map(weight).collect()
+        let entry = |e: &EntrySeen| EntryWeight { name: e.name.clone(), port: e.port, weight: e.weight };
+        let of_list = |route: &RouteRef, list: &ListSeen| RouteWeights {
+            route: route.to_string(),
+            rule: list.rule.clone(),
+            entries: list.entries.iter().map(entry).collect(),
         };
-        let seen = self.seen.routes.iter();
-        self.status.weights = seen
-            .filter_map(|r| {
-                r.view().map(|view| RouteWeights { route: r.route.to_string(), entries: entries(view) })
-            })
+        let present = self.seen.routes.iter().filter_map(|seen| Some((&seen.route, seen.view()?)));
+        self.status.weights = present
+            .flat_map(|(route, view)| view.lists.iter().map(move |list| of_list(route, list)))
+            .take(MOST_LISTS)
             .collect();
     }
 
@@ -163,12 +165,23 @@ impl<'a> Turn<'a> {
 
     /// The target of the spec, with the workload and revision known now.
     pub fn wanted(&self) -> Target {
-        let target = &self.spec.target;
+        self.of_ref(&self.spec.target, |route| route.target.as_ref())
+    }
+
+    /// A target of the spec, and how the routes call it.
+    pub fn of_ref(&self, target: &TargetRef, called: impl Fn(&RouteRef) -> Option<&String>) -> Target {
+        let differing = self.spec.routes.iter().filter_map(|route| Some((route, called(route)?)));
+        let mut called: Vec<Called> = differing
+            .filter(|(_, name)| **name != target.name)
+            .map(|(route, name)| Called { route: route.to_string(), name: name.clone() })
+            .collect();
+        called.dedup();
         Target {
             name: target.name.clone(),
             port: target.port,
             workload_ref: target.workload_ref.clone(),
             hash: self.hash(&target.name, target.workload_ref.as_ref()),
+            called,
         }
     }
 
@@ -183,8 +196,13 @@ impl<'a> Turn<'a> {
     }
 
     fn hash(&self, name: &str, workload: Option<&crate::api::WorkloadRef>) -> Option<String> {
-        let target =
-            Target { name: name.to_owned(), port: None, workload_ref: workload.cloned(), hash: None };
+        let target = Target {
+            name: name.to_owned(),
+            port: None,
+            workload_ref: workload.cloned(),
+            hash: None,
+            called: vec![],
+        };
         match self.workload(&target) {
             Some(WorkloadSeen::Present { hash, .. }) => Some(hash.clone()),
             Some(WorkloadSeen::Missing | WorkloadSeen::Unreadable(_)) | None => None,
@@ -261,14 +279,23 @@ impl<'a> Turn<'a> {
         Stamp { uid, epoch: self.status.epoch, run, step, aborted, added }
     }
 
-    /// The names of the entries that we added to a route, by its stamp or by status.
+    /// The entries that we added to a route, by its stamp or by status, as [`ListSeen::key`] calls them.
     pub fn added(&self, seen: &RouteSeen, view: &RouteView) -> Vec<String> {
         if let Some(stamp) = view.stamp_of(&self.seen.subject) {
             return stamp.added;
         }
-        let noted = self.status.routes.iter().find(|r| r.route.same(&seen.route));
-        let noted = noted.map(|r| r.added.iter().filter_map(|e| entry_name(view.name_field, &e.0)).collect());
-        noted.unwrap_or_default()
+        let of_list = |list: &ListSeen| {
+            let noted = self.noted(&seen.route, list).map(|noted| noted.added.as_slice()).unwrap_or_default();
+            let names = noted.iter().filter_map(|entry| entry_name(view, &entry.0));
+            names.map(|name| list.key(&name)).collect::<Vec<_>>()
+        };
+        view.lists.iter().flat_map(of_list).collect()
+    }
+
+    /// What status keeps of a list. A rule that has got a name meanwhile, or another place, is still that of the object.
+    pub fn noted(&self, route: &RouteRef, list: &ListSeen) -> Option<&RouteStatus> {
+        let of_object = || self.status.routes.iter().filter(|noted| noted.route.same(route));
+        of_object().find(|noted| noted.route.rule == list.rule).or_else(|| of_object().next())
     }
 
     /// A write that changes weights of entries listed, and nothing listed otherwise.
@@ -285,7 +312,7 @@ impl<'a> Turn<'a> {
             view: Arc::clone(view),
             weights: vec![],
             add: vec![],
-            remove: None,
+            remove: vec![],
             stamp: StampChange::Keep(self.seen.subject.name.clone()),
             fence,
         }
@@ -297,9 +324,11 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// The target's name in a raw entry.
-pub(super) fn entry_name(name_field: &str, raw: &serde_json::Value) -> Option<String> {
-    raw.pointer(name_field).and_then(|name| name.as_str()).map(str::to_owned)
+/// The target's name in an entry as it is kept whole.
+pub(super) fn entry_name(view: &RouteView, raw: &serde_json::Value) -> Option<String> {
+    let name = raw.pointer(view.name_field)?.as_str()?;
+    let known = view.called.iter().find(|(_, called)| called == name);
+    Some(known.map_or(name, |(target, _)| target).to_owned())
 }
 
 /// What a predecessor noted by a clock that was ahead of ours begins now: waiting until our clock is there would leave a bad

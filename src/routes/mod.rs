@@ -4,16 +4,20 @@
 
 mod apply;
 mod dialect;
-pub mod gateway_route;
+mod gateway_api;
+mod gateway_route;
+mod object;
 mod packed;
 pub mod patch;
 #[cfg(test)]
 mod scripted;
+mod virtual_router;
 
 pub use apply::{ApplyError, Failure, apply, forbidden, without_body};
 pub use dialect::{Dialect, ProbeError, probe_dialect};
-pub use gateway_route::Unusable;
 use kube::discovery::ApiResource;
+use object::Spelling;
+pub use object::Unusable;
 pub use packed::Packed;
 use serde_json::Value;
 
@@ -28,14 +32,19 @@ pub const FIELD_MANAGER: &str = "tidegate";
 
 /// Where a kind of route is served.
 pub fn resource(kind: RouteKind) -> ApiResource {
-    match kind {
-        RouteKind::GatewayRoute => ApiResource {
-            group: "appmesh.k8s.aws".into(),
-            version: "v1beta2".into(),
-            api_version: "appmesh.k8s.aws/v1beta2".into(),
-            kind: "GatewayRoute".into(),
-            plural: "gatewayroutes".into(),
-        },
+    let (version, plural) = match kind {
+        RouteKind::GatewayRoute => ("v1beta2", "gatewayroutes"),
+        RouteKind::VirtualRouter => ("v1beta2", "virtualrouters"),
+        RouteKind::HttpRoute => ("v1", "httproutes"),
+        RouteKind::GrpcRoute => ("v1", "grpcroutes"),
+    };
+    let group = kind.group().word();
+    ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: format!("{group}/{version}"),
+        kind: kind.word().into(),
+        plural: plural.into(),
     }
 }
 
@@ -43,6 +52,17 @@ pub fn resource(kind: RouteKind) -> ApiResource {
 pub fn view(kind: RouteKind, object: &Value) -> Result<RouteView, Unusable> {
     match kind {
         RouteKind::GatewayRoute => gateway_route::view(object),
+        RouteKind::VirtualRouter => virtual_router::view(object),
+        RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::view(object),
+    }
+}
+
+/// How a kind spells the entries of its lists.
+const fn spelling(kind: RouteKind) -> Spelling {
+    match kind {
+        RouteKind::GatewayRoute => gateway_route::SPELLING,
+        RouteKind::VirtualRouter => virtual_router::SPELLING,
+        RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::SPELLING,
     }
 }
 

@@ -1,28 +1,46 @@
 //! A view as text, for the many routes at rest: the entries alone, as JSON values, take several times as much.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::gateway_route::{self, Unusable};
-use crate::engine::observed::{InEffect, RouteView};
+use super::{
+    object::{Unusable, entries},
+    spelling,
+};
+use crate::{
+    api::RouteKind,
+    engine::observed::{InEffect, ListSeen, RouteView},
+};
 
 /// A view as text. Two are equal where the views are. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed(Arc<str>);
 
-/// What is spelled of a view. Everything else follows from it.
+/// What is spelled of a view. Everything else follows from it and from the kind.
 #[derive(Serialize, Deserialize)]
 struct Spelled {
     uid: String,
     version: String,
-    list: String,
-    entries: Vec<Value>,
+    lists: Vec<Listed>,
     stamps: BTreeMap<String, String>,
     annotated: bool,
     in_effect: Spoken,
     writer: Option<String>,
+}
+
+/// [`ListSeen`], spelled.
+#[derive(Serialize, Deserialize)]
+struct Listed {
+    path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule_field: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unusable: Option<(Cow<'static, str>, String)>,
+    entries: Vec<Value>,
 }
 
 /// [`InEffect`], spelled.
@@ -38,8 +56,7 @@ impl From<RouteView> for Packed {
         let spelled = Spelled {
             uid: view.uid,
             version: view.resource_version,
-            list: view.list,
-            entries: view.entries.into_iter().map(|entry| entry.raw).collect(),
+            lists: view.lists.into_iter().map(Listed::from).collect(),
             stamps: view.stamps,
             annotated: view.annotated,
             in_effect: match view.in_effect {
@@ -54,17 +71,38 @@ impl From<RouteView> for Packed {
     }
 }
 
+impl From<ListSeen> for Listed {
+    fn from(list: ListSeen) -> Self {
+        Self {
+            path: list.path,
+            rule: list.rule,
+            rule_field: list.rule_field,
+            unusable: list.unusable.map(|(reason, message)| (reason.into(), message)),
+            entries: list.entries.into_iter().map(|entry| entry.raw).collect(),
+        }
+    }
+}
+
 impl Packed {
-    /// The view again.
-    pub fn unpacked(&self) -> Result<RouteView, Unusable> {
-        let spelled: Spelled = serde_json::from_str(&self.0)
-            .map_err(|error| Unusable { reason: "Unreadable", message: error.to_string() })?;
+    /// The view again, of a route of this kind.
+    pub fn unpacked(&self, kind: RouteKind) -> Result<RouteView, Unusable> {
+        let spelled: Spelled =
+            serde_json::from_str(&self.0).map_err(|error| Unusable::new("Unreadable", error.to_string()))?;
+        let spelling = spelling(kind);
+        let list = |list: Listed| {
+            let (entries, unusable) = match list.unusable {
+                None => (entries(Some(&Value::Array(list.entries)), &spelling)?, None),
+                Some((reason, message)) => (vec![], Some((known(&reason), message))),
+            };
+            Ok(ListSeen { path: list.path, rule: list.rule, rule_field: list.rule_field, entries, unusable })
+        };
         Ok(RouteView {
             uid: spelled.uid,
             resource_version: spelled.version,
-            list: spelled.list,
-            name_field: gateway_route::NAME_FIELD,
-            entries: gateway_route::entries(Some(&Value::Array(spelled.entries)))?,
+            lists: spelled.lists.into_iter().map(list).collect::<Result<_, Unusable>>()?,
+            gone: Vec::new(),
+            name_field: spelling.name,
+            called: Vec::new(),
             stamps: spelled.stamps,
             annotated: spelled.annotated,
             in_effect: match spelled.in_effect {
@@ -77,12 +115,18 @@ impl Packed {
     }
 }
 
+/// The reasons for which a list can't be stepped, as they are written in the code.
+fn known(reason: &str) -> &'static str {
+    let all = ["NoRoute", "SeveralRoutes", "EmptyList", "DuplicateEntry", "EntryByARN", "BadEntry"];
+    all.into_iter().find(|known| *known == reason).unwrap_or("Unusable")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::routes::gateway_route::view;
+    use crate::routes::view;
 
     #[test]
     fn a_view_comes_back_as_it_was() {
@@ -109,13 +153,29 @@ mod tests {
             route(100, programmed("False")),
             route(99, json!([])),
         ] {
-            let view = view(&route).unwrap();
+            let view = view(RouteKind::GatewayRoute, &route).unwrap();
             packed.push(Packed::from(view.clone()));
-            assert_eq!(packed.last().unwrap().unpacked().unwrap(), view);
+            assert_eq!(packed.last().unwrap().unpacked(RouteKind::GatewayRoute).unwrap(), view);
             assert_eq!(packed.last(), Some(&Packed::from(view)));
         }
         for (at, one) in packed.iter().enumerate() {
             assert!(packed[..at].iter().all(|other| other != one), "{one:?}");
         }
+    }
+
+    #[test]
+    fn so_do_rules_and_why_one_of_them_can_t_be_stepped() {
+        let backends = |weight: i64| json!([{"name": "v1", "port": 80, "weight": weight}, {"name": "v2"}]);
+        let route = json!({
+            "metadata": {"uid": "u", "resourceVersion": "7", "generation": 2},
+            "spec": {"rules": [
+                {"name": "a", "backendRefs": backends(9)},
+                {"backendRefs": [{"name": "v1"}, {"name": "v1"}]},
+                {"backendRefs": backends(1)},
+            ]},
+        });
+        let view = view(RouteKind::HttpRoute, &route).unwrap();
+        assert_eq!(view.lists[1].unusable.as_ref().unwrap().0, "DuplicateEntry");
+        assert_eq!(Packed::from(view.clone()).unpacked(RouteKind::HttpRoute).unwrap(), view);
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     api::stamp_annotation,
     engine::{
         decision::{Fence, NewEntry, RouteWrite, StampChange},
-        observed::{EntrySeen, RouteView},
+        observed::{EntrySeen, ListSeen, Place, RouteView},
     },
 };
 
@@ -52,19 +52,20 @@ pub enum PatchError {
     Pointer(String),
 }
 
-/// The patch of a write: first every `test`, then weights, appended entries, the removal, the stamp.
+/// The patch of a write: first every `test`, then weights, appended entries, removals, the stamp.
 pub fn patch(write: &RouteWrite) -> Result<Patch, PatchError> {
     check(write)?;
     let mut patch = Builder::default();
     fence(write, &mut patch)?;
-    for &(index, weight) in &write.weights {
-        patch.add(&format!("{}/weight", place(&write.view, index)), json!(weight))?;
+    for &(place, weight) in &write.weights {
+        patch.add(&format!("{}/weight", pointer_to(&write.view, place)?), json!(weight))?;
     }
     for new in &write.add {
-        patch.add(&format!("{}/-", write.view.list), copied(new, write.view.name_field)?)?;
+        let list = list(&write.view, new.list)?;
+        patch.add(&format!("{}/-", list.path), copied(new, &write.view)?)?;
     }
-    if let Some(index) = write.remove {
-        patch.remove(&place(&write.view, index))?;
+    for place in &write.remove {
+        patch.remove(&pointer_to(&write.view, *place)?)?;
     }
     stamp(write, &mut patch)?;
     Ok(Patch(patch.0))
@@ -73,34 +74,39 @@ pub fn patch(write: &RouteWrite) -> Result<Patch, PatchError> {
 /// Refuses what no view can justify.
 fn check(write: &RouteWrite) -> Result<(), PatchError> {
     let mut seen = BTreeSet::new();
-    for index in touched(write) {
-        entry(&write.view, index)?;
-        if !seen.insert(index) {
-            return Err(PatchError::Twice(index));
+    for place in touched(write) {
+        entry(&write.view, place)?;
+        if !seen.insert(place) {
+            return Err(PatchError::Twice(place.entry));
         }
     }
     let set = write.weights.iter().map(|&(_, weight)| weight);
     if let Some(weight) = set.chain(write.add.iter().map(|new| new.weight)).find(|w| *w < 0) {
         return Err(PatchError::Negative(weight));
     }
-    for (place, new) in write.add.iter().enumerate() {
+    for (at, new) in write.add.iter().enumerate() {
         let port = port(new);
-        let listed = write.view.entries.iter().any(|e| e.name == new.name && e.port == port);
-        let twice =
-            write.add[..place].iter().any(|other| other.name == new.name && self::port(other) == port);
-        if listed || twice {
+        let same =
+            |other: &NewEntry| (other.list, &other.name, self::port(other)) == (new.list, &new.name, port);
+        let entries = &list(&write.view, new.list)?.entries;
+        if entries.iter().any(|e| e.name == new.name && e.port == port) || write.add[..at].iter().any(same) {
             return Err(PatchError::Listed(new.name.clone()));
         }
     }
-    if let Some(index) = write.remove {
-        let entry = entry(&write.view, index)?;
+    for (at, place) in write.remove.iter().enumerate() {
+        let entry = entry(&write.view, *place)?;
         if entry.weight != 0 {
             return Err(PatchError::HasWeight(entry.name.clone()));
         }
+        // The first removal would move what the second one means.
+        if write.remove[..at].iter().any(|other| other.list == place.list) {
+            return Err(PatchError::Twice(place.entry));
+        }
     }
-    let changes_weights = !write.weights.is_empty() || write.remove.is_some();
-    if changes_weights && own_weight(write) == 0 && carriers(write).next().is_none() {
-        return Err(PatchError::NoWeight);
+    for at in 0..write.view.lists.len() {
+        if changes_weights(write, at) && own_weight(write, at) == 0 && carriers(write, at).next().is_none() {
+            return Err(PatchError::NoWeight);
+        }
     }
     Ok(())
 }
@@ -112,7 +118,7 @@ fn fence(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
     let unchanged = match write.fence {
         Fence::Unchanged => true,
         // A removal needs it too: where a weight is left out, that it still is can't be tested.
-        Fence::Stamp => stamp.is_none() || write.remove.is_some(),
+        Fence::Stamp => stamp.is_none() || !write.remove.is_empty(),
     };
     if unchanged {
         patch.test("/metadata/resourceVersion", json!(view.resource_version))?;
@@ -120,42 +126,55 @@ fn fence(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
     if let Some(text) = stamp {
         patch.test(&annotation(write.stamp.rollout()), json!(text))?;
     }
-    for index in touched(write) {
-        identity(view, index, patch)?;
-        if unchanged {
-            weight_as_seen(view, index, patch)?;
+    for (at, list) in view.placed().filter(|(at, _)| changes(write, *at)) {
+        rule(list, patch)?;
+        for place in touched(write).filter(|place| place.list == at) {
+            identity(view, place, patch)?;
+            if unchanged {
+                weight_as_seen(view, place, patch)?;
+            }
         }
-    }
-    if unchanged {
-        return Ok(());
-    }
-    if !write.add.is_empty() {
-        // Somebody else may have put the same entry back meanwhile; twice in the list it would count twice.
-        let list: Vec<&Value> = view.entries.iter().map(|entry| &entry.raw).collect();
-        patch.test(&view.list, json!(list))?;
-    } else if !write.weights.is_empty() && own_weight(write) == 0 {
-        // The weight that remains is somebody else's: it has to be there still, or nobody would have any.
-        for index in carriers(write) {
-            identity(view, index, patch)?;
-            weight_as_seen(view, index, patch)?;
+        if unchanged {
+            continue;
+        }
+        if write.add.iter().any(|new| new.list == at) {
+            // Somebody else may have put the same entry back meanwhile; twice in the list it would count twice.
+            let entries: Vec<&Value> = list.entries.iter().map(|entry| &entry.raw).collect();
+            patch.test(&list.path, json!(entries))?;
+        } else if changes_weights(write, at) && own_weight(write, at) == 0 {
+            // The weight that remains is somebody else's: it has to be there still, or nobody would have any.
+            for place in carriers(write, at) {
+                identity(view, place, patch)?;
+                weight_as_seen(view, place, patch)?;
+            }
         }
     }
     Ok(())
 }
 
-fn identity(view: &RouteView, index: usize, patch: &mut Builder) -> Result<(), PatchError> {
-    let (entry, place) = (entry(view, index)?, place(view, index));
-    patch.test(&format!("{place}{}", view.name_field), json!(entry.name))?;
-    match entry.port {
-        Some(port) => patch.test(&format!("{place}/port"), json!(port)),
+/// Tests that it is the rule that was meant: its neighbour may list the same targets, and be somebody else's.
+fn rule(list: &ListSeen, patch: &mut Builder) -> Result<(), PatchError> {
+    match (&list.rule_field, &list.rule) {
+        (Some(field), Some(name)) => patch.test(field, json!(name)),
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
+fn identity(view: &RouteView, place: Place, patch: &mut Builder) -> Result<(), PatchError> {
+    let seen = entry(view, place)?;
+    let at = pointer_to(view, place)?;
+    let name = seen.raw.pointer(view.name_field).cloned().unwrap_or_default();
+    patch.test(&format!("{at}{}", view.name_field), name)?;
+    match seen.port {
+        Some(port) => patch.test(&format!("{at}/port"), json!(port)),
         None => Ok(()),
     }
 }
 
 /// Tests a weight where one is written; that none is can't be tested.
-fn weight_as_seen(view: &RouteView, index: usize, patch: &mut Builder) -> Result<(), PatchError> {
-    match entry(view, index)?.raw.get("weight") {
-        Some(weight) => patch.test(&format!("{}/weight", place(view, index)), weight.clone()),
+fn weight_as_seen(view: &RouteView, place: Place, patch: &mut Builder) -> Result<(), PatchError> {
+    match entry(view, place)?.raw.get("weight") {
+        Some(weight) => patch.test(&format!("{}/weight", pointer_to(view, place)?), weight.clone()),
         None => Ok(()),
     }
 }
@@ -176,9 +195,9 @@ fn stamp(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
 }
 
 /// The entry to append. Everything of the copied one stays but name, port and weight.
-fn copied(new: &NewEntry, name_field: &str) -> Result<Value, PatchError> {
+fn copied(new: &NewEntry, view: &RouteView) -> Result<Value, PatchError> {
     let mut entry = new.like.0.clone();
-    *entry.pointer_mut(name_field).ok_or(PatchError::Shape("a name"))? = json!(new.name);
+    *entry.pointer_mut(view.name_field).ok_or(PatchError::Shape("a name"))? = json!(view.name_of(&new.name));
     let fields = entry.as_object_mut().ok_or(PatchError::Shape("a weight"))?;
     if let Some(port) = new.port {
         fields.insert("port".into(), json!(port));
@@ -193,29 +212,45 @@ fn port(new: &NewEntry) -> Option<i32> {
     new.port.or_else(copied)
 }
 
-fn touched(write: &RouteWrite) -> impl Iterator<Item = usize> {
-    write.weights.iter().map(|&(index, _)| index).chain(write.remove)
+fn touched(write: &RouteWrite) -> impl Iterator<Item = Place> {
+    write.weights.iter().map(|&(place, _)| place).chain(write.remove.iter().copied())
 }
 
-/// The weight that the write itself gives.
-fn own_weight(write: &RouteWrite) -> i64 {
-    let set = write.weights.iter().map(|&(_, weight)| weight);
-    set.chain(write.add.iter().map(|new| new.weight)).fold(0, i64::saturating_add)
+/// Whether anything of a list is written.
+fn changes(write: &RouteWrite, at: usize) -> bool {
+    touched(write).any(|place| place.list == at) || write.add.iter().any(|new| new.list == at)
 }
 
-/// The entries with weight that the write leaves alone.
-fn carriers(write: &RouteWrite) -> impl Iterator<Item = usize> {
-    let untouched = |index: &usize| touched(write).all(|touched| touched != *index);
-    let entries = write.view.entries.iter().enumerate();
-    entries.filter(|(_, entry)| entry.weight > 0).map(|(index, _)| index).filter(untouched)
+/// Whether the weights of a list are other ones afterwards, entries with new names aside.
+fn changes_weights(write: &RouteWrite, at: usize) -> bool {
+    touched(write).any(|place| place.list == at)
 }
 
-fn entry(view: &RouteView, index: usize) -> Result<&EntrySeen, PatchError> {
-    view.entries.get(index).ok_or(PatchError::NoEntry(index))
+/// The weight that the write itself gives on a list.
+fn own_weight(write: &RouteWrite, at: usize) -> i64 {
+    let set = write.weights.iter().filter(|(place, _)| place.list == at).map(|&(_, weight)| weight);
+    let added = write.add.iter().filter(|new| new.list == at).map(|new| new.weight);
+    set.chain(added).fold(0, i64::saturating_add)
 }
 
-fn place(view: &RouteView, index: usize) -> String {
-    format!("{}/{index}", view.list)
+/// The entries of a list with weight that the write leaves alone.
+fn carriers(write: &RouteWrite, at: usize) -> impl Iterator<Item = Place> {
+    let untouched = |place: &Place| touched(write).all(|touched| touched != *place);
+    let entries = write.view.lists.get(at).map(|list| list.entries.as_slice()).unwrap_or_default();
+    let weighted = entries.iter().enumerate().filter(|(_, entry)| entry.weight > 0);
+    weighted.map(move |(entry, _)| Place { list: at, entry }).filter(untouched)
+}
+
+fn list(view: &RouteView, at: usize) -> Result<&ListSeen, PatchError> {
+    view.lists.get(at).ok_or(PatchError::NoEntry(at))
+}
+
+fn entry(view: &RouteView, place: Place) -> Result<&EntrySeen, PatchError> {
+    list(view, place.list)?.entries.get(place.entry).ok_or(PatchError::NoEntry(place.entry))
+}
+
+fn pointer_to(view: &RouteView, place: Place) -> Result<String, PatchError> {
+    Ok(format!("{}/{}", list(view, place.list)?.path, place.entry))
 }
 
 /// The JSON pointer of a Rollout's stamp.

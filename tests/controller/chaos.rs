@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use tidegate::{
-    api::{ABORT_ANNOTATION, Phase, REQUEST_ANNOTATION, Rollout, Stamp},
+    api::{ABORT_ANNOTATION, Phase, REQUEST_ANNOTATION, Rollout, RouteKind, Stamp},
     clock::Clock,
 };
 
@@ -251,8 +251,11 @@ async fn unsettled(cluster: &Cluster) -> Vec<String> {
     let Ok(routes) = cluster.routes().list(&ListParams::default()).await else {
         return vec!["the API server does not answer".to_owned()];
     };
-    let weights: BTreeMap<String, BTreeMap<String, i64>> =
-        routes.items.iter().map(|route| (route.name_any(), weights_of(route))).collect();
+    let weights: BTreeMap<String, BTreeMap<String, i64>> = routes
+        .items
+        .iter()
+        .map(|route| (route.name_any(), weights_of(RouteKind::GatewayRoute, route)))
+        .collect();
     let at_rest = |rollout: &Rollout| {
         let status = rollout.status.clone().unwrap_or_default();
         let weights = &weights[&rollout.name_any()];
@@ -286,8 +289,11 @@ fn audited(folder: &Path, namespace: &str) -> BTreeMap<String, Vec<State>> {
     for (at, route) in stored_routes(folder, namespace) {
         let name = route.name_any();
         let stamp = route.annotations().get(&format!("state.tidegate.dev/{name}"));
-        let state =
-            State { at, stamp: stamp.and_then(|text| Stamp::parse(text)), weights: weights_of(&route) };
+        let state = State {
+            at,
+            stamp: stamp.and_then(|text| Stamp::parse(text)),
+            weights: weights_of(RouteKind::GatewayRoute, &route),
+        };
         let version = route.resource_version().unwrap().parse().unwrap();
         states.entry(name).or_default().insert(version, state);
     }

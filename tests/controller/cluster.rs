@@ -10,7 +10,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use tidegate::{
-    api::{Phase, Rollout},
+    api::{Phase, Rollout, RouteKind},
     cli::rbac,
     clock::Clock,
     dataplane::GatewayRef,
@@ -26,7 +26,7 @@ use crate::{
     call::Call,
     crds::Crds,
     metrics::Gateway,
-    objects::{deployment, entry, route, weights_of},
+    objects::{deployment, entry, route, route_of, weights_of},
     proxy::Proxy,
     running::Running,
     server::{Server, create, unique},
@@ -47,6 +47,8 @@ pub struct Cluster {
     /// Several controllers are to share the Rollouts.
     pub sharing: bool,
     pub controller: Option<Running>,
+    /// The kind of the routes that the test is about.
+    pub kind: RouteKind,
     /// Plays App Mesh's controller for the routes here.
     programmer: Option<DropGuard>,
     data_plane: DataPlane,
@@ -56,6 +58,15 @@ impl Cluster {
     /// A cluster with routes, workloads and metrics, and the controller running.
     pub async fn start() -> Self {
         let mut cluster = Self::without_controller().await;
+        cluster.run_controller();
+        cluster
+    }
+
+    /// The same with a route of a kind.
+    pub async fn of_kind(kind: RouteKind) -> Self {
+        let mut cluster = Self::empty().await;
+        cluster.kind = kind;
+        cluster.create(route_of(kind, "color", &[("v1", 100), ("v2", 0)])).await;
         cluster.run_controller();
         cluster
     }
@@ -124,6 +135,7 @@ impl Cluster {
             scope,
             sharing: false,
             controller: None,
+            kind: RouteKind::GatewayRoute,
             programmer: None,
             data_plane,
         };
@@ -184,12 +196,12 @@ impl Cluster {
     }
 
     pub fn routes(&self) -> Api<DynamicObject> {
-        self.api_of(&route("any", &json!([])))
+        self.api_of(&route_of(self.kind, "any", &[]))
     }
 
     /// The weights on a route.
     pub async fn weights(&self, name: &str) -> BTreeMap<String, i64> {
-        weights_of(&self.routes().get(name).await.unwrap())
+        weights_of(self.kind, &self.routes().get(name).await.unwrap())
     }
 
     pub async fn share(&self, target: &str) -> i64 {

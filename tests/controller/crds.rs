@@ -15,6 +15,18 @@ use crate::{server::unique, waiting::eventually};
 pub struct Crds {
     pub rollouts: Option<Value>,
     pub gateway_routes: Option<Value>,
+    pub virtual_routers: Option<Value>,
+    pub http_routes: Option<Value>,
+    pub grpc_routes: Option<Value>,
+}
+
+/// The others' definitions, byte for byte; the folders' `README.md`s tell where they come from.
+const VIRTUAL_ROUTERS: &str = include_str!("../data/appmesh/crds/appmesh.k8s.aws_virtualrouters.yaml");
+const HTTP_ROUTES: &str = include_str!("../data/gateway-api/crds/gateway.networking.k8s.io_httproutes.yaml");
+const GRPC_ROUTES: &str = include_str!("../data/gateway-api/crds/gateway.networking.k8s.io_grpcroutes.yaml");
+
+fn parsed(yaml: &str) -> Value {
+    serde_saphyr::from_str(yaml).unwrap()
 }
 
 impl Default for Crds {
@@ -22,16 +34,23 @@ impl Default for Crds {
         Self {
             rollouts: Some(serde_json::to_value(Rollout::crd()).unwrap()),
             gateway_routes: Some(gateway_route_crd().unwrap()),
+            virtual_routers: Some(parsed(VIRTUAL_ROUTERS)),
+            http_routes: Some(parsed(HTTP_ROUTES)),
+            grpc_routes: Some(parsed(GRPC_ROUTES)),
         }
     }
 }
 
 impl Crds {
     /// Each CRD's name, the group and version that it serves, and itself.
-    pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 2] {
+    pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 5] {
+        let gateway_api = "gateway.networking.k8s.io/v1";
         [
             ("rollouts.tidegate.dev", "tidegate.dev/v1alpha1", self.rollouts.as_ref()),
             ("gatewayroutes.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.gateway_routes.as_ref()),
+            ("virtualrouters.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.virtual_routers.as_ref()),
+            ("httproutes.gateway.networking.k8s.io", gateway_api, self.http_routes.as_ref()),
+            ("grpcroutes.gateway.networking.k8s.io", gateway_api, self.grpc_routes.as_ref()),
         ]
     }
 }

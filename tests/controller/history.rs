@@ -17,7 +17,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tidegate::clock::Clock;
+use tidegate::{api::RouteKind, clock::Clock};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{audit, cluster::Cluster, objects::weights_of, waiting::in_time};
@@ -113,7 +113,7 @@ pub fn stored_routes(folder: &Path, namespace: &str) -> impl Iterator<Item = (Ti
 }
 
 fn push(seen: &mut Vec<Seen>, route: &DynamicObject, at: Timestamp) {
-    let weights = weights_of(route);
+    let weights = weights_of(RouteKind::GatewayRoute, route);
     if seen.last().is_none_or(|last| last.weights != weights) {
         seen.push(Seen { at, weights });
     }

@@ -20,6 +20,7 @@ mod gitops;
 mod history;
 mod hold;
 mod installation;
+mod kinds;
 mod leading;
 mod lists;
 mod metrics;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use tidegate::api::RouteKind;
 
 /// How long the Rollout holds each step.
 pub const HOLD: Duration = Duration::from_secs(1);
@@ -36,10 +37,80 @@ pub fn route(name: &str, entries: &Value) -> Value {
     })
 }
 
-pub fn weights_of(route: &DynamicObject) -> BTreeMap<String, i64> {
-    let entries = route.data["spec"]["httpRoute"]["action"]["weightedTargets"].as_array().cloned();
+/// A route of a kind as a Rollout names it.
+pub fn reference(kind: RouteKind, name: &str) -> String {
+    format!("{{group: {}, kind: {}, name: {name}}}", kind.group().word(), kind.word())
+}
+
+/// A route of a kind that gives two versions these weights, and, where the kind has rules, another one behind it that is
+/// nobody's to step.
+pub fn route_of(kind: RouteKind, name: &str, weights: &[(&str, i64)]) -> Value {
+    let entries = |reference: &str| -> Value {
+        weights
+            .iter()
+            .map(|(name, weight)| json!({ reference: { "name": name }, "weight": weight }))
+            .collect()
+    };
+    let backends: Value = weights
+        .iter()
+        .map(|(name, weight)| json!({ "name": name, "port": 8080, "weight": weight }))
+        .collect();
+    let spec = match kind {
+        RouteKind::GatewayRoute => return route(name, &entries("virtualServiceRef")),
+        RouteKind::VirtualRouter => json!({
+            "listeners": [{ "portMapping": { "port": 8080, "protocol": "http" } }],
+            "routes": [
+                { "name": "main", "httpRoute": {
+                    "match": { "prefix": "/" }, "action": { "weightedTargets": entries("virtualNodeRef") },
+                    "timeout": { "perRequest": { "unit": "s", "value": 5 } },
+                } },
+                { "name": "other", "priority": 1, "httpRoute": {
+                    "match": { "prefix": "/other" },
+                    "action": { "weightedTargets": [{ "virtualNodeRef": { "name": "other" }, "weight": 1 }] },
+                } },
+            ],
+        }),
+        RouteKind::HttpRoute => json!({ "parentRefs": [{ "name": "gw" }], "rules": [
+            { "matches": [{ "path": { "type": "PathPrefix", "value": "/" } }], "backendRefs": backends },
+            { "name": "other", "matches": [{ "path": { "type": "Exact", "value": "/other" } }],
+              "filters": [{ "type": "RequestHeaderModifier", "requestHeaderModifier": { "remove": ["x-a"] } }],
+              "backendRefs": [{ "name": "other", "port": 80 }] },
+        ] }),
+        RouteKind::GrpcRoute => json!({ "parentRefs": [{ "name": "gw" }], "rules": [
+            { "matches": [{ "method": { "service": "color.Color" } }], "backendRefs": backends },
+            { "name": "other", "matches": [{ "method": { "service": "other.Other" } }],
+              "backendRefs": [{ "name": "other", "port": 80 }] },
+        ] }),
+    };
+    let resource = format!("{}/{}", kind.group().word(), version(kind));
+    json!({ "apiVersion": resource, "kind": kind.word(), "metadata": { "name": name }, "spec": spec })
+}
+
+const fn version(kind: RouteKind) -> &'static str {
+    match kind {
+        RouteKind::GatewayRoute | RouteKind::VirtualRouter => "v1beta2",
+        RouteKind::HttpRoute | RouteKind::GrpcRoute => "v1",
+    }
+}
+
+/// Where the list stands that is stepped.
+pub const fn list_of(kind: RouteKind) -> &'static str {
+    match kind {
+        RouteKind::GatewayRoute => "/spec/httpRoute/action/weightedTargets",
+        RouteKind::VirtualRouter => "/spec/routes/0/httpRoute/action/weightedTargets",
+        RouteKind::HttpRoute | RouteKind::GrpcRoute => "/spec/rules/0/backendRefs",
+    }
+}
+
+pub fn weights_of(kind: RouteKind, route: &DynamicObject) -> BTreeMap<String, i64> {
+    let name = match kind {
+        RouteKind::GatewayRoute => "/virtualServiceRef/name",
+        RouteKind::VirtualRouter => "/virtualNodeRef/name",
+        RouteKind::HttpRoute | RouteKind::GrpcRoute => "/name",
+    };
+    let entries = route.data.pointer(list_of(kind)).and_then(Value::as_array).cloned();
     let one = |entry: &Value| {
-        let name = entry["virtualServiceRef"]["name"].as_str().unwrap().to_owned();
+        let name = entry.pointer(name).and_then(Value::as_str).unwrap().to_owned();
         (name, entry["weight"].as_i64().unwrap())
     };
     entries.unwrap_or_default().iter().map(one).collect()

@@ -8,7 +8,7 @@ use kube::{
 use serde_json::{Value, json};
 use tidegate::{clock::Clock, sandbox::apiserver::READY_ANNOTATION};
 
-use crate::{cluster::Cluster, server::Server, told::runs, waiting::eventually};
+use crate::{cluster::Cluster, objects::list_of, server::Server, told::runs, waiting::eventually};
 
 impl Cluster {
     /// Creates a Rollout from its YAML.
@@ -51,7 +51,7 @@ impl Cluster {
         let ops: Vec<Value> = weights
             .iter()
             .map(|(index, weight)| {
-                let path = format!("/spec/httpRoute/action/weightedTargets/{index}/weight");
+                let path = format!("{}/{index}/weight", list_of(self.kind));
                 json!({ "op": "replace", "path": path, "value": weight })
             })
             .collect();

@@ -29,7 +29,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use tidegate::{
-    api::{PauseReason, Phase, Rollout},
+    api::{PauseReason, Phase, Rollout, RouteKind},
     clock::Clock,
 };
 
@@ -163,7 +163,7 @@ async fn a_route_that_was_there_keeps_every_byte_but_the_weights() {
 
 /// The targets that have weight.
 fn served(route: &DynamicObject) -> BTreeMap<String, i64> {
-    weights_of(route).into_iter().filter(|(_, weight)| *weight > 0).collect()
+    weights_of(RouteKind::GatewayRoute, route).into_iter().filter(|(_, weight)| *weight > 0).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -184,9 +184,14 @@ async fn nothing_ever_points_at_nothing() {
         assert!(served.keys().all(|name| there.contains(name)), "{served:?}");
     }
     for ((_, before), (_, after)) in versions.iter().zip(versions.iter().skip(1)) {
-        let names = |route| weights_of(route).into_keys().collect::<Vec<_>>();
+        let names = |route| weights_of(RouteKind::GatewayRoute, route).into_keys().collect::<Vec<_>>();
         let (renamed, moved) = (names(before) != names(after), served(before) != served(after));
-        assert!(!renamed || !moved, "{:?} to {:?}", weights_of(before), weights_of(after));
+        assert!(
+            !renamed || !moved,
+            "{:?} to {:?}",
+            weights_of(RouteKind::GatewayRoute, before),
+            weights_of(RouteKind::GatewayRoute, after)
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tidegate::{
     api::{Phase, Stamp},
-    engine::observed::RouteState,
+    engine::observed::{Other, RouteState},
 };
 
 use crate::world::{SPEC, World, entry, route, spec};
@@ -20,7 +20,7 @@ fn refused(change: impl FnOnce(&mut World)) -> (String, String) {
 
 /// Another Rollout, which exists, has stamped the route.
 fn step_by_another(world: &mut World) {
-    world.others.insert("other".into(), "other-uid".into());
+    world.others.insert("other".into(), Other { uid: "other-uid".into(), routes: vec![] });
     let stamp = Stamp { uid: "other-uid".into(), epoch: 1, run: 1, step: 1, aborted: false, added: vec![] };
     world.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.spelled())));
 }

@@ -177,7 +177,7 @@ fn a_forged_stamp_can_only_hold_or_lower() {
 #[test]
 fn a_third_target_pauses_and_a_bad_canary_still_goes_back() {
     let mut world = at_ten();
-    world.edit("color", |view| view.entries.push(entry("v3", 10)));
+    world.edit("color", |view| view.lists[0].entries.push(entry("v3", 10)));
     world.settle();
     assert_eq!(paused(&world), Some(PauseReason::Drifted));
     world.traffic.failing.insert("v2".into(), 0.3);
@@ -188,7 +188,7 @@ fn a_third_target_pauses_and_a_bad_canary_still_goes_back() {
 #[test]
 fn stables_entry_taken_out_holds_and_is_put_back_by_a_rollback() {
     let mut world = at_ten();
-    world.edit("color", |view| view.entries.retain(|entry| entry.name != "v1"));
+    world.edit("color", |view| view.lists[0].entries.retain(|entry| entry.name != "v1"));
     world.run_for(Duration::from_mins(3));
     assert_eq!(world.share("v2"), 10);
     assert!(world.message().contains("put it back"), "{}", world.message());
@@ -210,7 +210,7 @@ fn a_route_that_is_gone_pauses_until_it_is_back() {
     let mut other = (*view).clone();
     other.uid = "made again".into();
     other.stamps.clear();
-    other.entries = vec![entry("v1", 100), entry("v2", 0)];
+    other.lists[0].entries = vec![entry("v1", 100), entry("v2", 0)];
     world.routes.insert("color".into(), RouteState::Present(other.into()));
     world.run_until("a new run", |world| world.working.run.as_ref().unwrap().number == 2);
 }
@@ -254,8 +254,8 @@ fn stables_entry_taken_out_at_rest_is_told_and_nothing_is_written() {
     let mut world = World::new(SPEC);
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
     world.edit("color", |view| {
-        view.entries.retain(|entry| entry.name != "v2");
-        view.entries[0].weight = 100;
+        view.lists[0].entries.retain(|entry| entry.name != "v2");
+        view.lists[0].entries[0].weight = 100;
     });
     let writes = world.writes.len();
     world.run_for(Duration::from_mins(10));

@@ -7,7 +7,7 @@ use tidegate::{
         decide,
         decision::{Decision, Effect, Fence, RouteWrite, StampChange},
         look::{Arms, Counters, Look, LookRequest, ReadError, Sample},
-        observed::{InEffect, LookDone, RouteState, RouteView},
+        observed::{EntrySeen, InEffect, LookDone, Place, RouteState, RouteView},
     },
 };
 
@@ -94,7 +94,7 @@ impl World {
             view.in_effect = if programmed { InEffect::Yes } else { InEffect::No("not taken up yet".into()) };
         });
         let canary = self.working.canary.clone();
-        let share = canary.map_or(0, |canary| self.view(name).weight(&canary));
+        let share = canary.map_or(0, |canary| self.view(name).lists[0].weight(&canary));
         self.writes.push((write.purpose, name.clone(), share));
     }
 
@@ -104,10 +104,16 @@ impl World {
         let stamp = |view: &RouteView| view.stamps.get(write.stamp.rollout()).cloned();
         let unstamped = stamp(&write.view).is_none();
         let fenced = write.fence == Fence::Unchanged || unstamped;
-        let name = |view: &RouteView, index: usize| view.entries.get(index).map(|entry| entry.name.clone());
+        let path = |at: Place| write.view.lists[at.list].path.as_str();
+        let name = |view: &RouteView, at: Place| {
+            let list = view.lists.iter().find(|list| list.path == path(at));
+            list.and_then(|list| list.entries.get(at.entry)).map(|entry| entry.raw.clone())
+        };
+        let name =
+            |view: &RouteView, at: Place| name(view, at).map(|raw| raw["virtualServiceRef"]["name"].clone());
         (!fenced || view.resource_version == write.view.resource_version)
             && (unstamped || stamp(view) == stamp(&write.view))
-            && write.weights.iter().all(|(index, _)| name(view, *index) == name(&write.view, *index))
+            && write.weights.iter().all(|(place, _)| name(view, *place) == name(&write.view, *place))
     }
 
     fn look(&mut self, request: &LookRequest) -> Look {
@@ -132,17 +138,24 @@ impl World {
     }
 }
 
+/// The entries of a list that a write means, on the whole object.
+fn entries<'a>(view: &'a mut RouteView, write: &RouteWrite, at: usize) -> &'a mut Vec<EntrySeen> {
+    let path = &write.view.lists[at].path;
+    &mut view.lists.iter_mut().find(|list| list.path == *path).unwrap().entries
+}
+
 /// What a write that is taken makes of a route.
 fn change(view: &mut RouteView, write: &RouteWrite) {
-    for (index, weight) in &write.weights {
-        view.entries[*index].weight = *weight;
+    for (place, weight) in &write.weights {
+        entries(view, write, place.list)[place.entry].weight = *weight;
     }
     for new in &write.add {
-        view.entries.push(entry(&new.name, new.weight));
+        entries(view, write, new.list).push(entry(write.view.name_of(&new.name), new.weight));
     }
-    if let Some(index) = write.remove {
-        assert_eq!(view.entries[index].weight, 0, "an entry goes only at weight 0");
-        view.entries.remove(index);
+    for place in &write.remove {
+        let entries = entries(view, write, place.list);
+        assert_eq!(entries[place.entry].weight, 0, "an entry goes only at weight 0");
+        entries.remove(place.entry);
     }
     match &write.stamp {
         StampChange::Keep(_) => {}

@@ -12,8 +12,8 @@ impl World {
     pub fn pass(&mut self, span: Duration) {
         let seconds = span.as_secs_f64();
         if let Some(RouteState::Present(view)) = self.routes.get("color") {
-            let total = view.total().max(1) as f64;
-            for entry in &view.entries {
+            let total = view.lists[0].total().max(1) as f64;
+            for entry in &view.lists[0].entries {
                 let requests = self.traffic.per_second * seconds * entry.weight as f64 / total;
                 let failing = self.traffic.failing.get(&entry.name).copied().unwrap_or(0.0);
                 let counter = self.counters.entry(entry.name.clone()).or_default();

@@ -75,9 +75,12 @@ impl World {
     }
 }
 
-/// What a write sets a target to.
+/// What a write sets a target to, on every list that it touches.
 fn set(write: &RouteWrite, target: &Target) -> Option<i64> {
-    let index = write.view.index(&target.name, target.port);
-    let listed = write.weights.iter().find(|(at, _)| Some(*at) == index).map(|(_, weight)| *weight);
-    listed.or_else(|| write.add.iter().find(|entry| entry.name == target.name).map(|entry| entry.weight))
+    let listed =
+        write.weights.iter().filter(|(at, _)| write.view.lists[at.list].index(target) == Some(at.entry));
+    let added = write.add.iter().filter(|entry| entry.name == target.name).map(|entry| entry.weight);
+    let weights: Vec<i64> = listed.map(|(_, weight)| *weight).chain(added).collect();
+    assert!(weights.windows(2).all(|two| two[0] == two[1]), "lists of one route are given different weights");
+    weights.first().copied()
 }

@@ -11,6 +11,7 @@ mod judgement;
 mod properties;
 mod requests;
 mod rivals;
+mod rules;
 mod runs;
 mod upgrade;
 mod world;

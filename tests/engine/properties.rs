@@ -73,8 +73,8 @@ fn apply(world: &mut World, happening: &Happening) {
             world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash });
         }
         Happening::EntryOut(index) => world.edit("color", |view| {
-            if *index < view.entries.len() {
-                view.entries.remove(*index);
+            if *index < view.lists[0].entries.len() {
+                view.lists[0].entries.remove(*index);
             }
         }),
         Happening::Forge => world.edit("color", |view| {
@@ -101,8 +101,8 @@ fn repair(world: &mut World) {
     let stable = world.working.stable.as_ref().map_or("v1".to_owned(), |stable| stable.name.clone());
     world.edit("color", |view| {
         view.stamps.retain(|_, text| Stamp::parse(text).is_none_or(|stamp| stamp.epoch <= epoch));
-        if view.entry(&stable, None).is_none() {
-            view.entries.push(entry(&stable, 100));
+        if view.lists[0].entries.iter().all(|entry| entry.name != stable) {
+            view.lists[0].entries.push(entry(&stable, 100));
         }
     });
     world.settle();
@@ -147,7 +147,7 @@ proptest! {
         match world.phase() {
             Phase::Healthy => {
                 let stable = world.working.stable.clone().unwrap();
-                prop_assert!(world.view("color").all_on(&stable), "{:?}", world.view("color").entries);
+                prop_assert!(world.view("color").all_on(&stable), "{:?}", world.view("color").lists[0].entries);
             }
             Phase::Failed => {
                 let canary = world.working.canary.clone().unwrap();

@@ -69,9 +69,12 @@ fn a_target_that_the_route_does_not_list_is_added_and_taken_out_again() {
     world.traffic.failing.insert("v3".into(), 0.2);
     world.run_until("listed", |world| world.share("v3") == 10);
     world.run_until("failed and clean", |world| {
-        world.phase() == Phase::Failed && world.view("color").entries.iter().all(|e| e.name != "v3")
+        world.phase() == Phase::Failed && world.view("color").lists[0].entries.iter().all(|e| e.name != "v3")
     });
-    assert_eq!(world.view("color").entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["v1", "v2"]);
+    assert_eq!(
+        world.view("color").lists[0].entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(),
+        ["v1", "v2"]
+    );
     assert!(world.writes.iter().any(|(purpose, _, _)| *purpose == Purpose::Retire));
     world.settle();
     assert!(world.working.routes[0].added.is_empty(), "nor kept in status");
@@ -220,11 +223,11 @@ fn several_routes_move_as_one() {
     let mut world = World::new(&yaml);
     world.routes.insert("api".into(), route(vec![entry("v2", 0), entry("v1", 100)]));
     world.run_until("healthy", |world| {
-        let shares = [world.share("v2"), world.view("api").entries[0].weight];
+        let shares = [world.share("v2"), world.view("api").lists[0].entries[0].weight];
         assert_eq!(shares[0], shares[1], "both routes show the same share once things are at rest");
         world.phase() == Phase::Healthy
     });
-    assert_eq!(world.view("api").entries[0].weight, 100);
+    assert_eq!(world.view("api").lists[0].entries[0].weight, 100);
 }
 
 #[test]
@@ -316,7 +319,7 @@ fn the_record_of_a_promotion_comes_before_what_follows_from_it() {
         world.run_until("v2 is live and v3 is gone", |world| {
             world.phase() == Phase::Healthy
                 && world.share("v2") == 100
-                && world.view("color").entries.iter().all(|entry| entry.name != "v3")
+                && world.view("color").lists[0].entries.iter().all(|entry| entry.name != "v3")
         });
     }
 }
@@ -347,13 +350,13 @@ fn a_route_taken_out_of_the_spec_is_released() {
     world.run_until("10", |world| world.share("v2") == 10);
     world.spec.routes.truncate(1);
     world.settle();
-    assert_eq!(world.view("api").entries[1].weight, 0);
+    assert_eq!(world.view("api").lists[0].entries[1].weight, 0);
     assert!(world.view("api").stamps.is_empty());
     let mut world = with_both();
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
     world.spec.routes.truncate(1);
     world.settle();
-    assert_eq!(world.view("api").entries[1].weight, 100, "what was promoted stays");
+    assert_eq!(world.view("api").lists[0].entries[1].weight, 100, "what was promoted stays");
     assert!(world.view("api").stamps.is_empty());
 }
 

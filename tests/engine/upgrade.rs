@@ -38,7 +38,7 @@ fn present() -> State {
     State {
         spec: world.spec.clone(),
         status: world.stored.clone(),
-        weights: view.entries.iter().map(|entry| (entry.name.clone(), entry.weight)).collect(),
+        weights: view.lists[0].entries.iter().map(|entry| (entry.name.clone(), entry.weight)).collect(),
         stamps: view.stamps,
         counters: world.counters.clone(),
         at: world.now,

@@ -10,9 +10,10 @@ use tidegate::{
         decision::{Note, Purpose},
         look::ReadError,
         observed::{
-            EntrySeen, InEffect, LookDone, Memory, Observed, RouteSeen, RouteState, RouteView, Subject,
-            WorkloadSeen,
+            EntrySeen, InEffect, ListSeen, LookDone, Memory, Observed, Other, RouteSeen, RouteState,
+            RouteView, Subject, WorkloadSeen,
         },
+        select,
     },
 };
 
@@ -48,7 +49,7 @@ pub struct World {
     pub memory: Memory,
     pub routes: BTreeMap<String, RouteState>,
     pub workloads: BTreeMap<String, WorkloadSeen>,
-    pub others: BTreeMap<String, String>,
+    pub others: BTreeMap<String, Other>,
     pub subject: Subject,
     pub now: Timestamp,
     pub traffic: Traffic,
@@ -77,9 +78,16 @@ pub fn route(entries: Vec<EntrySeen>) -> RouteState {
     RouteState::Present(Arc::new(RouteView {
         uid: "route-uid".into(),
         resource_version: "1".into(),
-        list: "/spec/httpRoute/action/weightedTargets".into(),
+        lists: vec![ListSeen {
+            path: "/spec/httpRoute/action/weightedTargets".into(),
+            rule: None,
+            rule_field: None,
+            entries,
+            unusable: None,
+        }],
+        gone: vec![],
         name_field: "/virtualServiceRef/name",
-        entries,
+        called: vec![],
         stamps: BTreeMap::new(),
         annotated: false,
         in_effect: InEffect::Yes,
@@ -148,7 +156,7 @@ impl World {
         let mut new = (**view).clone();
         change(&mut new);
         new.resource_version = (new.resource_version.parse::<u64>().unwrap() + 1).to_string();
-        for entry in &mut new.entries {
+        for entry in &mut new.lists[0].entries {
             entry.raw["weight"] = entry.weight.into();
         }
         *view = Arc::new(new);
@@ -158,14 +166,14 @@ impl World {
     pub fn somebody_sets(&mut self, name: &str, writer: &str, weights: &[i64]) {
         self.edit(name, |view| {
             view.writer = Some(writer.into());
-            for (entry, weight) in view.entries.iter_mut().zip(weights) {
+            for (entry, weight) in view.lists[0].entries.iter_mut().zip(weights) {
                 entry.weight = *weight;
             }
         });
     }
 
     pub fn share(&self, target: &str) -> i64 {
-        self.view("color").entries.iter().find(|e| e.name == target).map_or(0, |e| e.weight)
+        self.view("color").lists[0].entries.iter().find(|e| e.name == target).map_or(0, |e| e.weight)
     }
 
     pub fn phase(&self) -> Phase {
@@ -186,7 +194,10 @@ impl World {
         refs.extend(self.working.routes.iter().map(|r| r.route.clone()));
         refs.sort_by(|a, b| a.name.cmp(&b.name));
         refs.dedup_by(|a, b| a.same(b));
-        let state = |r: &RouteRef| self.routes.get(&r.name).cloned().unwrap_or(RouteState::Missing);
+        let state = |r: &RouteRef| match self.routes.get(&r.name).cloned().unwrap_or(RouteState::Missing) {
+            RouteState::Present(whole) => select(&self.spec, &self.working, r, &whole),
+            other => other,
+        };
         Observed {
             subject: self.subject.clone(),
             stored: Arc::new(self.stored.clone()),

@@ -16,7 +16,8 @@ use tidegate::{
 
 use crate::{
     chance::Chance,
-    server::{Answer, Request, Server, entry},
+    server::{Answer, Request, Server},
+    shapes::Shape,
     specs,
 };
 
@@ -86,7 +87,7 @@ impl Both {
         let made = routes.create(&params, &fresh_route(&name)).await.unwrap();
         let rollout = Rollout::new("color", (*spec).clone());
         let rolled = rollouts.create(&params, &rollout).await.unwrap();
-        let model = Server::new(spec);
+        let model = Server::new(spec, [Shape::PLAIN; 2]);
         let route = vec![(model.route(0).version, made.metadata.resource_version.unwrap())];
         let rollout = vec![(model.rollout().version, rolled.metadata.resource_version.unwrap())];
         Self { model, rollouts, routes, rollout, route }
@@ -247,6 +248,7 @@ impl Both {
 }
 
 fn fresh_route(name: &str) -> DynamicObject {
+    let entry = |name: &str, weight: i64| json!({"virtualServiceRef": {"name": name}, "weight": weight});
     let targets = [entry("v1", 100), entry("v2", 0)];
     serde_json::from_value(json!({
         "apiVersion": "appmesh.k8s.aws/v1beta2", "kind": "GatewayRoute", "metadata": {"name": name},

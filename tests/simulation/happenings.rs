@@ -1,7 +1,8 @@
 //! What people, GitOps tools and the cluster do: to the Rollout, to its routes, to its pods, to the controllers.
 
-use serde_json::json;
 use std::sync::Arc;
+
+use serde_json::json;
 
 use tidegate::{
     api::{PauseReason, Phase, RolloutStatus},
@@ -11,7 +12,7 @@ use tidegate::{
 use crate::{
     chance::Chance,
     faults::Fault,
-    server::{entries, entry},
+    shapes::{Entry, Rules, set_target},
     world::{Event, World},
 };
 
@@ -137,26 +138,31 @@ impl World {
         match fault {
             Fault::PeopleSetWeights => {
                 let share = self.chance.up_to(100) as i64;
-                self.edit_route(route, |list| {
+                self.edit_some(route, |list| {
                     set_weight(list, "v1", 100 - share);
                     set_weight(list, "v2", share);
                 });
             }
             Fault::PeopleReorder => {
-                self.edit_route(route, |list| list.reverse());
+                let shape = self.server.shapes[route];
+                if shape.rules != Rules::One && self.now.is_multiple_of(2) {
+                    self.server.edit_route(route, |document| shape.reorder(document));
+                    self.route_changed(route);
+                } else {
+                    self.edit_some(route, |list| list.reverse());
+                }
             }
             Fault::PeopleAddWeight => {
-                self.edit_route(route, |list| {
-                    if list.iter().all(|one| one["virtualServiceRef"]["name"] != "other") {
-                        list.push(entry("other", 5));
+                self.edit_some(route, |list| {
+                    if list.iter().all(|(name, _)| name != "other") {
+                        list.push(("other".to_owned(), 5));
                     }
                 });
             }
             Fault::ToolsRestoreGit => {
-                self.edit_route(route, |list| {
-                    for one in list {
-                        let stable = one["virtualServiceRef"]["name"] == "v1";
-                        one["weight"] = json!(if stable { 100 } else { 0 });
+                self.edit_all(route, |list| {
+                    for (name, weight) in list {
+                        *weight = if name == "v1" { 100 } else { 0 };
                     }
                 });
             }
@@ -240,8 +246,15 @@ impl World {
         self.rollout_changed();
     }
 
-    fn edit_route(&mut self, route: usize, change: impl FnOnce(&mut Vec<serde_json::Value>)) {
-        self.server.edit_route(route, |document| change(entries(document)));
+    fn edit_all(&mut self, route: usize, change: impl FnMut(&mut Vec<Entry>)) {
+        self.server.edit_lists(route, true, change);
+        self.route_changed(route);
+    }
+
+    /// The same, at times of one list only.
+    fn edit_some(&mut self, route: usize, change: impl FnMut(&mut Vec<Entry>)) {
+        let all = !self.now.is_multiple_of(3);
+        self.server.edit_lists(route, all, change);
         self.route_changed(route);
     }
 
@@ -296,13 +309,10 @@ impl World {
                 self.server.make_route(route);
                 self.route_changed(route);
             }
-            self.edit_route(route, |list| {
-                for one in list.iter_mut() {
-                    let name = &one["virtualServiceRef"]["name"];
-                    if *name != stable.as_str()
-                        && canary.as_ref().is_none_or(|canary| *name != canary.as_str())
-                    {
-                        one["weight"] = json!(0);
+            self.edit_all(route, |list| {
+                for (name, weight) in list.iter_mut() {
+                    if *name != stable && canary.as_ref().is_none_or(|canary| name != canary) {
+                        *weight = 0;
                     }
                 }
                 if !known {
@@ -310,8 +320,8 @@ impl World {
                     set_weight(list, "v2", 0);
                     set_weight(list, "v1", 100);
                 }
-                if list.iter().all(|one| one["virtualServiceRef"]["name"] != stable.as_str()) {
-                    list.push(entry(&stable, 100));
+                if list.iter().all(|(name, _)| *name != stable) {
+                    list.push((stable.clone(), 100));
                 }
             });
         }
@@ -329,17 +339,8 @@ impl World {
     }
 }
 
-fn set_target(spec: &mut tidegate::api::RolloutSpec, name: &str) {
-    spec.target.name = name.into();
-    if let Some(workload) = &mut spec.target.workload_ref {
-        workload.name = name.into();
-    }
-}
-
-fn set_weight(list: &mut [serde_json::Value], name: &str, weight: i64) {
-    for one in list {
-        if one["virtualServiceRef"]["name"] == name {
-            one["weight"] = json!(weight);
-        }
+fn set_weight(list: &mut [Entry], name: &str, weight: i64) {
+    for entry in list.iter_mut().filter(|entry| entry.0 == name) {
+        entry.1 = weight;
     }
 }

@@ -25,6 +25,7 @@ mod network;
 mod oracle;
 mod process;
 mod server;
+mod shapes;
 mod sharing;
 mod shell;
 #[cfg(feature = "sandbox")]

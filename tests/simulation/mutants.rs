@@ -60,10 +60,14 @@ pub enum Mutant {
     StaleEpoch,
     /// What a newer version of the controller keeps is taken for this one's.
     NewerIgnored,
+    /// Of the lists of one object only the first is lowered.
+    OneListLowered,
+    /// A lowering does not test that the rule is the one that was meant.
+    RuleUntested,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -87,6 +91,8 @@ impl Mutant {
         Self::TouchesOthers,
         Self::StaleEpoch,
         Self::NewerIgnored,
+        Self::OneListLowered,
+        Self::RuleUntested,
     ];
 }
 
@@ -136,16 +142,16 @@ pub fn tamper(mutant: Option<Mutant>, decision: &mut Decision) {
 }
 
 fn tamper_write(mutant: Mutant, write: &mut RouteWrite) {
-    let entries = write.view.entries.len();
     match (mutant, write.purpose, &mut write.stamp) {
         (Mutant::NoAbortMark, Purpose::Lower, StampChange::Set(_, stamp)) => stamp.aborted = false,
         (Mutant::LoweringTestsVersion, Purpose::Lower, _) => write.fence = Fence::Unchanged,
+        (Mutant::OneListLowered, Purpose::Lower, _) => write.weights.retain(|(place, _)| place.list == 0),
         (Mutant::StaleEpoch, Purpose::Claim | Purpose::Raise, StampChange::Set(_, stamp)) => {
             stamp.epoch = (stamp.epoch - 1).max(1);
         }
         (Mutant::WrongIndex, Purpose::Raise, _) => {
-            for (index, _) in &mut write.weights {
-                *index = (*index + 1) % entries;
+            for (place, _) in &mut write.weights {
+                place.entry = (place.entry + 1) % write.view.lists[place.list].entries.len();
             }
         }
         (Mutant::StepSkipped, Purpose::Raise, _) => {
@@ -166,6 +172,14 @@ pub fn tamper_patch(mutant: Option<Mutant>, write: &RouteWrite, mut patch: Patch
     match (mutant, write.purpose) {
         (Some(Mutant::RaiseWithoutVersion), Purpose::Raise) => patch.0.retain(|op| !is_version(op)),
         (Some(Mutant::UnconditionalClaim), Purpose::Claim) => patch = forced(patch),
+        (Some(Mutant::RuleUntested), Purpose::Lower) => {
+            let rules: Vec<&String> =
+                write.view.lists.iter().filter_map(|list| list.rule_field.as_ref()).collect();
+            patch.0.retain(|op| match op {
+                PatchOperation::Test(test) => rules.iter().all(|field| field.as_str() != test.path.as_str()),
+                _ => true,
+            });
+        }
         (Some(Mutant::TouchesOthers), Purpose::Claim) => {
             let more =
                 serde_json::json!([{"op": "add", "path": "/metadata/labels", "value": {"ours": "now"}}]);

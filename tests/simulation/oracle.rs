@@ -8,7 +8,7 @@ use tidegate::{
     api::{EndReason, RolloutStatus, RouteRef, Run, Stamp, Target, stamp_annotation},
     engine::{
         decision::{Decision, Effect, Purpose, RouteWrite},
-        observed::{Observed, RouteView, WorkloadSeen},
+        observed::{ListSeen, Observed, RouteView, WorkloadSeen},
     },
 };
 
@@ -138,8 +138,7 @@ impl Oracle {
             let canary = decision.after.canary.as_ref();
             let missed = seen.routes.iter().find(|route| {
                 let known = decision.after.routes.iter().any(|known| known.route.same(&route.route));
-                let up =
-                    route.view().is_some_and(|view| canary.is_some_and(|canary| view.weight(canary) > 0));
+                let up = route.view().is_some_and(|view| canary.is_some_and(|canary| view.gives(canary)));
                 known && up && ended != EndReason::Promoted && !lowered(&route.route)
             });
             if let Some(missed) = missed {
@@ -185,7 +184,7 @@ impl Oracle {
         let Landed { server, sender, route, write } = *landed;
         self.writes += 1;
         self.demand(self.writes < 1_500, "S7", || "more than 1,500 writes in one seed".to_owned());
-        self.touches_only_ours(write, request);
+        self.touches_only_ours(&server.paths(route), write, request);
         let (Some(was), Some(is)) = (before.view(), server.route(route).view()) else {
             return self.violated("S4", format!("route {route} can't be read any more"));
         };
@@ -202,10 +201,12 @@ impl Oracle {
             Purpose::Lower => self.lowered(server, was, is, new.as_ref()),
             Purpose::Claim => {
                 self.owns(server, sender, new.as_ref());
-                let same = was
-                    .entries
-                    .iter()
-                    .all(|old| is.entry(&old.name, old.port).is_some_and(|new| new.weight == old.weight));
+                let kept = |(was, is): (&ListSeen, &ListSeen)| {
+                    was.entries.iter().all(|old| {
+                        is.entries.iter().any(|new| (&new.name, new.weight) == (&old.name, old.weight))
+                    })
+                };
+                let same = was.lists.iter().zip(&is.lists).all(kept);
                 self.demand(same, "S4", || "a claim changed weights".to_owned());
             }
             Purpose::Correct | Purpose::Retire | Purpose::Release => self.may_only_take(landed, was, is),
@@ -244,16 +245,15 @@ impl Oracle {
         });
         let Some((stable, canary)) = status.stable.as_ref().zip(status.canary.as_ref()) else { return };
         let planned = planned(run, stamp.step);
-        self.demand(is.weight(canary) == planned && is.weight(stable) == 100 - planned, "S1", || {
-            format!(
-                "{} has {}% and {} {}% in a step of {planned}%",
-                canary.name,
-                is.weight(canary),
-                stable.name,
-                is.weight(stable)
-            )
-        });
-        self.demand(is.total() == 100, "S1", || "the weights do not sum to 100 after a raise".to_owned());
+        for list in &is.lists {
+            let (given, rest) = (list.weight(canary), list.weight(stable));
+            self.demand(given == planned && rest == 100 - planned, "S1", || {
+                format!("{} has {given}% and {} {rest}% in a step of {planned}%", canary.name, stable.name)
+            });
+            self.demand(list.total() == 100, "S1", || {
+                "the weights do not sum to 100 after a raise".to_owned()
+            });
+        }
         self.demand(!is_marked(was, stamp.run), "S2", || {
             format!("run {} rose on a route that bears its mark", stamp.run)
         });
@@ -268,7 +268,7 @@ impl Oracle {
             .run
             .as_ref()
             .is_some_and(|run| run.ended.as_ref().is_some_and(|ended| ended.reason != EndReason::Promoted));
-        let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| view.weight(canary));
+        let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| share(view, canary));
         let live =
             status.stable.as_ref().map(|stable| &stable.name) == status.canary.as_ref().map(|c| &c.name);
         self.demand(live || !(in_a_run || failed) || given(is) <= given(was), "S1", || {
@@ -287,12 +287,18 @@ impl Oracle {
     fn lowered(&mut self, server: &Server, was: &RouteView, is: &RouteView, stamp: Option<&Stamp>) {
         self.demand(stamp.is_some_and(|stamp| stamp.aborted), "S2", || "a lowering left no mark".to_owned());
         let status = &server.rollout().status;
-        let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| view.weight(canary));
+        let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| share(view, canary));
         let deposed = stamp.is_some_and(|stamp| stamp.epoch < status.epoch);
-        let lower = was.total() > 0 && given(is) * was.total() <= given(was) * is.total();
+        let of = |list: &ListSeen| status.canary.as_ref().map_or(0, |canary| list.weight(canary));
+        let lower = was
+            .lists
+            .iter()
+            .zip(&is.lists)
+            .all(|(was, is)| was.total() > 0 && of(is) * was.total() <= of(was) * is.total());
         let left = given(is);
         self.demand(left == 0 || (deposed && lower), "S1", || format!("a lowering left the canary {left}%"));
-        self.demand(is.total() > 0, "S4", || "nothing has weight after a lowering".to_owned());
+        let all_have = is.lists.iter().all(|list| list.total() > 0);
+        self.demand(all_have, "S4", || "nothing has weight after a lowering".to_owned());
     }
 
     /// A lowering may be refused for what it tests, and for nothing else.
@@ -300,15 +306,24 @@ impl Oracle {
         let (Answer::Refused(Code::Unprocessable), Some(view)) = (answer, now.view()) else { return };
         let stamp = |view: &RouteView| view.stamps.get(ROLLOUT).cloned();
         let stamped = stamp(view).is_some() && stamp(view) == stamp(&write.view);
-        let names =
-            |view: &RouteView| view.entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
-        let same = stamped && names(view) == names(&write.view) && write.add.is_empty();
+        let names = |view: &RouteView| {
+            let entries = view.lists.iter().flat_map(|list| &list.entries);
+            entries.map(|entry| entry.name.clone()).collect::<Vec<_>>()
+        };
+        let places = |view: &RouteView| {
+            view.lists
+                .iter()
+                .map(|list| (list.path.clone(), list.rule_field.clone(), list.rule.clone()))
+                .collect::<Vec<_>>()
+        };
+        let placed = places(view) == places(&write.view);
+        let same = stamped && placed && names(view) == names(&write.view) && write.add.is_empty();
         self.demand(write.purpose != Purpose::Lower || !same, "L1", || {
             "a lowering was refused although the stamp and the entries are as they were".to_owned()
         });
     }
 
-    fn touches_only_ours(&mut self, write: &RouteWrite, request: &Request) {
+    fn touches_only_ours(&mut self, lists: &[String], write: &RouteWrite, request: &Request) {
         let Request::WriteRoute { patch, .. } = request else { return };
         let stamp = format!("/metadata/annotations/{}", stamp_annotation(ROLLOUT).replace('/', "~1"));
         for operation in &patch.0 {
@@ -318,7 +333,7 @@ impl Oracle {
                 PatchOperation::Remove(remove) => remove.path.as_str(),
                 _ => "another operation",
             };
-            let inside = path.strip_prefix(write.view.list.as_str());
+            let inside = lists.iter().find_map(|list| path.strip_prefix(list.as_str()));
             let ours = path == stamp
                 || (path == "/metadata/annotations" && !write.view.annotated)
                 || inside.is_some_and(|rest| rest.ends_with("/weight") || !rest[1..].contains('/'));
@@ -425,4 +440,9 @@ fn ours(view: &RouteView) -> Option<Stamp> {
 /// Whether a route carries the mark of a run.
 fn is_marked(view: &RouteView, run: i64) -> bool {
     ours(view).is_some_and(|stamp| stamp.run == run && stamp.aborted)
+}
+
+/// The greatest share that a list of a route gives a version.
+pub fn share(view: &RouteView, target: &Target) -> i64 {
+    view.lists.iter().map(|list| list.weight(target)).max().unwrap_or(0)
 }

@@ -11,6 +11,7 @@ use tidegate::{
     engine::{
         decision::{Decision, RouteWrite},
         observed::{LookDone, Memory, Observed, RouteSeen, RouteState, Subject},
+        select,
     },
 };
 
@@ -180,7 +181,10 @@ impl Process {
         }
         let state = |route: &RouteRef| {
             let index = rollout.spec.routes.iter().position(|known| known.same(route));
-            index.map_or(RouteState::Missing, |index| self.routes[index].state.clone())
+            match index.map_or(RouteState::Missing, |index| self.routes[index].state.clone()) {
+                RouteState::Present(whole) => select(&rollout.spec, status, route, &whole),
+                other => other,
+            }
         };
         let routes = refs.iter().map(|route| RouteSeen { route: route.clone(), state: state(route) });
         Observed {

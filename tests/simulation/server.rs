@@ -5,10 +5,12 @@ use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 use json_patch::Patch;
 use serde_json::{Value, json};
 use tidegate::{
-    api::{RolloutSpec, RolloutStatus, RouteKind},
+    api::{RolloutSpec, RolloutStatus},
     engine::observed::{RouteState, RouteView, WorkloadSeen},
     routes,
 };
+
+use crate::shapes::{Entry, Shape};
 
 /// The Rollout as one version of it stands.
 #[derive(Clone, Debug)]
@@ -26,15 +28,16 @@ pub struct RolloutNow {
 #[derive(Clone, Debug)]
 pub struct RouteNow {
     pub version: u64,
+    /// The whole object, as the controllers read it.
     pub state: RouteState,
+    /// What of it is the Rollout's own, by the names that the Rollout knows.
+    own: Option<Arc<RouteView>>,
 }
 
 impl RouteNow {
+    /// What of the route is the Rollout's own; none where it does not exist.
     pub fn view(&self) -> Option<&Arc<RouteView>> {
-        match &self.state {
-            RouteState::Present(view) => Some(view),
-            _ => None,
-        }
+        self.own.as_ref()
     }
 }
 
@@ -108,16 +111,14 @@ pub struct Server {
     pub rollout: Vec<Rc<RolloutNow>>,
     pub routes: Vec<Vec<Rc<RouteNow>>>,
     documents: Vec<Value>,
+    pub shapes: [Shape; 2],
     pub workloads: Vec<(&'static str, Vec<Rc<WorkloadNow>>)>,
     /// One by which a leader is elected, or a slot for each of those who share.
     pub leases: Vec<Rc<LeaseNow>>,
 }
 
-/// The JSON pointer of the weighted list of the model's routes.
-const LIST: &str = "/spec/httpRoute/action/weightedTargets";
-
 impl Server {
-    pub fn new(spec: Arc<RolloutSpec>) -> Self {
+    pub fn new(spec: Arc<RolloutSpec>, shapes: [Shape; 2]) -> Self {
         let names: Vec<String> = spec.routes.iter().map(|route| route.name.clone()).collect();
         let rollout = RolloutNow {
             version: 1,
@@ -138,6 +139,7 @@ impl Server {
             rollout: vec![Rc::new(rollout)],
             routes: Vec::new(),
             documents: Vec::new(),
+            shapes,
             workloads: workloads
                 .into_iter()
                 .map(|(name, hash)| (name, vec![Rc::new(present(hash))]))
@@ -145,8 +147,8 @@ impl Server {
             leases: vec![Rc::default()],
         };
         for (index, name) in names.iter().enumerate() {
-            server.documents.push(document(name, index, "1"));
-            let shown = shown(1, &server.documents[index]);
+            server.documents.push(shapes[index].document(name, index, "1"));
+            let shown = shown(shapes[index], 1, &server.documents[index]);
             server.routes.push(vec![Rc::new(shown)]);
         }
         server
@@ -269,32 +271,40 @@ impl Server {
             document["metadata"]["generation"] = json!(generation + 1);
         }
         document["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        let shown = shown(self.revision, &document);
+        let shown = shown(self.shapes[route], self.revision, &document);
         self.documents[route] = document;
         self.routes[route].push(Rc::new(shown));
     }
 
     /// The data plane reports the present generation.
     pub fn programmed(&mut self, route: usize) {
-        self.edit_route(route, |document| {
-            let generation = document["metadata"]["generation"].clone();
-            document["status"] = json!({"conditions": [
-                {"type": "Programmed", "status": "True", "observedGeneration": generation}
-            ]});
-        });
+        let shape = self.shapes[route];
+        self.edit_route(route, |document| shape.report(document));
+    }
+
+    /// Where the lists stand that are the Rollout's own.
+    pub fn paths(&self, route: usize) -> Vec<String> {
+        self.shapes[route].paths(&self.documents[route])
+    }
+
+    /// Somebody else's change of the weighted lists that are the Rollout's own, or only of the first.
+    pub fn edit_lists(&mut self, route: usize, all: bool, mut change: impl FnMut(&mut Vec<Entry>)) {
+        let shape = self.shapes[route];
+        self.edit_route(route, |document| shape.edit(document, all, &mut change));
     }
 
     pub fn delete_route(&mut self, route: usize) {
         self.revision += 1;
-        self.routes[route].push(Rc::new(RouteNow { version: self.revision, state: RouteState::Missing }));
+        let gone = RouteNow { version: self.revision, state: RouteState::Missing, own: None };
+        self.routes[route].push(Rc::new(gone));
     }
 
     /// The same route, made again as it stands in Git.
     pub fn make_route(&mut self, route: usize) {
         self.revision += 1;
         let name = self.rollout().spec.routes[route].name.clone();
-        let document = document(&name, 100 + route, &self.revision.to_string());
-        let shown = shown(self.revision, &document);
+        let document = self.shapes[route].document(&name, 100 + route, &self.revision.to_string());
+        let shown = shown(self.shapes[route], self.revision, &document);
         self.documents[route] = document;
         self.routes[route].push(Rc::new(shown));
     }
@@ -306,26 +316,20 @@ impl Server {
     }
 }
 
-/// The weighted list of a route's document.
-pub fn entries(document: &mut Value) -> &mut Vec<Value> {
-    document.pointer_mut(LIST).and_then(Value::as_array_mut).unwrap()
-}
-
-pub fn entry(name: &str, weight: i64) -> Value {
-    json!({"virtualServiceRef": {"name": name}, "weight": weight})
-}
-
-fn document(name: &str, uid: usize, version: &str) -> Value {
-    json!({
-        "metadata": {
-            "name": name, "namespace": "ns", "uid": format!("route-{uid}"), "resourceVersion": version,
-            "generation": 1,
-        },
-        "spec": {"httpRoute": {"action": {"weightedTargets": [entry("v1", 100), entry("v2", 0)]}}},
-        "status": {"conditions": [{"type": "Programmed", "status": "True", "observedGeneration": 1}]},
-    })
-}
-
-fn shown(version: u64, document: &Value) -> RouteNow {
-    RouteNow { version, state: routes::state(RouteKind::GatewayRoute, document) }
+fn shown(shape: Shape, version: u64, document: &Value) -> RouteNow {
+    let state = routes::state(shape.kind, document);
+    let own = match &state {
+        RouteState::Present(view) if shape == Shape::PLAIN => Some(Arc::clone(view)),
+        RouteState::Present(view) => {
+            let mut own = (**view).clone();
+            let paths = shape.paths(document);
+            own.lists.retain(|list| paths.contains(&list.path));
+            for entry in own.lists.iter_mut().flat_map(|list| &mut list.entries) {
+                entry.name = shape.version(&entry.name).to_owned();
+            }
+            Some(Arc::new(own))
+        }
+        _ => None,
+    };
+    RouteNow { version, state, own }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use tidegate::engine::observed::InEffect;
 
 use crate::{
-    oracle::{index, planned},
+    oracle::{index, planned, share},
     process::Process,
     server::{RouteNow, Server},
 };
@@ -44,7 +44,11 @@ impl Standing {
         self.shares.resize(server.routes.len(), (None, false));
         for (route, known) in self.shares.iter_mut().enumerate() {
             let view = server.route(route).view();
-            let share = view.and_then(|view| Some(view.weight(canary?)));
+            // Lists of one object that differ are no step.
+            let share = view.and_then(|view| {
+                let share = share(view, canary?);
+                view.lists.iter().all(|list| list.weight(canary.as_ref().unwrap()) == share).then_some(share)
+            });
             if known.0 != share {
                 *known = (share, false);
             }
@@ -96,6 +100,8 @@ fn stands<'a>(
     let status = &server.rollout().status;
     let Some((run, canary)) = status.run.as_ref().zip(status.canary.as_ref()) else { return false };
     let share = planned(run, step);
-    let seen = |route: &Rc<RouteNow>| route.view().is_some_and(|view| view.weight(canary) == share);
+    let seen = |route: &Rc<RouteNow>| {
+        route.view().is_some_and(|view| view.lists.iter().all(|list| list.weight(canary) == share))
+    };
     run.number == number && index(status) == step && routes.all(seen)
 }

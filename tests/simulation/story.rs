@@ -61,7 +61,8 @@ pub fn decision(id: usize, decision: &Decision) -> String {
 impl World {
     pub fn told_write(&self, id: usize, route: usize, write: &RouteWrite) -> String {
         let weights = self.server.route(route).view().map(|view| {
-            let each = view.entries.iter().map(|entry| format!("{} {}", entry.name, entry.weight));
+            let entries = view.lists.iter().flat_map(|list| &list.entries);
+            let each = entries.map(|entry| format!("{} {}", entry.name, entry.weight));
             each.collect::<Vec<_>>().join(", ")
         });
         format!(
@@ -98,8 +99,10 @@ impl World {
 
 fn spelled(write: &RouteWrite) -> String {
     let mut text = format!("{} {}", write.purpose.verb(), write.route.name);
-    for (index, weight) in &write.weights {
-        let name = write.view.entries.get(*index).map_or("?", |entry| entry.name.as_str());
+    for (place, weight) in &write.weights {
+        let entries =
+            write.view.lists.get(place.list).map(|list| list.entries.as_slice()).unwrap_or_default();
+        let name = entries.get(place.entry).map_or("?", |entry| entry.name.as_str());
         let _ = write!(text, " {name}={weight}");
     }
     text

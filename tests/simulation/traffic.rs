@@ -136,10 +136,12 @@ impl World {
         let routes = self.server.routes.len() as f64;
         for index in 0..self.server.routes.len() {
             let Some(view) = self.server.route(index).view() else { continue };
-            let total = view.total().max(1) as f64;
-            for entry in &view.entries {
-                if let Some(place) = VERSIONS.iter().position(|version| *version == entry.name) {
-                    shares[place] += entry.weight as f64 / total / routes;
+            for list in &view.lists {
+                let whole = list.total().max(1) as f64 * routes * view.lists.len() as f64;
+                for entry in &list.entries {
+                    if let Some(place) = VERSIONS.iter().position(|version| *version == entry.name) {
+                        shares[place] += entry.weight as f64 / whole;
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use tidegate::{
 use crate::{
     faults::{Fault, Faults},
     mutants::Mutant,
-    oracle::{Violation, index},
+    oracle::{Violation, index, share},
     story::Story,
     world::{Case, World},
 };
@@ -143,7 +143,7 @@ impl Stands {
 fn shares(world: &World, target: Option<&Target>) -> Vec<i64> {
     let Some(target) = target else { return Vec::new() };
     let routes = 0..world.server.routes.len();
-    routes.filter_map(|route| Some(world.server.route(route).view()?.weight(target))).collect()
+    routes.filter_map(|route| Some(share(world.server.route(route).view()?, target))).collect()
 }
 
 /// Whether somebody may act.

@@ -12,6 +12,7 @@ use crate::{
     oracle::Oracle,
     process::{Clock, Process, UID},
     server::Server,
+    shapes::{Shape, shaped},
     specs,
     story::Story,
     traffic::Traffic,
@@ -132,7 +133,11 @@ pub struct World {
 impl World {
     pub fn new(case: Case, mutant: Option<Mutant>, story: Story) -> Self {
         let mut chance = Chance::new(case.seed);
-        let spec: Arc<RolloutSpec> = specs::any(&mut chance);
+        let shapes = Shape::of_seed(case.seed);
+        let mut spec: Arc<RolloutSpec> = specs::any(&mut chance);
+        if shapes != [Shape::PLAIN; 2] {
+            shaped(Arc::make_mut(&mut spec), shapes);
+        }
         let rivalry = match chance.below(4) {
             0 => Rivalry::Unled,
             1 if case.seed.is_multiple_of(2) => Rivalry::Shared,
@@ -144,7 +149,7 @@ impl World {
             2 => Some(chance.up_to(60_000)),
             _ => None,
         };
-        let server = Server::new(spec);
+        let server = Server::new(spec, shapes);
         let mut world = Self {
             now: 0,
             chance,

@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{RouteGroup, RouteKind},
-    engine::decision::{Fence, StampChange},
+    api::RouteKind,
+    engine::{
+        decision::{Fence, StampChange},
+        observed::Place,
+    },
     routes::{
         scripted::{Answer, server},
         view,
@@ -25,17 +28,12 @@ fn object() -> Value {
 
 fn raise(weights: &[(usize, i64)]) -> RouteWrite {
     RouteWrite {
-        route: RouteRef {
-            group: RouteGroup::AppMesh,
-            kind: RouteKind::GatewayRoute,
-            name: "color".into(),
-            evidence: None,
-        },
+        route: RouteRef::new(RouteKind::GatewayRoute, "color"),
         purpose: Purpose::Raise,
         view: Arc::new(view(RouteKind::GatewayRoute, &object()).unwrap()),
-        weights: weights.to_vec(),
+        weights: weights.iter().map(|&(entry, weight)| (Place { list: 0, entry }, weight)).collect(),
         add: vec![],
-        remove: None,
+        remove: vec![],
         stamp: StampChange::Keep("color".into()),
         fence: Fence::Unchanged,
     }

@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::engine::observed::InEffect;
 
 fn route(action: &Value) -> Value {
     json!({
@@ -147,11 +150,13 @@ fn the_list_is_found_in_every_shape() {
                 (json!({"spec": route}), "/spec"),
             ] {
                 let view = view(&object).unwrap();
-                assert_eq!(view.list, format!("{parent}/{block}/action/{list}"));
-                let seen: Vec<_> = view.entries.iter().map(|e| (e.name.as_str(), e.weight)).collect();
-                assert_eq!(seen, [("v1", 90), ("v2", 10)]);
-                assert_eq!(object.pointer(&view.list).unwrap()[0], view.entries[0].raw);
-                assert_eq!(view.entries[1].raw.pointer(view.name_field), Some(&json!("v2")));
+                let [seen] = view.lists.as_slice() else { panic!("{view:?}") };
+                assert_eq!(seen.path, format!("{parent}/{block}/action/{list}"));
+                assert_eq!((&seen.rule, &seen.rule_field, &seen.unusable), (&None, &None, &None));
+                let weights: Vec<_> = seen.entries.iter().map(|e| (e.name.as_str(), e.weight)).collect();
+                assert_eq!(weights, [("v1", 90), ("v2", 10)]);
+                assert_eq!(object.pointer(&seen.path).unwrap()[0], seen.entries[0].raw);
+                assert_eq!(seen.entries[1].raw.pointer(view.name_field), Some(&json!("v2")));
             }
         }
     }
@@ -164,9 +169,10 @@ fn entries_are_told_apart_by_port_and_an_absent_weight_is_zero() {
         {"virtualServiceRef": {"name": "v1"}, "port": 81, "future": true},
     ]}));
     let view = view(&object).unwrap();
-    let seen: Vec<_> = view.entries.iter().map(|e| (e.port, e.weight)).collect();
+    let entries = &view.lists[0].entries;
+    let seen: Vec<_> = entries.iter().map(|e| (e.port, e.weight)).collect();
     assert_eq!(seen, [(Some(80), 1), (Some(81), 0)]);
-    assert_eq!(view.entries[1].raw["future"], true);
+    assert_eq!(entries[1].raw["future"], true);
 }
 
 #[test]
@@ -255,7 +261,7 @@ fn a_long_message_is_cut_between_characters() {
     let InEffect::No(message) = view(&object).unwrap().in_effect else {
         panic!("in effect");
     };
-    assert_eq!(message, "ü".repeat(MESSAGE_LIMIT / 2));
+    assert_eq!(message, "ü".repeat(256));
 }
 
 #[test]

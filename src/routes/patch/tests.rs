@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{RawEntry, RouteGroup, RouteKind, RouteRef, Stamp},
+    api::{RawEntry, RouteKind, RouteRef, Stamp},
     engine::decision::Purpose,
     routes::view,
 };
@@ -34,24 +34,24 @@ fn old_stamp() -> String {
 
 fn write(object: &Value, weights: &[(usize, i64)], fence: Fence) -> RouteWrite {
     RouteWrite {
-        route: RouteRef {
-            group: RouteGroup::AppMesh,
-            kind: RouteKind::GatewayRoute,
-            name: "color".into(),
-            evidence: None,
-        },
+        route: RouteRef::new(RouteKind::GatewayRoute, "color"),
         purpose: Purpose::Raise,
         view: Arc::new(view(RouteKind::GatewayRoute, object).unwrap()),
-        weights: weights.to_vec(),
+        weights: weights.iter().map(|&(entry, weight)| (at(entry), weight)).collect(),
         add: vec![],
-        remove: None,
+        remove: vec![],
         stamp: StampChange::Set("color".into(), stamp(2)),
         fence,
     }
 }
 
+/// A place on the first list.
+const fn at(entry: usize) -> Place {
+    Place { list: 0, entry }
+}
+
 fn new_entry(like: Value, name: &str, port: Option<i32>, weight: i64) -> NewEntry {
-    NewEntry { like: RawEntry(like), name: name.into(), port, weight }
+    NewEntry { list: 0, like: RawEntry(like), name: name.into(), port, weight }
 }
 
 /// The operations as `kubectl patch` would be given them.
@@ -75,11 +75,20 @@ fn a_write_that_contradicts_its_view_is_refused() {
         ("twice", weights(&[(0, 1), (0, 2)]), PatchError::Twice(0)),
         ("negative", weights(&[(0, 100), (1, -1)]), PatchError::Negative(-1)),
         ("all zero", weights(&[(0, 0), (1, 0)]), PatchError::NoWeight),
-        ("removed and changed", RouteWrite { remove: Some(2), ..weights(&[(2, 1)]) }, PatchError::Twice(2)),
-        ("removed beyond the list", RouteWrite { remove: Some(3), ..plain() }, PatchError::NoEntry(3)),
+        (
+            "removed and changed",
+            RouteWrite { remove: vec![at(2)], ..weights(&[(2, 1)]) },
+            PatchError::Twice(2),
+        ),
+        ("removed beyond the list", RouteWrite { remove: vec![at(3)], ..plain() }, PatchError::NoEntry(3)),
+        (
+            "two removed from one list",
+            RouteWrite { remove: vec![at(2), at(2)], ..plain() },
+            PatchError::Twice(2),
+        ),
         (
             "removed with weight",
-            RouteWrite { remove: Some(1), ..plain() },
+            RouteWrite { remove: vec![at(1)], ..plain() },
             PatchError::HasWeight("v2".into()),
         ),
         ("added although listed", add(new_entry(v1(), "v1", None, 0)), PatchError::Listed("v1".into())),
@@ -199,7 +208,7 @@ fn what_becomes_of_the_stamp() {
 
 #[test]
 fn an_entry_is_taken_out_under_the_version() {
-    let retire = RouteWrite { remove: Some(2), ..write(&object(), &[], Fence::Stamp) };
+    let retire = RouteWrite { remove: vec![at(2)], ..write(&object(), &[], Fence::Stamp) };
     let after = applied(&object(), &retire).unwrap();
     let list = after["spec"]["httpRoute"]["action"]["weightedTargets"].as_array().unwrap();
     assert_eq!(

@@ -1,0 +1,78 @@
+//! An HTTPRoute or a GRPCRoute as the engine sees it: each of its rules has a weighted list of backends. Pure.
+
+use serde_json::Value;
+
+use super::object::{self, Spelling, Unusable};
+use crate::engine::observed::{InEffect, RouteView};
+
+#[cfg(test)]
+mod tests;
+
+const RULES: &str = "/spec/rules";
+
+/// How its entries are spelled. A backend without a weight has 1, as the others count theirs.
+pub(super) const SPELLING: Spelling = Spelling { entry: "backendRef", name: "/name", arns: &[], weight: 1 };
+
+/// The view of a whole route as the API server shows it.
+pub fn view(object: &Value) -> Result<RouteView, Unusable> {
+    let lists = object::rules(object, RULES, &SPELLING, |rule| {
+        let backends = rule.get("backendRefs").and_then(Value::as_array);
+        // A rule that redirects has none, and is nobody's to step.
+        Ok(backends.filter(|backends| !backends.is_empty()).map(|_| "/backendRefs".to_owned()))
+    });
+    if lists.is_empty() {
+        return Err(Unusable::new(
+            "NoWeights",
+            "none of its rules has backendRefs; a canary needs one that does",
+        ));
+    }
+    Ok(object::view(object, &SPELLING, lists, RULES, in_effect(object)))
+}
+
+/// What the parents say of the present generation. Only those count that the route still names; what an implementation
+/// reported to one that it has left stays there for a while.
+fn in_effect(object: &Value) -> InEffect {
+    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
+    let named = parents(object, "/spec/parentRefs");
+    let mut reported = false;
+    for parent in parents(object, "/status/parents") {
+        let Some(reference) = parent.get("parentRef") else { continue };
+        if !named.iter().any(|known| is_same(known, reference)) {
+            continue;
+        }
+        let gateway = object::text(reference, "/name");
+        for kind in ["Accepted", "ResolvedRefs"] {
+            let Some(condition) = object::condition(parent.get("conditions"), kind) else { continue };
+            reported = true;
+            let observed = condition.get("observedGeneration").and_then(Value::as_i64);
+            if observed.is_some() && observed != generation {
+                return InEffect::No(format!(
+                    "its parent {gateway} has not taken its newest generation up: {kind} is about an older one"
+                ));
+            }
+            if let InEffect::No(why) = object::judged(condition) {
+                return InEffect::No(format!("its parent {gateway} says {kind} is not True: {why}"));
+            }
+        }
+    }
+    if reported { InEffect::Yes } else { InEffect::Unreported }
+}
+
+fn parents<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
+    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Whether two references name the same parent. What is left out of one has its default in the other.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let fields = ["/name", "/namespace", "/sectionName", "/kind"];
+    let with_default = |reference: &Value, field: &str| match (field, object::text(reference, field)) {
+        ("/kind", kind) if kind.is_empty() => "Gateway".to_owned(),
+        (_, text) => text,
+    };
+    let alike = |field: &&str| {
+        let (one, other) = (with_default(one, field), with_default(other, field));
+        // A namespace that is left out is the route's own, which the status may spell out.
+        one == other || (**field == *"/namespace" && (one.is_empty() || other.is_empty()))
+    };
+    fields.iter().all(alike) && one.get("port") == other.get("port")
+}

@@ -1,0 +1,94 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn route(rules: &Value) -> Value {
+    json!({
+        "metadata": {"uid": "u", "resourceVersion": "7", "generation": 3},
+        "spec": {"parentRefs": [{"name": "gw"}], "rules": rules},
+    })
+}
+
+fn backends() -> Value {
+    json!([{"name": "v1", "port": 80, "weight": 3}, {"name": "v2", "port": 80, "filters": [1]}])
+}
+
+#[test]
+fn rules_go_by_their_name_or_their_place() {
+    let object = route(&json!([
+        {"filters": [{"type": "RequestRedirect"}]},
+        {"name": "checkout", "backendRefs": backends()},
+        {"backendRefs": backends()},
+        {"backendRefs": []},
+    ]));
+    let view = view(&object).unwrap();
+    let told: Vec<_> =
+        view.lists.iter().map(|list| (list.path.as_str(), list.rule.as_deref().unwrap())).collect();
+    assert_eq!(told, [("/spec/rules/1/backendRefs", "checkout"), ("/spec/rules/2/backendRefs", "#3")]);
+    assert_eq!(view.lists[0].rule_field.as_deref(), Some("/spec/rules/1/name"));
+    assert_eq!(view.lists[1].rule_field, None);
+    let seen: Vec<_> = view.lists[0].entries.iter().map(|e| (e.name.as_str(), e.port, e.weight)).collect();
+    assert_eq!(seen, [("v1", Some(80), 3), ("v2", Some(80), 1)], "without a weight it counts one");
+    assert_eq!(view.lists[0].entries[1].raw["filters"], json!([1]));
+}
+
+#[test]
+fn an_only_rule_needs_no_name() {
+    let view = view(&route(&json!([{"backendRefs": backends()}]))).unwrap();
+    assert_eq!((view.lists.len(), &view.lists[0].rule), (1, &None));
+}
+
+#[test]
+fn a_route_without_backends_is_refused() {
+    let redirect = json!([{"filters": [{"type": "RequestRedirect"}]}]);
+    for rules in [Value::Null, json!([]), redirect] {
+        let refused = view(&route(&rules)).unwrap_err();
+        assert_eq!(refused.reason, "NoWeights");
+        assert!(refused.message.contains("backendRefs"), "{refused}");
+    }
+}
+
+#[test]
+fn what_the_parents_say() {
+    let condition = |kind: &str, status: &str, generation: i64| json!({"type": kind, "status": status, "observedGeneration": generation, "message": "no such service"});
+    let good = || json!([condition("Accepted", "True", 3), condition("ResolvedRefs", "True", 3)]);
+    let parent =
+        |name: &str, conditions: Value| json!({"parentRef": {"name": name}, "conditions": conditions});
+    let spelled_out = json!({
+        "parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "shop", "name": "gw"},
+        "conditions": good(),
+    });
+    let cases = [
+        ("no status", Value::Null, Ok(InEffect::Unreported)),
+        ("no parent", json!([]), Ok(InEffect::Unreported)),
+        ("no condition that counts", json!([parent("gw", json!([{"type": "X"}]))]), Ok(InEffect::Unreported)),
+        ("accepted and resolved", json!([parent("gw", good())]), Ok(InEffect::Yes)),
+        ("with its defaults spelled out", json!([spelled_out]), Ok(InEffect::Yes)),
+        (
+            "of an older generation",
+            json!([parent("gw", json!([condition("Accepted", "True", 2)]))]),
+            Err("its parent gw has not taken its newest generation up"),
+        ),
+        (
+            "refused",
+            json!([parent(
+                "gw",
+                json!([condition("Accepted", "True", 3), condition("ResolvedRefs", "False", 3)])
+            )]),
+            Err("its parent gw says ResolvedRefs is not True: no such service"),
+        ),
+        (
+            "one that the route has left",
+            json!([parent("old", json!([condition("Accepted", "False", 1)])), parent("gw", good())]),
+            Ok(InEffect::Yes),
+        ),
+    ];
+    for (name, parents, want) in cases {
+        let mut object = route(&json!([{"backendRefs": backends()}]));
+        object["status"] = json!({ "parents": parents });
+        match (view(&object).unwrap().in_effect, want) {
+            (InEffect::No(message), Err(part)) => assert!(message.contains(part), "{name}: {message}"),
+            (seen, want) => assert_eq!(Ok(seen), want, "{name}"),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What all kinds of route have in common: stamps, who wrote the weights, conditions, weighted entries. Pure.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    api::STAMP_PREFIX,
+    engine::observed::{EntrySeen, InEffect, ListSeen, RouteState, RouteView},
+};
+
+/// Other people's messages go into our status; this many bytes of one are enough.
+const MESSAGE_LIMIT: usize = 512;
+
+/// Why a route can't be stepped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Unusable {
+    /// The reason in a word, for conditions.
+    pub reason: &'static str,
+    /// The same in a sentence, with the remedy.
+    pub message: String,
+}
+
+impl Unusable {
+    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { reason, message }
+    }
+}
+
+impl From<Result<RouteView, Unusable>> for RouteState {
+    fn from(view: Result<RouteView, Unusable>) -> Self {
+        match view {
+            Ok(view) => Self::Present(Arc::new(view)),
+            Err(Unusable { reason, message }) => Self::Unusable { reason, message },
+        }
+    }
+}
+
+/// How a kind spells the entries of its weighted lists.
+pub(super) struct Spelling {
+    /// What sentences call an entry.
+    pub entry: &'static str,
+    /// The JSON pointer of the target's name within an entry.
+    pub name: &'static str,
+    /// The pointers of names that can't be found in the cluster, and what to use instead.
+    pub arns: &'static [&'static str],
+    /// The weight of an entry that has none written.
+    pub weight: i64,
+}
+
+/// The view of an object, all its weighted lists in it.
+pub(super) fn view(
+    object: &Value,
+    spelling: &Spelling,
+    lists: Vec<ListSeen>,
+    owned: &str,
+    in_effect: InEffect,
+) -> RouteView {
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let stamp = |(key, value): (&String, &Value)| {
+        Some((key.strip_prefix(STAMP_PREFIX)?.to_owned(), value.as_str()?.to_owned()))
+    };
+    RouteView {
+        uid: text(object, "/metadata/uid"),
+        resource_version: text(object, "/metadata/resourceVersion"),
+        lists,
+        gone: Vec::new(),
+        name_field: spelling.name,
+        called: Vec::new(),
+        stamps: annotations
+            .map(|all| all.iter().filter_map(stamp).collect::<BTreeMap<_, _>>())
+            .unwrap_or_default(),
+        annotated: annotations.is_some(),
+        in_effect,
+        writer: writer(object, owned),
+    }
+}
+
+/// The lists of an object's rules. A rule's list is where `list` says; one without any is none.
+pub(super) fn rules(
+    object: &Value,
+    rules: &str,
+    spelling: &Spelling,
+    list: impl Fn(&Value) -> Result<Option<String>, Unusable>,
+) -> Vec<ListSeen> {
+    let all = object.pointer(rules).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut lists: Vec<ListSeen> = Vec::with_capacity(all.len());
+    for (at, rule) in all.iter().enumerate() {
+        let named = rule.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
+        let (path, found) = match list(rule) {
+            Ok(Some(below)) => (format!("{rules}/{at}{below}"), entries(rule.pointer(&below), spelling)),
+            Ok(None) => continue,
+            Err(unusable) => (format!("{rules}/{at}"), Err(unusable)),
+        };
+        let (entries, unusable) = match found {
+            Ok(entries) => (entries, None),
+            Err(Unusable { reason, message }) => {
+                let rule = named.map_or_else(|| format!("#{}", at + 1), str::to_owned);
+                (vec![], Some((reason, format!("rule {rule}: {message}"))))
+            }
+        };
+        lists.push(ListSeen {
+            path,
+            rule: Some(named.map_or_else(|| format!("#{}", at + 1), str::to_owned)),
+            rule_field: named.map(|_| format!("{rules}/{at}/name")),
+            entries,
+            unusable,
+        });
+    }
+    if let ([list], 1) = (lists.as_mut_slice(), all.len())
+        && list.rule_field.is_none()
+    {
+        list.rule = None;
+    }
+    lists
+}
+
+/// The entries of a weighted list.
+pub(super) fn entries(list: Option<&Value>, spelling: &Spelling) -> Result<Vec<EntrySeen>, Unusable> {
+    let what = spelling.entry;
+    let Some(list) = list.and_then(Value::as_array) else {
+        return Err(Unusable::new("BadEntry", format!("its {what}s are not a list")));
+    };
+    if list.is_empty() {
+        let message = format!("its list of {what}s is empty; it must name at least the stable target");
+        return Err(Unusable::new("EmptyList", message));
+    }
+    let mut entries: Vec<EntrySeen> = Vec::with_capacity(list.len());
+    for (index, raw) in list.iter().enumerate() {
+        let entry = entry(index, raw, spelling)?;
+        let twice = |other: &EntrySeen| other.name == entry.name && other.port == entry.port;
+        if entries.iter().any(twice) {
+            return Err(Unusable::new(
+                "DuplicateEntry",
+                format!("its {what}s name {} more than once; one entry must remain", entry.name),
+            ));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn entry(index: usize, raw: &Value, spelling: &Spelling) -> Result<EntrySeen, Unusable> {
+    let Spelling { entry: what, name: field, .. } = spelling;
+    if spelling.arns.iter().any(|pointer| present(raw, pointer)) {
+        let reference = field.trim_start_matches('/').split('/').next().unwrap_or_default();
+        return Err(Unusable::new(
+            "EntryByARN",
+            format!("its {what} {index} names its target by ARN; use {reference}"),
+        ));
+    }
+    let name = raw.pointer(field).and_then(Value::as_str).filter(|name| !name.is_empty());
+    let Some(name) = name else {
+        let field = field.trim_start_matches('/').replace('/', ".");
+        return Err(Unusable::new("BadEntry", format!("its {what} {index} has no {field}")));
+    };
+    let number = |field: &'static str| match raw.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            value.as_i64().filter(|number| (0..=i64::from(i32::MAX)).contains(number)).map(Some).ok_or_else(
+                || {
+                    Unusable::new(
+                        "BadEntry",
+                        format!("the {field} of its {what} {name} is not a number from 0 to 2147483647"),
+                    )
+                },
+            )
+        }
+    };
+    Ok(EntrySeen {
+        name: name.to_owned(),
+        port: number("port")?.and_then(|port| i32::try_from(port).ok()),
+        weight: number("weight")?.unwrap_or(spelling.weight),
+        raw: raw.clone(),
+    })
+}
+
+/// What an App Mesh object's status says: the condition `Programmed` of whoever serves it here, else AWS's own, which is
+/// about the generation that the status as a whole is about.
+pub(super) fn app_mesh_in_effect(object: &Value, active: &str) -> InEffect {
+    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
+    let overall = object.pointer("/status/observedGeneration").and_then(Value::as_i64);
+    let conditions = object.pointer("/status/conditions");
+    if let Some(condition) = condition(conditions, "Programmed") {
+        let observed = condition.get("observedGeneration").and_then(Value::as_i64).or(overall);
+        return match observed {
+            Some(_) if observed == generation => judged(condition),
+            Some(observed) => InEffect::No(format!(
+                "its newest generation has not been taken up by the data plane yet, which is still at generation \
+                 {observed}"
+            )),
+            None => InEffect::No("its condition Programmed does not say which generation it is about".into()),
+        };
+    }
+    let Some(condition) = condition(conditions, active) else {
+        return InEffect::Unreported;
+    };
+    if overall.is_some() && overall == generation {
+        return judged(condition);
+    }
+    InEffect::No(
+        "the App Mesh controller has not taken its newest generation up: it may be gone, for AWS has ended App Mesh"
+            .into(),
+    )
+}
+
+/// What a condition says about the present generation.
+pub(super) fn judged(condition: &Value) -> InEffect {
+    let field = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
+    if field("status") == "True" {
+        return InEffect::Yes;
+    }
+    let told = [field("message"), field("reason")].into_iter().find(|told| !told.is_empty());
+    InEffect::No(match told {
+        Some(told) => told[..told.floor_char_boundary(MESSAGE_LIMIT)].to_owned(),
+        None => format!("its condition {} is not True", field("type")),
+    })
+}
+
+/// One of a list of conditions.
+pub(super) fn condition<'a>(conditions: Option<&'a Value>, kind: &str) -> Option<&'a Value> {
+    let conditions = conditions?.as_array()?;
+    conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))
+}
+
+/// The manager that owns what stands at a pointer: of several, the one that wrote last.
+fn writer(object: &Value, owned: &str) -> Option<String> {
+    let managers = object.pointer("/metadata/managedFields")?.as_array()?;
+    let path = owned.replace('/', "/f:");
+    managers
+        .iter()
+        .filter(|manager| manager.get("fieldsV1").is_some_and(|fields| fields.pointer(&path).is_some()))
+        .max_by_key(|manager| manager.get("time")?.as_str()?.parse::<Timestamp>().ok())
+        .and_then(|manager| manager.get("manager")?.as_str())
+        .map(str::to_owned)
+}
+
+/// Whether something stands at a pointer.
+pub(super) fn present(object: &Value, pointer: &str) -> bool {
+    object.pointer(pointer).is_some_and(|value| !value.is_null())
+}
+
+/// The text at a pointer; empty where there is none.
+pub(super) fn text(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

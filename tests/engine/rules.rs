@@ -1,0 +1,267 @@
+//! Objects with several rules, and routes that call a version otherwise: which lists are the Rollout's, and by which names.
+
+use std::sync::Arc;
+
+use tidegate::{
+    api::{Phase, RouteKind, RouteRef, Stamp},
+    engine::observed::{ListSeen, Other, RouteState, RouteView},
+};
+
+use crate::world::{SPEC, World, entry, route};
+
+/// A list of a rule: its name or `#` and its place, and the entries.
+fn rule(name: &str, entries: &[(&str, i64)]) -> ListSeen {
+    let named = !name.starts_with('#');
+    ListSeen {
+        path: format!("/spec/rules/{name}/backendRefs"),
+        rule: Some(name.to_owned()),
+        rule_field: named.then(|| format!("/spec/rules/{name}/name")),
+        entries: entries.iter().map(|(name, weight)| entry(name, *weight)).collect(),
+        unusable: None,
+    }
+}
+
+/// A world whose only route is an HTTPRoute with these rules.
+fn world(reference: &str, rules: Vec<ListSeen>) -> World {
+    let plain = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
+    let mut world = World::new(&SPEC.replace(
+        plain,
+        &format!("{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: color{reference}}}"),
+    ));
+    set_rules(&mut world, rules);
+    world
+}
+
+fn set_rules(world: &mut World, rules: Vec<ListSeen>) {
+    let RouteState::Present(view) = route(vec![]) else { unreachable!() };
+    let view = RouteView { lists: rules, ..(*view).clone() };
+    world.routes.insert("color".into(), RouteState::Present(Arc::new(view)));
+}
+
+fn weights(world: &World) -> Vec<Vec<i64>> {
+    let of = |list: &ListSeen| list.entries.iter().map(|entry| entry.weight).collect();
+    world.view("color").lists.iter().map(of).collect()
+}
+
+fn refused(world: &mut World) -> (String, String) {
+    world.settle();
+    assert_eq!(world.phase(), Phase::Invalid, "{}", world.message());
+    assert!(world.writes.is_empty(), "nothing is written");
+    (world.condition("Stalled").unwrap().1.to_owned(), world.message().to_owned())
+}
+
+const STABLE: &[(&str, i64)] = &[("v1", 1), ("v2", 0)];
+
+#[test]
+fn what_leaves_doubt_is_refused_with_a_remedy() {
+    let broken = ListSeen { unusable: Some(("BadEntry", "rule a: it has no name".into())), ..rule("a", &[]) };
+    let cases = [
+        (
+            "none of the name",
+            ", rule: c",
+            vec![rule("a", STABLE), rule("b", STABLE)],
+            "RuleNotFound",
+            "no rule named c (a, b)",
+        ),
+        (
+            "no names at all",
+            ", rule: c",
+            vec![rule("#1", STABLE), rule("#2", STABLE)],
+            "RuleNotFound",
+            "none has a name",
+        ),
+        (
+            "two of the name",
+            ", rule: a",
+            vec![rule("a", STABLE), rule("a", STABLE)],
+            "RuleAmbiguous",
+            "several rules named a",
+        ),
+        (
+            "one that can't be read",
+            ", rule: a",
+            vec![broken, rule("b", STABLE)],
+            "BadEntry",
+            "it has no name",
+        ),
+        (
+            "rules that go elsewhere",
+            "",
+            vec![rule("a", &[("x", 1)]), rule("b", &[("y", 1)])],
+            "Ambiguous",
+            "name the rule in spec.routes, or give spec.stable",
+        ),
+        (
+            "rules that disagree on stable",
+            "",
+            vec![rule("a", STABLE), rule("b", &[("v0", 1), ("v2", 0)])],
+            "Ambiguous",
+            "name the rule",
+        ),
+        (
+            "a share on one rule only",
+            ", rule: a",
+            vec![rule("a", &[("v1", 9), ("v2", 1)])],
+            "Ambiguous",
+            "rule a splits traffic (v1 9, v2 1)",
+        ),
+        (
+            "nothing has weight",
+            ", rule: a",
+            vec![rule("a", &[("v1", 0), ("v2", 0)])],
+            "Ambiguous",
+            "give stable 100",
+        ),
+    ];
+    for (name, reference, rules, reason, part) in cases {
+        let (got, message) = refused(&mut world(reference, rules));
+        assert_eq!(got, reason, "{name}: {message}");
+        assert!(message.contains(part), "{name}: {message}");
+    }
+}
+
+#[test]
+fn the_rule_that_is_named_is_stepped_and_no_other() {
+    let mut world = world(", rule: a", vec![rule("a", STABLE), rule("b", STABLE)]);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    assert_eq!(weights(&world), [[0, 100], [1, 0]]);
+    assert_eq!(world.writes.len(), 1 + 3, "a claim and three steps");
+}
+
+#[test]
+fn without_a_name_every_rule_that_lists_stable_moves_in_one_write() {
+    let unrelated = rule("other", &[("x", 3), ("y", 1)]);
+    let rules = vec![rule("#1", STABLE), unrelated, rule("last", &[("v1", 7)])];
+    let mut world = world("", rules);
+    let mut seen = vec![];
+    world.run_until("healthy", |world| {
+        seen.push(weights(world));
+        world.phase() == Phase::Healthy
+    });
+    seen.dedup();
+    assert!(seen.contains(&vec![vec![90, 10], vec![3, 1], vec![90, 10]]), "{seen:?}");
+    let moved = |one: &Vec<Vec<i64>>| one[0][1] == one[2].get(1).copied().unwrap_or(0);
+    assert!(seen.iter().all(moved), "both rules show the same share in each write: {seen:?}");
+    assert_eq!(weights(&world), [vec![0, 100], vec![3, 1], vec![0, 100]]);
+    assert_eq!(world.writes.len(), 1 + 3);
+}
+
+#[test]
+fn what_we_added_to_one_rule_is_taken_out_of_that_rule_alone() {
+    let rules = vec![rule("a", STABLE), rule("b", &[("v1", 1)])];
+    let mut world = world("", rules);
+    world.traffic.failing.insert("v2".into(), 0.2);
+    world.run_until("failed and taken out", |world| {
+        world.phase() == Phase::Failed && world.view("color").lists[1].entries.len() == 1
+    });
+    assert_eq!(weights(&world), [vec![100, 0], vec![100]], "the user's own entry of v2 stays");
+}
+
+#[test]
+fn a_rule_that_goes_in_a_run_pauses_it_and_the_others_are_still_put_back() {
+    for gone in [0, 1] {
+        let mut rules = vec![rule("a", STABLE), rule("#2", STABLE)];
+        let mut world = world("", rules.clone());
+        world.run_until("10", |world| weights(world).iter().all(|list| list == &[90, 10]));
+        world.edit("color", |view| drop(view.lists.remove(gone)));
+        world.settle();
+        assert_eq!(world.phase(), Phase::Paused, "{}", world.message());
+        assert_eq!(world.condition("Paused"), Some(("True", "RouteGone")), "{}", world.message());
+        world.traffic.failing.insert("v2".into(), 0.2);
+        world.run_until("failed", |world| world.phase() == Phase::Failed);
+        assert_eq!(weights(&world), [[100, 0]]);
+        rules.clear();
+    }
+}
+
+#[test]
+fn a_rule_that_loses_stables_entry_gets_it_back_when_the_run_ends() {
+    let mut world = world("", vec![rule("#1", STABLE), rule("#2", STABLE)]);
+    world.run_until("10", |world| weights(world).iter().all(|list| list == &[90, 10]));
+    world.edit("color", |view| view.lists[1].entries.retain(|entry| entry.name != "v1"));
+    world.settle();
+    assert!(world.message().contains("stable's entry was taken out"), "{}", world.message());
+    world.traffic.failing.insert("v2".into(), 0.2);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    assert_eq!(weights(&world), [[100, 0], [0, 100]], "v2 is first there now");
+}
+
+#[test]
+fn two_rollouts_live_side_by_side_on_different_rules_and_on_no_rule_together() {
+    let stamp = Stamp { uid: "other-uid".into(), epoch: 4, run: 2, step: 1, aborted: false, added: vec![] };
+    let of_other = |rule: Option<&str>| RouteRef {
+        rule: rule.map(str::to_owned),
+        ..RouteRef::new(RouteKind::HttpRoute, "color")
+    };
+    let cases = [
+        ("another rule", ", rule: a", vec![of_other(Some("b"))], None),
+        (
+            "the same rule",
+            ", rule: a",
+            vec![of_other(Some("a"))],
+            Some("stepped by the Rollout other (rule a)"),
+        ),
+        ("it names none", ", rule: b", vec![of_other(None)], Some("a rule has one Rollout")),
+        ("we name none", "", vec![of_other(Some("a"))], Some("stepped by the Rollout other (rule a)")),
+        ("it can't be read", ", rule: b", vec![], Some("a rule has one Rollout")),
+    ];
+    for (name, reference, routes, part) in cases {
+        let mut world = world(reference, vec![rule("a", STABLE), rule("b", STABLE)]);
+        world.others.insert("other".into(), Other { uid: "other-uid".into(), routes });
+        world.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.spelled())));
+        if let Some(part) = part {
+            let (reason, message) = refused(&mut world);
+            assert_eq!(reason, "RouteOwned", "{name}");
+            assert!(message.contains(part), "{name}: {message}");
+            continue;
+        }
+        world.run_until(name, |world| world.phase() == Phase::Healthy);
+        assert_eq!(weights(&world), [[0, 100], [1, 0]]);
+        assert_eq!(world.view("color").stamps["other"], stamp.spelled());
+    }
+}
+
+#[test]
+fn a_route_may_call_the_versions_otherwise() {
+    let plain = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
+    let service =
+        "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: web, target: svc-2, stable: svc-1}";
+    let yaml = SPEC.replace(plain, &format!("{plain}, {service}")).replace(
+        "strategy:",
+        "stable: {name: v1, workloadRef: {apiVersion: apps/v1, kind: Deployment, name: v1}}\nstrategy:",
+    );
+    let mut world = World::new(&yaml);
+    world.routes.insert("web".into(), route(vec![entry("svc-1", 1)]));
+    let web = |world: &World| -> Vec<(String, i64)> {
+        world.view("web").lists[0].entries.iter().map(|entry| (entry.name.clone(), entry.weight)).collect()
+    };
+    world.run_until("healthy on v2", |world| world.phase() == Phase::Healthy);
+    assert_eq!(world.share("v2"), 100);
+    assert!(web(&world).iter().any(|(_, weight)| *weight == 100), "{:?}", web(&world));
+    assert_eq!(world.working.stable.as_ref().unwrap().called[0].name, "svc-2");
+
+    // The next one fails; what was stable is found by the name that status has kept.
+    world.spec.target.name = "v3".into();
+    world.spec.target.workload_ref = None;
+    world.spec.routes[1].target = Some("svc-3".into());
+    world.subject.generation += 1;
+    world.traffic.failing.insert("v3".into(), 0.2);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    assert_eq!(world.share("v2"), 100, "{}", world.message());
+    let stable: Vec<i64> =
+        web(&world).iter().map(|(_, weight)| *weight).filter(|weight| *weight > 0).collect();
+    assert_eq!(stable, [100], "{:?}", web(&world));
+}
+
+#[test]
+fn routes_that_call_stable_otherwise_must_be_told_how() {
+    let plain = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
+    let mut world = World::new(&SPEC.replace(
+        plain,
+        &format!("{plain}, {{group: gateway.networking.k8s.io, kind: HTTPRoute, name: web}}"),
+    ));
+    world.routes.insert("web".into(), route(vec![entry("svc-1", 1)]));
+    let (reason, message) = refused(&mut world);
+    assert_eq!(reason, "Ambiguous");
+    assert!(message.contains("routes[].target and routes[].stable say how"), "{message}");
+}
