@@ -1,117 +1,224 @@
-//! From `GatewayRoute` objects to the table of one gateway.
+//! From objects to the table of one gateway: what is common to all kinds.
 
-use http::Method;
-use serde::Deserialize;
+mod app_mesh;
+mod gateway_api;
+mod matcher;
+mod reason;
+mod router;
+mod services;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
 use serde_json::Value;
 
+pub use self::reason::Reason;
+use self::services::Mesh;
 use super::{
-    matching::{HeaderMatch, HeaderTest, HostMatch, Match, PathMatch, Pattern, QueryMatch},
-    raw::{Action, Block, Header, HeaderValue, Hostname, Matcher, ServiceRef, VirtualService},
-    settings,
-    table::{Destination, Protocol, Route, Table},
+    matching::Specificity,
+    table::{Route, Table},
 };
+
+/// The kinds that tables are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ObjectKind {
+    /// App Mesh's route of a virtual gateway, in both its shapes.
+    GatewayRoute,
+    /// App Mesh's name of a service; tells which node or router is behind it.
+    VirtualService,
+    /// App Mesh's weighted routes behind a virtual service.
+    VirtualRouter,
+    /// The Gateway API's route of HTTP requests.
+    HttpRoute,
+    /// The Gateway API's route of gRPC calls.
+    GrpcRoute,
+}
+
+/// An object, by what names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// `metadata.namespace`; empty where there is none.
+    pub namespace: String,
+    /// `metadata.name`; empty where there is none.
+    pub name: String,
+}
 
 /// The gateway whose routes are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayRef {
-    /// Compared with `virtualGatewayRef.name`.
+    /// Compared with `virtualGatewayRef.name`, and with the names of a route's `parentRefs`.
     pub name: String,
-    /// Compared with `virtualGatewayRef.namespace`, which defaults to the route's own.
+    /// Compared with the namespace beside that name, which defaults to the route's own.
     pub namespace: String,
-    /// Whether it also serves routes without a `virtualGatewayRef`. AWS's webhook fills that field; where the webhook
-    /// is absent, the flat shape arrives without one.
+    /// Whether it also serves GatewayRoutes without a `virtualGatewayRef`. AWS's webhook fills that field; where the
+    /// webhook is absent, the flat shape arrives without one. In the Gateway API a route without parents has none.
     pub takes_unclaimed: bool,
 }
 
-/// What became of the objects that name the gateway.
+/// What became of the objects that name the gateway, and of the virtual routers behind those.
 #[derive(Debug, Default)]
 pub struct Compiled {
     /// The routes that are served.
     pub table: Table,
-    /// Those left out, in the order given.
+    /// The objects that the table serves, whole or in part.
+    pub served: BTreeSet<ObjectRef>,
+    /// What was left out.
     pub rejected: Vec<Rejected>,
 }
 
-/// An object that could not be compiled.
+/// An object, or a part of one, that could not be compiled.
 #[derive(Debug)]
 pub struct Rejected {
-    /// `metadata.name`; empty where there is none.
-    pub name: String,
-    /// `metadata.namespace`; empty where there is none.
-    pub namespace: String,
+    /// The object.
+    pub object: ObjectRef,
+    /// The rule or route in it; absent: all of it.
+    pub part: Option<String>,
     /// Why.
     pub reason: Reason,
 }
 
-/// Why an object could not be compiled.
-#[derive(Debug, thiserror::Error)]
-pub enum Reason {
-    /// A needed field is absent.
-    #[error("the route needs {0}")]
-    Missing(&'static str),
-    /// Fields that do not go together.
-    #[error("{0}")]
-    Conflict(&'static str),
-    /// A field that is unknown or has the wrong type.
-    #[error("cannot read spec.{field}: {source}")]
-    Malformed {
-        /// The block it is in.
-        field: String,
-        /// What the decoder says.
-        source: serde_json::Error,
-    },
-    /// A path that does not start with `/`.
-    #[error("{field} must start with /, not be {path:?}")]
-    Relative {
-        /// The field.
-        field: &'static str,
-        /// What it says.
-        path: String,
-    },
-    /// A pattern that cannot be compiled.
-    #[error("{field} is no regular expression: {source}")]
-    Regex {
-        /// The field.
-        field: &'static str,
-        /// What the pattern compiler says.
-        source: regex::Error,
-    },
-    /// A priority outside 0–1000.
-    #[error("the priority must be a whole number from 0 to 1000")]
-    Priority,
-    /// An unknown method.
-    #[error("match.method {0:?} is no HTTP method")]
-    Method(String),
-    /// An unknown retry event.
-    #[error("the retry event {0:?} is not known")]
-    RetryEvent(String),
-    /// A target outside the cluster.
-    #[error("a virtualServiceARN names nothing that can be found in the cluster; use virtualServiceRef")]
-    Arn,
-    /// A number of weighted entries outside 1–10.
-    #[error("the route lists {0} weighted targets; 1 to 10 are allowed")]
-    Entries(usize),
-}
-
-/// Compiles the objects that name `gateway`; others are passed over in silence.
-pub fn compile<'a>(gateway: &GatewayRef, objects: impl IntoIterator<Item = &'a Value>) -> Compiled {
-    let mut routes = Vec::new();
-    let mut rejected = Vec::new();
-    for object in objects.into_iter().filter(|object| gateway.takes(object)) {
-        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
-        match route(&name, &namespace, object) {
-            Ok(route) => routes.push(route),
-            Err(reason) => rejected.push(Rejected { name, namespace, reason }),
+/// Compiles the routes that name `gateway`; others are passed over in silence.
+pub fn compile<'a>(
+    gateway: &GatewayRef,
+    objects: impl IntoIterator<Item = (ObjectKind, &'a Value)>,
+) -> Compiled {
+    let (mut mesh, mut routes) = (Mesh::default(), Vec::new());
+    for (kind, object) in objects {
+        match kind {
+            ObjectKind::VirtualService => mesh.add_service(object),
+            ObjectKind::VirtualRouter => mesh.add_router(object),
+            ObjectKind::GatewayRoute | ObjectKind::HttpRoute | ObjectKind::GrpcRoute => {
+                routes.push((kind, object));
+            }
         }
     }
-    Compiled { table: Table::new(routes), rejected }
+    let mut found = Found::default();
+    for (kind, object) in routes.into_iter().filter(|(kind, object)| gateway.takes(*kind, object)) {
+        let named = ObjectRef::of(kind, object);
+        match kind {
+            ObjectKind::GatewayRoute => app_mesh::gateway_route(&named, object, &mesh, &mut found),
+            ObjectKind::HttpRoute => gateway_api::http_route(&named, object, &mut found),
+            ObjectKind::GrpcRoute => gateway_api::grpc_route(&named, object, &mut found),
+            ObjectKind::VirtualService | ObjectKind::VirtualRouter => {}
+        }
+    }
+    for router in mesh.routers().filter(|router| found.reached.contains(&router.object)) {
+        found.rejected.extend(router.rejected());
+    }
+    found.compiled()
+}
+
+/// What has been compiled so far.
+#[derive(Default)]
+struct Found {
+    routes: BTreeMap<Rank, Route>,
+    served: BTreeSet<ObjectRef>,
+    /// Virtual routers that a route of the gateway leads to.
+    reached: BTreeSet<ObjectRef>,
+    rejected: Vec<Rejected>,
+}
+
+/// In which order routes are tried; the smallest first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    priority: u16,
+    specificity: Reverse<Specificity>,
+    /// Only the Gateway API asks for it. RFC 3339 in UTC, so that the text sorts as the time does.
+    created: Option<String>,
+    namespace: String,
+    name: String,
+    kind: ObjectKind,
+    /// Where it stands in the object.
+    place: usize,
+}
+
+impl Found {
+    fn serve(&mut self, object: &ObjectRef, created: Option<String>, place: usize, route: Route) {
+        let rank = Rank {
+            priority: route.priority,
+            specificity: Reverse(route.matcher.specificity()),
+            created,
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+            kind: object.kind,
+            place,
+        };
+        self.routes.insert(rank, route);
+        self.served.insert(object.clone());
+    }
+
+    fn reject(&mut self, object: &ObjectRef, part: Option<String>, reason: Reason) {
+        self.rejected.push(Rejected { object: object.clone(), part, reason });
+    }
+
+    fn compiled(self) -> Compiled {
+        let table = Table { routes: self.routes.into_values().collect() };
+        Compiled { table, served: self.served, rejected: self.rejected }
+    }
+}
+
+impl ObjectKind {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::GatewayRoute, Self::VirtualService, Self::VirtualRouter, Self::HttpRoute, Self::GrpcRoute];
+}
+
+impl ObjectRef {
+    fn of(kind: ObjectKind, object: &Value) -> Self {
+        let text = |field| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        Self { kind, namespace: text("namespace"), name: text("name") }
+    }
+
+    fn path(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Rejected {
+    /// What is left out and why, in a sentence.
+    pub fn sentence(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{part}: {}", self.reason),
+            None => self.reason.to_string(),
+        }
+    }
 }
 
 impl GatewayRef {
-    /// Whether an object names this gateway.
-    pub fn takes(&self, object: &Value) -> bool {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    /// Whether a route names this gateway. Kinds that name none are never taken.
+    pub fn takes(&self, kind: ObjectKind, object: &Value) -> bool {
+        match kind {
+            ObjectKind::GatewayRoute => self.claimed_by(object),
+            ObjectKind::HttpRoute | ObjectKind::GrpcRoute => {
+                let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+                self.parents(&object["spec"], namespace).next().is_some()
+            }
+            ObjectKind::VirtualService | ObjectKind::VirtualRouter => false,
+        }
+    }
+
+    /// The `parentRefs` that name this gateway, of the spec of a route in `namespace`. The gateway has one listener,
+    /// so which `sectionName` or `port` is named makes no difference.
+    pub fn parents<'a>(&'a self, spec: &'a Value, namespace: &'a str) -> impl Iterator<Item = &'a Value> {
+        let parents = spec["parentRefs"].as_array().into_iter().flatten();
+        parents.filter(move |parent| self.is_parent(parent, namespace))
+    }
+
+    /// Whether a `parentRef` of a route in `namespace` names this gateway.
+    pub fn is_parent(&self, parent: &Value, namespace: &str) -> bool {
+        let or = |field: &str, default: &'static str| parent[field].as_str().unwrap_or(default).to_owned();
+        or("group", gateway_api::GROUP) == gateway_api::GROUP
+            && or("kind", "Gateway") == "Gateway"
+            && parent["name"] == self.name.as_str()
+            && parent["namespace"].as_str().unwrap_or(namespace) == self.namespace
+    }
+
+    fn claimed_by(&self, route: &Value) -> bool {
+        let text = |pointer: &str| route.pointer(pointer).and_then(Value::as_str);
         let of = |field: &str| {
             let flat = text(&format!("/spec/virtualGatewayRef/{field}"));
             flat.or_else(|| text(&format!("/spec/routeSpec/virtualGatewayRef/{field}")))
@@ -124,168 +231,6 @@ impl GatewayRef {
             }
         }
     }
-}
-
-fn route(name: &str, namespace: &str, object: &Value) -> Result<Route, Reason> {
-    if name.is_empty() || namespace.is_empty() {
-        return Err(Reason::Missing("a name and a namespace"));
-    }
-    let spec = object.get("spec").ok_or(Reason::Missing("spec"))?;
-    let (protocol, aws, field, value) = block(spec)?;
-    let block = Block::deserialize(value).map_err(|source| Reason::Malformed { field, source })?;
-    let matcher = matcher(block.r#match, protocol)?;
-    let mut action = block.action;
-    let rewrite = settings::rewrite(action.rewrite.take(), &matcher.path, aws)?;
-    Ok(Route {
-        name: name.to_owned(),
-        namespace: namespace.to_owned(),
-        priority: priority(spec)?,
-        protocol,
-        destinations: destinations(action, namespace)?,
-        rewrite,
-        timeout: settings::timeout(block.timeout.as_ref()),
-        retry: block.retry_policy.map(settings::retry).transpose()?,
-        matcher,
-    })
-}
-
-/// The one route block, whether it is in the flat shape, and where it stands.
-fn block(spec: &Value) -> Result<(Protocol, bool, String, &Value), Reason> {
-    let mut found = Vec::new();
-    for (parent, prefix, aws) in [(Some(spec), "", true), (spec.get("routeSpec"), "routeSpec.", false)] {
-        for (key, protocol) in
-            [("httpRoute", Protocol::Http), ("http2Route", Protocol::Http2), ("grpcRoute", Protocol::Grpc)]
-        {
-            if let Some(value) = parent.and_then(|parent| parent.get(key)).filter(|value| !value.is_null()) {
-                found.push((protocol, aws, format!("{prefix}{key}"), value));
-            }
-        }
-    }
-    match found.pop() {
-        None => Err(Reason::Missing("one of httpRoute, http2Route and grpcRoute")),
-        Some(block) if found.is_empty() => Ok(block),
-        Some(_) => Err(Reason::Conflict("httpRoute, http2Route and grpcRoute exclude each other")),
-    }
-}
-
-fn priority(spec: &Value) -> Result<u16, Reason> {
-    let given = |pointer| spec.pointer(pointer).filter(|value| !value.is_null());
-    let value = match (given("/priority"), given("/routeSpec/priority")) {
-        (None, None) => return Ok(1000),
-        (Some(value), None) | (None, Some(value)) => value,
-        (Some(_), Some(_)) => return Err(Reason::Conflict("the priority is given twice")),
-    };
-    let number = value.as_u64().filter(|number| *number <= 1000).ok_or(Reason::Priority)?;
-    u16::try_from(number).map_err(|_| Reason::Priority)
-}
-
-fn matcher(raw: Matcher, protocol: Protocol) -> Result<Match, Reason> {
-    let grpc = protocol == Protocol::Grpc;
-    if grpc && (raw.prefix.is_some() || raw.path.is_some() || raw.method.is_some()) {
-        return Err(Reason::Conflict("a grpcRoute matches serviceName, hostname and metadata"));
-    }
-    if !grpc && (raw.service_name.is_some() || raw.method_name.is_some() || !raw.metadata.is_empty()) {
-        return Err(Reason::Conflict("serviceName, methodName and metadata belong to a grpcRoute"));
-    }
-    let has_metadata = !raw.metadata.is_empty();
-    let path = match (grpc, raw.prefix, raw.path.map(|path| (path.exact, path.regex))) {
-        (true, _, _) => PathMatch::Grpc { service: raw.service_name, method: raw.method_name },
-        (false, Some(prefix), None) => PathMatch::Prefix(settings::absolute("match.prefix", prefix)?),
-        (false, None, Some((Some(exact), None))) => {
-            PathMatch::Exact(settings::absolute("match.path.exact", exact)?)
-        }
-        (false, None, Some((None, Some(regex)))) => PathMatch::Regex(pattern("match.path.regex", &regex)?),
-        (false, None, None) => PathMatch::Any,
-        (false, Some(_), Some(_)) => {
-            return Err(Reason::Conflict("match.prefix and match.path exclude each other"));
-        }
-        (false, None, Some(_)) => {
-            return Err(Reason::Conflict("match.path takes exactly one of exact and regex"));
-        }
-    };
-    let hostname = raw.hostname.map(hostname).transpose()?;
-    let grpc_any = path == PathMatch::Grpc { service: None, method: None } && !has_metadata;
-    if hostname.is_none() && (path == PathMatch::Any || grpc_any) {
-        return Err(Reason::Missing("a match by path, service or hostname"));
-    }
-    let method = |name: String| Method::from_bytes(name.as_bytes()).map_err(|_| Reason::Method(name));
-    let headers = raw.headers.into_iter().chain(raw.metadata);
-    Ok(Match {
-        method: raw.method.map(method).transpose()?,
-        hostname,
-        path,
-        headers: headers.map(header).collect::<Result<_, _>>()?,
-        query: raw
-            .query_parameters
-            .into_iter()
-            .map(|query| QueryMatch { name: query.name, exact: query.r#match.and_then(|test| test.exact) })
-            .collect(),
-        port: raw.port,
-    })
-}
-
-fn hostname(raw: Hostname) -> Result<HostMatch, Reason> {
-    match (raw.exact, raw.suffix) {
-        (Some(exact), None) => Ok(HostMatch::Exact(exact)),
-        (None, Some(suffix)) => Ok(HostMatch::Suffix(suffix)),
-        (Some(_), Some(_)) | (None, None) => {
-            Err(Reason::Conflict("match.hostname takes exactly one of exact and suffix"))
-        }
-    }
-}
-
-fn header(raw: Header) -> Result<HeaderMatch, Reason> {
-    let test = match raw.r#match {
-        None => HeaderTest::Present,
-        Some(HeaderValue::Exact(value)) => HeaderTest::Exact(value),
-        Some(HeaderValue::Prefix(value)) => HeaderTest::Prefix(value),
-        Some(HeaderValue::Suffix(value)) => HeaderTest::Suffix(value),
-        Some(HeaderValue::Regex(value)) => HeaderTest::Regex(pattern("match.headers[].match.regex", &value)?),
-        Some(HeaderValue::Range { start, end }) => HeaderTest::Range { start, end },
-    };
-    Ok(HeaderMatch { name: raw.name, invert: raw.invert, test })
-}
-
-fn pattern(field: &'static str, source: &str) -> Result<Pattern, Reason> {
-    Pattern::new(source).map_err(|source| Reason::Regex { field, source })
-}
-
-fn destinations(action: Action, namespace: &str) -> Result<Vec<Destination>, Reason> {
-    let list = match (action.target, action.weighted_targets, action.targets) {
-        (Some(target), None, None) => {
-            let service = service(target.virtual_service, target.virtual_service_ref)?;
-            return Ok(vec![destination(service, namespace, target.port, 1)]);
-        }
-        (None, Some(list), None) | (None, None, Some(list)) => list,
-        (None, None, None) => return Err(Reason::Missing("action.target or action.weightedTargets")),
-        _ => {
-            return Err(Reason::Conflict("action takes exactly one of target, weightedTargets and targets"));
-        }
-    };
-    if !(1..=10).contains(&list.len()) {
-        return Err(Reason::Entries(list.len()));
-    }
-    list.into_iter()
-        .map(|entry| {
-            let service = service(entry.virtual_service, entry.virtual_service_ref)?;
-            Ok(destination(service, namespace, entry.port, entry.weight))
-        })
-        .collect()
-}
-
-fn service(nested: Option<VirtualService>, direct: Option<ServiceRef>) -> Result<ServiceRef, Reason> {
-    let (reference, arn) = nested.map_or((None, None), |nested| (nested.reference, nested.arn));
-    match (direct, reference, arn) {
-        (Some(found), None, None) | (None, Some(found), None) => Ok(found),
-        (None, None, Some(_)) => Err(Reason::Arn),
-        (None, None, None) => Err(Reason::Missing("a virtualServiceRef in each target")),
-        _ => Err(Reason::Conflict("a target names its virtual service twice")),
-    }
-}
-
-fn destination(service: ServiceRef, namespace: &str, port: Option<u16>, weight: u32) -> Destination {
-    let namespace = service.namespace.unwrap_or_else(|| namespace.to_owned());
-    Destination { target: service.name, namespace, port, weight }
 }
 
 #[cfg(test)]

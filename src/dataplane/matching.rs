@@ -53,6 +53,8 @@ pub enum PathMatch {
     Any,
     /// A plain string prefix: `/app` takes `/application` too, as in Envoy.
     Prefix(String),
+    /// A prefix of whole elements, without a slash at its end: `/app` takes `/app` and `/app/x`, not `/application`.
+    Elements(String),
     /// The whole path.
     Exact(String),
     /// A pattern for the whole path.
@@ -111,8 +113,31 @@ pub enum HeaderTest {
 pub struct QueryMatch {
     /// The parameter's name.
     pub name: String,
-    /// Its whole first value; absent: any.
-    pub exact: Option<String>,
+    /// The test of its first value.
+    pub test: QueryTest,
+}
+
+/// A test of a query parameter's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryTest {
+    /// The parameter is there.
+    Present,
+    /// The whole value.
+    Exact(String),
+    /// A pattern for the whole value.
+    Regex(Pattern),
+}
+
+/// How specific a match is: the greater is tried first. The tests are compared one after another in the Gateway API's
+/// order; App Mesh knows priorities alone, and leaves open what comes first among equal ones.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Specificity {
+    host: (u8, usize),
+    path: (u8, usize, usize),
+    method: bool,
+    headers: usize,
+    query: usize,
+    port: bool,
 }
 
 impl Pattern {
@@ -153,28 +178,44 @@ impl Match {
             && self.query.iter().all(|query| query.matches(request.query))
     }
 
-    /// Greater means more specific: host, then path, then the number of other tests.
-    pub(super) fn specificity(&self) -> impl Ord + use<> {
+    /// Whether it takes every request, or every gRPC call.
+    pub(super) fn tests_nothing(&self) -> bool {
+        let any = match &self.path {
+            PathMatch::Any | PathMatch::Grpc { service: None, method: None } => true,
+            PathMatch::Prefix(_)
+            | PathMatch::Elements(_)
+            | PathMatch::Exact(_)
+            | PathMatch::Regex(_)
+            | PathMatch::Grpc { .. } => false,
+        };
+        any && self.hostname.is_none()
+    }
+
+    pub(super) fn specificity(&self) -> Specificity {
         let host = match &self.hostname {
             None => (0, 0),
             Some(HostMatch::Suffix(suffix)) => (1, suffix.len()),
             Some(HostMatch::Exact(host)) => (2, host.len()),
         };
         let path = match &self.path {
-            PathMatch::Any | PathMatch::Grpc { service: None, .. } => (0, 0),
-            PathMatch::Prefix(prefix) => (1, prefix.len()),
-            PathMatch::Grpc { service: Some(service), method: None } => (1, service.len() + 2),
-            PathMatch::Regex(pattern) => (2, pattern.source.len()),
+            PathMatch::Any => (0, 0, 0),
+            PathMatch::Grpc { service: None, method } => (0, 0, method.as_ref().map_or(0, String::len)),
+            PathMatch::Prefix(prefix) | PathMatch::Elements(prefix) => (1, prefix.len(), 0),
+            PathMatch::Grpc { service: Some(service), method: None } => (1, service.len() + 2, 0),
+            PathMatch::Regex(pattern) => (2, pattern.source.len(), 0),
             PathMatch::Grpc { service: Some(service), method: Some(method) } => {
-                (3, service.len() + method.len() + 2)
+                (3, service.len(), method.len())
             }
-            PathMatch::Exact(path) => (3, path.len()),
+            PathMatch::Exact(path) => (3, path.len(), 0),
         };
-        let others = self.headers.len()
-            + self.query.len()
-            + usize::from(self.method.is_some())
-            + usize::from(self.port.is_some());
-        (host, path, others)
+        Specificity {
+            host,
+            path,
+            method: self.method.is_some(),
+            headers: self.headers.len(),
+            query: self.query.len(),
+            port: self.port.is_some(),
+        }
     }
 }
 
@@ -198,6 +239,10 @@ impl PathMatch {
         match self {
             Self::Any => true,
             Self::Prefix(prefix) => request.path.starts_with(prefix),
+            Self::Elements(prefix) => {
+                let rest = request.path.strip_prefix(prefix.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
             Self::Exact(path) => request.path == path,
             Self::Regex(pattern) => pattern.matches(request.path),
             Self::Grpc { service, method } => {
@@ -245,7 +290,11 @@ impl QueryMatch {
             .filter(|pair| !pair.is_empty())
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
             .find(|(name, _)| *name == self.name);
-        first.is_some_and(|(_, value)| self.exact.as_ref().is_none_or(|want| want == value))
+        first.is_some_and(|(_, value)| match &self.test {
+            QueryTest::Present => true,
+            QueryTest::Exact(want) => want == value,
+            QueryTest::Regex(pattern) => pattern.matches(value),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The objects as written, both dialects in one. A field that is not known is refused rather than dropped: a test
+//! App Mesh's objects as written, both dialects of a gateway route in one. A field that is not known is refused rather than dropped: a test
 //! that is ignored would widen the match.
 
 use serde::Deserialize;
@@ -10,6 +10,58 @@ pub(super) struct Block {
     pub(super) action: Action,
     pub(super) retry_policy: Option<RetryPolicy>,
     pub(super) timeout: Option<Timeouts>,
+}
+
+/// A route of a virtual router.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RouterBlock {
+    pub(super) r#match: Matcher,
+    pub(super) action: RouterAction,
+    pub(super) retry_policy: Option<RetryPolicy>,
+    pub(super) timeout: Option<Timeouts>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RouterAction {
+    pub(super) weighted_targets: Vec<NodeTarget>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NodeTarget {
+    #[serde(rename = "virtualNodeRef")]
+    pub(super) reference: Option<Reference>,
+    #[serde(rename = "virtualNodeARN")]
+    pub(super) arn: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) weight: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Provider {
+    pub(super) virtual_node: Option<ProviderNode>,
+    pub(super) virtual_router: Option<ProviderRouter>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProviderNode {
+    #[serde(rename = "virtualNodeRef")]
+    pub(super) reference: Option<Reference>,
+    #[serde(rename = "virtualNodeARN")]
+    pub(super) arn: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProviderRouter {
+    #[serde(rename = "virtualRouterRef")]
+    pub(super) reference: Option<Reference>,
+    #[serde(rename = "virtualRouterARN")]
+    pub(super) arn: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +141,7 @@ pub(super) struct Action {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Target {
     pub(super) virtual_service: Option<VirtualService>,
-    pub(super) virtual_service_ref: Option<ServiceRef>,
+    pub(super) virtual_service_ref: Option<Reference>,
     pub(super) port: Option<u16>,
 }
 
@@ -97,7 +149,7 @@ pub(super) struct Target {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct WeightedTarget {
     pub(super) virtual_service: Option<VirtualService>,
-    pub(super) virtual_service_ref: Option<ServiceRef>,
+    pub(super) virtual_service_ref: Option<Reference>,
     pub(super) port: Option<u16>,
     pub(super) weight: u32,
 }
@@ -106,14 +158,14 @@ pub(super) struct WeightedTarget {
 #[serde(deny_unknown_fields)]
 pub(super) struct VirtualService {
     #[serde(rename = "virtualServiceRef")]
-    pub(super) reference: Option<ServiceRef>,
+    pub(super) reference: Option<Reference>,
     #[serde(rename = "virtualServiceARN")]
     pub(super) arn: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ServiceRef {
+pub(super) struct Reference {
     pub(super) name: String,
     pub(super) namespace: Option<String>,
 }

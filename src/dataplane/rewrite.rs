@@ -1,6 +1,8 @@
-//! How path and host change between the gateway and a destination.
+//! How path, host and headers change between the gateway and a destination.
 
 use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Both rewrites of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +30,40 @@ pub enum PathRewrite {
 }
 
 /// A change of the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostRewrite {
     /// The host goes through as it came.
     Keep,
     /// The host becomes the full name of the chosen virtual service.
     Target,
+    /// The host becomes this.
+    Exact(String),
+}
+
+/// Changes of a request's headers; the first list is done first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderChanges {
+    /// These take the place of what was there.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// These come beside what was there.
+    pub add: Vec<(HeaderName, HeaderValue)>,
+    /// These go.
+    pub remove: Vec<HeaderName>,
+}
+
+impl HeaderChanges {
+    /// Changes the headers.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.set {
+            headers.insert(name, value.clone());
+        }
+        for (name, value) in &self.add {
+            headers.append(name, value.clone());
+        }
+        for name in &self.remove {
+            headers.remove(name);
+        }
+    }
 }
 
 impl PathRewrite {
@@ -50,11 +80,12 @@ impl PathRewrite {
     }
 }
 
-/// `/app` to `/` must turn `/app/x` into `/x`, not `//x`; `/app/` to `/v2` must give `/v2/x`, not `/v2x`.
+/// `/app` to `/` must turn `/app/x` into `/x`, not `//x`; `/app/` to `/v2` must give `/v2/x`, not `/v2x`. A slash at the
+/// end of the path stays one.
 fn join(from: &str, to: &str, rest: &str) -> String {
     let at_boundary = from.ends_with('/') || to.ends_with('/') || rest.starts_with('/');
-    let rest = if at_boundary { rest.trim_start_matches('/') } else { rest };
     let gap = if at_boundary && !rest.is_empty() && !to.ends_with('/') { "/" } else { "" };
+    let rest = if at_boundary { rest.trim_start_matches('/') } else { rest };
     let joined = format!("{to}{gap}{rest}");
     if joined.is_empty() { "/".to_owned() } else { joined }
 }
@@ -75,6 +106,10 @@ mod tests {
             ("/app/", "/v2", "/app/x", "/v2/x"),
             ("/app", "/v2/", "/app/x", "/v2/x"),
             ("/app", "/v2", "/app", "/v2"),
+            ("/app", "/v2", "/app/", "/v2/"),
+            ("/app", "", "/app/x", "/x"),
+            ("/app", "", "/app/", "/"),
+            ("", "/v2", "/x", "/v2/x"),
             ("/app", "/v2", "/application", "/v2lication"),
             ("/app", "/", "/other", "/other"),
             ("/", "/", "/x", "/x"),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{
     compile::Reason,
     matching::PathMatch,
@@ -23,6 +25,7 @@ pub(super) fn rewrite(block: Option<RewriteBlock>, path: &PathMatch, aws: bool) 
         (None, None, None) => match path {
             PathMatch::Prefix(prefix) if aws => to_root(prefix),
             PathMatch::Prefix(_)
+            | PathMatch::Elements(_)
             | PathMatch::Any
             | PathMatch::Exact(_)
             | PathMatch::Regex(_)
@@ -76,26 +79,56 @@ fn to_root(prefix: &str) -> PathRewrite {
     PathRewrite::Prefix { from: prefix.to_owned(), to: "/".to_owned() }
 }
 
+/// Absent, it is the last that is tried.
+pub(super) fn priority(given: Option<&Value>) -> Result<u16, Reason> {
+    let Some(value) = given else { return Ok(1000) };
+    let number = value.as_u64().filter(|number| *number <= 1000).ok_or(Reason::Priority)?;
+    u16::try_from(number).map_err(|_| Reason::Priority)
+}
+
 pub(super) fn absolute(field: &'static str, path: String) -> Result<String, Reason> {
     if path.starts_with('/') { Ok(path) } else { Err(Reason::Relative { field, path }) }
 }
 
-pub(super) fn timeout(block: Option<&Timeouts>) -> Timeout {
+pub(super) fn timeout(block: &Timeouts) -> Timeout {
     let default = Timeout::default();
     let limit = |given: Option<Span>, default| given.map_or(default, duration);
     Timeout {
-        per_request: limit(block.and_then(|block| block.per_request), default.per_request),
-        idle: limit(block.and_then(|block| block.idle), default.idle),
+        per_request: limit(block.per_request, default.per_request),
+        idle: limit(block.idle, default.idle),
     }
 }
 
-/// Zero switches a limit off, as in Envoy.
 fn duration(span: Span) -> Option<Duration> {
-    let duration = match span.unit {
+    limit(match span.unit {
         Unit::Millis => Duration::from_millis(span.value),
         Unit::Seconds => Duration::from_secs(span.value),
-    };
+    })
+}
+
+/// Zero switches a limit off, as in Envoy and in the Gateway API.
+pub(super) fn limit(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
+}
+
+/// A duration as the Gateway API writes it, such as `1h30m` or `500ms`.
+pub(super) fn span(text: &str) -> Option<Duration> {
+    let (mut rest, mut sum) = (text, Duration::ZERO);
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let unit = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit);
+        let millis: u32 = match unit {
+            "h" => 3_600_000,
+            "m" => 60_000,
+            "s" => 1000,
+            "ms" => 1,
+            _ => return None,
+        };
+        sum += Duration::from_millis(u64::from(number.parse::<u32>().ok()?) * u64::from(millis));
+        rest = after;
+    }
+    (!text.is_empty()).then_some(sum)
 }
 
 pub(super) fn retry(policy: RetryPolicy) -> Result<Retry, Reason> {

@@ -1,36 +1,42 @@
 //! The table itself: ordered routes, and the weighted choice among a route's destinations.
 
-use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     matching::{Match, RequestParts},
-    rewrite::Rewrite,
+    rewrite::{HeaderChanges, Rewrite},
 };
 
 /// Routes in the order in which a gateway tries them; the first that matches is taken.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// Ordered by priority (lower first), then the more specific match, then namespace and name.
+    /// Ordered by priority (lower first), then the more specific match, then the older object (Gateway API), then
+    /// namespace and name, then as the object lists them.
     pub routes: Vec<Route>,
 }
 
-/// One `GatewayRoute`, ready to be obeyed.
+/// A `GatewayRoute`, a route of the virtual router behind one, or a match of an `HTTPRoute` or `GRPCRoute`, ready to be
+/// obeyed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// `metadata.name` of the object.
     pub name: String,
     /// `metadata.namespace` of the object.
     pub namespace: String,
-    /// 0–1000; the lower number is tried first.
+    /// 0–1000; the lower number is tried first. 1000 where the kind has none.
     pub priority: u16,
     /// What its destinations speak.
     pub protocol: Protocol,
     /// Which requests it takes.
     pub matcher: Match,
+    /// What these must pass as well once their path is rewritten: the tests of the virtual routers behind the route.
+    pub onward: Vec<Match>,
     /// Where they go, in the object's order; weights are relative and may all be zero.
     pub destinations: Vec<Destination>,
     /// How path and host change on the way.
     pub rewrite: Rewrite,
+    /// How headers change on the way.
+    pub headers: HeaderChanges,
     /// How long a request may take.
     pub timeout: Timeout,
     /// When a failed attempt is made again; absent: never.
@@ -40,10 +46,13 @@ pub struct Route {
 /// One weighted entry of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The virtual service as the object names it, such as `color-app-v1.default`.
+    /// The virtual node behind the virtual service, the virtual service itself where nothing is known of it, or the
+    /// Service; as the object names it, such as `color-app-v1.default`.
     pub target: String,
-    /// The namespace the virtual service is looked up in.
+    /// The namespace the target is looked up in.
     pub namespace: String,
+    /// The full name of the virtual service it was reached by, where that is not the target itself.
+    pub virtual_service: Option<String>,
     /// The port, where the entry names one.
     pub port: Option<u16>,
     /// Its share is this over the sum of the route's weights.
@@ -107,19 +116,23 @@ pub enum RetryOn {
 }
 
 impl Table {
-    /// Puts routes into the order in which they are tried; the order given does not matter.
-    pub fn new(mut routes: Vec<Route>) -> Self {
-        routes.sort_by(|a, b| a.rank().cmp(&b.rank()));
-        Self { routes }
-    }
-
     /// The route that takes a request.
     pub fn route(&self, request: &RequestParts<'_>) -> Option<&Route> {
-        self.routes.iter().find(|route| route.matcher.matches(request))
+        self.routes.iter().find(|route| route.takes(request))
     }
 }
 
 impl Route {
+    /// Whether it takes a request.
+    pub fn takes(&self, request: &RequestParts<'_>) -> bool {
+        if !self.matcher.matches(request) {
+            return false;
+        }
+        let path = self.rewrite.path.apply(request.path);
+        let request = RequestParts { path: &path, ..*request };
+        self.onward.iter().all(|matcher| matcher.matches(&request))
+    }
+
     /// The destination for a roll, which should be uniform over all of `u64`; none where all weights are zero.
     pub fn pick(&self, roll: u64) -> Option<&Destination> {
         let total: u64 = self.destinations.iter().map(|entry| u64::from(entry.weight)).sum();
@@ -131,15 +144,10 @@ impl Route {
             hit
         })
     }
-
-    fn rank(&self) -> impl Ord {
-        let specificity = Reverse(self.matcher.specificity());
-        (self.priority, specificity, self.namespace.clone(), self.name.clone())
-    }
 }
 
 impl Destination {
-    /// The virtual service's full name, `<name>.<namespace>`, App Mesh's default. A name that has a dot is taken as full.
+    /// The target's full name, `<name>.<namespace>`, App Mesh's default. A name that has a dot is taken as full.
     pub fn service(&self) -> String {
         if self.target.contains('.') {
             self.target.clone()
@@ -147,9 +155,18 @@ impl Destination {
             format!("{}.{}", self.target, self.namespace)
         }
     }
+
+    /// The host that stands for it under [`HostRewrite::Target`](super::HostRewrite::Target).
+    pub fn host(&self) -> String {
+        self.virtual_service.clone().unwrap_or_else(|| self.service())
+    }
 }
 
 impl Protocol {
+    /// The blocks of App Mesh's routes, each with what is spoken behind it.
+    pub(super) const BLOCKS: [(&'static str, Self); 3] =
+        [("httpRoute", Self::Http), ("http2Route", Self::Http2), ("grpcRoute", Self::Grpc)];
+
     /// App Mesh's word for it.
     pub fn label(self) -> &'static str {
         match self {

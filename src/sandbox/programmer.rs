@@ -1,12 +1,18 @@
-//! Keeps gateways at the `GatewayRoute`s of an API server, and says on each route's status what is in effect.
+//! Keeps gateways at the routes of an API server, and says on each route's status what is in effect.
 //!
 //! A table is published before anything is reported, and a new list replaces the old one only when it is whole, so
-//! a dropped watch never serves half of the routes.
+//! a dropped watch never serves half of the routes. The first table waits for the first list of every kind: a route
+//! whose virtual service is not known yet would go astray. A kind that the API server does not have is no longer
+//! waited for; it is asked for again now and then, and joins when it is there.
 
-use std::{collections::BTreeMap, time::Duration};
+mod evidence;
 
-use futures::StreamExt;
-use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream::select_all};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
@@ -15,23 +21,21 @@ use kube::{
         watcher::{self, Event},
     },
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use self::evidence::Standing;
+pub use self::evidence::{CONTROLLER, PROGRAMMED, in_effect, programmed};
 use super::gateway::TableHandle;
 use crate::{
     clock::Clock,
-    dataplane::{self, Compiled, GatewayRef},
+    dataplane::{self, Compiled, GatewayRef, ObjectKind, ObjectRef},
 };
 
-/// The condition's type.
-pub const PROGRAMMED: &str = "Programmed";
 /// How long a failed status write waits.
 const RETRY: Duration = Duration::from_secs(1);
 /// Limit of one status write: a server that hangs must not keep a new table from the gateways for longer.
 const WRITE_LIMIT: Duration = Duration::from_secs(5);
-
-type Key = (String, String);
 
 /// Watches routes for a gateway and its replicas.
 pub struct Programmer {
@@ -40,6 +44,15 @@ pub struct Programmer {
     gateway: GatewayRef,
     replicas: Vec<TableHandle>,
     namespace: Option<String>,
+}
+
+/// What the watches have shown.
+struct Seen {
+    objects: BTreeMap<ObjectRef, DynamicObject>,
+    /// Of lists that are not whole yet.
+    fresh: BTreeMap<ObjectRef, DynamicObject>,
+    /// Kinds without a whole list so far.
+    awaited: BTreeSet<ObjectKind>,
 }
 
 impl Programmer {
@@ -64,53 +77,40 @@ impl Programmer {
     }
 
     async fn watch(&self) {
-        let (client, resource) = (self.client.clone(), resource());
-        let routes: Api<DynamicObject> = match &self.namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-            None => Api::all_with(client, &resource),
-        };
-        let mut stream = watcher::watcher(routes, watcher::Config::default()).default_backoff().boxed();
-        let (mut routes, mut fresh) = (BTreeMap::new(), BTreeMap::new());
+        let mut events = select_all(ObjectKind::ALL.map(|kind| {
+            let (client, resource) = (self.client.clone(), resource(kind));
+            let objects: Api<DynamicObject> = match &self.namespace {
+                Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+                None => Api::all_with(client, &resource),
+            };
+            let events = watcher::watcher(objects, watcher::Config::default()).default_backoff();
+            events.map(move |event| (kind, event)).boxed()
+        }));
+        let mut seen = Seen::default();
         let mut unsaid = false;
         loop {
             let event = tokio::select! {
-                event = stream.next() => match event {
+                event = events.next() => match event {
                     Some(event) => Some(event),
                     None => return,
                 },
                 () = tokio::time::sleep(RETRY), if unsaid => None,
             };
-            match event {
-                Some(Ok(Event::Init)) => {
-                    fresh.clear();
-                    continue;
-                }
-                Some(Ok(Event::InitApply(route))) => {
-                    fresh.insert(key(&route), route);
-                    continue;
-                }
-                Some(Ok(Event::InitDone)) => routes = std::mem::take(&mut fresh),
-                Some(Ok(Event::Apply(route))) => {
-                    routes.insert(key(&route), route);
-                }
-                Some(Ok(Event::Delete(route))) => {
-                    routes.remove(&key(&route));
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "cannot watch GatewayRoutes");
-                    continue;
-                }
-                None => {}
+            if event.is_some_and(|(kind, event)| !seen.take(kind, event)) {
+                continue;
             }
-            let compiled = self.program(&routes);
-            unsaid = !self.report(&compiled, &mut routes).await;
+            let compiled = self.program(&seen.objects);
+            unsaid = !self.report(&compiled, &mut seen.objects).await;
         }
     }
 
-    fn program(&self, routes: &BTreeMap<Key, DynamicObject>) -> Compiled {
-        let objects: Vec<Value> =
-            routes.values().filter_map(|route| serde_json::to_value(route).ok()).collect();
-        let compiled = dataplane::compile(&self.gateway, &objects);
+    fn program(&self, objects: &BTreeMap<ObjectRef, DynamicObject>) -> Compiled {
+        let objects: Vec<(ObjectKind, Value)> = objects
+            .iter()
+            .filter_map(|(named, object)| Some((named.kind, serde_json::to_value(object).ok()?)))
+            .collect();
+        let objects = objects.iter().map(|(kind, object)| (*kind, object));
+        let compiled = dataplane::compile(&self.gateway, objects);
         for replica in self.replicas.iter().filter(|replica| !replica.serves(&compiled.table)) {
             replica.publish(compiled.table.clone());
         }
@@ -118,131 +118,128 @@ impl Programmer {
     }
 
     /// Writes what changed; false if a write failed and must be tried again.
-    async fn report(&self, compiled: &Compiled, routes: &mut BTreeMap<Key, DynamicObject>) -> bool {
-        let count = self.replicas.len();
-        let served =
-            compiled.table.routes.iter().map(|route| ((route.namespace.clone(), route.name.clone()), None));
-        let refused = compiled
-            .rejected
-            .iter()
-            .map(|route| ((route.namespace.clone(), route.name.clone()), Some(route.reason.to_string())));
+    async fn report(&self, compiled: &Compiled, objects: &mut BTreeMap<ObjectRef, DynamicObject>) -> bool {
+        let left_out = compiled.rejected.iter().map(|rejected| &rejected.object);
+        let named: BTreeSet<&ObjectRef> = compiled.served.iter().chain(left_out).collect();
         let mut whole = true;
-        for (key, refusal) in served.chain(refused) {
-            let Some(route) = routes.get(&key) else { continue };
-            let generation = route.metadata.generation.unwrap_or_default();
-            let wanted = match refusal {
-                None => {
-                    let message = format!("{count} of {count} gateways serve generation {generation}");
-                    Wanted { status: "True", reason: "Programmed", message, generation }
-                }
-                Some(message) => Wanted { status: "False", reason: "Invalid", message, generation },
+        for named in named {
+            let Some(object) = objects.get(named) else { continue };
+            let standing = Standing {
+                served: compiled.served.contains(named),
+                left_out: compiled.rejected.iter().filter(|rejected| rejected.object == *named).collect(),
+                gateways: self.replicas.len(),
             };
-            let Some(patch) = wanted.patch(route, self.clock.now()) else {
-                continue;
-            };
-            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.0, &resource());
-            let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-            let write = api.patch_status(&key.1, &params, &patch);
-            let Ok(written) = tokio::time::timeout(WRITE_LIMIT, write).await else {
-                tracing::warn!(namespace = key.0, route = key.1, "writing a route's status took too long");
-                whole = false;
-                continue;
-            };
-            match written {
-                // Our own write comes back by the watch; until then this copy keeps us from writing it twice.
-                Ok(written) => drop(routes.insert(key, written)),
-                // Changed or gone meanwhile: the watch brings what is true now.
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                Err(error) => {
-                    tracing::warn!(%error, namespace = key.0, route = key.1, "cannot write a route's status");
-                    whole = false;
+            let now = self.clock.now();
+            if let Some(patch) = evidence::report(&self.gateway, named.kind, object, &standing, now) {
+                match self.write(named, patch).await {
+                    // Our own write comes back by the watch; until then this copy keeps us from writing it twice.
+                    Written::Stored(object) => drop(objects.insert(named.clone(), *object)),
+                    Written::Overtaken => {}
+                    Written::Failed => whole = false,
                 }
             }
         }
         whole
     }
-}
 
-/// The merge patch of a route's status that reports its present generation as in effect; none where that is reported
-/// already.
-pub fn programmed(route: &DynamicObject, message: &str, now: Timestamp) -> Option<Value> {
-    let generation = route.metadata.generation.unwrap_or_default();
-    let wanted = Wanted { status: "True", reason: "Programmed", message: message.to_owned(), generation };
-    wanted.patch(route, now)
-}
-
-/// What the condition should say.
-struct Wanted {
-    status: &'static str,
-    reason: &'static str,
-    message: String,
-    generation: i64,
-}
-
-impl Wanted {
-    /// The merge patch that makes it so, with every other condition kept; none if it says so already.
-    fn patch(&self, route: &DynamicObject, now: Timestamp) -> Option<Value> {
-        let listed = route.data.pointer("/status/conditions").and_then(Value::as_array).cloned();
-        let mut conditions = listed.unwrap_or_default();
-        let at = conditions.iter().position(|condition| condition["type"] == PROGRAMMED);
-        let old = at.and_then(|at| conditions.get(at));
-        let mut wanted = json!({
-            "type": PROGRAMMED, "status": self.status, "reason": self.reason, "message": self.message,
-            "observedGeneration": self.generation,
-        });
-        let since =
-            old.filter(|old| old["status"] == self.status).and_then(|old| old.get("lastTransitionTime"));
-        // Whole seconds, as every API server stores them.
-        let since = since.cloned().unwrap_or_else(|| json!(format!("{now:.0}")));
-        wanted["lastTransitionTime"] = since;
-        if old == Some(&wanted) {
-            return None;
+    async fn write(&self, named: &ObjectRef, patch: Value) -> Written {
+        let ObjectRef { kind, namespace, name } = named;
+        let kind = resource(*kind).kind;
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource(named.kind));
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        match tokio::time::timeout(WRITE_LIMIT, api.patch_status(name, &params, &patch)).await {
+            Ok(Ok(object)) => Written::Stored(Box::new(object)),
+            // Changed or gone meanwhile: the watch brings what is true now.
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Written::Overtaken,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, kind, namespace, name, "cannot write a route's status");
+                Written::Failed
+            }
+            Err(_) => {
+                tracing::warn!(kind, namespace, name, "writing a route's status took too long");
+                Written::Failed
+            }
         }
-        match at.and_then(|at| conditions.get_mut(at)) {
-            Some(condition) => *condition = wanted,
-            None => conditions.push(wanted),
-        }
-        // A stale copy must fail: the list of conditions is replaced whole, and others write to it.
-        Some(
-            json!({"metadata": {"resourceVersion": route.resource_version()}, "status": {"conditions": conditions}}),
-        )
     }
 }
 
-fn resource() -> ApiResource {
-    let kind = GroupVersionKind::gvk("appmesh.k8s.aws", "v1beta2", "GatewayRoute");
-    ApiResource::from_gvk_with_plural(&kind, "gatewayroutes")
+enum Written {
+    Stored(Box<DynamicObject>),
+    Overtaken,
+    Failed,
 }
 
-fn key(route: &DynamicObject) -> Key {
-    (route.namespace().unwrap_or_default(), route.name_any())
+impl Default for Seen {
+    fn default() -> Self {
+        let awaited = ObjectKind::ALL.into();
+        Self { objects: BTreeMap::new(), fresh: BTreeMap::new(), awaited }
+    }
+}
+
+impl Seen {
+    /// Takes in what the watch of a kind says; whether a table can be made of it.
+    fn take(&mut self, kind: ObjectKind, event: watcher::Result<Event<DynamicObject>>) -> bool {
+        match event {
+            Ok(Event::Init) => {
+                self.fresh.retain(|named, _| named.kind != kind);
+                return false;
+            }
+            Ok(Event::InitApply(object)) => {
+                self.fresh.insert(named(kind, &object), object);
+                return false;
+            }
+            Ok(Event::InitDone) => {
+                let fresh = std::mem::take(&mut self.fresh).into_iter();
+                let (listed, others): (BTreeMap<_, _>, _) = fresh.partition(|(named, _)| named.kind == kind);
+                self.fresh = others;
+                self.objects.retain(|named, _| named.kind != kind);
+                self.objects.extend(listed);
+                self.awaited.remove(&kind);
+            }
+            Ok(Event::Apply(object)) => drop(self.objects.insert(named(kind, &object), object)),
+            Ok(Event::Delete(object)) => drop(self.objects.remove(&named(kind, &object))),
+            Err(error) if is_unserved(&error) => {
+                tracing::debug!(?kind, "the API server has no such kind");
+                self.objects.retain(|named, _| named.kind != kind);
+                self.awaited.remove(&kind);
+            }
+            Err(error) => {
+                tracing::warn!(%error, ?kind, "cannot watch routes");
+                return false;
+            }
+        }
+        self.awaited.is_empty()
+    }
+}
+
+fn is_unserved(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchError(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => false,
+    }
+}
+
+/// How the API names a kind.
+pub fn resource(kind: ObjectKind) -> ApiResource {
+    let (group, version, kind, plural) = match kind {
+        ObjectKind::GatewayRoute => ("appmesh.k8s.aws", "v1beta2", "GatewayRoute", "gatewayroutes"),
+        ObjectKind::VirtualService => ("appmesh.k8s.aws", "v1beta2", "VirtualService", "virtualservices"),
+        ObjectKind::VirtualRouter => ("appmesh.k8s.aws", "v1beta2", "VirtualRouter", "virtualrouters"),
+        ObjectKind::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+        ObjectKind::GrpcRoute => ("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes"),
+    };
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+fn named(kind: ObjectKind, object: &DynamicObject) -> ObjectRef {
+    ObjectRef { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_condition_is_written_once_and_keeps_its_time_and_its_neighbours() {
-        let now: Timestamp = "2026-11-01T10:00:00.7Z".parse().unwrap();
-        let mut route: DynamicObject = serde_json::from_value(json!({
-            "apiVersion": "appmesh.k8s.aws/v1beta2", "kind": "GatewayRoute",
-            "metadata": {"name": "r", "namespace": "n", "resourceVersion": "5", "generation": 7},
-            "status": {"conditions": [{"type": "Other", "status": "True"}]},
-        }))
-        .unwrap();
-        let wanted = |generation, status| Wanted { status, reason: "R", message: "m".into(), generation };
-        let patch = wanted(7, "True").patch(&route, now).unwrap();
-        assert_eq!(patch["metadata"]["resourceVersion"], "5");
-        assert_eq!(patch["status"]["conditions"][0]["type"], "Other");
-        let first = patch["status"]["conditions"][1].clone();
-        assert_eq!((&first["observedGeneration"], &first["type"]), (&json!(7), &json!(PROGRAMMED)));
-        route.data["status"] = patch["status"].clone();
-        let later = now + jiff::SignedDuration::from_mins(1);
-        assert_eq!(wanted(7, "True").patch(&route, later), None);
-        let next = wanted(8, "True").patch(&route, later).unwrap();
-        assert_eq!(next["status"]["conditions"][1]["lastTransitionTime"], first["lastTransitionTime"]);
-        let flipped = wanted(8, "False").patch(&route, later).unwrap();
-        assert_ne!(flipped["status"]["conditions"][1]["lastTransitionTime"], first["lastTransitionTime"]);
-    }
-}
+mod tests;

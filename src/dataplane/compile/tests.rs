@@ -17,8 +17,12 @@ fn object(name: &str, spec: Value) -> Value {
     json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec})
 }
 
+fn compiled<'a>(routes: impl IntoIterator<Item = &'a Value>) -> Compiled {
+    compile(&gateway(), routes.into_iter().map(|route| (ObjectKind::GatewayRoute, route)))
+}
+
 fn one(spec: Value) -> Route {
-    let compiled = compile(&gateway(), [&object("r", spec)]);
+    let compiled = compiled([&object("r", spec)]);
     assert!(compiled.rejected.is_empty(), "{:?}", compiled.rejected);
     compiled.table.routes[0].clone()
 }
@@ -51,9 +55,9 @@ fn a_bad_object_is_left_out_alone_with_its_reason() {
     ];
     for (spec, want) in cases {
         let good = object("good", json!({"httpRoute": {"match": {"prefix": "/"}, "action": target}}));
-        let compiled = compile(&gateway(), [&object("bad", spec), &good]);
+        let compiled = compiled([&object("bad", spec), &good]);
         assert_eq!(compiled.table.routes.len(), 1, "{want}");
-        assert_eq!(compiled.rejected[0].name, "bad");
+        assert_eq!(compiled.rejected[0].object.name, "bad");
         let reason = compiled.rejected[0].reason.to_string();
         assert!(reason.contains(want), "{reason:?} should name {want:?}");
     }
@@ -103,10 +107,10 @@ fn only_routes_of_the_gateway_are_taken() {
         (Value::Null, true),
     ];
     for (reference, want) in cases {
-        assert_eq!(gateway().takes(&route(reference.clone())), want, "{reference}");
+        assert_eq!(gateway().takes(ObjectKind::GatewayRoute, &route(reference.clone())), want, "{reference}");
     }
     let strict = GatewayRef { takes_unclaimed: false, ..gateway() };
-    assert!(!strict.takes(&route(Value::Null)));
+    assert!(!strict.takes(ObjectKind::GatewayRoute, &route(Value::Null)));
 }
 
 #[test]
@@ -159,7 +163,7 @@ fn the_more_specific_match_comes_first() {
     .map(|(name, matcher)| object(name, json!({"httpRoute": {"match": matcher, "action": target}})))
     .collect();
     let names = |objects: Vec<&Value>| -> Vec<String> {
-        compile(&gateway(), objects).table.routes.into_iter().map(|route| route.name).collect()
+        compiled(objects).table.routes.into_iter().map(|route| route.name).collect()
     };
     assert_eq!(names(objects.iter().collect()), ["a", "b", "c", "d", "e", "f"]);
     assert_eq!(names(objects.iter().rev().collect()), ["a", "b", "c", "d", "e", "f"]);
@@ -178,7 +182,7 @@ proptest! {
             let block = json!({"match": {"prefix": "/"}, "action": {"weightedTargets": targets}});
             object(&index.to_string(), json!({"priority": priority, "httpRoute": block}))
         }).collect();
-        let table = compile(&gateway(), &objects).table;
+        let table = compiled(&objects).table;
         prop_assert!(table.routes.is_sorted_by_key(|route| route.priority));
         prop_assert_eq!(table.routes.len(), routes.len());
         for route in &table.routes {

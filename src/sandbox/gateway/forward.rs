@@ -197,12 +197,15 @@ impl Call<'_> {
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         *headers = passed_on(&self.parts.headers);
-        match self.route.rewrite.host {
-            HostRewrite::Keep => {}
-            HostRewrite::Target => {
-                headers.insert(header::HOST, HeaderValue::from_str(&self.chosen.service()).ok()?);
-            }
+        let host = match &self.route.rewrite.host {
+            HostRewrite::Keep => None,
+            HostRewrite::Target => Some(self.chosen.host()),
+            HostRewrite::Exact(host) => Some(host.clone()),
+        };
+        if let Some(host) = host {
+            headers.insert(header::HOST, HeaderValue::from_str(&host).ok()?);
         }
+        self.route.headers.apply(headers);
         Some(request)
     }
 

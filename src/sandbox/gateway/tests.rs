@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    dataplane::{GatewayRef, compile},
+    dataplane::{GatewayRef, ObjectKind, compile},
     sandbox::{
         backends::{Backend, Faults, Latency},
         load::{Load, LoadConfig, Tally},
@@ -30,7 +30,7 @@ fn table(v1: u32, v2: u32, more: &Value) -> Table {
     }
     let route = json!({"metadata": {"name": "r", "namespace": "default"}, "spec": {"routeSpec": {"httpRoute": block}}});
     let gateway = GatewayRef { name: "g".into(), namespace: "default".into(), takes_unclaimed: true };
-    let compiled = compile(&gateway, [&route]);
+    let compiled = compile(&gateway, [(ObjectKind::GatewayRoute, &route)]);
     assert!(compiled.rejected.is_empty(), "{:?}", compiled.rejected);
     compiled.table
 }

@@ -1,0 +1,104 @@
+//! What is behind a virtual service.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{ObjectKind, ObjectRef, Reason, app_mesh::destination, router::Router};
+use crate::dataplane::{
+    raw::{Provider, Reference},
+    table::Destination,
+};
+
+/// Namespace and name.
+type Key = (String, String);
+
+/// The virtual services and routers that are there.
+#[derive(Default)]
+pub(super) struct Mesh<'a> {
+    services: BTreeMap<Key, &'a Value>,
+    /// By the name that the mesh knows a service by.
+    full: BTreeMap<String, &'a Value>,
+    routers: BTreeMap<Key, Router>,
+}
+
+/// What a target leads to.
+pub(super) enum Behind<'m> {
+    /// A virtual node; or the virtual service itself, where it is not known or has no provider.
+    Node(Destination),
+    /// A router's routes.
+    Router(&'m Router),
+}
+
+impl<'a> Mesh<'a> {
+    pub(super) fn add_service(&mut self, object: &'a Value) {
+        let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualService, object);
+        let own = object["spec"]["awsName"].as_str().map(ToOwned::to_owned);
+        self.full.insert(own.unwrap_or_else(|| format!("{name}.{namespace}")), object);
+        self.services.insert((namespace, name), object);
+    }
+
+    pub(super) fn add_router(&mut self, object: &Value) {
+        let router = Router::read(object);
+        self.routers.insert((router.object.namespace.clone(), router.object.name.clone()), router);
+    }
+
+    pub(super) fn routers(self) -> impl Iterator<Item = Router> {
+        self.routers.into_values()
+    }
+
+    pub(super) fn behind(&self, service: &Destination) -> Result<Behind<'_>, Reason> {
+        let key = (service.namespace.clone(), service.target.clone());
+        let object = self.services.get(&key).or_else(|| self.full.get(&service.service()));
+        let Some(object) = object else { return Ok(Behind::Node(service.clone())) };
+        let provider = object["spec"].get("provider").filter(|provider| !provider.is_null());
+        let Some(provider) = provider else { return Ok(Behind::Node(service.clone())) };
+        let provider = Provider::deserialize(provider)
+            .map_err(|source| Reason::Malformed { field: "provider".to_owned(), source })?;
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        match (provider.virtual_node, provider.virtual_router) {
+            (None, None) => Ok(Behind::Node(service.clone())),
+            (Some(node), None) => {
+                let node = named(node.reference, node.arn, ["virtualNodeRef", "virtualNodeARN"])?;
+                let node = destination(node, namespace, service.port, service.weight);
+                Ok(Behind::Node(Destination { virtual_service: Some(service.service()), ..node }))
+            }
+            (None, Some(router)) => {
+                let router = named(router.reference, router.arn, ["virtualRouterRef", "virtualRouterARN"])?;
+                self.router(router, namespace, service)
+            }
+            (Some(_), Some(_)) => {
+                Err(Reason::Conflict("a virtual service is provided by a node or by a router, not by both"))
+            }
+        }
+    }
+
+    fn router(
+        &self,
+        router: Reference,
+        namespace: &str,
+        service: &Destination,
+    ) -> Result<Behind<'_>, Reason> {
+        let key = (router.namespace.unwrap_or_else(|| namespace.to_owned()), router.name);
+        match self.routers.get(&key) {
+            Some(router) => Ok(Behind::Router(router)),
+            None => {
+                Err(Reason::NoRouter { service: service.service(), router: format!("{}/{}", key.0, key.1) })
+            }
+        }
+    }
+}
+
+fn named(
+    reference: Option<Reference>,
+    arn: Option<String>,
+    [instead, name]: [&'static str; 2],
+) -> Result<Reference, Reason> {
+    match (reference, arn) {
+        (Some(reference), None) => Ok(reference),
+        (None, Some(_)) => Err(Reason::Arn { arn: name, instead }),
+        (None, None) => Err(Reason::Missing("a name in the provider of its virtual service")),
+        (Some(_), Some(_)) => Err(Reason::Conflict("a virtual service names its provider twice")),
+    }
+}
