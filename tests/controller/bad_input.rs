@@ -2,7 +2,7 @@
 
 use kube::api::PostParams;
 use serde_json::{Value, json};
-use tidegate::api::{LastRequest, PauseReason, Phase, RequestOutcome, Rollout};
+use tidegate::api::{LastRequest, PauseReason, Phase, RequestOutcome, Rollout, RouteKind};
 
 use crate::{
     cluster::Cluster,
@@ -44,11 +44,78 @@ async fn routes_that_do_not_fit() {
     invalid(&cluster, "weightedTargets").await;
 }
 
+/// One VirtualRouter named twice.
+fn twice(first: &str, second: &str) -> String {
+    let one = |more: &str| format!("{{group: appmesh.k8s.aws, kind: VirtualRouter, name: color{more}}}");
+    format!("[{}, {}]", one(first), one(second))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_that_do_not_fit() {
+    let cluster = Cluster::of_kind(RouteKind::VirtualRouter).await;
+    let plain = "kind: GatewayRoute, name: color";
+    let named =
+        |rule: &str| ROLLOUT.replace(plain, &format!("kind: VirtualRouter, name: color, rule: {rule}"));
+    cluster.roll(&named("nowhere")).await;
+    invalid(&cluster, "it has no rule named nowhere (main, other)").await;
+
+    // Below zero and a name twice the schema refuses; a total of nothing it does not.
+    let routes =
+        json!([{ "group": "appmesh.k8s.aws", "kind": "VirtualRouter", "name": "color", "rule": "main" }]);
+    cluster.set_weights("color", "kubectl", &[(0, 0), (1, 0)]).await;
+    cluster.patch("color", json!({ "spec": { "routes": routes } })).await;
+    invalid(&cluster, "rule main gives no target any weight").await;
+
+    cluster.set_weights("color", "kubectl", &[(0, 2), (1, 1)]).await;
+    invalid(&cluster, "rule main splits traffic (v1 2, v2 1); give spec.stable").await;
+    cluster.patch("color", json!({ "spec": { "stable": { "name": "v1" } } })).await;
+    invalid(&cluster, "the canary's share is no whole percentage").await;
+
+    // Whole once it is put right, and then nothing is in the way.
+    cluster.set_weights("color", "kubectl", &[(0, 3), (1, 0)]).await;
+    cluster.phase(Phase::Healthy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_in_one_route_and_not_in_the_other_is_added_there() {
+    let mut cluster = Cluster::of_kind(RouteKind::HttpRoute).await;
+    cluster.create(route("color", &json!([entry("v1", 100)]))).await;
+    let both = "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: color}";
+    let plain = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
+    cluster.roll(&ROLLOUT.replace(plain, &format!("{plain}, {both}"))).await;
+    cluster.phase(Phase::Healthy).await;
+    assert_eq!(cluster.share("v2").await, 100);
+    cluster.kind = RouteKind::GatewayRoute;
+    assert_eq!(cluster.share("v2").await, 100);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_schema_refuses_what_the_engine_would() {
     let cluster = Cluster::without_controller().await;
     let cases = [
-        ("kind: GatewayRoute, name", "kind: HTTPRoute, name", "spec.routes[0].kind"),
+        ("kind: GatewayRoute, name", "kind: TCPRoute, name", "spec.routes[0].kind"),
+        (
+            "kind: GatewayRoute, name",
+            "kind: HTTPRoute, name",
+            "HTTPRoute and GRPCRoute of gateway.networking.k8s.io",
+        ),
+        ("name: color}]", "name: color, rule: a}]", "a GatewayRoute has no rules; leave rule out"),
+        ("name: color}]", "name: color, stable: x}]", "which must be given too"),
+        (
+            "[{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}]",
+            &twice("", ""),
+            "or the same rule of it, twice",
+        ),
+        (
+            "[{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}]",
+            &twice(", rule: a", ", rule: a"),
+            "or the same rule of it, twice",
+        ),
+        (
+            "[{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}]",
+            &twice(", rule: a", ""),
+            "must each name a rule of it",
+        ),
         ("{weight: 10}, {weight: 50}", "{weight: 50}, {weight: 10}", "must increase"),
         ("{weight: 10}, {weight: 50}", "{weight: 110}", "spec.strategy.canary.steps[0].weight"),
         ("{weight: 10}, {weight: 50}", "", "spec.strategy.canary.steps"),

@@ -26,7 +26,7 @@ use crate::{
     call::Call,
     crds::Crds,
     metrics::Gateway,
-    objects::{deployment, entry, route, route_of, weights_of},
+    objects::{deployment, entry, route, route_of, way_to, weights_of},
     proxy::Proxy,
     running::Running,
     server::{Server, create, unique},
@@ -67,6 +67,11 @@ impl Cluster {
         let mut cluster = Self::empty().await;
         cluster.kind = kind;
         cluster.create(route_of(kind, "color", &[("v1", 100), ("v2", 0)])).await;
+        if kind == RouteKind::VirtualRouter {
+            for object in way_to("color") {
+                cluster.create(object).await;
+            }
+        }
         cluster.run_controller();
         cluster
     }

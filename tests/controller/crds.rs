@@ -16,12 +16,14 @@ pub struct Crds {
     pub rollouts: Option<Value>,
     pub gateway_routes: Option<Value>,
     pub virtual_routers: Option<Value>,
+    pub virtual_services: Option<Value>,
     pub http_routes: Option<Value>,
     pub grpc_routes: Option<Value>,
 }
 
 /// The others' definitions, byte for byte; the folders' `README.md`s tell where they come from.
 const VIRTUAL_ROUTERS: &str = include_str!("../data/appmesh/crds/appmesh.k8s.aws_virtualrouters.yaml");
+const VIRTUAL_SERVICES: &str = include_str!("../data/appmesh/crds/appmesh.k8s.aws_virtualservices.yaml");
 const HTTP_ROUTES: &str = include_str!("../data/gateway-api/crds/gateway.networking.k8s.io_httproutes.yaml");
 const GRPC_ROUTES: &str = include_str!("../data/gateway-api/crds/gateway.networking.k8s.io_grpcroutes.yaml");
 
@@ -35,6 +37,7 @@ impl Default for Crds {
             rollouts: Some(serde_json::to_value(Rollout::crd()).unwrap()),
             gateway_routes: Some(gateway_route_crd().unwrap()),
             virtual_routers: Some(parsed(VIRTUAL_ROUTERS)),
+            virtual_services: Some(parsed(VIRTUAL_SERVICES)),
             http_routes: Some(parsed(HTTP_ROUTES)),
             grpc_routes: Some(parsed(GRPC_ROUTES)),
         }
@@ -43,12 +46,13 @@ impl Default for Crds {
 
 impl Crds {
     /// Each CRD's name, the group and version that it serves, and itself.
-    pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 5] {
+    pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 6] {
         let gateway_api = "gateway.networking.k8s.io/v1";
         [
             ("rollouts.tidegate.dev", "tidegate.dev/v1alpha1", self.rollouts.as_ref()),
             ("gatewayroutes.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.gateway_routes.as_ref()),
             ("virtualrouters.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.virtual_routers.as_ref()),
+            ("virtualservices.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.virtual_services.as_ref()),
             ("httproutes.gateway.networking.k8s.io", gateway_api, self.http_routes.as_ref()),
             ("grpcroutes.gateway.networking.k8s.io", gateway_api, self.grpc_routes.as_ref()),
         ]

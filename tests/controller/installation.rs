@@ -2,14 +2,14 @@
 
 use kube::Api;
 use serde_json::{Value, json};
-use tidegate::api::{Phase, gateway_route_crd::aws_gateway_route_crd};
+use tidegate::api::{Phase, Rollout, RouteKind, gateway_route_crd::aws_gateway_route_crd};
 
 use crate::{
     access::kubeconfig,
     bad_input::{invalid, lone},
     cluster::Cluster,
     crds::Crds,
-    objects::{ROLLOUT, entry, route},
+    objects::{ROLLOUT, entry, reference, route, route_of},
     waiting::eventually,
 };
 
@@ -95,6 +95,40 @@ async fn a_cluster_without_the_routes_crd_until_it_is_there() {
     cluster.server.install(&Crds::default()).await;
     cluster.create(route("color", &json!([entry("v1", 100), entry("v2", 0)]))).await;
     cluster.phase(Phase::Healthy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_is_not_served_hinders_only_those_who_name_it_whenever_it_comes_or_goes() {
+    let crds = Crds { http_routes: None, ..Crds::default() };
+    let Some(mut cluster) = Cluster::with_crds(crds.clone()).await else { return };
+    cluster.create(route("plain", &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    cluster.run_controller();
+    let plain = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
+    cluster.roll(&ROLLOUT.replace(plain, &reference(RouteKind::HttpRoute, "color"))).await;
+    invalid(&cluster, "install those of Gateway API").await;
+    let other = ROLLOUT
+        .replace("metadata: {name: color}", "metadata: {name: plain}")
+        .replace("name: color}]", "name: plain}]");
+    cluster.roll(&other).await;
+    let is = |phase| move |rollout: &Rollout| rollout.status.as_ref().and_then(|s| s.phase) == Some(phase);
+    cluster.until("plain", "the other goes its way", is(Phase::Healthy)).await;
+
+    cluster.server.install(&Crds::default()).await;
+    cluster.kind = RouteKind::HttpRoute;
+    cluster.create(route_of(RouteKind::HttpRoute, "color", &[("v1", 1), ("v2", 0)])).await;
+    cluster.phase(Phase::Healthy).await;
+    assert_eq!(cluster.share("v2").await, 100);
+
+    cluster.server.install(&crds).await;
+    let target = json!({ "spec": { "target": { "name": "v1", "workloadRef": null } } });
+    cluster.patch("color", target.clone()).await;
+    invalid(&cluster, "HTTPRoute color").await;
+    cluster.patch("plain", target).await;
+    let back = |rollout: &Rollout| {
+        let status = rollout.status.as_ref();
+        status.and_then(|s| s.stable.as_ref()).is_some_and(|stable| stable.name == "v1")
+    };
+    cluster.until("plain", "the other goes back to v1", back).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

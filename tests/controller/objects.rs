@@ -86,6 +86,19 @@ pub fn route_of(kind: RouteKind, name: &str, weights: &[(&str, i64)]) -> Value {
     json!({ "apiVersion": resource, "kind": kind.word(), "metadata": { "name": name }, "spec": spec })
 }
 
+/// What a gateway needs to come to a VirtualRouter: the service that it routes for, and a way there.
+pub fn way_to(router: &str) -> [Value; 2] {
+    let api = "appmesh.k8s.aws/v1beta2";
+    let provider = json!({ "virtualRouter": { "virtualRouterRef": { "name": router } } });
+    let target = json!({ "virtualService": { "virtualServiceRef": { "name": router } } });
+    [
+        json!({ "apiVersion": api, "kind": "VirtualService", "metadata": { "name": router },
+                "spec": { "provider": provider } }),
+        json!({ "apiVersion": api, "kind": "GatewayRoute", "metadata": { "name": "front" },
+                "spec": { "httpRoute": { "match": { "prefix": "/" }, "action": { "target": target } } } }),
+    ]
+}
+
 const fn version(kind: RouteKind) -> &'static str {
     match kind {
         RouteKind::GatewayRoute | RouteKind::VirtualRouter => "v1beta2",

@@ -145,7 +145,7 @@ impl World {
             }
             Fault::PeopleReorder => {
                 let shape = self.server.shapes[route];
-                if shape.rules != Rules::One && self.now.is_multiple_of(2) {
+                if shape.rules != Rules::One && !self.now.is_multiple_of(4) {
                     self.server.edit_route(route, |document| shape.reorder(document));
                     self.route_changed(route);
                 } else {

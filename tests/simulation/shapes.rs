@@ -42,8 +42,8 @@ impl Shape {
         [0, 1].map(|_| {
             let kind = RouteKind::ALL[rng.usize(0..4)];
             let rules = match (kind, rng.u8(0..4)) {
-                (RouteKind::GatewayRoute, _) | (_, 0 | 1) => Rules::One,
-                (_, 2) => Rules::Named,
+                (RouteKind::GatewayRoute, _) | (_, 0) => Rules::One,
+                (_, 1 | 2) => Rules::Named,
                 (_, _) => Rules::Every,
             };
             Self { kind, rules, calls: calls && rng.bool() }
