@@ -10,7 +10,12 @@ use tidegate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_acts_end_as_they_should() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let options = demo::DemoOptions { keep: false, plain: true, rate: 1000.try_into().unwrap() };
+    let options = demo::DemoOptions {
+        routes: demo::Routes::GatewayRoute,
+        keep: false,
+        plain: true,
+        rate: 1000.try_into().unwrap(),
+    };
     let mut out = Vec::new();
     let outcome = demo::play(options, &mut out, Manner::Lines, |config, client, stop| {
         controller::run(config, client, stop.cancelled_owned())

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 
 use crate::sandbox::apiserver::RequestRecord;
 
-/// The time from the last scrape to the first write of `route` after `raised`, which is when the canary's share was
-/// seen on it. `None` where there was no such write, or no scrape before it.
+/// The time from the last scrape to the first write of the route after `raised`, which is when the canary's share was
+/// seen on it; the route is told by its kind's plural and its name. `None` where there was no such write, or no scrape before it.
 pub fn scrape_to_write(
     requests: &[RequestRecord],
     scrapes: &[Timestamp],
-    route: &str,
+    route: (&str, &str),
     raised: Timestamp,
 ) -> Option<Duration> {
     let written = requests.iter().find(|request| request.time > raised && writes(request, route))?.time;
@@ -22,11 +22,11 @@ pub fn scrape_to_write(
     written.duration_since(*last).try_into().ok()
 }
 
-fn writes(request: &RequestRecord, route: &str) -> bool {
+fn writes(request: &RequestRecord, (resource, name): (&str, &str)) -> bool {
     request.verb == "patch"
-        && request.resource == "gatewayroutes"
+        && request.resource == resource
         && request.subresource.is_empty()
-        && request.name == route
+        && request.name == name
         && !request.dry_run
         && request.code == Some(200)
 }
@@ -67,10 +67,14 @@ mod tests {
             request(900, "patch", "", 200),
         ];
         let scrapes = [at(50), at(380), at(800)];
-        let took = |raised, scrapes: &[Timestamp]| scrape_to_write(&requests, scrapes, "r", at(raised));
+        let took = |raised, scrapes: &[Timestamp]| {
+            scrape_to_write(&requests, scrapes, ("gatewayroutes", "r"), at(raised))
+        };
         assert_eq!(took(200, &scrapes), Some(Duration::from_millis(20)));
         assert_eq!(took(1000, &scrapes), None);
         assert_eq!(took(200, &[at(800)]), None);
-        assert_eq!(scrape_to_write(&requests, &scrapes, "other", at(200)), None);
+        for other in [("gatewayroutes", "other"), ("httproutes", "r")] {
+            assert_eq!(scrape_to_write(&requests, &scrapes, other, at(200)), None);
+        }
     }
 }

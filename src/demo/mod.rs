@@ -7,6 +7,7 @@ mod frame;
 pub mod kubeconfig;
 mod manifests;
 mod measure;
+mod routes;
 mod run;
 pub mod sandbox;
 pub mod screen;
@@ -17,6 +18,7 @@ mod watching;
 pub mod world;
 
 pub use self::{
+    routes::Routes,
     run::{DemoError, DemoOptions, play, run},
     sandbox::{SandboxError, SandboxOptions},
     screen::Manner,

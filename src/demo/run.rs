@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, uri::InvalidUri};
+use http::uri::InvalidUri;
 use jiff::Timestamp;
 use kube::{
     Api, Client,
@@ -27,12 +27,13 @@ use super::{
     kubeconfig::{KubeconfigError, KubeconfigFile},
     manifests::{self, MANAGER, ManifestError},
     measure::scrape_to_write,
+    routes::Routes,
     screen::{Manner, Screen, seconds},
     show::{Seen, Show},
     signals,
     story::{self, Act, Ending, Finished, Otherwise},
     watching,
-    world::{self, ColorApp, NAMESPACE, ROUTE, WorldError},
+    world::{self, ColorApp, NAMESPACE, WorldError},
 };
 use crate::{
     api::{Phase, Rollout},
@@ -46,8 +47,6 @@ use crate::{
 };
 
 const ROLLOUT: &str = "color";
-const ROLLOUT_MANIFEST: &str = include_str!("../../examples/demo/rollout.yaml");
-const V3_MANIFEST: &str = include_str!("../../examples/demo/color-app-v3.yaml");
 /// The share of requests that the bad version fails.
 const BAD_SHARE: f64 = 0.05;
 /// Both acts should take half of it.
@@ -60,6 +59,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// What `tidegate demo` is asked for.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DemoOptions {
+    /// The kind of route that splits the traffic.
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    pub routes: Routes,
     /// Stay up after the last act, until interrupted, and say how to look around.
     #[arg(long)]
     pub keep: bool,
@@ -195,7 +197,7 @@ impl<W: Write> Stage<W> {
         let server = world::start_server(None, None).await?;
         let client = server.client().map_err(|source| WorldError::Client(Box::new(source)))?;
         let clock = server.clock();
-        let app = ColorApp::start(client.clone(), clock).await?;
+        let app = ColorApp::start(client.clone(), clock, options.routes).await?;
         app.set_error_share(story::BAD.version, BAD_SHARE);
         let kubeconfig = KubeconfigFile::write(None, &server.kubeconfig())?;
         let stop = CancellationToken::new();
@@ -205,7 +207,7 @@ impl<W: Write> Stage<W> {
             tokio::spawn(
                 async move { running.await.map_err(|error| DemoError::Controller(Box::new(error))) },
             );
-        let seen = watching::start(&client, ROLLOUT, &stop);
+        let seen = watching::start(&client, ROLLOUT, options.routes, &stop);
         Ok(Self {
             server,
             app,
@@ -231,10 +233,10 @@ impl<W: Write> Stage<W> {
             self.kubeconfig.export()
         );
         self.show.begin(self.clock.now(), title);
-        manifests::apply(&self.client, ROLLOUT_MANIFEST).await?;
+        manifests::apply(&self.client, self.app.routes().rollout()).await?;
         self.watch_until(|show, _| (show.phase == Some(Phase::Healthy)).then_some(())).await?;
         let healthy = self.act(story::HEALTHY).await?;
-        manifests::apply(&self.client, V3_MANIFEST).await?;
+        manifests::apply(&self.client, self.app.routes().third()).await?;
         let bad = self.act(story::BAD).await?;
         self.show.tally = self.load.tally();
         self.screen.close(&self.show)?;
@@ -244,7 +246,7 @@ impl<W: Write> Stage<W> {
     }
 
     async fn act(&mut self, act: Act) -> Result<Played, DemoError> {
-        let (began, target, clock) = (self.clock.now(), act.target(), self.clock);
+        let (began, target, clock) = (self.clock.now(), act.target(self.app.routes()), self.clock);
         self.show.begin(began, format!("Act {}: {}", act.number, act.title));
         let generation = self.set_target(&act).await?;
         let (mut greatest, mut raised) = (0, None);
@@ -255,7 +257,7 @@ impl<W: Write> Stage<W> {
                     raised.get_or_insert_with(|| clock.now());
                 }
                 greatest = greatest.max(share);
-                act.judge(rollout?, generation, &show.shares, greatest)
+                act.judge(rollout?, (&target, generation), &show.shares, greatest)
             })
             .await?;
         Ok(Played { finished: judged?, began, over: self.clock.now(), raised })
@@ -263,8 +265,8 @@ impl<W: Write> Stage<W> {
 
     /// Names the act's version as the Rollout's target; the generation that has it.
     async fn set_target(&self, act: &Act) -> Result<i64, DemoError> {
-        let target = act.target();
-        let workload = format!("color-app-{}", act.version);
+        let routes = self.app.routes();
+        let (target, workload) = (act.target(routes), routes.workload(act.version));
         let patch = json!({"spec": {"target": {
             "name": target,
             "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload},
@@ -333,7 +335,8 @@ impl<W: Write> Stage<W> {
         let raised = acts.last().and_then(|act| act.raised);
         let took = raised.and_then(|raised| {
             let (requests, scrapes) = (self.server.requests(), self.app.gateway().scrapes());
-            scrape_to_write(&requests, &scrapes, ROUTE, raised)
+            let routes = self.app.routes();
+            scrape_to_write(&requests, &scrapes, (&routes.resource().plural, routes.name()), raised)
         });
         if let Some(took) = took {
             let _ = writeln!(
@@ -395,7 +398,7 @@ fn start_load(
         rate,
         in_flight: 512,
         timeout: Duration::from_secs(2),
-        headers: HeaderMap::new(),
+        headers: app.routes().headers(),
     };
     let load = Load::new(config, clock)?;
     let (running, stop) = (load.clone(), stop.clone());
@@ -417,7 +420,8 @@ fn configuration(app: &ColorApp) -> Result<Config, ConfigError> {
 mod tests {
     use super::*;
 
-    const QUIET: DemoOptions = DemoOptions { keep: false, plain: true, rate: NonZeroU32::MIN };
+    const QUIET: DemoOptions =
+        DemoOptions { routes: Routes::GatewayRoute, keep: false, plain: true, rate: NonZeroU32::MIN };
 
     #[tokio::test]
     async fn a_controller_that_fails_ends_the_demo_with_what_was_seen() {

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     kubeconfig::{KubeconfigError, KubeconfigFile},
+    routes::Routes,
     signals,
     world::{self, ColorApp, WorldError},
 };
@@ -23,9 +24,12 @@ pub struct SandboxOptions {
     /// Write the kubeconfig to FILE, replacing it; without it, a temporary file is made. It is removed at the end.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Also run color-app in versions v1 to v3, behind a gateway that obeys the GatewayRoutes.
+    /// Also run color-app in versions v1 to v3, behind a gateway that obeys the routes of every kind.
     #[arg(long)]
     pub color_app: bool,
+    /// The kind of route that splits the traffic of color-app.
+    #[arg(long, value_enum, default_value_t, value_name = "KIND", requires = "color_app")]
+    pub routes: Routes,
 }
 
 /// Why the sandbox could not run.
@@ -50,7 +54,7 @@ pub async fn run(options: SandboxOptions) -> Result<(), SandboxError> {
     let server = world::start_server(options.port, options.data).await?;
     let app = if options.color_app {
         let client = server.client().map_err(|source| WorldError::Client(Box::new(source)))?;
-        Some(ColorApp::start(client, server.clock()).await?)
+        Some(ColorApp::start(client, server.clock(), options.routes).await?)
     } else {
         None
     };
@@ -68,7 +72,7 @@ fn usage(url: &str, export: &str, app: Option<&ColorApp>) -> String {
         format!("color-app answers at {app}; its gateway's counters are at {stats}.\n")
     });
     format!(
-        "A Kubernetes API server listens on {url}, with the CRDs of Tidegate and App Mesh. In another terminal:\n\n  \
+        "A Kubernetes API server listens on {url}, with the CRDs of Tidegate, App Mesh and the Gateway API. In another terminal:\n\n  \
          {export}\n  kubectl get crds\n\n{color_app}Ctrl-C ends it.\n"
     )
 }

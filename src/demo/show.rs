@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use kube::{ResourceExt, api::DynamicObject};
-use serde_json::Value;
 
 use crate::{
     analysis::Verdict,
@@ -185,58 +183,9 @@ impl Show {
     }
 }
 
-/// The shares of a GatewayRoute's entries; empty where it has no weights.
-pub fn shares(route: &DynamicObject) -> Vec<Share> {
-    let entries = ["/spec/routeSpec/httpRoute/action", "/spec/httpRoute/action"]
-        .iter()
-        .filter_map(|action| route.data.pointer(action))
-        .find_map(|action| {
-            let list = action.get("weightedTargets").or_else(|| action.get("targets"));
-            list.and_then(Value::as_array)
-        });
-    let Some(entries) = entries else {
-        tracing::debug!(route = %route.name_any(), "a route without weights");
-        return Vec::new();
-    };
-    let weight = |entry: &Value| entry["weight"].as_i64().unwrap_or_default();
-    let total: i64 = entries.iter().map(weight).sum();
-    entries
-        .iter()
-        .map(|entry| Share {
-            name: entry["virtualServiceRef"]["name"].as_str().unwrap_or_default().to_owned(),
-            percent: (weight(entry) * 100 + total / 2).checked_div(total).unwrap_or_default(),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn shares_are_of_the_sum() {
-        let route = |action: Value| {
-            let spec = json!({"routeSpec": {"httpRoute": {"action": action}}});
-            serde_json::from_value(json!({
-                "apiVersion": "appmesh.k8s.aws/v1beta2", "kind": "GatewayRoute", "metadata": {"name": "r"}, "spec": spec,
-            }))
-            .unwrap()
-        };
-        let entry = |name: &str, weight: i64| json!({"virtualServiceRef": {"name": name}, "weight": weight});
-        let cases = [
-            (json!({"weightedTargets": [entry("a", 1), entry("b", 2)]}), vec![("a", 33), ("b", 67)]),
-            (json!({"targets": [entry("a", 100), entry("b", 0)]}), vec![("a", 100), ("b", 0)]),
-            (json!({"targets": [entry("a", 0)]}), vec![("a", 0)]),
-            (json!({"target": {"virtualServiceRef": {"name": "a"}}}), vec![]),
-        ];
-        for (action, want) in cases {
-            let got = shares(&route(action));
-            let got: Vec<_> = got.iter().map(|share| (share.name.as_str(), share.percent)).collect();
-            assert_eq!(got, want);
-        }
-    }
 
     #[test]
     fn a_sentence_is_told_once_an_act_and_an_event_once() {

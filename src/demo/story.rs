@@ -1,6 +1,6 @@
 //! The two acts: what each is about, and whether it ended as it should.
 
-use super::{show::Share, world::service};
+use super::{routes::Routes, show::Share};
 use crate::api::{EndReason, PauseReason, Phase, Rollout, RolloutStatus, Run};
 
 /// How an act should end.
@@ -66,17 +66,17 @@ pub struct Otherwise {
 
 impl Act {
     /// The version's name in routes.
-    pub fn target(&self) -> String {
-        service(self.version)
+    pub fn target(&self, routes: Routes) -> String {
+        routes.target(self.version)
     }
 
     /// Whether the act is over, and as it should be; `None` while it goes on. `generation` is that of the Rollout
-    /// with this act's target, `shares` are the route's own, and `greatest` is the greatest share that the version
+    /// with this act's `target`, `shares` are the route's own, and `greatest` is the greatest share that the version
     /// has had in it.
     pub fn judge(
         &self,
         rollout: &Rollout,
-        generation: i64,
+        (target, generation): (&str, i64),
         shares: &[Share],
         greatest: i64,
     ) -> Option<Result<Finished, Otherwise>> {
@@ -90,7 +90,7 @@ impl Act {
             Phase::Suspended => Some(Err(self.otherwise(format!("it was suspended: {}", told())))),
             Phase::Invalid => Some(Err(self.otherwise(format!("the Rollout is invalid: {}", told())))),
             Phase::Paused => self.paused(status).map(Err),
-            Phase::Healthy | Phase::Failed => self.ended(status, shares, greatest),
+            Phase::Healthy | Phase::Failed => self.ended(status, target, shares, greatest),
         }
     }
 
@@ -110,10 +110,10 @@ impl Act {
     fn ended(
         &self,
         status: &RolloutStatus,
+        target: &str,
         shares: &[Share],
         greatest: i64,
     ) -> Option<Result<Finished, Otherwise>> {
-        let target = self.target();
         // A status that still tells the run before this act's says nothing about this act.
         if status.canary.as_ref().is_none_or(|canary| canary.name != target) {
             return None;
@@ -152,11 +152,12 @@ mod tests {
 
     use super::*;
 
+    const ROUTES: Routes = Routes::GatewayRoute;
+
     const AT: &str = "2026-11-01T10:00:00Z";
 
     fn rollout(phase: &str, canary: &str, run: &Value) -> Rollout {
-        let mut rollout: Rollout =
-            serde_saphyr::from_str(include_str!("../../examples/demo/rollout.yaml")).unwrap();
+        let mut rollout: Rollout = serde_saphyr::from_str(ROUTES.rollout()).unwrap();
         let mut whole = json!({
             "number": 1, "startedAt": AT, "progressDeadline": "15m", "onDeadline": "Rollback", "withoutProgress": "0s",
             "plan": [{"weight": 10, "hold": "2s", "maxHold": "30s"}, {"weight": 100, "hold": "2s", "maxHold": "30s"}],
@@ -178,9 +179,9 @@ mod tests {
 
     /// What the act says of a Rollout in `phase` whose run is for `version`; v2 has all of the route.
     fn judged(act: Act, greatest: i64, phase: &str, version: &str, run: &Value) -> String {
-        let rollout = rollout(phase, &service(version), run);
-        let full = Share { name: service("v2"), percent: 100 };
-        match act.judge(&rollout, 2, &[full], greatest) {
+        let rollout = rollout(phase, &ROUTES.target(version), run);
+        let full = Share { name: ROUTES.target("v2"), percent: 100 };
+        match act.judge(&rollout, (&act.target(ROUTES), 2), &[full], greatest) {
             None => "goes on".to_owned(),
             Some(Ok(finished)) => format!("over at {}%: {}", finished.share, finished.sentence),
             Some(Err(otherwise)) => otherwise.what,
@@ -212,14 +213,14 @@ mod tests {
 
     #[test]
     fn a_status_of_an_older_spec_says_nothing() {
-        let rollout = rollout("Healthy", &service("v2"), &ended("Promoted", true));
-        assert_eq!(HEALTHY.judge(&rollout, 3, &[], 100), None);
+        let rollout = rollout("Healthy", &ROUTES.target("v2"), &ended("Promoted", true));
+        assert_eq!(HEALTHY.judge(&rollout, (&HEALTHY.target(ROUTES), 3), &[], 100), None);
     }
 
     #[test]
     fn a_promotion_is_seen_on_the_route_as_well() {
         let rollout = rollout("Healthy", "color-app-v2.default", &ended("Promoted", true));
-        assert_eq!(HEALTHY.judge(&rollout, 2, &[], 60), None);
+        assert_eq!(HEALTHY.judge(&rollout, (&HEALTHY.target(ROUTES), 2), &[], 60), None);
         let error = HEALTHY.otherwise("it rained".to_owned());
         assert_eq!(error.to_string(), "act 1 was to end with v2 promoted, but it rained");
     }

@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    show::{Seen, Told, shares},
-    world::{NAMESPACE, ROUTE, gateway_routes},
+    routes::Routes,
+    show::{Seen, Told},
+    world::NAMESPACE,
 };
 use crate::api::Rollout;
 
@@ -23,14 +24,19 @@ use crate::api::Rollout;
 const BACKLOG: usize = 256;
 
 /// Begins to watch; `stop` ends it.
-pub fn start(client: &Client, rollout: &'static str, stop: &CancellationToken) -> mpsc::Receiver<Seen> {
+pub fn start(
+    client: &Client,
+    rollout: &'static str,
+    kind: Routes,
+    stop: &CancellationToken,
+) -> mpsc::Receiver<Seen> {
     let (sender, receiver) = mpsc::channel(BACKLOG);
     let rollouts: Api<Rollout> = Api::namespaced(client.clone(), NAMESPACE);
-    let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &gateway_routes());
+    let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &kind.resource());
     let events: Api<Event> = Api::namespaced(client.clone(), NAMESPACE);
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
     follow(rollouts, named(rollout), &sender, stop, |rollout| Some(Seen::Rollout(Box::new(rollout))));
-    follow(routes, named(ROUTE), &sender, stop, |route| Some(Seen::Route(shares(&route))));
+    follow(routes, named(kind.name()), &sender, stop, move |route| Some(Seen::Route(kind.shares(&route))));
     follow(events, watcher::Config::default(), &sender, stop, move |event| {
         let regarding = event.regarding?;
         let about =

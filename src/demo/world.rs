@@ -1,45 +1,50 @@
 //! The world that the demo and the sandbox play in: an API server with the definitions of color-app, and color-app
-//! itself, its versions as real HTTP servers behind a gateway that obeys the GatewayRoutes.
+//! itself, its versions as real HTTP servers behind a gateway that obeys the routes.
 
 use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
 use kube::{
     Api, Client, CustomResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind},
+    api::{ApiResource, DynamicObject},
     runtime::wait::{self, await_condition},
 };
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::manifests::{self, ManifestError};
+use super::{
+    manifests::{self, ManifestError},
+    routes::Routes,
+};
 use crate::{
     api::{
         Rollout,
         gateway_route_crd::{GatewayRouteCrdError, gateway_route_crd},
     },
     clock::Clock,
-    dataplane::GatewayRef,
+    dataplane::{GatewayRef, ObjectKind},
     sandbox::{
         apiserver::{ApiServer, Options, StartError},
         backends::{Backend, Faults, Latency},
         gateway::{Endpoints, Gateway, GatewayConfig, NotLoopback},
-        programmer::{PROGRAMMED, Programmer},
+        programmer::{self, Programmer},
     },
 };
 
 /// The namespace of color-app.
 pub const NAMESPACE: &str = "default";
-/// The GatewayRoute of color-app.
-pub const ROUTE: &str = "color-gateway-route";
 
-/// App Mesh's definitions of the kinds in color-app, byte for byte; the `README.md` beside them tells their origin.
-const APP_MESH: [&str; 4] = [
+/// App Mesh's and the Gateway API's definitions of the kinds in color-app, byte for byte; the `README.md` beside them
+/// tells their origin.
+const DEFINITIONS: [&str; 8] = [
     include_str!("aws/appmesh.k8s.aws_meshes.yaml"),
     include_str!("aws/appmesh.k8s.aws_virtualgateways.yaml"),
     include_str!("aws/appmesh.k8s.aws_virtualnodes.yaml"),
+    include_str!("aws/appmesh.k8s.aws_virtualrouters.yaml"),
     include_str!("aws/appmesh.k8s.aws_virtualservices.yaml"),
+    include_str!("gateway-api/gateway.networking.k8s.io_gateways.yaml"),
+    include_str!("gateway-api/gateway.networking.k8s.io_grpcroutes.yaml"),
+    include_str!("gateway-api/gateway.networking.k8s.io_httproutes.yaml"),
 ];
-const COLOR_APP: &str = include_str!("../../examples/color-app.yaml");
 
 /// The versions that run, listed in a route or not, with what they answer.
 const VERSIONS: [(&str, &str); 3] = [("v1", "blue"), ("v2", "green"), ("v3", "red")];
@@ -59,8 +64,8 @@ pub enum WorldError {
     /// The definition of GatewayRoute could not be built.
     #[error("cannot build the GatewayRoute definition")]
     GatewayRoute(#[from] GatewayRouteCrdError),
-    /// One of App Mesh's definitions cannot be parsed.
-    #[error("cannot parse one of App Mesh's definitions")]
+    /// A definition cannot be parsed.
+    #[error("cannot parse a definition of App Mesh or of the Gateway API")]
     Definition(#[source] Box<serde_saphyr::Error>),
     /// Our own definition cannot be written as JSON.
     #[error("cannot write the Rollout definition as JSON")]
@@ -83,18 +88,26 @@ pub enum WorldError {
     #[error("cannot put a version behind the gateway")]
     Endpoint(#[from] NotLoopback),
     /// The route could not be watched.
-    #[error("cannot watch the GatewayRoute {ROUTE}")]
-    Watch(#[source] Box<wait::Error>),
+    #[error("cannot watch the route {route}")]
+    Watch {
+        /// Its name.
+        route: &'static str,
+        /// What went wrong.
+        source: Box<wait::Error>,
+    },
     /// The gateway did not take the route up.
-    #[error("the gateway did not serve the GatewayRoute {ROUTE} within {} s", PROGRAM_LIMIT.as_secs())]
-    NotProgrammed,
+    #[error("the gateway did not serve the route {route} within {} s", PROGRAM_LIMIT.as_secs())]
+    NotProgrammed {
+        /// Its name.
+        route: &'static str,
+    },
 }
 
 /// Starts an API server that knows all kinds of color-app, and the Rollout.
 pub async fn start_server(port: Option<u16>, data: Option<PathBuf>) -> Result<ApiServer, WorldError> {
     let mut crds =
         vec![serde_json::to_value(Rollout::crd()).map_err(WorldError::Rollout)?, gateway_route_crd()?];
-    for definition in APP_MESH {
+    for definition in DEFINITIONS {
         let definition: Value =
             serde_saphyr::from_str(definition).map_err(|source| WorldError::Definition(Box::new(source)))?;
         crds.push(definition);
@@ -104,28 +117,27 @@ pub async fn start_server(port: Option<u16>, data: Option<PathBuf>) -> Result<Ap
 
 /// How the API names GatewayRoutes.
 pub fn gateway_routes() -> ApiResource {
-    ApiResource::from_gvk_with_plural(
-        &GroupVersionKind::gvk("appmesh.k8s.aws", "v1beta2", "GatewayRoute"),
-        "gatewayroutes",
-    )
+    programmer::resource(ObjectKind::GatewayRoute)
 }
 
 /// color-app behind its gateway; dropping it ends it. Its objects stay on the API server.
 pub struct ColorApp {
+    routes: Routes,
     gateway: Gateway,
     backends: BTreeMap<&'static str, Backend>,
     _programmer: DropGuard,
 }
 
 impl ColorApp {
-    /// Applies color-app and starts its versions and its gateway; returns once the gateway serves the route.
-    pub async fn start(client: Client, clock: Clock) -> Result<Self, WorldError> {
-        manifests::apply(&client, COLOR_APP).await?;
+    /// Applies color-app with this kind of route and starts its versions and its gateway; returns once the gateway
+    /// serves the route.
+    pub async fn start(client: Client, clock: Clock, routes: Routes) -> Result<Self, WorldError> {
+        manifests::apply(&client, routes.app()).await?;
         let endpoints = Endpoints::default();
         let mut backends = BTreeMap::new();
         for (seed, (version, colour)) in (1..).zip(VERSIONS) {
             let backend = start_backend(version, colour, seed).await?;
-            endpoints.set(&service(version), None, vec![backend.address()])?;
+            endpoints.set(&routes.service(version), None, vec![backend.address()])?;
             backends.insert(version, backend);
         }
         let gateway = Gateway::start(GatewayConfig::default(), endpoints, clock)
@@ -134,19 +146,25 @@ impl ColorApp {
         let reference = GatewayRef {
             name: "color-gateway".to_owned(),
             namespace: NAMESPACE.to_owned(),
-            takes_unclaimed: false,
+            // There is no webhook to fill the gateway in, and no other gateway that could be meant.
+            takes_unclaimed: true,
         };
         let programmer = Programmer::new(client.clone(), clock, reference, vec![gateway.table()]);
         let stop = CancellationToken::new();
         tokio::spawn(programmer.run(stop.clone()));
-        let app = Self { gateway, backends, _programmer: stop.drop_guard() };
-        programmed(client).await?;
+        let app = Self { routes, gateway, backends, _programmer: stop.drop_guard() };
+        programmed(client, routes).await?;
         Ok(app)
+    }
+
+    /// The kind of route in front of it.
+    pub fn routes(&self) -> Routes {
+        self.routes
     }
 
     /// Where clients ask for a colour.
     pub fn url(&self) -> String {
-        format!("http://{}/color", self.gateway.address())
+        format!("http://{}{}", self.gateway.address(), self.routes.path())
     }
 
     /// Where the gateway's counters are.
@@ -179,50 +197,18 @@ async fn start_backend(version: &str, colour: &str, seed: u64) -> Result<Backend
     Ok(backend)
 }
 
-/// The full name of a version's service, as routes name it.
-pub fn service(version: &str) -> String {
-    format!("color-app-{version}.{NAMESPACE}")
-}
-
 /// Waits until the gateway says that it serves the route.
-async fn programmed(client: Client) -> Result<(), WorldError> {
-    let api: Api<DynamicObject> = Api::namespaced_with(client, NAMESPACE, &gateway_routes());
-    let condition = |route: Option<&DynamicObject>| route.is_some_and(is_programmed);
-    match tokio::time::timeout(PROGRAM_LIMIT, await_condition(api, ROUTE, condition)).await {
+async fn programmed(client: Client, routes: Routes) -> Result<(), WorldError> {
+    let (route, kind) = (routes.name(), routes.kind());
+    let api: Api<DynamicObject> = Api::namespaced_with(client, NAMESPACE, &routes.resource());
+    let served =
+        |route: Option<&DynamicObject>| route.is_some_and(|route| programmer::in_effect(kind, route));
+    match tokio::time::timeout(PROGRAM_LIMIT, await_condition(api, route, served)).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(source)) => Err(WorldError::Watch(Box::new(source))),
-        Err(_) => Err(WorldError::NotProgrammed),
+        Ok(Err(source)) => Err(WorldError::Watch { route, source: Box::new(source) }),
+        Err(_) => Err(WorldError::NotProgrammed { route }),
     }
-}
-
-fn is_programmed(route: &DynamicObject) -> bool {
-    let conditions = route.data.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.is_some_and(|conditions| {
-        conditions.iter().any(|condition| {
-            condition["type"] == PROGRAMMED
-                && condition["status"] == "True"
-                && condition["observedGeneration"].as_i64() == route.metadata.generation
-        })
-    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn color_app_answers_behind_its_gateway() {
-        let server = start_server(None, None).await.unwrap();
-        assert_eq!(server.warnings(), Vec::<String>::new());
-        let app = ColorApp::start(server.client().unwrap(), server.clock()).await.unwrap();
-        app.set_error_share("v1", 0.0);
-        let client: hyper_util::client::legacy::Client<_, http_body_util::Empty<bytes::Bytes>> =
-            hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
-        let answer = client.get(app.url().parse().unwrap()).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["x-app-version"], "v1");
-        // A second start finds everything there.
-        drop(app);
-        ColorApp::start(server.client().unwrap(), server.clock()).await.unwrap();
-    }
-}
+mod tests;
