@@ -54,7 +54,9 @@ async fn a_bad_canary_is_put_back() {
         let cluster = Cluster::of_kind(kind).await;
         cluster.gateway.fail("v3", 0.2);
         // One that no route lists: its entry is added, and goes again.
-        cluster.roll(&rollout(kind).replace("v2", "v3")).await;
+        let yaml =
+            rollout(kind).replace("v2", "v3").replace("  strategy:", "  stable: {name: v1}\n  strategy:");
+        cluster.roll(&yaml).await;
         let rollout = cluster.phase(Phase::Failed).await;
         assert!(message(&rollout).starts_with("Rolled back at 10%"), "{kind:?}: {}", message(&rollout));
         let back = [("v1".into(), 100), ("v2".into(), 0)].into();

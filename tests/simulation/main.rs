@@ -142,9 +142,9 @@ fn what_found_something_once_finds_nothing_any_more() {
 #[test]
 fn retell() {
     let Some(seed) = number("TIDEGATE_SIM_SEED") else { return };
-    let case = verdict::case(seed);
     let mutant = std::env::var("TIDEGATE_SIM_MUTANT").ok();
     let mutant = Mutant::ALL.into_iter().find(|known| Some(format!("{known:?}")) == mutant);
+    let case = mutant.map_or_else(|| verdict::case(seed), |mutant| mutant.case(seed));
     let (violation, story) = verdict::retell(case, mutant);
     let faults: Vec<String> = case.faults.list().map(|fault| format!("{fault:?}")).collect();
     println!("seed {seed}, trouble: {}\n{story}", faults.join(", "));
@@ -164,12 +164,12 @@ fn every_planted_fault_is_found() {
             scope.spawn(|| {
                 while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
                     let found = (1..=most).find_map(|seed| {
-                        let (violation, _) = verdict::run(verdict::case(seed), Some(mutant));
+                        let (violation, _) = verdict::run(mutant.case(seed), Some(mutant));
                         violation.map(|violation| (seed, violation))
                     });
                     match found {
                         Some((seed, Violation { rule, sentence })) => {
-                            let without = verdict::run(verdict::case(seed), None).0;
+                            let without = verdict::run(mutant.case(seed), None).0;
                             assert_eq!(without, None, "seed {seed} without {mutant:?}");
                             println!("{mutant:?}: {rule} after {seed} seeds: {sentence}");
                         }

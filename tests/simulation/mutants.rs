@@ -11,6 +11,8 @@ use tidegate::{
     },
 };
 
+use crate::{faults::Fault, verdict, world::Case};
+
 /// What is wrong with the controllers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
@@ -94,6 +96,18 @@ impl Mutant {
         Self::OneListLowered,
         Self::RuleUntested,
     ];
+}
+
+impl Mutant {
+    /// The world of a seed in which it is looked for. What shows only where people do one certain thing is looked for where
+    /// they do it.
+    pub fn case(self, seed: u64) -> Case {
+        let case = verdict::case(seed);
+        match self {
+            Self::RuleUntested => Case { faults: case.faults.with(Fault::PeopleReorder), ..case },
+            _ => case,
+        }
+    }
 }
 
 /// What a faulty process makes of what it sees.
