@@ -201,8 +201,12 @@ impl Seen {
             Ok(Event::Delete(object)) => drop(self.objects.remove(&named(kind, &object))),
             Err(error) if is_unserved(&error) => {
                 tracing::debug!(?kind, "the API server has no such kind");
+                let before = self.objects.len();
                 self.objects.retain(|named, _| named.kind != kind);
-                self.awaited.remove(&kind);
+                // It is asked for again and again, and only the first time is news.
+                if !self.awaited.remove(&kind) && self.objects.len() == before {
+                    return false;
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, ?kind, "cannot watch routes");

@@ -62,6 +62,7 @@ fn the_first_table_waits_for_the_first_list_of_every_kind() {
     assert!(!seen.take(*last, Err(watcher::Error::NoResourceVersion)), "it may be there, and was not read");
     assert!(seen.take(*last, Err(missing())));
     assert_eq!(seen.objects.len(), 1);
+    assert!(!seen.take(*last, Err(missing())), "still missing: nothing changed");
 }
 
 #[test]
