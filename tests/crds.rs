@@ -38,9 +38,37 @@ fn each_rule_refuses_its_bad_example() {
     assert_eq!(warnings, Vec::<String>::new());
     assert_eq!(refusals(&schema, "/spec/suspend", json!(false)), "");
     let route = json!({"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "shop"});
+    let router = |more: Value| {
+        let mut router = json!({"group": "appmesh.k8s.aws", "kind": "VirtualRouter", "name": "shop"});
+        router.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        router
+    };
     let steps = "/spec/strategy/canary/steps";
     let cases = [
-        ("/spec/routes", json!([route, route]), "same route twice"),
+        ("/spec/routes", json!([route, route]), "the same rule of it, twice"),
+        ("/spec/routes", json!([router(json!({"rule": "a"})), router(json!({"rule": "b"}))]), ""),
+        (
+            "/spec/routes",
+            json!([router(json!({"rule": "a"})), router(json!({"rule": "a"}))]),
+            "same rule of it, twice",
+        ),
+        ("/spec/routes", json!([router(json!({"rule": "a"})), router(json!({}))]), "must each name a rule"),
+        (
+            "/spec/routes",
+            json!([router(json!({"rule": "a", "target": "x"})), router(json!({"rule": "b"}))]),
+            "the same for every rule",
+        ),
+        ("/spec/routes", json!([router(json!({"stable": "x"}))]), "must be given too"),
+        (
+            "/spec/routes",
+            json!([{"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "shop", "rule": "a"}]),
+            "no rules",
+        ),
+        (
+            "/spec/routes",
+            json!([{"group": "appmesh.k8s.aws", "kind": "HTTPRoute", "name": "shop"}]),
+            "of gateway.networking.k8s.io",
+        ),
         (steps, json!([]), "spec.strategy.canary.steps"),
         (steps, json!([{"weight": 20}, {"weight": 20}]), "must increase"),
         (steps, json!([{"weight": 20}, {"weight": 5}]), "must increase"),
@@ -58,6 +86,7 @@ fn each_rule_refuses_its_bad_example() {
     ];
     for (pointer, value, want) in cases {
         let got = refusals(&schema, pointer, value.clone());
+        assert_eq!(want.is_empty(), got.is_empty(), "{pointer} = {value}: {got}");
         assert!(got.contains(want), "{pointer} = {value}: wanted {want:?}, got {got:?}");
     }
 }
@@ -101,7 +130,8 @@ fn evidence_is_stored_under_plain_lists() {
 
 /// The documents of every example file, with where they stand.
 fn examples() -> Vec<(String, Value)> {
-    let folders = ["examples", "examples/demo"].map(|folder| std::fs::read_dir(folder).unwrap());
+    let folders = ["", "demo", "virtual-router", "http-route", "grpc-route"];
+    let folders = folders.map(|folder| std::fs::read_dir(format!("examples/{folder}")).unwrap());
     let paths = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
     let files = paths.filter(|path| path.extension().is_some_and(|e| e == "yaml"));
     let documents = files.flat_map(|path| {
@@ -116,8 +146,19 @@ fn examples() -> Vec<(String, Value)> {
 fn every_example_passes_its_schema_and_its_rules() {
     let superset = tidegate::api::gateway_route_crd::gateway_route_crd().unwrap();
     let superset = superset["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
-    let schemas = [("Rollout", open_api()), ("GatewayRoute", superset)];
-    let mut seen = [0; 2];
+    let theirs = |file: &str| -> Value {
+        let crd: Value =
+            serde_saphyr::from_str(&std::fs::read_to_string(format!("tests/data/{file}")).unwrap()).unwrap();
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    };
+    let schemas = [
+        ("Rollout", open_api()),
+        ("GatewayRoute", superset),
+        ("VirtualRouter", theirs("appmesh/crds/appmesh.k8s.aws_virtualrouters.yaml")),
+        ("HTTPRoute", theirs("gateway-api/crds/gateway.networking.k8s.io_httproutes.yaml")),
+        ("GRPCRoute", theirs("gateway-api/crds/gateway.networking.k8s.io_grpcroutes.yaml")),
+    ];
+    let mut seen = [0; 5];
     for (path, document) in examples() {
         for (place, (kind, schema)) in schemas.iter().enumerate() {
             if document["kind"] != *kind {

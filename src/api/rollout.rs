@@ -39,6 +39,8 @@ use super::{
         .message("routes must not name the same route, or the same rule of it, twice"),
     validation = Rule::new("self.routes.all(a, self.routes.all(b, a.kind != b.kind || a.name != b.name || has(a.rule) == has(b.rule)))")
         .message("routes that name one object more than once must each name a rule of it"),
+    validation = Rule::new("self.routes.all(a, self.routes.all(b, a.kind != b.kind || a.name != b.name || ((has(a.target) ? a.target : '') == (has(b.target) ? b.target : '') && (has(a.stable) ? a.stable : '') == (has(b.stable) ? b.stable : ''))))")
+        .message("target and stable must be the same for every rule of one object"),
     validation = Rule::new("!self.routes.exists(a, has(a.stable)) || has(self.stable)")
         .message("routes[].stable says how a route calls spec.stable, which must be given too"),
     validation = Rule::new("!has(self.progressDeadline) || self.strategy.canary.steps.all(s, duration(self.progressDeadline) > (has(s.maxHold) ? duration(s.maxHold) : has(s.hold) ? duration(s.hold) + duration(s.hold) + duration(s.hold) : duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold)))")

@@ -3,7 +3,7 @@
 use std::time::Duration as Span;
 
 use crate::api::{
-    Canary, PlannedStep, RolloutSpec,
+    Canary, PlannedStep, RolloutSpec, RouteKind,
     units::{Duration, Weight},
 };
 
@@ -50,13 +50,8 @@ pub fn deadline(spec: &RolloutSpec, plan: &[PlannedStep]) -> Duration {
 /// this first; an API server without our rules, or an older schema, may not have.
 pub fn refuse(spec: &RolloutSpec) -> Option<String> {
     let canary = &spec.strategy.canary;
-    if spec.routes.is_empty() {
-        return Some("spec.routes must name at least one route".into());
-    }
-    for (i, route) in spec.routes.iter().enumerate() {
-        if spec.routes[..i].iter().any(|other| other.same(route)) {
-            return Some(format!("spec.routes must not name {route} twice"));
-        }
+    if let Some(sentence) = refuse_routes(spec) {
+        return Some(sentence);
     }
     if canary.steps.is_empty() {
         return Some("spec.strategy.canary.steps must have at least one step".into());
@@ -79,6 +74,42 @@ pub fn refuse(spec: &RolloutSpec) -> Option<String> {
             return Some(format!(
                 "spec.progressDeadline must be longer than every maxHold; that of {weight} is {max}"
             ));
+        }
+    }
+    None
+}
+
+fn refuse_routes(spec: &RolloutSpec) -> Option<String> {
+    if spec.routes.is_empty() {
+        return Some("spec.routes must name at least one route".into());
+    }
+    for (i, route) in spec.routes.iter().enumerate() {
+        if route.group != route.kind.group() {
+            let (kind, group) = (route.kind.word(), route.kind.group().word());
+            return Some(format!("spec.routes[{i}]: {kind} is of the group {group}"));
+        }
+        if route.rule.is_some() && route.kind == RouteKind::GatewayRoute {
+            return Some(format!("spec.routes[{i}].rule: a GatewayRoute has no rules; leave it out"));
+        }
+        if route.stable.is_some() && spec.stable.is_none() {
+            return Some(format!(
+                "spec.routes[{i}].stable says how {route} calls spec.stable, which must be given too"
+            ));
+        }
+        for other in spec.routes[..i].iter().filter(|other| other.same(route)) {
+            if other.rule == route.rule {
+                return Some(format!("spec.routes must not name {route}, or the same rule of it, twice"));
+            }
+            if other.rule.is_none() || route.rule.is_none() {
+                return Some(format!(
+                    "spec.routes names {route} more than once; each must name a rule of it"
+                ));
+            }
+            if (&other.target, &other.stable) != (&route.target, &route.stable) {
+                return Some(format!(
+                    "spec.routes: target and stable must be the same for every rule of {route}"
+                ));
+            }
         }
     }
     None

@@ -182,7 +182,7 @@ impl Real {
             let crds: Api<CustomResourceDefinition> = Api::all(client);
             for (name, _, _) in Crds::default().each() {
                 let there = crds.get_opt(name).await.unwrap().is_some();
-                assert!(there, "this cluster lacks {name}; install it with: kubectl apply -f crds/");
+                assert!(there, "this cluster lacks {name}; install what is in crds/ and tests/data");
             }
         };
         READY.get_or_init(|| ready).await;

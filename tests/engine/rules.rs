@@ -129,6 +129,52 @@ fn the_rule_that_is_named_is_stepped_and_no_other() {
 }
 
 #[test]
+fn several_rules_by_name_move_in_one_write() {
+    let mut world = world(", rule: a", vec![rule("a", STABLE), rule("b", STABLE), rule("c", STABLE)]);
+    let second = RouteRef { rule: Some("c".into()), ..world.spec.routes[0].clone() };
+    world.spec.routes.push(second);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    assert_eq!(weights(&world), [[0, 100], [1, 0], [0, 100]]);
+    assert_eq!(world.writes.len(), 1 + 3, "a claim and three steps");
+}
+
+#[test]
+fn what_the_schema_refuses_is_refused_without_it_too() {
+    let of = |kind: RouteKind, rule: Option<&str>| RouteRef {
+        rule: rule.map(str::to_owned),
+        ..RouteRef::new(kind, "color")
+    };
+    let cases = [
+        (vec![], "at least one route"),
+        (vec![of(RouteKind::HttpRoute, None), of(RouteKind::HttpRoute, None)], "twice"),
+        (vec![of(RouteKind::HttpRoute, Some("a")), of(RouteKind::HttpRoute, None)], "each must name a rule"),
+        (vec![of(RouteKind::GatewayRoute, Some("a"))], "spec.routes[0].rule: a GatewayRoute has no rules"),
+        (
+            vec![RouteRef { group: RouteKind::HttpRoute.group(), ..of(RouteKind::VirtualRouter, None) }],
+            "VirtualRouter is of the group appmesh.k8s.aws",
+        ),
+        (
+            vec![RouteRef { stable: Some("x".into()), ..of(RouteKind::HttpRoute, None) }],
+            "spec.routes[0].stable says how",
+        ),
+        (
+            vec![
+                RouteRef { target: Some("x".into()), ..of(RouteKind::HttpRoute, Some("a")) },
+                of(RouteKind::HttpRoute, Some("b")),
+            ],
+            "the same for every rule of HTTPRoute color",
+        ),
+    ];
+    for (routes, part) in cases {
+        let mut world = world("", vec![rule("a", STABLE), rule("b", STABLE)]);
+        world.spec.routes = routes;
+        let (reason, message) = refused(&mut world);
+        assert_eq!(reason, "InvalidSpec", "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn without_a_name_every_rule_that_lists_stable_moves_in_one_write() {
     let unrelated = rule("other", &[("x", 3), ("y", 1)]);
     let rules = vec![rule("#1", STABLE), unrelated, rule("last", &[("v1", 7)])];
