@@ -80,7 +80,7 @@ pub struct RolloutStatus {
 impl RolloutStatus {
     /// The [`format`](Self::format) that this program writes. It grows whenever an older one could no longer go on from
     /// what is kept, or would drop a part of it.
-    pub const FORMAT: i32 = 1;
+    pub const FORMAT: i32 = 2;
 }
 
 /// Where a Rollout stands, in a word.
@@ -161,8 +161,8 @@ fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteStatus {
-    /// The route. Its `rule` is the name of the list's rule, or `#` and its place where it is one of several without a
-    /// name; none where the object has but one.
+    /// The route. Its `rule` is the name of the list's rule, or `#` and a digest of one that has none; none where the kind
+    /// has no rules.
     #[serde(rename = "ref")]
     pub route: RouteRef,
     /// Its UID: a route that was deleted and made again is another one.

@@ -59,19 +59,25 @@ impl Call {
     fn is(&self, verbs: &[&str], resource: &str) -> bool {
         verbs.contains(&self.verb.as_str()) && self.resource == resource
     }
+
+    /// Whether it changes a route, of whichever kind.
+    pub fn patches_a_route(&self) -> bool {
+        let routes = ["gatewayroutes", "virtualrouters", "httproutes", "grpcroutes"];
+        self.verb == "patch" && routes.contains(&self.resource.as_str())
+    }
 }
 
 /// When each step of a run began: with the write of its intent, which is the last write of status before the route
 /// was patched. `shown` is when the routes were seen to have each step's weight, in their order.
 pub fn step_starts(calls: &[Call], shown: &[Timestamp]) -> Vec<Timestamp> {
-    let last = |before: Timestamp, verbs: &[&str], resource: &str| {
-        calls.iter().filter(|call| call.at <= before && call.is(verbs, resource)).map(|call| call.at).max()
+    let last = |before: Timestamp, is: &dyn Fn(&Call) -> bool| {
+        calls.iter().filter(|call| call.at <= before && is(call)).map(|call| call.at).max()
     };
     shown
         .iter()
         .map(|seen| {
-            let patched = last(*seen, &["patch"], "gatewayroutes").unwrap_or(*seen);
-            last(patched, &["update", "patch"], "rollouts/status").unwrap_or(patched)
+            let patched = last(*seen, &Call::patches_a_route).unwrap_or(*seen);
+            last(patched, &|call| call.is(&["update", "patch"], "rollouts/status")).unwrap_or(patched)
         })
         .collect()
 }

@@ -1,5 +1,5 @@
-//! What the bench sees of its objects, by two watches; and the part of App Mesh's controller, played here because
-//! nobody else does: each new generation of a route is reported as in effect at once.
+//! What the bench sees of its objects, by two watches; and the part of the data plane, played here because nobody
+//! else does: each new generation of a route is reported as in effect at once.
 
 use std::{
     collections::HashMap,
@@ -10,25 +10,27 @@ use std::{
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::{
-    Api, Client, ResourceExt,
+    Api, ResourceExt,
     api::{DynamicObject, Patch, PatchParams},
     runtime::{WatchStreamExt, watcher},
 };
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::{
+    objects::{GATEWAY, list},
+    server::Server,
+};
 use crate::{
     api::{Phase, Rollout, STAMP_PREFIX, Stamp},
     clock::Clock,
-    demo::world::gateway_routes,
+    dataplane::GatewayRef,
+    demo::Routes,
     sandbox::programmer::programmed,
 };
 
 /// How many reports are written at once.
 const REPORTS: usize = 16;
-/// Where the canary's weight stands in the routes of a bench.
-const CANARY: &str = "/spec/httpRoute/action/weightedTargets/1/weight";
-
 /// All that has been seen of a namespace.
 pub struct Eyes {
     shared: Shared,
@@ -39,6 +41,8 @@ pub struct Eyes {
 #[derive(Clone)]
 struct Shared {
     clock: Clock,
+    routes: Routes,
+    gateway: GatewayRef,
     seen: Arc<Mutex<Seen>>,
     changed: watch::Sender<()>,
 }
@@ -113,11 +117,14 @@ impl Seen {
 
 impl Eyes {
     /// Opens them on a namespace.
-    pub fn open(client: &Client, clock: Clock, namespace: &str) -> Self {
+    pub fn open(server: &Server, namespace: &str) -> Self {
         let (changed, news) = watch::channel(());
-        let shared = Shared { clock, seen: Arc::default(), changed };
+        let (client, routes) = (&server.client, server.routes);
+        let gateway =
+            GatewayRef { name: GATEWAY.to_owned(), namespace: namespace.to_owned(), takes_unclaimed: true };
+        let shared = Shared { clock: server.clock, routes, gateway, seen: Arc::default(), changed };
         let stop = CancellationToken::new();
-        let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &gateway_routes());
+        let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &routes.resource());
         let rollouts: Api<Rollout> = Api::namespaced(client.clone(), namespace);
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch_routes(routes, shared.clone())));
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch_rollouts(rollouts, shared.clone())));
@@ -152,7 +159,8 @@ impl Shared {
 
     fn see_route(&self, route: &DynamicObject, reported: bool) {
         let now = self.clock.now();
-        let share = route.data.pointer(CANARY).and_then(serde_json::Value::as_i64).unwrap_or_default();
+        let canary = format!("{}/1/weight", list(self.routes));
+        let share = route.data.pointer(&canary).and_then(serde_json::Value::as_i64).unwrap_or_default();
         let stamps = route.annotations().iter().filter(|(key, _)| key.starts_with(STAMP_PREFIX));
         let epoch = stamps.filter_map(|(_, text)| Stamp::parse(text)).map(|stamp| stamp.epoch).max();
         let mut seen = self.seen();
@@ -193,7 +201,7 @@ async fn watch_routes(api: Api<DynamicObject>, shared: Shared) {
                 continue;
             }
         };
-        let report = programmed(&route, "the bench takes it as served", shared.clock.now());
+        let report = programmed(&shared.gateway, shared.routes.kind(), &route, shared.clock.now());
         shared.see_route(&route, report.is_none());
         if let Some(report) = report {
             let (api, permits) = (api.clone(), Arc::clone(&permits));

@@ -180,11 +180,13 @@ impl Template {
             aborted: false,
             added: Vec::new(),
         };
-        let mut route = objects::route(name, Pair::of(number));
+        let routes = stage.server.routes;
+        let mut route = objects::route(routes, name, Pair::of(number));
         route["metadata"]["annotations"] = json!({stamp_annotation(name): stamp.spelled()});
-        let entries = &mut route["spec"]["httpRoute"]["action"]["weightedTargets"];
-        entries[0]["weight"] = json!(0);
-        entries[1]["weight"] = json!(100);
+        if let Some(entries) = route.pointer_mut(objects::list(routes)) {
+            entries[0]["weight"] = json!(0);
+            entries[1]["weight"] = json!(100);
+        }
         stage.create(route).await
     }
 }

@@ -33,7 +33,7 @@ pub use self::{
     error::BenchError,
     report::{Figure, Report},
 };
-use crate::demo::signals;
+use crate::demo::{Routes, signals};
 
 /// How many fail at once where the controller has more to do than one rollback.
 const AT_ONCE: usize = 6;
@@ -64,6 +64,8 @@ pub struct Plan {
     pub active: usize,
     /// The number of rollbacks.
     pub runs: usize,
+    /// The kind of the routes.
+    pub routes: Routes,
     /// Measure for seconds instead of minutes: shows that it works, the figures are worth little.
     pub brief: bool,
     /// The real API server; without one, the sandbox.
@@ -79,8 +81,8 @@ pub struct Plan {
 pub async fn run(plan: Plan) -> Result<Report, BenchError> {
     let progress = Progress::new();
     let server = match &plan.kubeconfig {
-        Some(kubeconfig) => Server::real(kubeconfig, plan.audit_log.as_deref()).await?,
-        None => Server::sandbox().await?,
+        Some(kubeconfig) => Server::real(kubeconfig, plan.audit_log.as_deref(), plan.routes).await?,
+        None => Server::sandbox(plan.routes).await?,
     };
     let program = match &plan.program {
         Some(program) => program.clone(),
@@ -88,7 +90,7 @@ pub async fn run(plan: Plan) -> Result<Report, BenchError> {
     };
     let rooms = Rooms::default();
     let bench = Bench { plan: &plan, server: &server, program: &program, progress: &progress, rooms: &rooms };
-    let mut report = Report::new(server.name.clone(), plan.brief, server.records());
+    let mut report = Report::new(server.name.clone(), plan.routes, plan.brief, server.records());
     let ended = tokio::select! {
         () = bench.measure(&mut report) => Ok(()),
         ended = signals::interrupted() => Err(match ended {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::prometheus::{BAD, ERRORS, TOTAL};
-use crate::api::units::spell;
+use crate::{api::units::spell, demo::Routes};
 
 /// How many pairs of Deployments all Rollouts of a bench share.
 pub const PAIRS: usize = 10;
@@ -55,26 +55,54 @@ pub fn deployment(name: &str) -> Value {
     })
 }
 
+/// Where the list stands that is stepped.
+pub const fn list(routes: Routes) -> &'static str {
+    match routes {
+        Routes::GatewayRoute => "/spec/httpRoute/action/weightedTargets",
+        Routes::VirtualRouter => "/spec/routes/0/httpRoute/action/weightedTargets",
+        Routes::HttpRoute | Routes::GrpcRoute => "/spec/rules/0/backendRefs",
+    }
+}
+
+/// The gateway that the routes of a bench are for, where they name one.
+pub const GATEWAY: &str = "bench";
+
 /// A route with all weight on the pair's first version.
-pub fn route(name: &str, pair: Pair) -> Value {
-    let entry = |version: u8, weight: i32| {
-        json!({
-            "virtualServiceRef": {"name": pair.version(version)}, "port": 8080, "weight": weight,
-        })
+pub fn route(routes: Routes, name: &str, pair: Pair) -> Value {
+    let entries = |reference: &str| -> Value {
+        let entry = |(version, weight): (u8, i32)| {
+            let name = pair.version(version);
+            match reference {
+                "" => json!({"name": name, "port": 8080, "weight": weight}),
+                _ => json!({reference: {"name": name}, "port": 8080, "weight": weight}),
+            }
+        };
+        [(1, 100), (2, 0)].map(entry).into_iter().collect()
     };
+    let parents = json!([{"name": GATEWAY}]);
+    let spec = match routes {
+        Routes::GatewayRoute => json!({"httpRoute": {
+            "match": {"prefix": format!("/{name}")}, "action": {"weightedTargets": entries("virtualServiceRef")},
+        }}),
+        Routes::VirtualRouter => json!({
+            "listeners": [{"portMapping": {"port": 8080, "protocol": "http"}}],
+            "routes": [{"name": "main", "httpRoute": {
+                "match": {"prefix": "/"}, "action": {"weightedTargets": entries("virtualNodeRef")},
+            }}],
+        }),
+        Routes::HttpRoute | Routes::GrpcRoute => {
+            json!({"parentRefs": parents, "rules": [{"backendRefs": entries("")}]})
+        }
+    };
+    let resource = routes.resource();
     json!({
-        "apiVersion": "appmesh.k8s.aws/v1beta2",
-        "kind": "GatewayRoute",
-        "metadata": {"name": name},
-        "spec": {"httpRoute": {
-            "match": {"prefix": format!("/{name}")},
-            "action": {"weightedTargets": [entry(1, 100), entry(2, 0)]},
-        }},
+        "apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}, "spec": spec,
     })
 }
 
 /// A Rollout of the pair's second version.
-pub fn rollout(name: &str, pair: Pair, way: &Way) -> Value {
+pub fn rollout(routes: Routes, name: &str, pair: Pair, way: &Way) -> Value {
+    let resource = routes.resource();
     let mut analysis = json!({
         "interval": spell(way.interval),
         "settle": "500ms",
@@ -90,7 +118,7 @@ pub fn rollout(name: &str, pair: Pair, way: &Way) -> Value {
         "kind": "Rollout",
         "metadata": {"name": name},
         "spec": {
-            "routes": [{"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": name}],
+            "routes": [{"group": resource.group, "kind": resource.kind, "name": name}],
             "target": target(&pair.version(2)),
             "strategy": {"canary": {"hold": spell(way.hold), "steps": steps}},
             "analysis": analysis,
@@ -105,20 +133,28 @@ fn target(version: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
     use crate::api::Rollout;
 
     #[test]
-    fn a_rollout_is_one() {
+    fn a_rollout_is_one_for_every_kind_of_route() {
         let way = Way {
             weights: vec![5, 20],
             hold: Duration::from_secs(30),
             interval: Duration::from_secs(1),
             error_rate: true,
         };
-        let rollout: Rollout = serde_json::from_value(rollout("r", Pair::of(13), &way)).unwrap();
-        assert_eq!(rollout.spec.target.name, "app3-v2");
-        assert_eq!(rollout.spec.strategy.canary.steps.len(), 2);
-        assert!(rollout.spec.analysis.unwrap().error_rate.is_some());
+        for routes in Routes::value_variants() {
+            let rollout: Rollout = serde_json::from_value(rollout(*routes, "r", Pair::of(13), &way)).unwrap();
+            assert_eq!(rollout.spec.target.name, "app3-v2");
+            assert_eq!(rollout.spec.strategy.canary.steps.len(), 2);
+            assert!(rollout.spec.analysis.unwrap().error_rate.is_some());
+            let route = route(*routes, "r", Pair::of(13));
+            let view = crate::routes::view(rollout.spec.routes[0].kind, &route).unwrap();
+            assert_eq!(view.lists[0].path, list(*routes));
+            assert_eq!(view.lists[0].entries[1].name, "app3-v2");
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     requests::Requests,
     rollback::Rollback,
 };
-use crate::cli::chain;
+use crate::{cli::chain, demo::Routes};
 
 /// Everything that a bench found.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +23,8 @@ pub struct Report {
     pub version: &'static str,
     /// What it was measured against.
     pub server: String,
+    /// The kind of the routes.
+    pub routes: String,
     /// The processors of this machine.
     pub cores: usize,
     /// It was measured for seconds only; the figures are worth little.
@@ -90,10 +92,11 @@ impl Figure {
 
 impl Report {
     /// Nothing found yet.
-    pub fn new(server: String, brief: bool, counted: bool) -> Self {
+    pub fn new(server: String, routes: Routes, brief: bool, counted: bool) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             server,
+            routes: routes.resource().kind,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             brief,
             counted,
@@ -137,7 +140,8 @@ impl Report {
     pub fn table(&self) -> String {
         let figures = self.figures();
         let width = figures.iter().map(|figure| figure.what.len()).max().unwrap_or_default();
-        let mut text = format!("Measured against {}, on {} cores.\n", self.server, self.cores);
+        let mut text =
+            format!("Measured against {}, on {} cores, with {}s.\n", self.server, self.cores, self.routes);
         if self.brief {
             text.push_str("It was brief: the figures show that it works, and no more.\n");
         }
@@ -277,7 +281,7 @@ mod tests {
             decision: None,
             write: None,
         };
-        let mut report = Report::new("a server".into(), false, false);
+        let mut report = Report::new("a server".into(), Routes::default(), false, false);
         report.rollback = vec![rollback(1, summary), rollback(6, Summary::of(&[49.5]))];
         report.note("active", Err(BenchError::Interrupted));
         report.note("restart", Ok(()));

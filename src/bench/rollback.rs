@@ -97,9 +97,7 @@ async fn once(stage: &Stage<'_>, names: &[String], round: usize) -> Result<Vec<M
 
 /// When the first write of a route after an answer reached the API server.
 fn written(calls: &[Call], route: &str, answered: Timestamp) -> Option<Timestamp> {
-    let is = |call: &&Call| {
-        call.at >= answered && call.verb == "patch" && call.resource == "gatewayroutes" && call.name == route
-    };
+    let is = |call: &&Call| call.at >= answered && call.patches_a_route() && call.name == route;
     calls.iter().find(is).map(|call| call.at)
 }
 

@@ -10,7 +10,7 @@ use http::{HeaderValue, header::USER_AGENT};
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
-    Api, Client, CustomResourceExt,
+    Api, Client,
     api::PostParams,
     config::{KubeConfigOptions, Kubeconfig},
     runtime::{conditions, wait::await_condition},
@@ -22,9 +22,9 @@ use super::{
     error::BenchError,
 };
 use crate::{
-    api::{Rollout, gateway_route_crd::gateway_route_crd},
     clock::Clock,
     demo::{
+        Routes,
         kubeconfig::KubeconfigFile,
         world::{self, WorldError},
     },
@@ -45,6 +45,8 @@ pub struct Server {
     pub clock: Clock,
     /// What it is, in a few words.
     pub name: String,
+    /// The kind of route that is measured with.
+    pub routes: Routes,
     kubeconfig: PathBuf,
     log: Log,
 }
@@ -69,7 +71,7 @@ pub struct Mark {
 
 impl Server {
     /// A new sandbox.
-    pub async fn sandbox() -> Result<Self, BenchError> {
+    pub async fn sandbox(routes: Routes) -> Result<Self, BenchError> {
         let server = world::start_server(None, None).await?;
         let kubeconfig = KubeconfigFile::write(None, &server.kubeconfig())?;
         let url = server.url();
@@ -81,13 +83,14 @@ impl Server {
             client: client(config).map_err(|source| WorldError::Client(Box::new(source)))?,
             clock: server.clock(),
             name: "the sandbox".to_owned(),
+            routes,
             kubeconfig: kubeconfig.path().to_owned(),
             log: Log::Sandbox { server: Box::new(server), _kubeconfig: kubeconfig },
         })
     }
 
     /// A real one; installs the definitions that it lacks.
-    pub async fn real(path: &Path, audit: Option<&Path>) -> Result<Self, BenchError> {
+    pub async fn real(path: &Path, audit: Option<&Path>, routes: Routes) -> Result<Self, BenchError> {
         let unusable = |source: Box<dyn std::error::Error + Send + Sync>| BenchError::Kubeconfig {
             path: path.to_owned(),
             source,
@@ -104,6 +107,7 @@ impl Server {
             client,
             clock: Clock::start(),
             name: format!("Kubernetes {}", version.git_version),
+            routes,
             kubeconfig: path.to_owned(),
             log: audit.map_or(Log::None, |audit| Log::Audit(audit.to_owned())),
         })
@@ -178,9 +182,8 @@ fn client(mut config: kube::Config) -> Result<Client, kube::Error> {
 /// Installs the definitions that are absent; one that is there stays as it is.
 async fn install(client: &Client) -> Result<(), BenchError> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let routes = gateway_route_crd().map_err(WorldError::GatewayRoute)?;
-    let routes: CustomResourceDefinition = serde_json::from_value(routes).map_err(WorldError::Rollout)?;
-    for crd in [Rollout::crd(), routes] {
+    for crd in world::definitions()? {
+        let crd: CustomResourceDefinition = serde_json::from_value(crd).map_err(WorldError::Rollout)?;
         let name = crd.metadata.name.clone().unwrap_or_default();
         match api.create(&PostParams::default(), &crd).await {
             Ok(_) => {}

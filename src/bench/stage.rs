@@ -80,7 +80,7 @@ impl<'a> Stage<'a> {
             server,
             program,
             progress,
-            eyes: Eyes::open(&server.client, server.clock, &namespace),
+            eyes: Eyes::open(server, &namespace),
             namespace,
             prometheus,
             controller: None,
@@ -161,8 +161,9 @@ impl<'a> Stage<'a> {
 
     /// Creates a route and a Rollout of the same name.
     pub async fn roll(&self, name: &str, pair: Pair, way: &Way) -> Result<(), BenchError> {
-        self.create(objects::route(name, pair)).await?;
-        self.create(objects::rollout(name, pair, way)).await?;
+        let routes = self.server.routes;
+        self.create(objects::route(routes, name, pair)).await?;
+        self.create(objects::rollout(routes, name, pair, way)).await?;
         Ok(())
     }
 

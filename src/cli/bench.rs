@@ -5,7 +5,10 @@ use std::{
     path::PathBuf,
 };
 
-use crate::bench::{self, BenchError, Part, Plan};
+use crate::{
+    bench::{self, BenchError, Part, Plan},
+    demo::Routes,
+};
 
 /// Measures the controller, and tells what was found against the goals.
 #[derive(Debug, clap::Args)]
@@ -22,6 +25,9 @@ pub struct Args {
     /// The number of rollbacks, for one and for six at once
     #[arg(long, default_value_t = 50, value_name = "N")]
     runs: usize,
+    /// The kind of the routes
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    routes: Routes,
     /// Measure for seconds instead of minutes; the figures are worth little then
     #[arg(long)]
     brief: bool,
@@ -101,6 +107,7 @@ impl Args {
             idle,
             active: self.active,
             runs: self.runs,
+            routes: self.routes,
             brief: self.brief,
             audit_log: self.audit_log,
             program: self.program,

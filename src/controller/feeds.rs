@@ -211,19 +211,25 @@ where
 
     fn failed(&self, error: &watcher::Error) {
         let kind = &self.resource.kind;
-        let problem = match code(error) {
-            Some(404) => format!(
-                "the API server does not serve {kind} ({}): its CRD is not installed; {}",
-                self.resource.api_version,
-                crd_remedy(kind)
-            ),
-            Some(403) => forbidden(kind, &self.scope),
+        let (news, problem) = match code(error) {
+            Some(404) => {
+                let problem = format!(
+                    "the API server does not serve {kind} ({}): its CRD is not installed; {}",
+                    self.resource.api_version,
+                    crd_remedy(kind)
+                );
+                (self.mirror.miss(problem.clone()), problem)
+            }
+            Some(403) => {
+                let problem = forbidden(kind, &self.scope);
+                (self.mirror.fail(problem.clone()), problem)
+            }
             Some(_) | None => {
                 tracing::warn!(kind, %error, "the watch broke; it is tried again");
                 return;
             }
         };
-        if self.mirror.fail(problem.clone()) {
+        if news {
             self.context.meters.error("KindUnavailable");
             tracing::error!(kind, problem, "the kind is unavailable; it is tried again");
             self.context.wake_all();

@@ -78,9 +78,11 @@ impl Routes {
         }
     }
 
-    /// Why kinds that are named can't be used, in sentences.
+    /// Why kinds that are named can't be used, in sentences. One that the API server does not have is told by those who name
+    /// it: whoever names it by mistake must not make the controller unready for all others.
     pub fn lacks(&self) -> impl Iterator<Item = String> {
-        self.0.iter().filter(|kept| *kept.wanted.borrow()).filter_map(|kept| kept.mirror.lacks())
+        let wanted = self.0.iter().filter(|kept| *kept.wanted.borrow());
+        wanted.filter(|kept| !kept.mirror.is_absent()).filter_map(|kept| kept.mirror.lacks())
     }
 }
 
@@ -118,6 +120,10 @@ mod tests {
         routes.of(RouteKind::HttpRoute).take(Event::InitDone);
         assert_eq!(routes.lacks().count(), 0);
         routes.answered().await;
+        routes.of(RouteKind::HttpRoute).miss("its CRD is gone".into());
+        assert_eq!(routes.lacks().count(), 0, "whoever names it says so");
+        routes.of(RouteKind::HttpRoute).fail("it is forbidden".into());
+        assert_eq!(routes.lacks().collect::<Vec<_>>(), ["it is forbidden"]);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub fn observe(
         .into_iter()
         .map(|route| {
             let key = (namespace.clone(), route.name.clone());
-            let state = route_state(route.kind, context.routes.of(route.kind).get(&key));
+            let state = route_state(route.kind, &namespace, context.routes.of(route.kind).get(&key));
             let state = match state {
                 RouteState::Present(whole) => engine::select(&rollout.spec, status, &route, &whole),
                 other => other,
@@ -131,12 +131,12 @@ fn subject(rollout: &Rollout) -> Subject {
     }
 }
 
-/// The routes of spec and status, each once.
+/// The objects of spec and status that are routes, each once.
 pub fn routes(rollout: &Rollout, status: &RolloutStatus) -> Vec<RouteRef> {
-    let mut refs = rollout.spec.routes.clone();
-    for known in &status.routes {
-        if !refs.iter().any(|route| route.same(&known.route)) {
-            refs.push(known.route.clone());
+    let mut refs: Vec<RouteRef> = Vec::new();
+    for route in rollout.spec.routes.iter().chain(status.routes.iter().map(|known| &known.route)) {
+        if !refs.iter().any(|known| known.same(route)) {
+            refs.push(route.clone());
         }
     }
     refs
@@ -216,9 +216,9 @@ fn routes_of(other: &Guarded) -> Vec<RouteRef> {
     rollout.spec.routes.into_iter().chain(kept).collect()
 }
 
-fn route_state(kind: RouteKind, found: Found<RouteKept>) -> RouteState {
+fn route_state(kind: RouteKind, namespace: &str, found: Found<RouteKept>) -> RouteState {
     match found {
-        Found::Present(Ok(packed)) => packed.unpacked(kind).into(),
+        Found::Present(Ok(packed)) => packed.unpacked(kind, namespace).into(),
         Found::Present(Err((reason, message))) => RouteState::Unusable { reason, message },
         Found::Missing => RouteState::Missing,
         Found::Unreadable(why) => RouteState::Unreadable(why),

@@ -71,6 +71,8 @@ enum Health {
     Pending,
     Ready,
     Unavailable(String),
+    /// The API server has no such kind.
+    Absent(String),
 }
 
 impl<V: Clone + PartialEq> Mirror<V> {
@@ -101,7 +103,7 @@ impl<V: Clone + PartialEq> Mirror<V> {
             (Health::Pending, None) => {
                 Found::Unreadable(format!("the {} have not been listed yet", self.what))
             }
-            (Health::Unavailable(why), _) => Found::Unreadable(why.clone()),
+            (Health::Unavailable(why) | Health::Absent(why), _) => Found::Unreadable(why.clone()),
         }
     }
 
@@ -110,8 +112,13 @@ impl<V: Clone + PartialEq> Mirror<V> {
         match &self.read().health {
             Health::Ready => None,
             Health::Pending => Some(format!("the {} have not been listed yet", self.what)),
-            Health::Unavailable(why) => Some(why.clone()),
+            Health::Unavailable(why) | Health::Absent(why) => Some(why.clone()),
         }
+    }
+
+    /// Whether the API server has no such kind.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.read().health, Health::Absent(_))
     }
 
     /// Waits until the kind was listed once, or can't be.
@@ -196,7 +203,15 @@ impl<V: Clone + PartialEq> Mirror<V> {
 
     /// The kind can't be listed or watched; the sentence says why. Returns whether that is news.
     pub fn fail(&self, why: String) -> bool {
-        let health = Health::Unavailable(why);
+        self.set(Health::Unavailable(why))
+    }
+
+    /// The API server has no such kind; the sentence says where it comes from. Returns whether that is news.
+    pub fn miss(&self, why: String) -> bool {
+        self.set(Health::Absent(why))
+    }
+
+    fn set(&self, health: Health) -> bool {
         let mut state = self.write();
         self.answered.send_replace(true);
         let news = state.health != health;

@@ -55,7 +55,8 @@ impl Routes {
         }
     }
 
-    pub(super) fn kind(self) -> ObjectKind {
+    /// The kind as tables are made of it.
+    pub fn kind(self) -> ObjectKind {
         match self {
             Self::GatewayRoute => ObjectKind::GatewayRoute,
             Self::VirtualRouter => ObjectKind::VirtualRouter,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
 use kube::{
     Api, Client, CustomResourceExt,
-    api::{ApiResource, DynamicObject},
+    api::DynamicObject,
     runtime::wait::{self, await_condition},
 };
 use serde_json::Value;
@@ -21,7 +21,7 @@ use crate::{
         gateway_route_crd::{GatewayRouteCrdError, gateway_route_crd},
     },
     clock::Clock,
-    dataplane::{GatewayRef, ObjectKind},
+    dataplane::GatewayRef,
     sandbox::{
         apiserver::{ApiServer, Options, StartError},
         backends::{Backend, Faults, Latency},
@@ -105,6 +105,11 @@ pub enum WorldError {
 
 /// Starts an API server that knows all kinds of color-app, and the Rollout.
 pub async fn start_server(port: Option<u16>, data: Option<PathBuf>) -> Result<ApiServer, WorldError> {
+    Ok(ApiServer::start(Options { port, data, crds: definitions()? }).await?)
+}
+
+/// The definitions of the Rollout, and of all kinds that a route is or leads through.
+pub fn definitions() -> Result<Vec<Value>, WorldError> {
     let mut crds =
         vec![serde_json::to_value(Rollout::crd()).map_err(WorldError::Rollout)?, gateway_route_crd()?];
     for definition in DEFINITIONS {
@@ -112,12 +117,7 @@ pub async fn start_server(port: Option<u16>, data: Option<PathBuf>) -> Result<Ap
             serde_saphyr::from_str(definition).map_err(|source| WorldError::Definition(Box::new(source)))?;
         crds.push(definition);
     }
-    Ok(ApiServer::start(Options { port, data, crds }).await?)
-}
-
-/// How the API names GatewayRoutes.
-pub fn gateway_routes() -> ApiResource {
-    programmer::resource(ObjectKind::GatewayRoute)
+    Ok(crds)
 }
 
 /// color-app behind its gateway; dropping it ends it. Its objects stay on the API server.

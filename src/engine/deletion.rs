@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     decision::Effect,
-    observed::RouteState,
+    observed::{RouteSeen, RouteState},
     turn::{Readiness, Turn, since},
 };
 use crate::api::{EndReason, Ended, Phase};
@@ -23,10 +23,8 @@ impl Turn<'_> {
         let ended = self.run().and_then(|run| run.ended.as_ref());
         let promoted = ended.is_some_and(|ended| ended.reason == EndReason::Promoted);
         let (mut writes, mut blocked, mut unread) = (Vec::new(), Vec::new(), None);
-        for noted in &self.status.routes {
-            let Some(seen) = self.seen.routes.iter().find(|seen| seen.route.same(&noted.route)) else {
-                continue;
-            };
+        let noted = |seen: &&RouteSeen| self.status.routes.iter().any(|noted| noted.route.same(&seen.route));
+        for seen in self.seen.routes.iter().filter(noted) {
             match &seen.state {
                 RouteState::Present(view) => {
                     let ours = view.stamp_of(&self.seen.subject).is_some() || view.gives(&canary);

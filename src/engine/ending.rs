@@ -103,6 +103,9 @@ impl Turn<'_> {
         let mut done = true;
         let mut writes = Vec::new();
         for seen in self.run_routes() {
+            if let Some(what) = seen.view().and_then(|view| view.gone.first()) {
+                self.told.out_of_sync = Some(("RouteGone", format!("{}: {what}", seen.route)));
+            }
             match &seen.state {
                 RouteState::Present(view) if !self.lowered(view, &stable, &canary) => {
                     done = false;

@@ -136,8 +136,11 @@ pub struct RouteView {
 pub struct ListSeen {
     /// The JSON pointer of the list.
     pub path: String,
-    /// The rule's name, or `#` and its place where it is one of several without a name; none where there is but one.
+    /// What tells the rule from the others of its object, wherever it stands: its name, or `#` and a digest of all that it
+    /// says besides the list. None where the kind has no rules.
     pub rule: Option<String>,
+    /// What sentences call it: its name or `#` and its place, counted from 1. None where the object has but one.
+    pub told: Option<String>,
     /// The JSON pointer of the rule's name, where it has one.
     pub rule_field: Option<String>,
     /// The entries in their order.
@@ -336,7 +339,7 @@ impl ListSeen {
         weight > 0 && weight == self.total()
     }
 
-    /// How stamps call an entry of this list that we added: its name, behind the rule's where there are several lists.
+    /// How stamps call an entry of this list that we added: its name, behind the rule's where the kind has rules.
     pub fn key(&self, name: &str) -> String {
         match &self.rule {
             Some(rule) => format!("{rule}/{name}"),
@@ -346,7 +349,7 @@ impl ListSeen {
 
     /// The route, and the rule where it has several, as sentences call it.
     pub fn of(&self, route: &RouteRef) -> String {
-        match &self.rule {
+        match &self.told {
             Some(rule) => format!("{route}, rule {rule}"),
             None => route.to_string(),
         }
@@ -366,6 +369,12 @@ impl EntrySeen {
 }
 
 impl Target {
+    /// What it is called in the entries of a route.
+    pub fn name_on(&self, route: &RouteRef) -> &str {
+        let there = self.called.iter().find(|called| called.route == route.to_string());
+        there.map_or(&self.name, |there| &there.name)
+    }
+
     /// Whether both are the same entry of a route.
     pub fn same_entry(&self, other: &Self) -> bool {
         self.name == other.name && self.port == other.port

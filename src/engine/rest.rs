@@ -9,7 +9,7 @@ use super::{
     plan,
     turn::{Turn, entry_name},
 };
-use crate::api::{Phase, RawEntry, RequestAction, Target};
+use crate::api::{Phase, RawEntry, RequestAction, RouteRef, Target};
 
 impl Turn<'_> {
     /// What there is to do while no run is active.
@@ -34,6 +34,9 @@ impl Turn<'_> {
         self.retire_entries(&stable);
         let wanted = self.wanted();
         if self.one_entry(&wanted, &stable) {
+            if let Some(sentence) = self.renamed(&wanted, &stable) {
+                return self.say(Phase::Invalid, "NameChanged", sentence);
+            }
             self.status.stable = Some(Target { hash: stable.hash.clone(), ..wanted.clone() });
             self.healthy(&stable, &wanted);
         } else if failed && asked != Some(RequestAction::Retry) {
@@ -41,6 +44,21 @@ impl Turn<'_> {
         } else {
             self.start(None);
         }
+    }
+
+    /// Where the spec calls what is live otherwise than the route does: followed, it would take all traffic to what was never
+    /// judged.
+    fn renamed(&self, wanted: &Target, stable: &Target) -> Option<String> {
+        self.spec_routes().into_iter().find_map(|seen| {
+            let (there, says) = (seen.view()?.name_of(&stable.name), wanted.name_on(&seen.route));
+            (wanted.name == stable.name && there != says).then(|| {
+                format!(
+                    "spec.routes: target of {} is {says}, but {}, which is live, is called {there} there; put that back, or \
+                     change spec.target.name with it",
+                    seen.route, stable.name
+                )
+            })
+        })
     }
 
     /// Whether both are one target: by name and port, or because every route resolves them to the same entry.
@@ -109,9 +127,13 @@ impl Turn<'_> {
         let Some(canary) = self.status.canary.clone() else {
             return;
         };
-        let mut drifted = None;
+        let (mut drifted, mut unusable) = (None, None);
         let mut writes = Vec::new();
         for seen in self.spec_routes() {
+            if let RouteState::Unusable { reason, message } = &seen.state {
+                let doubt = format!("whether {} still has traffic there is not known", canary.name);
+                unusable = Some((*reason, format!("{}: {message}; {doubt}", seen.route)));
+            }
             let Some(view) = seen.view() else { continue };
             if let Some(list) = view.lists.iter().find(|list| list.weight(&canary) > 0) {
                 let sentence = format!(
@@ -126,6 +148,7 @@ impl Turn<'_> {
                 writes.push(self.back_on_stable(seen, view, stable, &canary, Purpose::Correct));
             }
         }
+        self.told.out_of_sync = unusable.or(self.told.out_of_sync.take());
         match drifted {
             None => self.memory.correcting.clear(),
             Some(sentence) => self.take_back(sentence, stable, &canary, writes),
@@ -162,7 +185,12 @@ impl Turn<'_> {
         };
         let mut kept = self.status.routes.clone();
         let left = |r: &crate::api::RouteStatus| !self.spec.routes.iter().any(|spec| spec.same(&r.route));
-        let gone: Vec<_> = kept.iter().filter(|r| left(r)).map(|r| r.route.clone()).collect();
+        let mut gone: Vec<RouteRef> = Vec::new();
+        for noted in kept.iter().filter(|r| left(r)) {
+            if !gone.iter().any(|known| known.same(&noted.route)) {
+                gone.push(noted.route.clone());
+            }
+        }
         for route in gone {
             let Some(seen) = self.seen.routes.iter().find(|seen| seen.route.same(&route)) else {
                 continue;
@@ -244,14 +272,17 @@ impl Turn<'_> {
             let Some(stamp) = view.stamp_of(&self.seen.subject) else {
                 continue;
             };
-            let name_of = |key: &str| key.rsplit('/').next().unwrap_or_default().to_owned();
-            let retired: Vec<String> = stamp.added.iter().map(|key| name_of(key)).collect();
-            let retired = retired.into_iter().find(|name| {
-                let live = *name == stable.name || (*name == wanted.name && !failed);
-                let end = self.window_end(name);
-                ends.extend(end);
-                !live && end.is_none()
-            });
+            // What stands on a rule that is not stepped now is still ours, and stays noted.
+            let names = stamp.added.iter().map(|key| key.rsplit('/').next().unwrap_or_default().to_owned());
+            let in_view =
+                |name: &str| -> Vec<String> { view.lists.iter().map(|list| list.key(name)).collect() };
+            let retired =
+                names.filter(|name| in_view(name).iter().any(|key| stamp.added.contains(key))).find(|name| {
+                    let live = *name == stable.name || (*name == wanted.name && !failed);
+                    let end = self.window_end(name);
+                    ends.extend(end);
+                    !live && end.is_none()
+                });
             let Some(name) = retired else { continue };
             let mut stamp = stamp.clone();
             let mut write = self.write(seen, view, Purpose::Retire, Fence::Unchanged);
@@ -264,7 +295,8 @@ impl Turn<'_> {
                 continue;
             }
             write.remove = places.into_iter().map(|(place, _)| place).collect();
-            stamp.added.retain(|key| name_of(key) != name);
+            let in_view = in_view(&name);
+            stamp.added.retain(|key| !in_view.contains(key));
             write.stamp = self.set_stamp(stamp);
             writes.push(Effect::Write(write));
         }

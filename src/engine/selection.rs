@@ -21,15 +21,12 @@ pub fn select(
     if is_plain(spec, status, route, whole) {
         return RouteState::Present(Arc::clone(whole));
     }
-    let names = Names::of(spec, status, route);
-    let selected =
-        if status.run.as_ref().is_some_and(|run| run.ended.as_ref().is_none_or(|ended| !ended.settled))
-            && status.routes.iter().any(|noted| noted.route.same(route))
-        {
-            names.frozen(status, route, whole)
-        } else {
-            names.wanted(spec, status, route, whole).map(|lists| (lists, vec![]))
-        };
+    let names = Names::of(spec, status, route, whole);
+    let selected = if names.frozen && status.routes.iter().any(|noted| noted.route.same(route)) {
+        names.taken(status, route, whole)
+    } else {
+        names.wanted(spec, status, route, whole).map(|lists| (lists, vec![]))
+    };
     let (lists, gone) = match selected {
         Ok(selected) => selected,
         Err((reason, message)) => return RouteState::Unusable { reason, message },
@@ -41,6 +38,16 @@ pub fn select(
     let lists =
         lists.into_iter().filter_map(|at| whole.lists.get(at)).map(|list| names.translated(list)).collect();
     RouteState::Present(Arc::new(RouteView { lists, gone, called: names.called, ..(**whole).clone() }))
+}
+
+/// Whether a run is not over yet.
+fn is_underway(status: &RolloutStatus) -> bool {
+    status.run.as_ref().is_some_and(|run| run.ended.as_ref().is_none_or(|ended| !ended.settled))
+}
+
+/// Whether an entry of that name has weight anywhere on the object.
+fn has_weight(whole: &RouteView, name: &str) -> bool {
+    whole.lists.iter().flat_map(|list| &list.entries).any(|entry| entry.name == name && entry.weight > 0)
 }
 
 /// Whether there is nothing to choose and nothing to translate, as on most routes.
@@ -60,6 +67,8 @@ fn is_plain(spec: &RolloutSpec, status: &RolloutStatus, route: &RouteRef, whole:
 
 /// The names that a Rollout knows its targets by on one route.
 struct Names {
+    /// A run is under way, and what it took is its own.
+    frozen: bool,
     stable: Option<Target>,
     canary: Option<Target>,
     target: Target,
@@ -68,31 +77,55 @@ struct Names {
 }
 
 impl Names {
-    fn of(spec: &RolloutSpec, status: &RolloutStatus, route: &RouteRef) -> Self {
-        let plain = |name: &str, port| Target { name: name.to_owned(), port, ..Target::default() };
+    /// What was called somehow when it was taken up keeps that name, whatever the spec says of it later: a changed word there
+    /// must not move traffic. No two targets go by one name.
+    fn of(spec: &RolloutSpec, status: &RolloutStatus, route: &RouteRef, whole: &RouteView) -> Self {
+        let frozen = is_underway(status);
         let given = spec.routes.iter().find(|named| named.same(route)).unwrap_or(route);
+        let specified = [
+            Some((spec.target.name.as_str(), given.target.as_deref())),
+            spec.stable.as_ref().map(|stable| (stable.name.as_str(), given.stable.as_deref())),
+        ];
+        let specified: Vec<(&str, &str)> =
+            specified.into_iter().flatten().map(|(name, there)| (name, there.unwrap_or(name))).collect();
+        let kept = |target: &Target| {
+            let there = target.called.iter().find(|called| called.route == route.to_string());
+            there.map(|there| there.name.clone())
+        };
+        let mut known: Vec<(String, String)> = Vec::new();
+        let mut know = |name: &str, there: &str| {
+            if known.iter().all(|(one, other)| one != name && other != there) {
+                known.push((name.to_owned(), there.to_owned()));
+            }
+        };
+        if let Some(stable) = &status.stable {
+            // A route that has just joined is not known to it; there the spec says what has the traffic.
+            let joined = specified.iter().find(|(name, there)| {
+                *name == stable.name && has_weight(whole, there) && !has_weight(whole, name)
+            });
+            let there = kept(stable).or_else(|| joined.map(|(_, there)| (*there).to_owned()));
+            know(&stable.name, there.as_deref().unwrap_or(&stable.name));
+        }
+        if let Some(canary) = status.canary.as_ref().filter(|_| frozen) {
+            know(&canary.name, kept(canary).as_deref().unwrap_or(&canary.name));
+        }
+        for (name, there) in specified {
+            know(name, there);
+        }
+        let past = status.history.iter().flat_map(|entry| [&entry.target, &entry.stable]);
+        for target in status.canary.iter().chain(past) {
+            if let Some(there) = kept(target) {
+                know(&target.name, &there);
+            }
+        }
+        known.retain(|(name, there)| name != there);
+        let plain = |name: &str, port| Target { name: name.to_owned(), port, ..Target::default() };
         let stable = status.stable.clone().or_else(|| {
             let stable = spec.stable.as_ref()?;
             Some(plain(&stable.name, stable.port))
         });
-        let mut called = Vec::new();
-        let past = status.history.iter().flat_map(|entry| [&entry.target, &entry.stable]);
-        for target in status.stable.iter().chain(&status.canary).chain(past) {
-            let there = target.called.iter().find(|called| called.route == route.to_string());
-            called.extend(there.map(|there| (target.name.clone(), there.name.clone())));
-        }
-        called.extend(given.target.clone().map(|name| (spec.target.name.clone(), name)));
-        called.extend(
-            spec.stable.as_ref().and_then(|stable| Some((stable.name.clone(), given.stable.clone()?))),
-        );
-        let mut first: Vec<(String, String)> = Vec::new();
-        for (name, there) in called {
-            if name != there && first.iter().all(|(known, _)| *known != name) {
-                first.push((name, there));
-            }
-        }
         let target = plain(&spec.target.name, spec.target.port);
-        Self { stable, canary: status.canary.clone(), target, called: first }
+        Self { frozen, stable, canary: status.canary.clone(), target, called: known }
     }
 
     /// A list whose entries go by the names of targets.
@@ -110,44 +143,34 @@ impl Names {
         self.translated(list).entry(target).is_some()
     }
 
-    fn lists_arm(&self, whole: &RouteView, at: usize, arm: Option<&Target>) -> bool {
-        arm.is_some_and(|target| self.has(&whole.lists[at], target))
-    }
-
-    /// What the run took. A rule that is gone, or can't be read any more, is told beside the others, which are stepped and
-    /// lowered as before.
-    fn frozen(
+    /// What the run took, by what tells a rule from the others. One that is gone, or can't be read any more, is told beside the
+    /// others, which are lowered as before while nothing is raised. What has just our weights in place of one that is gone is
+    /// taken for it under another name.
+    fn taken(
         &self,
         status: &RolloutStatus,
         route: &RouteRef,
         whole: &RouteView,
     ) -> Result<(Vec<usize>, Vec<String>), Refusal> {
         let noted = status.routes.iter().filter(|noted| noted.route.same(route));
-        let (mut lists, mut gone, mut unnamed) = (Vec::new(), Vec::new(), 0_usize);
+        let (mut lists, mut gone) = (Vec::new(), Vec::new());
         for noted in noted {
-            match noted.route.rule.as_deref().filter(|rule| !rule.starts_with('#')) {
-                None => unnamed += 1,
-                Some(rule) => match named(whole, rule) {
-                    Ok(at) => lists.push(at),
-                    Err((_, why)) => gone.push(why),
-                },
+            let rule = noted.route.rule.as_ref();
+            match whole.lists.iter().position(|list| list.rule.as_ref() == rule) {
+                Some(at) => lists.push(at),
+                None => gone.push(match rule.filter(|rule| !rule.starts_with('#')) {
+                    Some(rule) => format!("its rule {rule}, which the run took, is not there any more"),
+                    None => "a rule without a name, which the run took, is not there any more".to_owned(),
+                }),
             }
         }
-        if unnamed > 0 {
-            let open = (0..whole.lists.len()).filter(|at| !lists.contains(at));
-            let (mut ours, others): (Vec<usize>, Vec<usize>) =
-                open.partition(|at| self.lists_arm(whole, *at, self.stable.as_ref()));
-            // A rule that has lost stable's entry still has the canary's; an object's only list is ours whatever it has.
-            let still =
-                |at: &usize| whole.lists.len() == 1 || self.lists_arm(whole, *at, self.canary.as_ref());
-            ours.extend(others.into_iter().filter(still).take(unnamed.saturating_sub(ours.len())));
-            if ours.len() < unnamed {
-                gone.push("a rule of it that listed stable is not there any more".to_owned());
-            }
-            lists.extend(ours);
+        let others = (0..whole.lists.len()).filter(|at| !lists.contains(at));
+        let renamed: Vec<usize> =
+            others.filter(|at| self.has_our_weights(status, &whole.lists[*at])).collect();
+        if renamed.len() == gone.len() {
+            lists.extend(renamed);
         }
         lists.sort_unstable();
-        lists.dedup();
         lists.retain(|at| match &whole.lists[*at].unusable {
             Some((_, why)) => {
                 gone.push(why.clone());
@@ -156,13 +179,23 @@ impl Names {
             None => true,
         });
         if lists.is_empty() {
-            let why = gone
-                .into_iter()
-                .next()
-                .unwrap_or_else(|| "none of its rules lists stable any more".to_owned());
+            let why = gone.into_iter().next().unwrap_or_else(|| "it has none of the run's rules".to_owned());
             return Err(("RuleNotFound", why));
         }
         Ok((lists, gone))
+    }
+
+    /// Whether a list gives the two arms what the run's present step gives them, or the one before.
+    fn has_our_weights(&self, status: &RolloutStatus, list: &ListSeen) -> bool {
+        let (Some(stable), Some(canary), Some(run)) = (&self.stable, &self.canary, &status.run) else {
+            return false;
+        };
+        let list = self.translated(list);
+        let share = list.weight(canary);
+        let index = status.step.as_ref().and_then(|step| usize::try_from(step.index).ok()).unwrap_or(0);
+        let steps = [index, index.saturating_sub(1)].map(|at| run.plan.get(at.saturating_sub(1)));
+        let planned = steps.into_iter().flatten().any(|step| i64::from(step.weight.percent()) == share);
+        share > 0 && planned && list.weight(stable) == 100 - share && list.total() == 100
     }
 
     /// What the next run is to take.
@@ -174,12 +207,10 @@ impl Names {
         whole: &RouteView,
     ) -> Result<Vec<usize>, Refusal> {
         let specified = spec.routes.iter().filter(|named| named.same(route));
-        let mut rules: Vec<&String> = specified.filter_map(|named| named.rule.as_ref()).collect();
+        let rules: Vec<&String> = specified.filter_map(|named| named.rule.as_ref()).collect();
         if spec.routes.iter().all(|named| !named.same(route)) {
             // One that the spec has left is let go of as it was taken.
-            let noted = status.routes.iter().filter(|noted| noted.route.same(route));
-            rules = noted.filter_map(|noted| noted.route.rule.as_ref()).collect();
-            rules.retain(|rule| !rule.starts_with('#'));
+            return self.taken(status, route, whole).map(|(lists, _)| lists);
         }
         let lists: Vec<usize> = if !rules.is_empty() {
             let lists: Result<Vec<usize>, Refusal> =

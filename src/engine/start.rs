@@ -234,6 +234,17 @@ impl Turn<'_> {
         };
         let mut routes = Vec::new();
         for (seen, view) in self.views() {
+            let wanted = self.wanted();
+            if wanted.name_on(&seen.route) == view.name_of(&stable.name) && wanted.port == stable.port {
+                let sentence = format!(
+                    "spec.routes: target of {} is {}, which is what {} is called there; it has to change with \
+                     spec.target.name",
+                    seen.route,
+                    wanted.name_on(&seen.route),
+                    stable.name
+                );
+                return self.say(Phase::Invalid, "SameName", sentence);
+            }
             for list in &view.lists {
                 let Some(entry) = list.entry(&stable) else {
                     let names: Vec<_> = list.entries.iter().map(|entry| entry.name.as_str()).collect();

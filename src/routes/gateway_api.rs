@@ -29,33 +29,47 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
     Ok(object::view(object, &SPELLING, lists, RULES, in_effect(object)))
 }
 
-/// What the parents say of the present generation. Only those count that the route still names; what an implementation
-/// reported to one that it has left stays there for a while.
+/// What the parents say of the present generation. Only those count that the route still names: what an implementation
+/// reported to one that it has left stays there for a while. So does what another implementation reported before the
+/// present one took the parent over. A condition that does not say which generation it is about says nothing.
 fn in_effect(object: &Value) -> InEffect {
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
-    let named = parents(object, "/spec/parentRefs");
     let mut reported = false;
-    for parent in parents(object, "/status/parents") {
-        let Some(reference) = parent.get("parentRef") else { continue };
-        if !named.iter().any(|known| is_same(known, reference)) {
-            continue;
-        }
-        let gateway = object::text(reference, "/name");
-        for kind in ["Accepted", "ResolvedRefs"] {
-            let Some(condition) = object::condition(parent.get("conditions"), kind) else { continue };
-            reported = true;
-            let observed = condition.get("observedGeneration").and_then(Value::as_i64);
-            if observed.is_some() && observed != generation {
-                return InEffect::No(format!(
-                    "its parent {gateway} has not taken its newest generation up: {kind} is about an older one"
-                ));
-            }
-            if let InEffect::No(why) = object::judged(condition) {
-                return InEffect::No(format!("its parent {gateway} says {kind} is not True: {why}"));
-            }
+    for named in parents(object, "/spec/parentRefs") {
+        let of_parent =
+            |told: &&Value| told.get("parentRef").is_some_and(|reference| is_same(named, reference));
+        let told: Vec<InEffect> = parents(object, "/status/parents")
+            .iter()
+            .filter(of_parent)
+            .filter_map(|told| said(told, &object::text(named, "/name"), generation))
+            .collect();
+        reported |= !told.is_empty();
+        let holds = told.iter().any(|told| *told == InEffect::Yes);
+        let refuses = told.into_iter().find(|told| matches!(told, InEffect::No(_)));
+        if let Some(why) = refuses.filter(|_| !holds) {
+            return why;
         }
     }
     if reported { InEffect::Yes } else { InEffect::Unreported }
+}
+
+/// What one implementation says of a parent; none where it says nothing that counts.
+fn said(told: &Value, gateway: &str, generation: Option<i64>) -> Option<InEffect> {
+    let mut said = None;
+    for kind in ["Accepted", "ResolvedRefs"] {
+        let Some(condition) = object::condition(told.get("conditions"), kind) else { continue };
+        let Some(observed) = condition.get("observedGeneration").and_then(Value::as_i64) else { continue };
+        if Some(observed) != generation {
+            return Some(InEffect::No(format!(
+                "its parent {gateway} has not taken its newest generation up: {kind} is about an older one"
+            )));
+        }
+        if let InEffect::No(why) = object::judged(condition) {
+            return Some(InEffect::No(format!("its parent {gateway} says {kind} is not True: {why}")));
+        }
+        said = Some(InEffect::Yes);
+    }
+    said
 }
 
 fn parents<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {

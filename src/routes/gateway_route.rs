@@ -27,8 +27,10 @@ pub(super) const SPELLING: Spelling = Spelling {
 pub fn view(object: &Value) -> Result<RouteView, Unusable> {
     let action = action(object)?;
     let path = list(object, &action)?;
-    let entries = object::entries(object.pointer(&path), &SPELLING)?;
-    let list = ListSeen { path: path.clone(), rule: None, rule_field: None, entries, unusable: None };
+    let namespace = object::text(object, "/metadata/namespace");
+    let entries = object::entries(object.pointer(&path), &SPELLING, &namespace)?;
+    let list =
+        ListSeen { path: path.clone(), rule: None, told: None, rule_field: None, entries, unusable: None };
     let in_effect = object::app_mesh_in_effect(object, "GatewayRouteActive");
     Ok(object::view(object, &SPELLING, vec![list], &path, in_effect))
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    api::STAMP_PREFIX,
+    api::{STAMP_PREFIX, fnv1a},
     engine::observed::{EntrySeen, InEffect, ListSeen, RouteState, RouteView},
 };
 
@@ -87,39 +87,63 @@ pub(super) fn rules(
     list: impl Fn(&Value) -> Result<Option<String>, Unusable>,
 ) -> Vec<ListSeen> {
     let all = object.pointer(rules).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let namespace = text(object, "/metadata/namespace");
     let mut lists: Vec<ListSeen> = Vec::with_capacity(all.len());
     for (at, rule) in all.iter().enumerate() {
-        let named = rule.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
-        let (path, found) = match list(rule) {
-            Ok(Some(below)) => (format!("{rules}/{at}{below}"), entries(rule.pointer(&below), spelling)),
+        let below = list(rule);
+        let name = rule.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
+        let told = name.map_or_else(|| format!("#{}", at + 1), str::to_owned);
+        let (path, found) = match &below {
+            Ok(Some(below)) => {
+                (format!("{rules}/{at}{below}"), entries(rule.pointer(below), spelling, &namespace))
+            }
             Ok(None) => continue,
-            Err(unusable) => (format!("{rules}/{at}"), Err(unusable)),
+            Err(unusable) => (format!("{rules}/{at}"), Err(unusable.clone())),
         };
         let (entries, unusable) = match found {
             Ok(entries) => (entries, None),
-            Err(Unusable { reason, message }) => {
-                let rule = named.map_or_else(|| format!("#{}", at + 1), str::to_owned);
-                (vec![], Some((reason, format!("rule {rule}: {message}"))))
-            }
+            Err(Unusable { reason, message }) => (vec![], Some((reason, format!("rule {told}: {message}")))),
+        };
+        let digest = || {
+            let twins =
+                |digest: &String| lists.iter().filter(|other| other.rule.as_ref() == Some(digest)).count();
+            let digest = format!("#{:08x}", digest(rule, below.as_ref().ok().and_then(Option::as_deref)));
+            let twins = twins(&digest);
+            if twins == 0 { digest } else { format!("{digest}-{twins}") }
         };
         lists.push(ListSeen {
             path,
-            rule: Some(named.map_or_else(|| format!("#{}", at + 1), str::to_owned)),
-            rule_field: named.map(|_| format!("{rules}/{at}/name")),
+            rule: Some(name.map_or_else(digest, str::to_owned)),
+            told: Some(told),
+            rule_field: name.map(|_| format!("{rules}/{at}/name")),
             entries,
             unusable,
         });
     }
-    if let ([list], 1) = (lists.as_mut_slice(), all.len())
-        && list.rule_field.is_none()
-    {
-        list.rule = None;
+    if all.len() == 1 {
+        for list in &mut lists {
+            list.told = None;
+        }
     }
     lists
 }
 
+/// A digest of all that a rule says besides its list: it stays the same wherever the rule stands, and whatever it weighs.
+fn digest(rule: &Value, list: Option<&str>) -> u32 {
+    let mut rest = rule.clone();
+    if let Some(entries) = list.and_then(|list| rest.pointer_mut(list)) {
+        *entries = Value::Null;
+    }
+    let digest = fnv1a(&rest.to_string());
+    u32::try_from(digest >> 32).unwrap_or_default()
+}
+
 /// The entries of a weighted list.
-pub(super) fn entries(list: Option<&Value>, spelling: &Spelling) -> Result<Vec<EntrySeen>, Unusable> {
+pub(super) fn entries(
+    list: Option<&Value>,
+    spelling: &Spelling,
+    namespace: &str,
+) -> Result<Vec<EntrySeen>, Unusable> {
     let what = spelling.entry;
     let Some(list) = list.and_then(Value::as_array) else {
         return Err(Unusable::new("BadEntry", format!("its {what}s are not a list")));
@@ -130,7 +154,7 @@ pub(super) fn entries(list: Option<&Value>, spelling: &Spelling) -> Result<Vec<E
     }
     let mut entries: Vec<EntrySeen> = Vec::with_capacity(list.len());
     for (index, raw) in list.iter().enumerate() {
-        let entry = entry(index, raw, spelling)?;
+        let entry = entry(index, raw, spelling, namespace)?;
         let twice = |other: &EntrySeen| other.name == entry.name && other.port == entry.port;
         if entries.iter().any(twice) {
             return Err(Unusable::new(
@@ -143,7 +167,7 @@ pub(super) fn entries(list: Option<&Value>, spelling: &Spelling) -> Result<Vec<E
     Ok(entries)
 }
 
-fn entry(index: usize, raw: &Value, spelling: &Spelling) -> Result<EntrySeen, Unusable> {
+fn entry(index: usize, raw: &Value, spelling: &Spelling, namespace: &str) -> Result<EntrySeen, Unusable> {
     let Spelling { entry: what, name: field, .. } = spelling;
     if spelling.arns.iter().any(|pointer| present(raw, pointer)) {
         let reference = field.trim_start_matches('/').split('/').next().unwrap_or_default();
@@ -170,8 +194,19 @@ fn entry(index: usize, raw: &Value, spelling: &Spelling) -> Result<EntrySeen, Un
             )
         }
     };
+    let reference = spelling.name.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let elsewhere = text(raw, &format!("{reference}/namespace"));
+    let kind = text(raw, &format!("{reference}/kind"));
+    // What is another kind, or lives in another namespace, is no target of a Rollout, whatever it is called.
+    let name = match (kind.as_str(), elsewhere.as_str()) {
+        ("" | "Service", "") => name.to_owned(),
+        ("" | "Service", there) if there == namespace => name.to_owned(),
+        ("" | "Service", there) => format!("{there}/{name}"),
+        (kind, "") => format!("{kind} {name}"),
+        (kind, there) => format!("{kind} {there}/{name}"),
+    };
     Ok(EntrySeen {
-        name: name.to_owned(),
+        name,
         port: number("port")?.and_then(|port| i32::try_from(port).ok()),
         weight: number("weight")?.unwrap_or(spelling.weight),
         raw: raw.clone(),

@@ -37,6 +37,8 @@ struct Listed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     rule_field: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unusable: Option<(Cow<'static, str>, String)>,
@@ -76,6 +78,7 @@ impl From<ListSeen> for Listed {
         Self {
             path: list.path,
             rule: list.rule,
+            told: list.told,
             rule_field: list.rule_field,
             unusable: list.unusable.map(|(reason, message)| (reason.into(), message)),
             entries: list.entries.into_iter().map(|entry| entry.raw).collect(),
@@ -84,17 +87,18 @@ impl From<ListSeen> for Listed {
 }
 
 impl Packed {
-    /// The view again, of a route of this kind.
-    pub fn unpacked(&self, kind: RouteKind) -> Result<RouteView, Unusable> {
+    /// The view again, of a route of this kind and namespace.
+    pub fn unpacked(&self, kind: RouteKind, namespace: &str) -> Result<RouteView, Unusable> {
         let spelled: Spelled =
             serde_json::from_str(&self.0).map_err(|error| Unusable::new("Unreadable", error.to_string()))?;
         let spelling = spelling(kind);
         let list = |list: Listed| {
             let (entries, unusable) = match list.unusable {
-                None => (entries(Some(&Value::Array(list.entries)), &spelling)?, None),
+                None => (entries(Some(&Value::Array(list.entries)), &spelling, namespace)?, None),
                 Some((reason, message)) => (vec![], Some((known(&reason), message))),
             };
-            Ok(ListSeen { path: list.path, rule: list.rule, rule_field: list.rule_field, entries, unusable })
+            let Listed { path, rule, told, rule_field, .. } = list;
+            Ok(ListSeen { path, rule, told, rule_field, entries, unusable })
         };
         Ok(RouteView {
             uid: spelled.uid,
@@ -155,7 +159,7 @@ mod tests {
         ] {
             let view = view(RouteKind::GatewayRoute, &route).unwrap();
             packed.push(Packed::from(view.clone()));
-            assert_eq!(packed.last().unwrap().unpacked(RouteKind::GatewayRoute).unwrap(), view);
+            assert_eq!(packed.last().unwrap().unpacked(RouteKind::GatewayRoute, "n").unwrap(), view);
             assert_eq!(packed.last(), Some(&Packed::from(view)));
         }
         for (at, one) in packed.iter().enumerate() {
@@ -167,7 +171,7 @@ mod tests {
     fn so_do_rules_and_why_one_of_them_can_t_be_stepped() {
         let backends = |weight: i64| json!([{"name": "v1", "port": 80, "weight": weight}, {"name": "v2"}]);
         let route = json!({
-            "metadata": {"uid": "u", "resourceVersion": "7", "generation": 2},
+            "metadata": {"namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 2},
             "spec": {"rules": [
                 {"name": "a", "backendRefs": backends(9)},
                 {"backendRefs": [{"name": "v1"}, {"name": "v1"}]},
@@ -176,6 +180,6 @@ mod tests {
         });
         let view = view(RouteKind::HttpRoute, &route).unwrap();
         assert_eq!(view.lists[1].unusable.as_ref().unwrap().0, "DuplicateEntry");
-        assert_eq!(Packed::from(view.clone()).unpacked(RouteKind::HttpRoute).unwrap(), view);
+        assert_eq!(Packed::from(view.clone()).unpacked(RouteKind::HttpRoute, "n").unwrap(), view);
     }
 }

@@ -89,7 +89,12 @@ fn check(write: &RouteWrite) -> Result<(), PatchError> {
         let same =
             |other: &NewEntry| (other.list, &other.name, self::port(other)) == (new.list, &new.name, port);
         let entries = &list(&write.view, new.list)?.entries;
-        if entries.iter().any(|e| e.name == new.name && e.port == port) || write.add[..at].iter().any(same) {
+        // By what they are called there: two targets may go by one name.
+        let called = json!(write.view.name_of(&new.name));
+        let listed = |e: &EntrySeen| {
+            e.port == port && (e.name == new.name || e.raw.pointer(write.view.name_field) == Some(&called))
+        };
+        if entries.iter().any(listed) || write.add[..at].iter().any(same) {
             return Err(PatchError::Listed(new.name.clone()));
         }
     }

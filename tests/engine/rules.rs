@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use tidegate::{
-    api::{Phase, RouteKind, RouteRef, Stamp},
+    api::{Phase, RouteKind, RouteRef, Stamp, TargetRef},
     engine::observed::{ListSeen, Other, RouteState, RouteView},
 };
 
-use crate::world::{SPEC, World, entry, route};
+use crate::{
+    requests::ask,
+    world::{SPEC, World, entry, route},
+};
 
 /// A list of a rule: its name or `#` and its place, and the entries.
 fn rule(name: &str, entries: &[(&str, i64)]) -> ListSeen {
@@ -15,6 +18,7 @@ fn rule(name: &str, entries: &[(&str, i64)]) -> ListSeen {
     ListSeen {
         path: format!("/spec/rules/{name}/backendRefs"),
         rule: Some(name.to_owned()),
+        told: Some(name.to_owned()),
         rule_field: named.then(|| format!("/spec/rules/{name}/name")),
         entries: entries.iter().map(|(name, weight)| entry(name, *weight)).collect(),
         unusable: None,
@@ -206,17 +210,16 @@ fn what_we_added_to_one_rule_is_taken_out_of_that_rule_alone() {
 #[test]
 fn a_rule_that_goes_in_a_run_pauses_it_and_the_others_are_still_put_back() {
     for gone in [0, 1] {
-        let mut rules = vec![rule("a", STABLE), rule("#2", STABLE)];
-        let mut world = world("", rules.clone());
+        let mut world = world("", vec![rule("a", STABLE), rule("#2", STABLE)]);
         world.run_until("10", |world| weights(world).iter().all(|list| list == &[90, 10]));
         world.edit("color", |view| drop(view.lists.remove(gone)));
+
         world.settle();
         assert_eq!(world.phase(), Phase::Paused, "{}", world.message());
         assert_eq!(world.condition("Paused"), Some(("True", "RouteGone")), "{}", world.message());
         world.traffic.failing.insert("v2".into(), 0.2);
         world.run_until("failed", |world| world.phase() == Phase::Failed);
         assert_eq!(weights(&world), [[100, 0]]);
-        rules.clear();
     }
 }
 
@@ -283,7 +286,7 @@ fn a_route_may_call_the_versions_otherwise() {
     };
     world.run_until("healthy on v2", |world| world.phase() == Phase::Healthy);
     assert_eq!(world.share("v2"), 100);
-    assert!(web(&world).iter().any(|(_, weight)| *weight == 100), "{:?}", web(&world));
+    assert_eq!(web(&world), [("svc-1".to_owned(), 0), ("svc-2".to_owned(), 100)]);
     assert_eq!(world.working.stable.as_ref().unwrap().called[0].name, "svc-2");
 
     // The next one fails; what was stable is found by the name that status has kept.
@@ -294,9 +297,8 @@ fn a_route_may_call_the_versions_otherwise() {
     world.traffic.failing.insert("v3".into(), 0.2);
     world.run_until("failed", |world| world.phase() == Phase::Failed);
     assert_eq!(world.share("v2"), 100, "{}", world.message());
-    let stable: Vec<i64> =
-        web(&world).iter().map(|(_, weight)| *weight).filter(|weight| *weight > 0).collect();
-    assert_eq!(stable, [100], "{:?}", web(&world));
+    let given: Vec<_> = web(&world).into_iter().filter(|(_, weight)| *weight > 0).collect();
+    assert_eq!(given, [("svc-2".to_owned(), 100)]);
 }
 
 #[test]
@@ -310,4 +312,159 @@ fn routes_that_call_stable_otherwise_must_be_told_how() {
     let (reason, message) = refused(&mut world);
     assert_eq!(reason, "Ambiguous");
     assert!(message.contains("routes[].target and routes[].stable say how"), "{message}");
+}
+
+const MIXED: &str = ", target: svc-2, stable: svc-1";
+
+/// A Rollout over a route that calls v1 and v2 otherwise, and at rest on v1.
+fn resting_on_another_name() -> World {
+    let mut world = world(", target: svc-1", vec![rule("a", &[("svc-1", 100), ("svc-2", 0)])]);
+    world.spec.target.name = "v1".into();
+    world.spec.target.workload_ref = None;
+    world.settle();
+    assert_eq!(world.phase(), Phase::Healthy, "{}", world.message());
+    world
+}
+
+#[test]
+fn another_name_for_what_is_live_moves_no_traffic() {
+    let mut world = resting_on_another_name();
+    world.spec.routes[0].target = Some("svc-2".into());
+    world.settle();
+    assert_eq!(world.phase(), Phase::Invalid);
+    assert_eq!(world.condition("Stalled"), Some(("True", "NameChanged")));
+    assert!(world.message().contains("v1, which is live, is called svc-1 there"), "{}", world.message());
+    // With the target's name it is a release like any other.
+    world.spec.target.name = "v2".into();
+    world.run_until("v2 at its first step", |world| weights(world) == [[90, 10]]);
+}
+
+#[test]
+fn a_name_without_one_before_is_no_release_either() {
+    let mut world = world("", vec![rule("a", &[("v1", 100), ("svc-2", 0)])]);
+    world.spec.target.name = "v1".into();
+    world.settle();
+    assert_eq!(world.phase(), Phase::Healthy, "{}", world.message());
+    world.spec.routes[0].target = Some("svc-2".into());
+    world.settle();
+    assert_eq!(world.condition("Stalled"), Some(("True", "NameChanged")), "{}", world.message());
+    assert!(world.writes.is_empty());
+}
+
+#[test]
+fn a_release_that_forgets_a_routes_name_is_refused() {
+    let mut world = resting_on_another_name();
+    world.spec.target.name = "v2".into();
+    let (reason, message) = refused(&mut world);
+    assert_eq!(reason, "SameName");
+    assert!(message.contains("is svc-1, which is what v1 is called there"), "{message}");
+}
+
+#[test]
+fn a_name_that_was_another_versions_once_is_the_targets_now() {
+    let mut world = world(MIXED, vec![rule("a", &[("svc-1", 100), ("svc-2", 0)])]);
+    world.spec.stable = Some(world.spec.target.clone());
+    world.spec.stable.as_mut().unwrap().name = "v1".into();
+    world.spec.analysis = None;
+    world.run_until("healthy on v2", |world| world.phase() == Phase::Healthy);
+    // The names go round: v3 is where v1 was.
+    world.spec.target.name = "v3".into();
+    world.spec.routes[0].target = Some("svc-1".into());
+    world.run_until("v3 at its first step", |world| weights(world) == [[10, 90]]);
+    assert_eq!(world.view("color").lists[0].entries.len(), 2, "nothing is listed twice");
+}
+
+#[test]
+fn a_wrong_name_that_is_put_right_is_the_right_one_in_the_next_run() {
+    let mut world = world(", target: typo, stable: svc-1", vec![rule("a", &[("svc-1", 100), ("svc-2", 0)])]);
+    world.spec.stable = Some(world.spec.target.clone());
+    world.spec.stable.as_mut().unwrap().name = "v1".into();
+    world.run_until("10", |world| weights(world)[0].contains(&10));
+    abort(&mut world);
+    world.run_until("taken out", |world| world.view("color").lists[0].entries.len() == 2);
+    world.spec.routes[0].target = Some("svc-2".into());
+    ask(&mut world, "retry");
+    world.run_until("svc-2 has a share", |world| weights(world)[0].get(1).is_some_and(|weight| *weight > 0));
+    let names: Vec<_> = world.view("color").lists[0].entries.iter().map(|entry| entry.name.clone()).collect();
+    assert_eq!(names, ["svc-1", "svc-2"]);
+}
+
+fn at_ten(rules: Vec<ListSeen>) -> World {
+    let mut world = world("", rules);
+    world.spec.stable = Some(TargetRef { name: "v1".into(), ..world.spec.target.clone() });
+    world.spec.stable.as_mut().unwrap().workload_ref = None;
+    world.run_until("10", |world| {
+        world.view("color").lists.iter().any(|list| list.entries.iter().any(|e| e.weight == 10))
+    });
+    world
+}
+
+fn abort(world: &mut World) {
+    let run = world.working.run.as_ref().unwrap().number;
+    world.subject.abort = Some(format!(r#"{{"run":{run},"by":"ann","at":"2026-01-01T00:00:00Z"}}"#));
+    world.run_until("aborted", |world| world.phase() == Phase::Failed);
+}
+
+fn fails(world: &mut World) {
+    world.traffic.failing.insert("v2".into(), 0.2);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+}
+
+#[test]
+fn a_neighbour_that_lists_the_canary_is_never_taken_for_a_rule_of_the_run() {
+    let mut world = at_ten(vec![rule("#2", STABLE), rule("beta", &[("v2", 1)])]);
+    world.edit("color", |view| view.lists[0].entries.retain(|entry| entry.name != "v1"));
+    abort(&mut world);
+    assert_eq!(weights(&world), [vec![0, 100], vec![1]], "v1 is back, and beta is as it was");
+}
+
+#[test]
+fn the_last_rule_left_is_not_ours_for_that() {
+    let mut world = at_ten(vec![rule("#1", STABLE), rule("x", &[("x", 1)])]);
+    world.edit("color", |view| drop(view.lists.remove(0)));
+    world.settle();
+    assert_eq!(world.condition("Paused"), Some(("True", "RouteGone")), "{}", world.message());
+    abort(&mut world);
+    assert_eq!(weights(&world), [[1]]);
+}
+
+#[test]
+fn a_rule_that_comes_in_a_run_joins_the_next_one() {
+    let mut world = at_ten(vec![rule("#1", STABLE)]);
+    world.edit("color", |view| view.lists.push(rule("new", &[("v1", 50), ("old", 50)])));
+    world.run_until("50", |world| weights(world)[0] == [50, 50]);
+    assert_eq!(weights(&world)[1], [50, 50], "left alone");
+    fails(&mut world);
+    assert_eq!(weights(&world), [[100, 0], [50, 50]]);
+}
+
+#[test]
+fn a_rule_that_is_renamed_in_a_run_is_still_put_back() {
+    let mut world = at_ten(vec![rule("main", STABLE), rule("theirs", &[("v1", 100), ("v2", 0)])]);
+    world.edit("color", |view| {
+        let list = &mut view.lists[0];
+        (list.rule, list.told) = (Some("other-name".into()), Some("other-name".into()));
+    });
+    world.settle();
+    assert_eq!(world.condition("Paused"), Some(("True", "RouteGone")), "{}", world.message());
+    fails(&mut world);
+    assert_eq!(weights(&world)[0], [100, 0]);
+}
+
+#[test]
+fn rules_that_change_places_keep_what_is_whose() {
+    let mut world = at_ten(vec![rule("#aa", &[("v1", 1)]), rule("#bb", STABLE)]);
+    world.edit("color", |view| view.lists.reverse());
+    fails(&mut world);
+    world.run_until("ours is taken out", |world| weights(world) == [vec![100, 0], vec![100]]);
+}
+
+#[test]
+fn an_object_with_several_rules_is_let_go_of_in_one_write() {
+    let mut world = at_ten(vec![rule("a", STABLE), rule("b", STABLE)]);
+    let before = world.writes.len();
+    world.subject.deleting = true;
+    world.settle();
+    assert_eq!(weights(&world), [[100, 0], [100, 0]]);
+    assert_eq!(world.writes.len() - before, 1, "{:?}", world.writes);
 }

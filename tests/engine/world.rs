@@ -81,6 +81,7 @@ pub fn route(entries: Vec<EntrySeen>) -> RouteState {
         lists: vec![ListSeen {
             path: "/spec/httpRoute/action/weightedTargets".into(),
             rule: None,
+            told: None,
             rule_field: None,
             entries,
             unusable: None,

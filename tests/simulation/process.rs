@@ -173,10 +173,10 @@ impl Process {
     }
 
     pub fn observed(&mut self, rollout: &RolloutNow, status: &RolloutStatus, fresh: bool) -> Observed {
-        let mut refs: Vec<RouteRef> = rollout.spec.routes.clone();
-        for known in &status.routes {
-            if !refs.iter().any(|route| route.same(&known.route)) {
-                refs.push(known.route.clone());
+        let mut refs: Vec<RouteRef> = Vec::new();
+        for route in rollout.spec.routes.iter().chain(status.routes.iter().map(|known| &known.route)) {
+            if !refs.iter().any(|known| known.same(route)) {
+                refs.push(route.clone());
             }
         }
         let state = |route: &RouteRef| {

@@ -127,21 +127,22 @@ impl Shape {
     fn spec(self) -> Value {
         let list = json!([self.spelled(&("v1".into(), 100)), self.spelled(&("v2".into(), 0))]);
         let other = json!([self.spelled(&("x".into(), 1))]);
-        let rule = |name: Option<&str>, list: &Value| {
+        let rule = |place: usize, name: Option<&str>, list: &Value| {
             let mut rule = match self.kind {
                 RouteKind::VirtualRouter => json!({"http2Route": {"action": {"weightedTargets": list}}}),
                 _ => json!({"backendRefs": list}),
             };
+            rule["matches"] = json!([place]);
             // A VirtualRouter's routes have names.
             if name.is_some() || self.kind == RouteKind::VirtualRouter {
-                rule["name"] = json!(name.unwrap_or("unnamed"));
+                rule["name"] = json!(name.map_or_else(|| format!("unnamed-{place}"), str::to_owned));
             }
             rule
         };
         let rules = match self.rules {
-            Rules::One => vec![rule(None, &list)],
-            Rules::Named => vec![rule(Some("theirs"), &list), rule(Some("ours"), &list)],
-            Rules::Every => vec![rule(None, &list), rule(Some("other"), &other), rule(Some("last"), &list)],
+            Rules::One => vec![rule(0, None, &list)],
+            Rules::Named => vec![rule(0, Some("theirs"), &list), rule(1, Some("ours"), &list)],
+            Rules::Every => vec![rule(0, None, &list), rule(1, Some("other"), &other), rule(2, None, &list)],
         };
         match self.kind {
             RouteKind::GatewayRoute => json!({"httpRoute": {"action": {"weightedTargets": list}}}),

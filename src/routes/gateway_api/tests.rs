@@ -4,7 +4,7 @@ use super::*;
 
 fn route(rules: &Value) -> Value {
     json!({
-        "metadata": {"uid": "u", "resourceVersion": "7", "generation": 3},
+        "metadata": {"namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 3},
         "spec": {"parentRefs": [{"name": "gw"}], "rules": rules},
     })
 }
@@ -23,7 +23,7 @@ fn rules_go_by_their_name_or_their_place() {
     ]));
     let view = view(&object).unwrap();
     let told: Vec<_> =
-        view.lists.iter().map(|list| (list.path.as_str(), list.rule.as_deref().unwrap())).collect();
+        view.lists.iter().map(|list| (list.path.as_str(), list.told.as_deref().unwrap())).collect();
     assert_eq!(told, [("/spec/rules/1/backendRefs", "checkout"), ("/spec/rules/2/backendRefs", "#3")]);
     assert_eq!(view.lists[0].rule_field.as_deref(), Some("/spec/rules/1/name"));
     assert_eq!(view.lists[1].rule_field, None);
@@ -35,7 +35,34 @@ fn rules_go_by_their_name_or_their_place() {
 #[test]
 fn an_only_rule_needs_no_name() {
     let view = view(&route(&json!([{"backendRefs": backends()}]))).unwrap();
-    assert_eq!((view.lists.len(), &view.lists[0].rule), (1, &None));
+    assert_eq!((view.lists.len(), &view.lists[0].told), (1, &None));
+}
+
+#[test]
+fn a_rule_without_a_name_is_known_wherever_it_stands_and_whatever_it_weighs() {
+    let rule = |path: &str, weight: i64| json!({"matches": [{"path": path}], "backendRefs": [{"name": "v1", "port": 80, "weight": weight}]});
+    let rules = |rules: Value| -> Vec<String> {
+        view(&route(&rules)).unwrap().lists.into_iter().map(|list| list.rule.unwrap()).collect()
+    };
+    let before = rules(json!([rule("/a", 1), rule("/b", 1)]));
+    assert!(before[0].starts_with('#') && before[0] != before[1], "{before:?}");
+    let after = rules(json!([rule("/new", 1), rule("/b", 70), rule("/a", 30)]));
+    assert_eq!([&after[2], &after[1]], [&before[0], &before[1]]);
+    assert_eq!(rules(json!([rule("/a", 1)])), before[..1]);
+    let twins = rules(json!([rule("/a", 1), rule("/a", 1)]));
+    assert_ne!(twins[0], twins[1]);
+}
+
+#[test]
+fn what_is_elsewhere_or_of_another_kind_is_no_target() {
+    let view = view(&route(&json!([{"backendRefs": [
+        {"name": "v1", "port": 80, "kind": "Service", "namespace": "shop"},
+        {"name": "v1", "port": 80, "namespace": "other"},
+        {"name": "v1", "port": 80, "kind": "ServiceImport", "group": "x"},
+    ]}])))
+    .unwrap();
+    let names: Vec<&str> = view.lists[0].entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["v1", "other/v1", "ServiceImport v1"]);
 }
 
 #[test]
@@ -76,6 +103,16 @@ fn what_the_parents_say() {
                 json!([condition("Accepted", "True", 3), condition("ResolvedRefs", "False", 3)])
             )]),
             Err("its parent gw says ResolvedRefs is not True: no such service"),
+        ),
+        (
+            "of no generation",
+            json!([parent("gw", json!([{"type": "Accepted", "status": "True"}]))]),
+            Ok(InEffect::Unreported),
+        ),
+        (
+            "another implementation had the parent before",
+            json!([parent("gw", json!([condition("Accepted", "True", 1)])), parent("gw", good())]),
+            Ok(InEffect::Yes),
         ),
         (
             "one that the route has left",

@@ -40,15 +40,15 @@ struct Wanted<'a> {
     generation: Option<i64>,
 }
 
-/// The merge patch of a GatewayRoute's status that reports its present generation as in effect; none where that is
-/// reported already.
-pub fn programmed(route: &DynamicObject, message: &str, now: Timestamp) -> Option<Value> {
-    let generation = generation(route);
-    let (reason, message) = ("Programmed", message.to_owned());
-    let wanted = Wanted { kind: PROGRAMMED, holds: true, reason, message, generation: Some(generation) };
-    let mut status = json!({"conditions": conditions(&route.data["status"])});
-    wanted.put(&mut status, now);
-    patch(route, &status)
+/// The merge patch of a route's status that reports its present generation as in effect, in its kind's own way; none where
+/// that is reported already. Of Gateway API's kinds it is the parent of the gateway's name that reports.
+pub fn programmed(
+    gateway: &GatewayRef,
+    kind: ObjectKind,
+    route: &DynamicObject,
+    now: Timestamp,
+) -> Option<Value> {
+    report(gateway, kind, route, &Standing { served: true, left_out: vec![], gateways: 1 }, now)
 }
 
 /// Whether a route's status says that its present generation is in effect. Kinds that are not reported never are.

@@ -146,15 +146,15 @@ fn entries_of_other_parents_and_controllers_stay() {
 fn a_condition_keeps_its_time_and_its_neighbours() {
     let mut route = object("GatewayRoute", json!({}));
     route.data["status"] = json!({"conditions": [{"type": "Other", "status": "True"}]});
-    let patch = programmed(&route, "m", now()).unwrap();
+    let patch = programmed(&gateway(), ObjectKind::GatewayRoute, &route, now()).unwrap();
     assert_eq!(patch["status"]["conditions"][0]["type"], "Other");
     let first = patch["status"]["conditions"][1].clone();
     assert_eq!((&first["observedGeneration"], &first["type"]), (&json!(7), &json!(PROGRAMMED)));
     assert_eq!(first["lastTransitionTime"], "2026-11-01T10:00:00Z");
     route.data["status"] = patch["status"].clone();
-    assert_eq!(programmed(&route, "m", later()), None);
+    assert_eq!(programmed(&gateway(), ObjectKind::GatewayRoute, &route, later()), None);
     route.metadata.generation = Some(8);
-    let next = programmed(&route, "m", later()).unwrap();
+    let next = programmed(&gateway(), ObjectKind::GatewayRoute, &route, later()).unwrap();
     assert_eq!(next["status"]["conditions"][1]["lastTransitionTime"], first["lastTransitionTime"]);
     let refused = [left_out(ObjectKind::GatewayRoute, Reason::Priority)];
     let flipped = report(&gateway(), ObjectKind::GatewayRoute, &route, &standing(false, &refused), later());
