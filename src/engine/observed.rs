@@ -72,7 +72,10 @@ impl Other {
             return None;
         }
         let named: Option<Vec<String>> = rules.into_iter().map(Option::<&String>::cloned).collect();
-        Some(named.unwrap_or_default())
+        let mut named = named.unwrap_or_default();
+        named.sort();
+        named.dedup();
+        Some(named)
     }
 }
 

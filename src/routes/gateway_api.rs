@@ -44,7 +44,7 @@ fn in_effect(object: &Value) -> InEffect {
             .filter_map(|told| said(told, &object::text(named, "/name"), generation))
             .collect();
         reported |= !told.is_empty();
-        let holds = told.iter().any(|told| *told == InEffect::Yes);
+        let holds = told.contains(&InEffect::Yes);
         let refuses = told.into_iter().find(|told| matches!(told, InEffect::No(_)));
         if let Some(why) = refuses.filter(|_| !holds) {
             return why;

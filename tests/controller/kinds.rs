@@ -7,7 +7,7 @@ use tidegate::api::{Phase, Rollout, RouteKind};
 
 use crate::{
     cluster::Cluster,
-    objects::{ROLLOUT, list_of, reference, route_of},
+    objects::{ROLLOUT, list_of, reference, route_of, way_to},
     told::message,
     waiting::eventually,
 };
@@ -128,4 +128,85 @@ async fn routes_of_different_kinds_move_as_one_each_by_its_own_names() {
     assert_eq!(cluster.share("v2").await, 100);
     cluster.kind = RouteKind::HttpRoute;
     assert_eq!(cluster.weights("color").await, [("svc-v1".into(), 0), ("svc-v2".into(), 100)].into());
+}
+
+/// A route of a kind with two rules, `a` and `b`, that list the same versions.
+fn two_rules(kind: RouteKind) -> Value {
+    let mut route = route_of(kind, "color", &[("v1", 100), ("v2", 0)]);
+    let rules = if kind == RouteKind::VirtualRouter { "routes" } else { "rules" };
+    let (mut first, mut second) = (route["spec"][rules][0].clone(), route["spec"][rules][1].clone());
+    (first["name"], second["name"]) = (json!("a"), json!("b"));
+    let list = route.pointer(list_of(kind)).cloned().unwrap();
+    let place = list_of(kind).splitn(5, '/').last().map(|below| format!("/{below}")).unwrap();
+    *second.pointer_mut(&place).unwrap() = list;
+    route["spec"][rules] = json!([first, second]);
+    route
+}
+
+/// The weights of both rules.
+async fn both(cluster: &Cluster) -> [Vec<i64>; 2] {
+    let route = cluster.routes().get("color").await.unwrap();
+    let second = list_of(cluster.kind).replace("/0/", "/1/");
+    [list_of(cluster.kind), &second].map(|list| {
+        let entries = route.data.pointer(list).and_then(Value::as_array).unwrap();
+        entries.iter().map(|entry| entry["weight"].as_i64().unwrap()).collect()
+    })
+}
+
+async fn on_two_rules(kind: RouteKind) -> Cluster {
+    let mut cluster = Cluster::empty().await;
+    cluster.kind = kind;
+    cluster.create(two_rules(kind)).await;
+    for object in way_to("color").into_iter().filter(|_| kind == RouteKind::VirtualRouter) {
+        cluster.create(object).await;
+    }
+    cluster.run_controller();
+    cluster
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_rollouts_live_side_by_side_on_one_object() {
+    for kind in [RouteKind::VirtualRouter, RouteKind::HttpRoute] {
+        let cluster = on_two_rules(kind).await;
+        let named = |rule: &str| reference(kind, "color").replace('}', &format!(", rule: {rule}}}"));
+        let of = |name: &str, rule: &str| {
+            let named = ROLLOUT.replace(PLAIN, &named(rule));
+            named.replace("metadata: {name: color}", &format!("metadata: {{name: {name}}}"))
+        };
+        // One goes its way while the other stands in its first step, and is aborted then.
+        cluster.roll(&of("first", "a").replace("hold: 1s", "hold: 5m")).await;
+        let at_ten = |rollout: &Rollout| {
+            let step = rollout.status.as_ref().and_then(|s| s.step.as_ref());
+            step.is_some_and(|step| step.weight.percent() == 10 && step.since.is_some())
+        };
+        cluster.until("first", "10% in effect", at_ten).await;
+        cluster.roll(&of("color", "b")).await;
+        cluster.phase(Phase::Healthy).await;
+        assert_eq!(both(&cluster).await, [vec![90, 10], vec![0, 100]], "{kind:?}");
+        cluster.abort_of("first", "enough").await;
+        let failed = |rollout: &Rollout| {
+            rollout.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Failed))
+        };
+        cluster.until("first", "aborted", failed).await;
+        assert_eq!(both(&cluster).await, [vec![100, 0], vec![0, 100]], "{kind:?}");
+        // A third one that would step one of them too is refused.
+        cluster.roll(&of("third", "b").replace("v2", "v1")).await;
+        let owned = |rollout: &Rollout| message(rollout).contains("stepped by the Rollout color (rule b)");
+        cluster.until("third", "refused", owned).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_rules_of_one_object_go_in_one_patch() {
+    for kind in [RouteKind::VirtualRouter, RouteKind::GrpcRoute] {
+        let cluster = on_two_rules(kind).await;
+        let rule = |rule: &str| reference(kind, "color").replace('}', &format!(", rule: {rule}}}"));
+        cluster.roll(&ROLLOUT.replace(PLAIN, &format!("{}, {}", rule("a"), rule("b")))).await;
+        cluster.phase(Phase::Healthy).await;
+        assert_eq!(both(&cluster).await, [[0, 100], [0, 100]], "{kind:?}");
+        let patches =
+            cluster.writes().into_iter().filter(|call| call.verb == "patch" && call.resource != "rollouts");
+        let routes = patches.filter(|call| call.name == "color").count();
+        assert_eq!(routes, 1 + 3, "{kind:?}: a claim and three steps");
+    }
 }

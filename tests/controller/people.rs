@@ -40,10 +40,14 @@ impl Cluster {
     }
 
     pub async fn abort(&self, reason: &str) {
-        let run = runs(&self.rollouts().get("color").await.unwrap());
+        self.abort_of("color", reason).await;
+    }
+
+    pub async fn abort_of(&self, name: &str, reason: &str) {
+        let run = runs(&self.rollouts().get(name).await.unwrap());
         let abort = json!({ "run": run, "by": "ann", "at": Clock::start().now(), "reason": reason });
         let annotations = json!({ "tidegate.dev/abort": abort.to_string() });
-        self.patch("color", json!({ "metadata": { "annotations": annotations } })).await;
+        self.patch(name, json!({ "metadata": { "annotations": annotations } })).await;
     }
 
     /// Somebody else sets a route's weights.

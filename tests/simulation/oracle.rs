@@ -316,8 +316,8 @@ impl Oracle {
                 .map(|list| (list.path.clone(), list.rule_field.clone(), list.rule.clone()))
                 .collect::<Vec<_>>()
         };
-        let placed = places(view) == places(&write.view);
-        let same = stamped && placed && names(view) == names(&write.view) && write.add.is_empty();
+        let unmoved = places(view) == places(&write.view);
+        let same = stamped && unmoved && names(view) == names(&write.view) && write.add.is_empty();
         self.demand(write.purpose != Purpose::Lower || !same, "L1", || {
             "a lowering was refused although the stamp and the entries are as they were".to_owned()
         });
