@@ -107,7 +107,8 @@ fn what_a_newer_version_keeps_is_left_alone_until_it_is_ours_again() {
     world.run_for(Duration::from_hours(1));
     assert_eq!((&world.stored, world.view("color")), (&before.0, &before.1), "nothing is written");
     let told: Vec<_> = world.notes.iter().filter(|note| note.reason == "NewerStatus").collect();
-    assert!(told.len() == 1 && told[0].message.contains("format 2; this one knows 1"), "{told:?}");
+    let versions = format!("format {}; this one knows {}", RolloutStatus::FORMAT + 1, RolloutStatus::FORMAT);
+    assert!(told.len() == 1 && told[0].message.contains(&versions), "{told:?}");
 
     world.stored.format = RolloutStatus::FORMAT;
     world.restart();

@@ -11,7 +11,11 @@ use tidegate::{
     },
 };
 
-use crate::{faults::Fault, verdict, world::Case};
+use crate::{
+    faults::{Fault, Faults},
+    verdict,
+    world::Case,
+};
 
 /// What is wrong with the controllers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +108,10 @@ impl Mutant {
     pub fn case(self, seed: u64) -> Case {
         let case = verdict::case(seed);
         match self {
-            Self::RuleUntested => Case { faults: case.faults.with(Fault::PeopleReorder), ..case },
+            Self::RuleUntested => {
+                let faults = [Fault::PeopleReorder, Fault::PeopleAbort, Fault::Delays];
+                Case { faults: faults.into_iter().fold(case.faults, Faults::with), ..case }
+            }
             _ => case,
         }
     }
