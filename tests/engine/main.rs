@@ -8,6 +8,7 @@ mod effects;
 mod hours;
 mod invariants;
 mod judgement;
+mod names;
 mod properties;
 mod requests;
 mod rivals;

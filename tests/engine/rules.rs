@@ -1,4 +1,4 @@
-//! Objects with several rules, and routes that call a version otherwise: which lists are the Rollout's, and by which names.
+//! Objects with several rules: which lists are the Rollout's, in a run and between runs.
 
 use std::sync::Arc;
 
@@ -7,13 +7,10 @@ use tidegate::{
     engine::observed::{ListSeen, Other, RouteState, RouteView},
 };
 
-use crate::{
-    requests::ask,
-    world::{SPEC, World, entry, route},
-};
+use crate::world::{SPEC, World, entry, route};
 
 /// A list of a rule: its name or `#` and its place, and the entries.
-fn rule(name: &str, entries: &[(&str, i64)]) -> ListSeen {
+pub fn rule(name: &str, entries: &[(&str, i64)]) -> ListSeen {
     let named = !name.starts_with('#');
     ListSeen {
         path: format!("/spec/rules/{name}/backendRefs"),
@@ -26,7 +23,7 @@ fn rule(name: &str, entries: &[(&str, i64)]) -> ListSeen {
 }
 
 /// A world whose only route is an HTTPRoute with these rules.
-fn world(reference: &str, rules: Vec<ListSeen>) -> World {
+pub fn world(reference: &str, rules: Vec<ListSeen>) -> World {
     let plain = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
     let mut world = World::new(&SPEC.replace(
         plain,
@@ -42,12 +39,12 @@ fn set_rules(world: &mut World, rules: Vec<ListSeen>) {
     world.routes.insert("color".into(), RouteState::Present(Arc::new(view)));
 }
 
-fn weights(world: &World) -> Vec<Vec<i64>> {
+pub fn weights(world: &World) -> Vec<Vec<i64>> {
     let of = |list: &ListSeen| list.entries.iter().map(|entry| entry.weight).collect();
     world.view("color").lists.iter().map(of).collect()
 }
 
-fn refused(world: &mut World) -> (String, String) {
+pub fn refused(world: &mut World) -> (String, String) {
     world.settle();
     assert_eq!(world.phase(), Phase::Invalid, "{}", world.message());
     assert!(world.writes.is_empty(), "nothing is written");
@@ -270,125 +267,6 @@ fn two_rollouts_live_side_by_side_on_different_rules_and_on_no_rule_together() {
     }
 }
 
-#[test]
-fn a_route_may_call_the_versions_otherwise() {
-    let plain = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
-    let service =
-        "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: web, target: svc-2, stable: svc-1}";
-    let yaml = SPEC.replace(plain, &format!("{plain}, {service}")).replace(
-        "strategy:",
-        "stable: {name: v1, workloadRef: {apiVersion: apps/v1, kind: Deployment, name: v1}}\nstrategy:",
-    );
-    let mut world = World::new(&yaml);
-    world.routes.insert("web".into(), route(vec![entry("svc-1", 1)]));
-    let web = |world: &World| -> Vec<(String, i64)> {
-        world.view("web").lists[0].entries.iter().map(|entry| (entry.name.clone(), entry.weight)).collect()
-    };
-    world.run_until("healthy on v2", |world| world.phase() == Phase::Healthy);
-    assert_eq!(world.share("v2"), 100);
-    assert_eq!(web(&world), [("svc-1".to_owned(), 0), ("svc-2".to_owned(), 100)]);
-    assert_eq!(world.working.stable.as_ref().unwrap().called[0].name, "svc-2");
-
-    // The next one fails; what was stable is found by the name that status has kept.
-    world.spec.target.name = "v3".into();
-    world.spec.target.workload_ref = None;
-    world.spec.routes[1].target = Some("svc-3".into());
-    world.subject.generation += 1;
-    world.traffic.failing.insert("v3".into(), 0.2);
-    world.run_until("failed", |world| world.phase() == Phase::Failed);
-    assert_eq!(world.share("v2"), 100, "{}", world.message());
-    let given: Vec<_> = web(&world).into_iter().filter(|(_, weight)| *weight > 0).collect();
-    assert_eq!(given, [("svc-2".to_owned(), 100)]);
-}
-
-#[test]
-fn routes_that_call_stable_otherwise_must_be_told_how() {
-    let plain = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
-    let mut world = World::new(&SPEC.replace(
-        plain,
-        &format!("{plain}, {{group: gateway.networking.k8s.io, kind: HTTPRoute, name: web}}"),
-    ));
-    world.routes.insert("web".into(), route(vec![entry("svc-1", 1)]));
-    let (reason, message) = refused(&mut world);
-    assert_eq!(reason, "Ambiguous");
-    assert!(message.contains("routes[].target and routes[].stable say how"), "{message}");
-}
-
-const MIXED: &str = ", target: svc-2, stable: svc-1";
-
-/// A Rollout over a route that calls v1 and v2 otherwise, and at rest on v1.
-fn resting_on_another_name() -> World {
-    let mut world = world(", target: svc-1", vec![rule("a", &[("svc-1", 100), ("svc-2", 0)])]);
-    world.spec.target.name = "v1".into();
-    world.spec.target.workload_ref = None;
-    world.settle();
-    assert_eq!(world.phase(), Phase::Healthy, "{}", world.message());
-    world
-}
-
-#[test]
-fn another_name_for_what_is_live_moves_no_traffic() {
-    let mut world = resting_on_another_name();
-    world.spec.routes[0].target = Some("svc-2".into());
-    world.settle();
-    assert_eq!(world.phase(), Phase::Invalid);
-    assert_eq!(world.condition("Stalled"), Some(("True", "NameChanged")));
-    assert!(world.message().contains("v1, which is live, is called svc-1 there"), "{}", world.message());
-    // With the target's name it is a release like any other.
-    world.spec.target.name = "v2".into();
-    world.run_until("v2 at its first step", |world| weights(world) == [[90, 10]]);
-}
-
-#[test]
-fn a_name_without_one_before_is_no_release_either() {
-    let mut world = world("", vec![rule("a", &[("v1", 100), ("svc-2", 0)])]);
-    world.spec.target.name = "v1".into();
-    world.settle();
-    assert_eq!(world.phase(), Phase::Healthy, "{}", world.message());
-    world.spec.routes[0].target = Some("svc-2".into());
-    world.settle();
-    assert_eq!(world.condition("Stalled"), Some(("True", "NameChanged")), "{}", world.message());
-    assert!(world.writes.is_empty());
-}
-
-#[test]
-fn a_release_that_forgets_a_routes_name_is_refused() {
-    let mut world = resting_on_another_name();
-    world.spec.target.name = "v2".into();
-    let (reason, message) = refused(&mut world);
-    assert_eq!(reason, "SameName");
-    assert!(message.contains("is svc-1, which is what v1 is called there"), "{message}");
-}
-
-#[test]
-fn a_name_that_was_another_versions_once_is_the_targets_now() {
-    let mut world = world(MIXED, vec![rule("a", &[("svc-1", 100), ("svc-2", 0)])]);
-    world.spec.stable = Some(world.spec.target.clone());
-    world.spec.stable.as_mut().unwrap().name = "v1".into();
-    world.spec.analysis = None;
-    world.run_until("healthy on v2", |world| world.phase() == Phase::Healthy);
-    // The names go round: v3 is where v1 was.
-    world.spec.target.name = "v3".into();
-    world.spec.routes[0].target = Some("svc-1".into());
-    world.run_until("v3 at its first step", |world| weights(world) == [[10, 90]]);
-    assert_eq!(world.view("color").lists[0].entries.len(), 2, "nothing is listed twice");
-}
-
-#[test]
-fn a_wrong_name_that_is_put_right_is_the_right_one_in_the_next_run() {
-    let mut world = world(", target: typo, stable: svc-1", vec![rule("a", &[("svc-1", 100), ("svc-2", 0)])]);
-    world.spec.stable = Some(world.spec.target.clone());
-    world.spec.stable.as_mut().unwrap().name = "v1".into();
-    world.run_until("10", |world| weights(world)[0].contains(&10));
-    abort(&mut world);
-    world.run_until("taken out", |world| world.view("color").lists[0].entries.len() == 2);
-    world.spec.routes[0].target = Some("svc-2".into());
-    ask(&mut world, "retry");
-    world.run_until("svc-2 has a share", |world| weights(world)[0].get(1).is_some_and(|weight| *weight > 0));
-    let names: Vec<_> = world.view("color").lists[0].entries.iter().map(|entry| entry.name.clone()).collect();
-    assert_eq!(names, ["svc-1", "svc-2"]);
-}
-
 fn at_ten(rules: Vec<ListSeen>) -> World {
     let mut world = world("", rules);
     world.spec.stable = Some(TargetRef { name: "v1".into(), ..world.spec.target.clone() });
@@ -399,7 +277,7 @@ fn at_ten(rules: Vec<ListSeen>) -> World {
     world
 }
 
-fn abort(world: &mut World) {
+pub fn abort(world: &mut World) {
     let run = world.working.run.as_ref().unwrap().number;
     world.subject.abort = Some(format!(r#"{{"run":{run},"by":"ann","at":"2026-01-01T00:00:00Z"}}"#));
     world.run_until("aborted", |world| world.phase() == Phase::Failed);
