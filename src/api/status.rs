@@ -201,7 +201,7 @@ pub struct MetricStatus {
 pub struct RouteWeights {
     /// The route's kind and name.
     pub route: String,
-    /// The rule, where the object has several lists.
+    /// The rule, as `routes[].ref` has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// Its entries.

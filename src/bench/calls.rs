@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::{api::RouteKind, routes::resource};
+
 /// A call that reached the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -62,8 +64,8 @@ impl Call {
 
     /// Whether it changes a route, of whichever kind.
     pub fn patches_a_route(&self) -> bool {
-        let routes = ["gatewayroutes", "virtualrouters", "httproutes", "grpcroutes"];
-        self.verb == "patch" && routes.contains(&self.resource.as_str())
+        let is_route = || RouteKind::ALL.into_iter().any(|kind| resource(kind).plural == self.resource);
+        self.verb == "patch" && is_route()
     }
 }
 

@@ -17,10 +17,13 @@ use super::{
     act,
     context::{Context, Guarded},
     feeds,
-    observe::{key, routes, workloads},
+    observe::{key, workloads},
     raw::Raw,
 };
-use crate::api::{Phase, Rollout};
+use crate::{
+    api::{Phase, Rollout},
+    engine,
+};
 
 /// So many are served ahead; where more are under way, the list brings the others.
 const MOST: usize = 32;
@@ -80,7 +83,7 @@ fn not_at_rest() -> ListParams {
 async fn learn(context: &Context, rollout: &Rollout) -> bool {
     let namespace = rollout.namespace().unwrap_or_default();
     let status = rollout.status.clone().unwrap_or_default();
-    let (routes, names) = (routes(rollout, &status), workloads(rollout, &status, &namespace));
+    let (routes, names) = (engine::routes(&rollout.spec, &status), workloads(rollout, &status, &namespace));
     let routes = join_all(routes.iter().map(|route| act::read(context, &namespace, route)));
     let deployments = join_all(names.iter().map(|name| read_deployment(context, &namespace, name)));
     let (routes, deployments) = tokio::join!(routes, deployments);

@@ -37,7 +37,7 @@ pub fn observe(
 ) -> Observed {
     let subject = subject(rollout);
     let namespace = subject.namespace.clone();
-    let refs = routes(rollout, status);
+    let refs = engine::routes(&rollout.spec, status);
     let names = workloads(rollout, status, &namespace);
     context.routes.want(refs.iter().map(|route| route.kind).fold(Kinds::default(), Kinds::with));
     // Registered before anything is read: a change in between gives another turn.
@@ -54,10 +54,7 @@ pub fn observe(
         .map(|route| {
             let key = (namespace.clone(), route.name.clone());
             let state = route_state(route.kind, &namespace, context.routes.of(route.kind).get(&key));
-            let state = match state {
-                RouteState::Present(whole) => engine::select(&rollout.spec, status, &route, &whole),
-                other => other,
-            };
+            let state = engine::select(&rollout.spec, status, &route, state);
             RouteSeen { route, state }
         })
         .collect();
@@ -129,17 +126,6 @@ fn subject(rollout: &Rollout) -> Subject {
         abort: annotation(ABORT_ANNOTATION),
         request: annotation(REQUEST_ANNOTATION),
     }
-}
-
-/// The objects of spec and status that are routes, each once.
-pub fn routes(rollout: &Rollout, status: &RolloutStatus) -> Vec<RouteRef> {
-    let mut refs: Vec<RouteRef> = Vec::new();
-    for route in rollout.spec.routes.iter().chain(status.routes.iter().map(|known| &known.route)) {
-        if !refs.iter().any(|known| known.same(route)) {
-            refs.push(route.clone());
-        }
-    }
-    refs
 }
 
 /// The names of the Deployments that spec and status name or imply.

@@ -173,10 +173,8 @@ impl Turn<'_> {
         let number = self.run().map_or(0, |run| run.number);
         let stamp = view.stamp_of(&self.seen.subject).filter(|stamp| stamp.run == number);
         let mut added = self.added(seen, view);
-        let listed =
-            |list: &ListSeen| list.entries.iter().map(|entry| list.key(&entry.name)).collect::<Vec<_>>();
-        let listed: Vec<String> = view.lists.iter().flat_map(listed).collect();
-        added.retain(|key| listed.contains(key));
+        let listed = |key: &String, list: &ListSeen| list.entries.iter().any(|e| list.key(&e.name) == *key);
+        added.retain(|key| view.lists.iter().any(|list| listed(key, list)));
         for (at, list) in view.placed().filter(|(_, list)| list.entry(&canary).is_none()) {
             if let Some(entry) = self.new_canary_entry(seen, (at, list), 0) {
                 added.push(list.key(&entry.name));

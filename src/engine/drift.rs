@@ -284,13 +284,7 @@ impl Turn<'_> {
             return Ok(());
         }
         let dead = |entry: &&super::observed::EntrySeen| {
-            let target = Target {
-                name: entry.name.clone(),
-                port: entry.port,
-                workload_ref: None,
-                hash: None,
-                called: vec![],
-            };
+            let target = Target { name: entry.name.clone(), port: entry.port, ..Target::default() };
             !entry.is(stable) && matches!(self.readiness(&target), Readiness::NoReadyPod(_))
         };
         let entries = view.lists.iter().filter(|list| !list.all_on(stable)).flat_map(|list| &list.entries);

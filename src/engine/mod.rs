@@ -61,7 +61,7 @@ mod turn;
 use jiff::Timestamp;
 
 pub use record::ON_THE_WAY;
-pub use selection::select;
+pub use selection::{routes, select};
 
 use self::{
     decision::{Decision, Effect},

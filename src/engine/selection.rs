@@ -5,27 +5,23 @@
 
 use std::sync::Arc;
 
-use super::observed::{ListSeen, RouteState, RouteView};
+use super::observed::{EntrySeen, ListSeen, RouteState, RouteView};
 use crate::api::{RolloutSpec, RolloutStatus, RouteRef, Target};
 
 /// Why none of a route's lists can be stepped.
 type Refusal = (&'static str, String);
 
 /// What a Rollout sees of a route: of the whole object, the lists that are its own.
-pub fn select(
-    spec: &RolloutSpec,
-    status: &RolloutStatus,
-    route: &RouteRef,
-    whole: &Arc<RouteView>,
-) -> RouteState {
-    if is_plain(spec, status, route, whole) {
-        return RouteState::Present(Arc::clone(whole));
+pub fn select(spec: &RolloutSpec, status: &RolloutStatus, route: &RouteRef, found: RouteState) -> RouteState {
+    let RouteState::Present(whole) = found else { return found };
+    if is_plain(spec, status, route, &whole) {
+        return RouteState::Present(whole);
     }
-    let names = Names::of(spec, status, route, whole);
+    let names = Names::of(spec, status, route, &whole);
     let selected = if names.frozen && status.routes.iter().any(|noted| noted.route.same(route)) {
-        names.taken(status, route, whole)
+        names.taken(status, route, &whole)
     } else {
-        names.wanted(spec, status, route, whole).map(|lists| (lists, vec![]))
+        names.wanted(spec, status, route, &whole).map(|lists| (lists, vec![]))
     };
     let (lists, gone) = match selected {
         Ok(selected) => selected,
@@ -33,11 +29,22 @@ pub fn select(
     };
     let everything = lists.len() == whole.lists.len() && gone.is_empty();
     if everything && names.called.is_empty() {
-        return RouteState::Present(Arc::clone(whole));
+        return RouteState::Present(whole);
     }
     let lists =
         lists.into_iter().filter_map(|at| whole.lists.get(at)).map(|list| names.translated(list)).collect();
-    RouteState::Present(Arc::new(RouteView { lists, gone, called: names.called, ..(**whole).clone() }))
+    RouteState::Present(Arc::new(RouteView { lists, gone, called: names.called, ..(*whole).clone() }))
+}
+
+/// The objects of spec and status that are routes, each once.
+pub fn routes(spec: &RolloutSpec, status: &RolloutStatus) -> Vec<RouteRef> {
+    let mut objects: Vec<RouteRef> = Vec::new();
+    for route in spec.routes.iter().chain(status.routes.iter().map(|noted| &noted.route)) {
+        if !objects.iter().any(|known| known.same(route)) {
+            objects.push(route.clone());
+        }
+    }
+    objects
 }
 
 /// Whether a run is not over yet.
@@ -128,19 +135,25 @@ impl Names {
         Self { frozen, stable, canary: status.canary.clone(), target, called: known }
     }
 
+    /// The target that an entry goes by the name of.
+    fn target_of<'a>(&'a self, called: &'a str) -> &'a str {
+        self.called.iter().find(|(_, there)| there == called).map_or(called, |(name, _)| name)
+    }
+
     /// A list whose entries go by the names of targets.
     fn translated(&self, list: &ListSeen) -> ListSeen {
         let mut list = list.clone();
         for entry in &mut list.entries {
-            if let Some((name, _)) = self.called.iter().find(|(_, there)| *there == entry.name) {
-                entry.name.clone_from(name);
-            }
+            entry.name = self.target_of(&entry.name).to_owned();
         }
         list
     }
 
     fn has(&self, list: &ListSeen, target: &Target) -> bool {
-        self.translated(list).entry(target).is_some()
+        let is = |entry: &EntrySeen| {
+            self.target_of(&entry.name) == target.name && (target.port.is_none() || target.port == entry.port)
+        };
+        list.entries.iter().any(is)
     }
 
     /// What the run took, by what tells a rule from the others. One that is gone, or can't be read any more, is told beside the

@@ -57,8 +57,8 @@ impl Turn<'_> {
 
     /// Another living Rollout that has left its stamp and steps a rule that is ours too, and which rules it steps.
     fn foreign_owner(&self, seen: &RouteSeen, view: &RouteView) -> Option<(String, String)> {
-        let others = view.stamps.keys().filter(|name| **name != self.seen.subject.name);
-        let owner = others.filter_map(|name| {
+        let mut others = view.stamps.keys().filter(|name| **name != self.seen.subject.name);
+        others.find_map(|name| {
             let other = self.seen.others.get(name)?;
             let living = view.stamp(name).is_some_and(|stamp| other.uid == stamp.uid);
             let rules = other.rules_of(&seen.route);
@@ -70,8 +70,7 @@ impl Turn<'_> {
             let told =
                 rules.filter(|rules| !rules.is_empty()).map(|rules| format!(" (rule {})", rules.join(", ")));
             clashes.then(|| (name.clone(), told.unwrap_or_default()))
-        });
-        owner.into_iter().next()
+        })
     }
 
     /// The routes of the spec, in the fixed order.
@@ -232,9 +231,9 @@ impl Turn<'_> {
         let Some(stable) = self.status.stable.clone() else {
             return;
         };
+        let wanted = self.wanted();
         let mut routes = Vec::new();
         for (seen, view) in self.views() {
-            let wanted = self.wanted();
             if wanted.name_on(&seen.route) == view.name_of(&stable.name) && wanted.port == stable.port {
                 let sentence = format!(
                     "spec.routes: target of {} is {}, which is what {} is called there; it has to change with \

@@ -196,13 +196,7 @@ impl<'a> Turn<'a> {
     }
 
     fn hash(&self, name: &str, workload: Option<&crate::api::WorkloadRef>) -> Option<String> {
-        let target = Target {
-            name: name.to_owned(),
-            port: None,
-            workload_ref: workload.cloned(),
-            hash: None,
-            called: vec![],
-        };
+        let target = Target { name: name.to_owned(), workload_ref: workload.cloned(), ..Target::default() };
         match self.workload(&target) {
             Some(WorkloadSeen::Present { hash, .. }) => Some(hash.clone()),
             Some(WorkloadSeen::Missing | WorkloadSeen::Unreadable(_)) | None => None,

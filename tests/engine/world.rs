@@ -13,7 +13,7 @@ use tidegate::{
             EntrySeen, InEffect, ListSeen, LookDone, Memory, Observed, Other, RouteSeen, RouteState,
             RouteView, Subject, WorkloadSeen,
         },
-        select,
+        routes, select,
     },
 };
 
@@ -191,13 +191,11 @@ impl World {
     }
 
     pub fn observed(&mut self) -> Observed {
-        let mut refs: Vec<RouteRef> = self.spec.routes.clone();
-        refs.extend(self.working.routes.iter().map(|r| r.route.clone()));
+        let mut refs = routes(&self.spec, &self.working);
         refs.sort_by(|a, b| a.name.cmp(&b.name));
-        refs.dedup_by(|a, b| a.same(b));
-        let state = |r: &RouteRef| match self.routes.get(&r.name).cloned().unwrap_or(RouteState::Missing) {
-            RouteState::Present(whole) => select(&self.spec, &self.working, r, &whole),
-            other => other,
+        let state = |r: &RouteRef| {
+            let found = self.routes.get(&r.name).cloned().unwrap_or(RouteState::Missing);
+            select(&self.spec, &self.working, r, found)
         };
         Observed {
             subject: self.subject.clone(),

@@ -11,7 +11,7 @@ use tidegate::{
     engine::{
         decision::{Decision, RouteWrite},
         observed::{LookDone, Memory, Observed, RouteSeen, RouteState, Subject},
-        select,
+        routes, select,
     },
 };
 
@@ -173,18 +173,11 @@ impl Process {
     }
 
     pub fn observed(&mut self, rollout: &RolloutNow, status: &RolloutStatus, fresh: bool) -> Observed {
-        let mut refs: Vec<RouteRef> = Vec::new();
-        for route in rollout.spec.routes.iter().chain(status.routes.iter().map(|known| &known.route)) {
-            if !refs.iter().any(|known| known.same(route)) {
-                refs.push(route.clone());
-            }
-        }
+        let refs = routes(&rollout.spec, status);
         let state = |route: &RouteRef| {
             let index = rollout.spec.routes.iter().position(|known| known.same(route));
-            match index.map_or(RouteState::Missing, |index| self.routes[index].state.clone()) {
-                RouteState::Present(whole) => select(&rollout.spec, status, route, &whole),
-                other => other,
-            }
+            let found = index.map_or(RouteState::Missing, |index| self.routes[index].state.clone());
+            select(&rollout.spec, status, route, found)
         };
         let routes = refs.iter().map(|route| RouteSeen { route: route.clone(), state: state(route) });
         Observed {
