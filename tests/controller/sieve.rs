@@ -18,8 +18,10 @@ use crate::{
     waiting::eventually,
 };
 
-/// How long the steps below 100% are held here: trouble begins well within one, on a machine that is busy too.
+/// How long the steps below 100% of a good run are held here.
 const HOLD: Duration = Duration::from_secs(8);
+/// How long the step is held that a bad run ends in: however busy the machine is, the trouble comes first.
+const UNTIL_IT_FAILS: Duration = Duration::from_mins(10);
 /// A watch lasts this long at most, one that is silent five seconds more, and the next one comes a moment later.
 const RENEWED: Duration = Duration::from_secs(65);
 
@@ -31,18 +33,25 @@ const BAD_AT_50: &[i64] = &[0, 10, 50, 0];
 struct Disturbed {
     cluster: Cluster,
     history: History,
+    bad: bool,
+    bad_plan: &'static [i64],
 }
 
 impl Disturbed {
-    /// There is a Rollout, and no controller yet.
-    async fn new() -> Self {
+    /// There is a Rollout, and no controller yet. If it is to fail, it waits for that at the last step of its plan that
+    /// has a share.
+    async fn new(bad: bool, bad_plan: &'static [i64]) -> Self {
         let cluster = Cluster::without_controller().await;
         let history = History::follow(&cluster).await;
-        let held = |weight| format!("{{weight: {weight}, hold: {}s}}", HOLD.as_secs());
+        let fails_at = if bad { bad_plan.iter().copied().max() } else { None };
+        let held = |weight| {
+            let hold = if Some(weight) == fails_at { UNTIL_IT_FAILS } else { HOLD };
+            format!("{{weight: {weight}, hold: {}s}}", hold.as_secs())
+        };
         cluster
             .roll(&ROLLOUT.replace("{weight: 10}, {weight: 50}", &format!("{}, {}", held(10), held(50))))
             .await;
-        Self { cluster, history }
+        Self { cluster, history, bad, bad_plan }
     }
 
     fn with_controller(mut self) -> Self {
@@ -51,12 +60,12 @@ impl Disturbed {
     }
 
     /// It is over as it would have been, by the same steps.
-    async fn ends_as_undisturbed(&self, bad: bool, bad_plan: &[i64]) {
+    async fn ends_as_undisturbed(&self) {
         // Meanwhile, what comes after the end shows too.
-        let wanted = undisturbed(bad).await;
-        let end = end(&self.cluster, if bad { Phase::Failed } else { Phase::Healthy }).await;
+        let wanted = undisturbed(self.bad).await;
+        let end = end(&self.cluster, if self.bad { Phase::Failed } else { Phase::Healthy }).await;
         assert_eq!(end.after_a_death(), wanted.after_a_death());
-        keeps_to(if bad { bad_plan } else { GOOD }, HOLD, &self.cluster, &self.history);
+        keeps_to(if self.bad { self.bad_plan } else { GOOD }, HOLD, &self.cluster, &self.history);
     }
 }
 
@@ -94,7 +103,7 @@ async fn an_abort_among_frozen_watches() {
 /// A run goes on: a bad canary is put back by what the metrics say, and a good one is raised once a watch that was
 /// renewed has shown that it is in effect.
 async fn frozen(bad: bool) {
-    let run = Disturbed::new().await.with_controller();
+    let run = Disturbed::new(bad, BAD_AT_10).await.with_controller();
     run.cluster.at(10).await;
     run.cluster.proxy.freeze();
     if bad {
@@ -106,7 +115,7 @@ async fn frozen(bad: bool) {
     eprintln!("bad: {bad}; there among frozen watches after {} ms", took.as_millis());
     assert!(took < RENEWED + HOLD * 2, "{took:?}");
     assert!(bad || watches(&run.cluster, "gatewayroutes") > before, "the watch was to be frozen");
-    run.ends_as_undisturbed(bad, BAD_AT_10).await;
+    run.ends_as_undisturbed().await;
 }
 
 /// How many watches of a kind there have been.
@@ -152,7 +161,7 @@ async fn older_lists_of_the_step_before_are_replayed_in_a_good_run() {
 
 /// The watches expire, and what is listed then was so before.
 async fn shown_the_past(bad: bool, past: Past, streamed: bool) {
-    let run = Disturbed::new().await;
+    let run = Disturbed::new(bad, BAD_AT_50).await;
     if !streamed {
         run.cluster.proxy.spoil(Rule::new(Spoil::Answer(400)).verb("watch").resource("rollouts").times(1));
     }
@@ -181,7 +190,7 @@ async fn shown_the_past(bad: bool, past: Past, streamed: bool) {
     if bad {
         run.cluster.gateway.fail("v2", 0.3);
     }
-    run.ends_as_undisturbed(bad, BAD_AT_50).await;
+    run.ends_as_undisturbed().await;
     assert!(proxy.has_spoilt(), "it met with less than it was to");
 }
 
@@ -210,7 +219,7 @@ async fn the_api_server_answers_503_for_a_minute() {
 }
 
 async fn refused_for_a_minute(bad: bool) {
-    let run = Disturbed::new().await.with_controller();
+    let run = Disturbed::new(bad, BAD_AT_10).await.with_controller();
     run.cluster.at(10).await;
     let proxy = &run.cluster.proxy;
     proxy.spoil(Rule::new(Spoil::Answer(503)));
@@ -229,7 +238,7 @@ async fn refused_for_a_minute(bad: bool) {
     let few = attempts.len() <= ATTEMPTS && besides.len() <= BESIDES;
     assert!(few, "{} attempts, {} besides", attempts.len(), besides.len());
     proxy.relent();
-    run.ends_as_undisturbed(bad, BAD_AT_10).await;
+    run.ends_as_undisturbed().await;
 }
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -282,7 +291,7 @@ impl Shim {
 
     /// The controller's clock is off by this, and that of the next one, which goes on, by that.
     async fn at_other_hours(&self, bad: bool, first: SignedDuration, second: SignedDuration) {
-        let mut run = Disturbed::new().await;
+        let mut run = Disturbed::new(bad, BAD_AT_10).await;
         self.run(&mut run.cluster, first);
         let begun = run.cluster.at(10).await.status.unwrap().step.unwrap().since.unwrap();
         assert!(is_off_by(first, begun), "the first one's clock was to be off: {begun}");
@@ -291,7 +300,7 @@ impl Shim {
             run.cluster.gateway.fail("v2", 0.3);
         }
         self.run(&mut run.cluster, second);
-        run.ends_as_undisturbed(bad, BAD_AT_10).await;
+        run.ends_as_undisturbed().await;
         let rollout = run.cluster.rollouts().get("color").await.unwrap();
         let ended = rollout.status.unwrap().history[0].at;
         assert!(is_off_by(second, ended), "the second one's clock was to be off: {ended}");
