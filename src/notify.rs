@@ -64,9 +64,7 @@ impl Notifier {
 /// Event swallow the next one's; and no resourceVersion, which changes all the time.
 fn about(reference: ObjectReference, step: Option<i32>) -> ObjectReference {
     ObjectReference {
-        field_path: step
-            .filter(|step| *step > 0)
-            .map(|step| format!("spec.strategy.canary.steps[{}]", step - 1)),
+        field_path: step.filter(|step| *step > 0).map(|step| format!("status.run.plan[{}]", step - 1)),
         resource_version: None,
         ..reference
     }

@@ -44,6 +44,8 @@ fn each_rule_refuses_its_bad_example() {
         router
     };
     let steps = "/spec/strategy/canary/steps";
+    let header = |name: &str| json!({"headers": [{"name": name, "exact": "true"}]});
+    let blue_green = |rest: Value| json!({ "blueGreen": rest });
     let cases = [
         ("/spec/routes", json!([route, route]), "the same rule of it, twice"),
         ("/spec/routes", json!([router(json!({"rule": "a"})), router(json!({"rule": "b"}))]), ""),
@@ -74,6 +76,29 @@ fn each_rule_refuses_its_bad_example() {
         (steps, json!([{"weight": 20}, {"weight": 5}]), "must increase"),
         (steps, json!([{"weight": 101}]), "weight"),
         (steps, json!([{"weight": 5, "hold": "9m", "maxHold": "8m"}]), "longer than its maxHold"),
+        (steps, json!([{"match": header("x-team")}, {"weight": 5}, {"match": header("x-beta")}]), ""),
+        (steps, json!([{"hold": "1m"}]), "either weight or match"),
+        (steps, json!([{"weight": 5, "match": header("x-team")}]), "either weight or match"),
+        (steps, json!([{"weight": 100}, {"match": header("x-team")}]), "follow that of weight 100"),
+        (steps, json!([{"match": {"headers": []}}]), "headers"),
+        (steps, json!([{"match": header("x team")}]), "name"),
+        (
+            steps,
+            json!([{"match": {"headers": [{"name": "a", "exact": "b"}, {"name": "a", "exact": "c"}]}}]),
+            "headers",
+        ),
+        ("/spec/strategy", json!({}), "exactly one of canary and blueGreen"),
+        ("/spec/strategy/blueGreen", json!({}), "exactly one of canary and blueGreen"),
+        ("/spec/strategy", blue_green(json!({})), ""),
+        ("/spec/strategy", blue_green(json!({"preview": header("a"), "before": {}})), ""),
+        ("/spec/strategy", blue_green(json!({"preview": header("a")})), "give before too"),
+        (
+            "/spec/strategy",
+            blue_green(json!({"before": {"hold": "9m", "maxHold": "8m"}})),
+            "longer than its maxHold",
+        ),
+        ("/spec/strategy", blue_green(json!({"after": {"hold": "20m"}})), "longer than the maxHold of"),
+        ("/spec/strategy", blue_green(json!({"before": {"maxHold": "60m"}})), "longer than the maxHold of"),
         ("/spec/strategy/canary/hold", json!("5 minutes"), "hold"),
         ("/spec/strategy/canary/hold", json!("0s"), "hold"),
         ("/metadata/name", json!("a".repeat(64)), "at most 63"),
@@ -89,6 +114,43 @@ fn each_rule_refuses_its_bad_example() {
         assert_eq!(want.is_empty(), got.is_empty(), "{pointer} = {value}: {got}");
         assert!(got.contains(want), "{pointer} = {value}: wanted {want:?}, got {got:?}");
     }
+}
+
+#[test]
+fn before_a_switch_something_has_to_judge() {
+    let (schema, _) = Schema::compile(&open_api()).unwrap();
+    let preview = json!({"headers": [{"name": "a", "exact": "b"}]});
+    let metrics = json!([{"name": "lag", "query": "lag", "max": "5"}]);
+    let series = json!({"preset": "tidegate-gateway"});
+    let with =
+        |rate: Value, metrics: &Value| json!({"series": series, "errorRate": rate, "metrics": metrics});
+    let (relative, level) = (with(json!({}), &json!([])), with(json!({"max": "5%"}), &json!([])));
+    let slow = json!({"series": series, "latency": [{"under": "1s", "max": "5%"}]});
+    let cases = [
+        (json!({}), &relative, false),
+        (json!({}), &level, true),
+        (json!({}), &slow, true),
+        (json!({"before": {}}), &level, false),
+        (json!({"before": {}}), &with(json!({}), &metrics), true),
+        (json!({"before": {"approval": "Required"}}), &relative, true),
+        (json!({"before": {}, "preview": preview}), &relative, false),
+        (json!({"before": {}, "preview": preview}), &level, true),
+    ];
+    for (blue_green, analysis, good) in cases {
+        let mut object = good_with(&json!({ "blueGreen": blue_green }), analysis);
+        assert_eq!(schema.prune(&mut object), Vec::<String>::new());
+        schema.apply_defaults(&mut object);
+        let told: Vec<String> = schema.validate(&object, None).iter().map(|e| e.message.clone()).collect();
+        let refused = told.iter().any(|told| told.contains("nothing to compare the target with"));
+        assert_eq!((told.is_empty(), refused), (good, !good), "{blue_green} {analysis}: {told:?}");
+    }
+}
+
+fn good_with(strategy: &Value, analysis: &Value) -> Value {
+    let mut object = good();
+    object["spec"]["strategy"] = strategy.clone();
+    object["spec"]["analysis"] = analysis.clone();
+    object
 }
 
 /// Paths of keywords that a structural schema may not hold.

@@ -9,6 +9,7 @@ mod rollout;
 mod run;
 mod stamp;
 mod status;
+mod strategy;
 pub mod units;
 
 pub use analysis::{
@@ -20,15 +21,16 @@ pub use requests::{
     RequestOutcome,
 };
 pub use rollout::{
-    Approval, Canary, CanaryStep, EvidenceRule, OnDeadline, RollbackWindow, Rollout, RolloutSpec, RouteGroup,
-    RouteKind, RouteRef, Strategy, TargetRef, WorkloadKind, WorkloadRef, WorkloadVersion,
+    EvidenceRule, OnDeadline, RollbackWindow, Rollout, RolloutSpec, RouteGroup, RouteKind, RouteRef,
+    TargetRef, WorkloadKind, WorkloadRef, WorkloadVersion,
 };
-pub use run::{EndReason, Ended, Pause, PauseReason, PlannedStep, Run, Step};
+pub use run::{EndReason, Ended, Pause, PauseReason, PlannedStep, Run, StageName, Step};
 pub use stamp::{STAMP_PREFIX, Stamp, stamp_annotation};
 pub use status::{
     Called, EntryWeight, HistoryEntry, MetricStatus, Phase, RawEntry, RolloutStatus, RouteStatus,
     RouteWeights, Target,
 };
+pub use strategy::{Approval, BlueGreen, Canary, CanaryStep, HeaderMatch, RequestMatch, Stage, Strategy};
 
 /// The API group of our kinds.
 pub const GROUP: &str = "tidegate.dev";

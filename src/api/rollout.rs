@@ -4,11 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Analysis,
-    status::RolloutStatus,
-    units::{Duration, Weight},
-};
+use super::{Analysis, Strategy, status::RolloutStatus, units::Duration};
 
 /// Says which version of a service should be live; the controller takes traffic there by weighted steps, judges
 /// every step, and puts all traffic back on stable when the evidence says so.
@@ -43,8 +39,14 @@ use super::{
         .message("target and stable must be the same for every rule of one object"),
     validation = Rule::new("!self.routes.exists(a, has(a.stable)) || has(self.stable)")
         .message("routes[].stable says how a route calls spec.stable, which must be given too"),
-    validation = Rule::new("!has(self.progressDeadline) || self.strategy.canary.steps.all(s, duration(self.progressDeadline) > (has(s.maxHold) ? duration(s.maxHold) : has(s.hold) ? duration(s.hold) + duration(s.hold) + duration(s.hold) : duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold)))")
-        .message("progressDeadline must be longer than every step's maxHold (which is 3 x hold where it is not given)")
+    validation = Rule::new("!has(self.progressDeadline) || !has(self.strategy.canary) || self.strategy.canary.steps.all(s, duration(self.progressDeadline) > (has(s.maxHold) ? duration(s.maxHold) : has(s.hold) ? duration(s.hold) + duration(s.hold) + duration(s.hold) : duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold) + duration(self.strategy.canary.hold)))")
+        .message("progressDeadline must be longer than every step's maxHold (which is 3 x hold where it is not given)"),
+    validation = Rule::new("!has(self.progressDeadline) || !has(self.strategy.blueGreen) || [self.strategy.blueGreen.after].all(s, duration(self.progressDeadline) > (has(s.maxHold) ? duration(s.maxHold) : duration(s.hold) + duration(s.hold) + duration(s.hold)))")
+        .message("progressDeadline must be longer than the maxHold of after (which is 3 x hold where it is not given)"),
+    validation = Rule::new("!has(self.progressDeadline) || !has(self.strategy.blueGreen) || !has(self.strategy.blueGreen.before) || [self.strategy.blueGreen.before].all(s, duration(self.progressDeadline) > (has(s.maxHold) ? duration(s.maxHold) : duration(s.hold) + duration(s.hold) + duration(s.hold)))")
+        .message("progressDeadline must be longer than the maxHold of before (which is 3 x hold where it is not given)"),
+    validation = Rule::new("!has(self.analysis) || !has(self.strategy.blueGreen) || (has(self.strategy.blueGreen.before) && has(self.strategy.blueGreen.before.approval)) || (has(self.analysis.metrics) && size(self.analysis.metrics) > 0) || (has(self.strategy.blueGreen.before) == has(self.strategy.blueGreen.preview) && ((has(self.analysis.errorRate) && has(self.analysis.errorRate.max)) || (has(self.analysis.latency) && self.analysis.latency.exists(l, has(l.max)))))")
+        .message("before the switch there is nothing to compare the target with: give analysis.metrics, an errorRate or latency with max (which before judges on a preview), or before.approval")
 )]
 pub struct RolloutSpec {
     /// The routes that split the traffic, all moved together.
@@ -251,61 +253,6 @@ pub enum WorkloadVersion {
 pub enum WorkloadKind {
     /// A Deployment.
     Deployment,
-}
-
-/// How traffic gets to the target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Strategy {
-    /// By growing weights.
-    pub canary: Canary,
-}
-
-/// By growing weights, each held and judged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("[self.steps.map(s, s.weight)].all(weights, weights.isSorted() && weights.all(a, weights.exists_one(b, a == b)))")
-        .message("the weights of steps must increase"),
-    validation = Rule::new("self.steps.all(s, !has(s.maxHold) || duration(has(s.hold) ? s.hold : self.hold) <= duration(s.maxHold))")
-        .message("a step's hold must not be longer than its maxHold")
-)]
-pub struct Canary {
-    /// The default hold of a step: the time that it is watched at least, once its weight is in effect.
-    #[serde(default = "default_hold")]
-    pub hold: Duration,
-    /// The steps; one to 100 with the default hold follows by itself where none is given.
-    #[schemars(length(min = 1, max = 20))]
-    pub steps: Vec<CanaryStep>,
-}
-
-fn default_hold() -> Duration {
-    Duration::of(std::time::Duration::from_mins(5))
-}
-
-/// A stage of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CanaryStep {
-    /// The canary's share in percent.
-    #[schemars(range(min = 1, max = 100))]
-    pub weight: Weight,
-    /// How long it is watched at least; default: the strategy's hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<Duration>,
-    /// How long it may wait for proof; default: 3 × hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_hold: Option<Duration>,
-    /// Whether a person must agree before the next step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<Approval>,
-}
-
-/// Whether a person must agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Approval {
-    /// The step ends only with a `promote`.
-    Required,
 }
 
 /// How far back a return is instant.

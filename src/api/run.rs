@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Approval, Evidence, OnDeadline,
+    Analysis, Approval, Evidence, OnDeadline, RequestMatch,
     units::{Duration, Weight},
 };
 
@@ -60,6 +60,12 @@ pub struct Run {
 pub struct PlannedStep {
     /// The canary's share.
     pub weight: Weight,
+    /// Which stage of a blue/green run it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageName>,
+    /// Which requests go to the canary besides its share.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matching: Option<RequestMatch>,
     /// How long it is watched at least.
     pub hold: Duration,
     /// How long it may wait for proof.
@@ -67,6 +73,15 @@ pub struct PlannedStep {
     /// Whether a person must agree before the next step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+}
+
+/// The stages of a blue/green run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StageName {
+    /// Before the switch: the canary has no traffic but a preview's.
+    Before,
+    /// After the switch: it has all of it.
+    After,
 }
 
 /// Where a run stands in its plan.

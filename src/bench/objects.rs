@@ -149,7 +149,7 @@ mod tests {
         for routes in Routes::value_variants() {
             let rollout: Rollout = serde_json::from_value(rollout(*routes, "r", Pair::of(13), &way)).unwrap();
             assert_eq!(rollout.spec.target.name, "app3-v2");
-            assert_eq!(rollout.spec.strategy.canary.steps.len(), 2);
+            assert_eq!(rollout.spec.strategy.canary.as_ref().unwrap().steps.len(), 2);
             assert!(rollout.spec.analysis.unwrap().error_rate.is_some());
             let route = route(*routes, "r", Pair::of(13));
             let view = crate::routes::view(rollout.spec.routes[0].kind, &route).unwrap();

@@ -25,6 +25,9 @@ pub(super) struct ConfigFile {
     pub defaults: Defaults,
     /// The namespaces whose Rollouts are served; empty means all.
     pub namespaces: Vec<Spanned<String>>,
+    /// Whether routes may be created beside those of users, and deleted again, for previews and steps with a match;
+    /// default: no.
+    pub previews: bool,
     /// Where `/livez`, `/readyz` and `/metrics` are served; default `0.0.0.0:8080`.
     pub listen: Option<Spanned<String>>,
     /// By what several controllers agree which of them acts; absent: there is one.

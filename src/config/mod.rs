@@ -26,6 +26,8 @@ pub struct Config {
     pub providers: ProvidersConfig,
     /// The namespaces whose Rollouts are served; empty means all.
     pub namespaces: Vec<String>,
+    /// Whether routes may be created beside those of users, and deleted again, for previews and steps with a match.
+    pub previews: bool,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
     /// How many controllers there are, and how they agree.
@@ -39,6 +41,7 @@ impl Default for Config {
         Self {
             providers: ProvidersConfig::default(),
             namespaces: Vec::new(),
+            previews: false,
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             replicas: Replicas::One,
             log: LogConfig::default(),
@@ -210,7 +213,8 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
             level.value
         }
     };
-    Ok(Config { providers, namespaces, listen, replicas, log: LogConfig { format: file.log.format, level } })
+    let (previews, log) = (file.previews, LogConfig { format: file.log.format, level });
+    Ok(Config { providers, namespaces, previews, listen, replicas, log })
 }
 
 fn leader_election(written: file::LeaderElection) -> Result<LeaderElection, Problem> {

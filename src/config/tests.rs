@@ -67,6 +67,13 @@ fn the_default_provider_follows_by_itself() {
 }
 
 #[test]
+fn previews_are_off_unless_they_are_switched_on() {
+    assert!(!Config::default().previews);
+    assert!(!Config::parse("namespaces: []", "f").unwrap().previews);
+    assert!(Config::parse("previews: true", "f").unwrap().previews);
+}
+
+#[test]
 fn leader_election_needs_no_more_than_its_key() {
     let replicas = |text: &str| Config::parse(text, "f").unwrap().replicas;
     let default = LeaderElection { lease: "tidegate".into(), namespace: None };
@@ -85,7 +92,7 @@ fn what_is_wrong_is_told_with_line_and_key() {
 const REFUSED: &[(&str, &str)] = &[
     (
         "provider: {}\n",
-        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, listen, leaderElection, log",
+        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, previews, listen, leaderElection, log",
     ),
     (
         "leaderElection:\n  lease: My_Lease\n",

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     api::{RouteKind, RouteRef},
-    engine::{decision::RouteWrite, observed::Subject},
+    engine::{
+        decision::{PreviewWrite, RouteWrite},
+        observed::Subject,
+    },
     routes::{self, ApplyError, Failure, Packed},
 };
 
@@ -46,7 +49,7 @@ pub async fn lower(
 /// Sends a write once, when it is its turn. What comes back is known to all turns at once.
 pub async fn write_once(context: &Context, subject: &Subject, write: &RouteWrite) -> Result<(), ApplyError> {
     if !context.leadership.leads_for(&subject.uid) {
-        return Err(ApplyError::Withheld { route: write.route.clone(), purpose: write.purpose });
+        return Err(ApplyError::Withheld { route: write.route.clone(), verb: write.purpose.verb() });
     }
     let apply = routes::apply(&context.client, &subject.namespace, write);
     let answer = if write.purpose.takes_from_canary() {
@@ -68,26 +71,46 @@ pub async fn write_once(context: &Context, subject: &Subject, write: &RouteWrite
     Ok(())
 }
 
+/// Creates, changes or deletes a preview, when it is its turn. What comes back is known to all turns at once.
+pub async fn write_preview(
+    context: &Context,
+    subject: &Subject,
+    write: &PreviewWrite,
+) -> Result<(), ApplyError> {
+    let (route, verb) = (&write.route, write.change.verb());
+    if !context.leadership.leads_for(&subject.uid) {
+        return Err(ApplyError::Withheld { route: route.clone(), verb });
+    }
+    let _few = context.precedence.give_way().await;
+    let answer = routes::apply_preview(&context.client, &subject.namespace, write).await;
+    context.meters.write(verb, answer.is_ok());
+    match answer? {
+        Some(object) => context.routes.of(route.kind).learn(answered(route.kind, &object)),
+        None => context.routes.of(route.kind).forget(&key(&subject.namespace, &route.name)),
+    }
+    tracing::info!(%route, verb, "wrote the preview");
+    Ok(())
+}
+
 /// Draws the consequence of a write that failed: a route that refuses it is left alone for a while, with the reason
 /// told; any other is read back.
 pub async fn after_failure(
     context: &Context,
     namespace: &str,
     working: &mut Working,
-    write: &RouteWrite,
+    (route, lowering): (&RouteRef, bool),
     error: ApplyError,
     now: Timestamp,
 ) -> TurnError {
     match error.kind() {
         failure @ (Failure::Refused(_) | Failure::Forbidden(_)) => {
-            let lowering = write.purpose.lowers();
             let wait = if lowering && matches!(failure, Failure::Forbidden(_)) { FORBIDDEN } else { SLOW };
             let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
             let problem = Problem { message: error.to_string(), until, lowering };
-            working.problems.insert(write.route.to_string(), problem);
+            working.problems.insert(route.to_string(), problem);
         }
         Failure::Changed | Failure::Gone | Failure::Unknown => {
-            read(context, namespace, &write.route).await;
+            read(context, namespace, route).await;
         }
         Failure::Busy { .. } => {}
     }

@@ -16,11 +16,12 @@ use super::{
     publish,
 };
 use crate::{
-    api::Rollout,
+    api::{Rollout, RouteRef},
     engine::{
         decision::{Decision, Effect, RouteWrite},
         observed::{LookDone, Subject},
     },
+    routes::ApplyError,
 };
 
 /// How long a turn waits for its place among those who write.
@@ -53,6 +54,7 @@ impl Needs {
         for effect in &decision.effects {
             match effect {
                 Effect::Write(write) => needs.route |= !write.purpose.takes_from_canary(),
+                Effect::Preview(_) => needs.route = true,
                 Effect::Hold | Effect::Release => needs.rollout = true,
                 Effect::Look { .. } | Effect::Tell(_) | Effect::Reread => {}
             }
@@ -77,9 +79,12 @@ impl Turn<'_> {
             .filter(|effect| effect.lowers())
             .filter_map(|effect| match effect {
                 Effect::Write(write) => Some(write),
-                Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => {
-                    None
-                }
+                Effect::Preview(_)
+                | Effect::Look { .. }
+                | Effect::Tell(_)
+                | Effect::Hold
+                | Effect::Release
+                | Effect::Reread => None,
             })
             .collect();
         let (lowered, rest) = tokio::join!(
@@ -88,9 +93,7 @@ impl Turn<'_> {
         );
         let mut outcome = Ok(());
         for (write, error) in lowered {
-            let error =
-                act::after_failure(self.context, &self.subject.namespace, working, &write, error, self.now)
-                    .await;
+            let error = self.failed(working, (&write.route, true), error).await;
             outcome = outcome.and(Err(error));
         }
         outcome.and(rest)
@@ -234,18 +237,16 @@ impl Turn<'_> {
                 }
                 Effect::Tell(note) => self.context.notes.tell(rollout.object_ref(&()), note.clone()),
                 Effect::Reread => working.refresh = true,
-                Effect::Write(_) | Effect::Hold | Effect::Release if outcome.is_err() => {}
+                Effect::Write(_) | Effect::Preview(_) | Effect::Hold | Effect::Release
+                    if outcome.is_err() => {}
                 Effect::Write(write) => {
                     if let Err(error) = act::write_once(self.context, self.subject, write).await {
-                        let failed = act::after_failure(
-                            self.context,
-                            &self.subject.namespace,
-                            working,
-                            write,
-                            error,
-                            self.now,
-                        );
-                        outcome = Err(failed.await);
+                        outcome = Err(self.failed(working, (&write.route, false), error).await);
+                    }
+                }
+                Effect::Preview(write) => {
+                    if let Err(error) = act::write_preview(self.context, self.subject, write).await {
+                        outcome = Err(self.failed(working, (&write.route, false), error).await);
                     }
                 }
                 Effect::Hold => outcome = self.set_finalizer(working, rollout, true).await,
@@ -253,6 +254,11 @@ impl Turn<'_> {
             }
         }
         outcome
+    }
+
+    /// Draws the consequence of a write to a route that failed; whether it was a lowering stands beside the route.
+    async fn failed(&self, working: &mut Working, route: (&RouteRef, bool), error: ApplyError) -> TurnError {
+        act::after_failure(self.context, &self.subject.namespace, working, route, error, self.now).await
     }
 
     async fn set_finalizer(

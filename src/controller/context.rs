@@ -70,6 +70,8 @@ pub struct Context {
     pub dialect: Mutex<super::dialect::Known>,
     /// Why the Rollouts can't be served yet, in a sentence; `None` once they are.
     pub rollouts_lack: Mutex<Option<String>>,
+    /// Previews may be created and deleted.
+    pub may_preview: bool,
     /// What is kept of each Rollout, by UID.
     entries: Mutex<HashMap<String, Arc<Entry>>>,
     /// The UIDs of Rollouts that can't be read, or whose turns panic, and whose people have been told.
@@ -95,6 +97,8 @@ pub struct Parts {
     pub clock: Clock,
     /// See [`Context::rollouts`].
     pub rollouts: Store<Guarded>,
+    /// See [`Context::may_preview`].
+    pub may_preview: bool,
 }
 
 impl Context {
@@ -115,6 +119,7 @@ impl Context {
             interests: Interests::default(),
             dialect: Mutex::new(None),
             rollouts_lack: Mutex::new(Some("the Rollouts have not been listed yet".to_owned())),
+            may_preview: parts.may_preview,
             entries: Mutex::default(),
             quarantined: Mutex::default(),
             wakes,

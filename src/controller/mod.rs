@@ -93,13 +93,14 @@ pub async fn run_on(
         leadership: Arc::clone(&leadership),
         clock: Clock::start(),
         rollouts,
+        may_preview: config.previews,
     };
     let scopes: Vec<feeds::Scope> = match config.namespaces.as_slice() {
         [] => vec![None],
         namespaces => namespaces.iter().cloned().map(Some).collect(),
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn(start::tell_missing(client.clone(), config.namespaces.clone()));
+    tasks.spawn(start::tell_missing(client.clone(), config.namespaces.clone(), config.previews));
     let mut turns = JoinSet::new();
     let mut contexts = Vec::new();
     for scope in scopes {

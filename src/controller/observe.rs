@@ -21,8 +21,10 @@ use crate::{
     },
     engine::{
         self,
-        decision::{Decision, Effect, RouteWrite},
-        observed::{Observed, Other, RouteSeen, RouteState, Subject, WorkloadSeen, workload_names},
+        decision::{Decision, Effect},
+        observed::{
+            Observed, Other, PreviewSeen, RouteSeen, RouteState, Subject, WorkloadSeen, workload_names,
+        },
     },
 };
 
@@ -38,31 +40,41 @@ pub fn observe(
     let subject = subject(rollout);
     let namespace = subject.namespace.clone();
     let refs = engine::routes(&rollout.spec, status);
+    let previews = engine::previews(&rollout.spec, status, &subject.name);
     let names = workloads(rollout, status, &namespace);
     context.routes.want(refs.iter().map(|route| route.kind).fold(Kinds::default(), Kinds::with));
     // Registered before anything is read: a change in between gives another turn.
     context.interests.set(
         &(namespace.clone(), subject.name.clone()),
         refs.iter()
+            .chain(previews.iter().map(|(_, preview)| preview))
             .map(|route| Interest::Route(route.kind, (namespace.clone(), route.name.clone())))
             .chain(names.iter().map(|name| Interest::Workload((namespace.clone(), name.clone()))))
             .collect::<HashSet<_>>(),
     );
     let analysis = analysis(rollout, status);
+    let found = |route: &RouteRef| {
+        let key = (namespace.clone(), route.name.clone());
+        route_state(route.kind, &namespace, context.routes.of(route.kind).get(&key))
+    };
     let routes: Vec<RouteSeen> = refs
         .into_iter()
         .map(|route| {
-            let key = (namespace.clone(), route.name.clone());
-            let state = route_state(route.kind, &namespace, context.routes.of(route.kind).get(&key));
-            let state = engine::select(&rollout.spec, status, &route, state);
+            let state = engine::select(&rollout.spec, status, &route, found(&route));
             RouteSeen { route, state }
         })
+        .collect();
+    let previews = previews
+        .into_iter()
+        .map(|(of, route)| PreviewSeen { of, seen: RouteSeen { state: found(&route), route } })
         .collect();
     Observed {
         stored,
         fresh,
         others: others(context, &subject, &routes),
         routes,
+        previews,
+        may_preview: context.may_preview,
         workloads: names
             .into_iter()
             .map(|name| {
@@ -85,22 +97,23 @@ pub fn hide_problems(
     decision: &Decision,
     problems: &BTreeMap<String, Problem>,
 ) -> Option<Observed> {
+    // Each write's route, and whether it is lowered.
     let writes = || {
         decision.effects.iter().filter_map(|effect| match effect {
-            Effect::Write(write) => Some(write),
+            Effect::Write(write) => Some((&write.route, write.purpose.lowers())),
+            Effect::Preview(write) => Some((&write.route, false)),
             Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => None,
         })
     };
-    let refused = |write: &RouteWrite| {
-        problems
-            .get(&write.route.to_string())
-            .is_some_and(|problem| problem.lowering || !write.purpose.lowers())
+    let refused = |(route, lowers): (&RouteRef, bool)| {
+        problems.get(&route.to_string()).is_some_and(|problem| problem.lowering || !lowers)
     };
-    if !writes().any(refused) || writes().any(|write| write.purpose.lowers() && !refused(write)) {
+    if !writes().any(refused) || writes().any(|write| write.1 && !refused(write)) {
         return None;
     }
     let mut hidden = seen.clone();
-    for route in &mut hidden.routes {
+    let previews = hidden.previews.iter_mut().map(|preview| &mut preview.seen);
+    for route in hidden.routes.iter_mut().chain(previews) {
         if let Some(problem) = problems.get(&route.route.to_string()) {
             route.state = RouteState::Refused(problem.message.clone());
         }
@@ -230,7 +243,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{
-        decision::{Fence, Purpose, StampChange},
+        decision::{Fence, Purpose, RouteWrite, StampChange},
         observed::{InEffect, Memory, RouteView},
     };
 
@@ -273,6 +286,7 @@ mod tests {
                 called: Vec::new(),
                 stamps: BTreeMap::new(),
                 annotated: false,
+                no_preview: None,
                 in_effect: InEffect::Unreported,
                 writer: None,
             }),
@@ -292,6 +306,8 @@ mod tests {
             stored: Arc::default(),
             fresh: false,
             routes: vec![RouteSeen { route: route.clone(), state: RouteState::Missing }],
+            previews: Vec::new(),
+            may_preview: false,
             workloads: BTreeMap::new(),
             others: BTreeMap::new(),
             look: None,

@@ -19,8 +19,8 @@ pub struct Permission {
     pub purpose: &'static str,
 }
 
-/// All that the controller ever asks of the API server where it serves, besides what everybody may (its version, its
-/// OpenAPI documents, and what one is allowed). No Secrets, no wildcards, and no route is created or deleted.
+/// All that the controller ever asks of the API server where it serves, previews aside, besides what everybody may (its
+/// version, its OpenAPI documents, and what one is allowed). No Secrets, no wildcards, and no route is created or deleted.
 pub const PERMISSIONS: [Permission; 8] = [
     Permission {
         group: "tidegate.dev",
@@ -60,6 +60,28 @@ const fn routes(group: &'static str, resource: &'static str) -> Permission {
         verbs: &["get", "list", "watch", "patch"],
         purpose: "to follow the routes that Rollouts name and to set their weights",
     }
+}
+
+/// What it asks besides where previews are switched on.
+pub const FOR_PREVIEWS: [Permission; 3] = [
+    previews("appmesh.k8s.aws", "gatewayroutes"),
+    previews("gateway.networking.k8s.io", "httproutes"),
+    previews("gateway.networking.k8s.io", "grpcroutes"),
+];
+
+/// What previews of a kind of route need.
+const fn previews(group: &'static str, resource: &'static str) -> Permission {
+    Permission {
+        group,
+        resource,
+        verbs: &["create", "delete"],
+        purpose: "to put a route of its own beside that of a user for as long as a step asks for it",
+    }
+}
+
+/// All that it asks where it serves.
+pub fn permissions(with_previews: bool) -> impl Iterator<Item = Permission> {
+    PERMISSIONS.into_iter().chain(FOR_PREVIEWS.into_iter().filter(move |_| with_previews))
 }
 
 /// What it asks in its own namespace, where several controllers agree which of them acts.
@@ -134,6 +156,15 @@ mod tests {
         let [leases] = IN_ITS_OWN;
         assert_eq!((leases.group, leases.resource), ("coordination.k8s.io", "leases"));
         assert!(!leases.verbs.contains(&"delete") && !leases.verbs.contains(&"*"));
+    }
+
+    #[test]
+    fn previews_are_created_and_deleted_and_nothing_else() {
+        for permission in FOR_PREVIEWS {
+            assert_eq!(permission.verbs, ["create", "delete"], "{permission:?}");
+        }
+        assert_eq!(permissions(false).count(), PERMISSIONS.len());
+        assert_eq!(permissions(true).count(), PERMISSIONS.len() + FOR_PREVIEWS.len());
     }
 
     fn on(resource: &str) -> Permission {

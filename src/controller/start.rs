@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{
     error::Error,
-    permissions::{PERMISSIONS, REMEDY},
+    permissions::{REMEDY, permissions},
     served_schema,
 };
 use crate::{api::Rollout, routes::without_body};
@@ -168,11 +168,11 @@ async fn shown(client: &Client) -> Result<Value, kube::Error> {
 }
 
 /// Says which permissions are missing. Nothing waits for it: what is hindered by one says so as well.
-pub async fn tell_missing(client: Client, namespaces: Vec<String>) {
+pub async fn tell_missing(client: Client, namespaces: Vec<String>, previews: bool) {
     let scopes = if namespaces.is_empty() { vec![String::new()] } else { namespaces };
     for namespace in scopes {
         let mut missing = Vec::new();
-        for permission in PERMISSIONS {
+        for permission in permissions(previews) {
             for verb in permission.verbs {
                 match allowed(&client, permission.question(verb, &namespace)).await {
                     Ok(true) => {}

@@ -168,6 +168,7 @@ mod tests {
             leadership: Arc::new(Leadership::undisputed()),
             clock: Clock::start(),
             rollouts,
+            may_preview: false,
         };
         (Context::new(parts).0, writer)
     }

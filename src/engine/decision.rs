@@ -9,7 +9,7 @@ use super::{
     look::LookRequest,
     observed::{Memory, Place, RouteView},
 };
-use crate::api::{RawEntry, RolloutStatus, RouteRef, Stamp};
+use crate::api::{RawEntry, RequestMatch, RolloutStatus, RouteRef, Stamp};
 
 /// What is to be done now.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,8 @@ impl Decision {
 pub enum Effect {
     /// Change a route.
     Write(RouteWrite),
+    /// Create, change or delete a preview.
+    Preview(PreviewWrite),
     /// Ask the metric providers; the answer comes with a later observation.
     Look {
         /// The run that asks.
@@ -63,7 +65,7 @@ impl Effect {
     /// Whether it changes something in the cluster that decisions build on.
     pub fn writes(&self) -> bool {
         match self {
-            Self::Write(_) | Self::Hold | Self::Release => true,
+            Self::Write(_) | Self::Preview(_) | Self::Hold | Self::Release => true,
             Self::Look { .. } | Self::Tell(_) | Self::Reread => false,
         }
     }
@@ -72,7 +74,12 @@ impl Effect {
     pub fn lowers(&self) -> bool {
         match self {
             Self::Write(write) => write.purpose.lowers(),
-            Self::Look { .. } | Self::Tell(_) | Self::Hold | Self::Release | Self::Reread => false,
+            Self::Preview(_)
+            | Self::Look { .. }
+            | Self::Tell(_)
+            | Self::Hold
+            | Self::Release
+            | Self::Reread => false,
         }
     }
 }
@@ -96,6 +103,61 @@ pub struct RouteWrite {
     pub stamp: StampChange,
     /// What must not have changed meanwhile.
     pub fence: Fence,
+}
+
+/// A route of our own beside one of the user's: it appears, gets another match, or goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PreviewWrite {
+    /// The user's route, which it is made of.
+    pub of: RouteRef,
+    /// The preview.
+    pub route: RouteRef,
+    /// What becomes of it.
+    pub change: PreviewChange,
+}
+
+/// What becomes of a preview.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PreviewChange {
+    /// It is created; nothing of its name may be there.
+    Create(PreviewContent),
+    /// It is written anew, if it is as it was seen.
+    Replace {
+        /// As it was seen.
+        view: Arc<RouteView>,
+        /// What it is to be.
+        content: PreviewContent,
+    },
+    /// It is deleted, if it is as it was seen.
+    Remove(Arc<RouteView>),
+}
+
+impl PreviewChange {
+    /// What is done, for error sentences and logs.
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Replace { .. } => "change",
+            Self::Remove(_) => "delete",
+        }
+    }
+}
+
+/// What a preview is made of, besides the route that it copies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PreviewContent {
+    /// The rules whose requests it takes, each with stable's entry, of which the canary's is a copy.
+    pub lists: Vec<(Option<String>, RawEntry)>,
+    /// What the canary is called there.
+    pub name: String,
+    /// Its port; `None` keeps the copied one.
+    pub port: Option<i32>,
+    /// Which requests it takes.
+    pub matching: RequestMatch,
+    /// Whose it is: the Rollout's name and UID. It goes with it.
+    pub owner: (String, String),
+    /// The mark by which we know it again.
+    pub stamp: Stamp,
 }
 
 /// What a route is changed for.

@@ -58,6 +58,13 @@ impl Turn<'_> {
 
     /// The finalizer goes; what could not be put right is told.
     fn let_go(&mut self, blocked: Vec<String>) {
+        if self.remove_previews() {
+            return self.say(
+                Phase::RollingBack,
+                "Deleted",
+                "the Rollout is being deleted; its preview goes first",
+            );
+        }
         for sentence in blocked {
             self.tell(true, "ReleasedAsItIs", format!("the Rollout is deleted although {sentence}"));
         }

@@ -117,6 +117,7 @@ impl Turn<'_> {
         }
         self.say(Phase::RollingBack, ended.reason.word(), ended.message.clone());
         if writes.is_empty() {
+            done &= !self.remove_previews();
             if !done {
                 self.wake_in(std::time::Duration::from_secs(5));
             }
@@ -139,6 +140,7 @@ impl Turn<'_> {
             Readiness::Ready | Readiness::Unknown => {}
         }
         self.effects.extend(writes.into_iter().map(Effect::Write));
+        self.remove_previews();
         false
     }
 

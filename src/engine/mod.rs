@@ -28,6 +28,7 @@
 //! | `judge` | what the metrics say |
 //! | `steps` | when a weight rises, and when the run is through |
 //! | `raise` | the writes that raise, and whether they are there |
+//! | `previews` | which requests go to the canary by what they say, and when that ends |
 //! | `deadline` | what happens when no step forward is made |
 //! | `ending` | how a run ends: everything back on stable, marked |
 //! | `rest` | what happens between runs |
@@ -48,6 +49,7 @@ mod judge;
 pub mod look;
 pub mod observed;
 mod plan;
+mod previews;
 mod raise;
 mod record;
 mod requests;
@@ -60,6 +62,7 @@ mod turn;
 
 use jiff::Timestamp;
 
+pub use previews::previews;
 pub use record::ON_THE_WAY;
 pub use selection::{routes, select};
 

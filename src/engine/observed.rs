@@ -39,6 +39,10 @@ pub struct Observed {
     pub fresh: bool,
     /// The routes of spec and status, each once.
     pub routes: Vec<RouteSeen>,
+    /// The previews that runs of this spec and status may have, each beside the route that it is made of.
+    pub previews: Vec<PreviewSeen>,
+    /// The controller may create and delete routes, as previews need.
+    pub may_preview: bool,
     /// The workloads that spec and status name or imply, by name.
     pub workloads: BTreeMap<String, WorkloadSeen>,
     /// The other living Rollouts of the namespace, of those that left a stamp on these routes, by name.
@@ -88,6 +92,15 @@ pub struct RouteSeen {
     pub state: RouteState,
 }
 
+/// A route of ours beside one of the user's: it sends the requests that match to the canary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PreviewSeen {
+    /// The route that it is made of.
+    pub of: RouteRef,
+    /// The preview itself.
+    pub seen: RouteSeen,
+}
+
 /// How a route was found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RouteState {
@@ -128,6 +141,8 @@ pub struct RouteView {
     pub stamps: BTreeMap<String, String>,
     /// The object has annotations at all.
     pub annotated: bool,
+    /// Why no route of ours can take requests before it, in a sentence; none where one can.
+    pub no_preview: Option<&'static str>,
     /// What its status says of the present generation.
     pub in_effect: InEffect,
     /// The field manager that last wrote the weights, where known.
@@ -148,8 +163,13 @@ pub struct ListSeen {
     pub rule_field: Option<String>,
     /// The entries in their order.
     pub entries: Vec<EntrySeen>,
-    /// Why the list can't be stepped: the reason in a word, and in a sentence with the remedy. It has no entries then.
+    /// Why the list can't be stepped: the reason in a word, and in a sentence with the remedy. It has no entries then,
+    /// unless it is a lone target.
     pub unusable: Option<(&'static str, String)>,
+    /// It is no list but a single target, which all traffic goes to: it can be switched, and nothing else.
+    pub lone: bool,
+    /// The headers (of gRPC: metadata) that its rule tells requests apart by, in lower case.
+    pub headers: Vec<String>,
 }
 
 /// The place of an entry.

@@ -3,39 +3,95 @@
 use std::time::Duration as Span;
 
 use crate::api::{
-    Canary, PlannedStep, RolloutSpec, RouteKind,
+    Approval, BlueGreen, Canary, CanaryStep, HeaderMatch, PlannedStep, RequestMatch, RolloutSpec, RouteKind,
+    Stage, StageName, Strategy,
     units::{Duration, Weight},
 };
 
-/// The steps of a run. The weights increase and the last is 100. With a canary share found at adoption the plan
-/// begins there, and steps not above it are left out.
-pub fn plan(canary: &Canary, found: Option<Weight>) -> Vec<PlannedStep> {
-    let mut steps = Vec::new();
-    if let Some(share) = found {
-        steps.push(step(canary, share));
+/// The steps of a run; the last has weight 100. With a canary share found at adoption the plan begins there, and what
+/// would come before it is left out. Empty where the strategy is none, which is refused before.
+pub fn plan(strategy: &Strategy, found: Option<Weight>) -> Vec<PlannedStep> {
+    match (&strategy.canary, &strategy.blue_green) {
+        (Some(canary), None) => by_steps(canary, found),
+        (None, Some(blue_green)) => at_once(blue_green, found),
+        (Some(_), Some(_)) | (None, None) => vec![],
     }
-    let above = |weight: Weight, steps: &[PlannedStep]| steps.last().is_none_or(|last| weight > last.weight);
-    for wanted in &canary.steps {
-        if above(wanted.weight, &steps) {
-            let hold = wanted.hold.clone().unwrap_or_else(|| canary.hold.clone());
-            let max_hold = wanted.max_hold.clone().unwrap_or_else(|| Duration::of(hold.span() * 3));
-            steps.push(PlannedStep { weight: wanted.weight, hold, max_hold, approval: wanted.approval });
+}
+
+/// The plan of a return within the rollback window: one step to 100.
+pub fn instant(strategy: &Strategy) -> Vec<PlannedStep> {
+    match (&strategy.canary, &strategy.blue_green) {
+        (Some(canary), None) => vec![plain(Weight::FULL, &canary.hold)],
+        (None, Some(blue_green)) => {
+            vec![stage(Weight::FULL, StageName::After, &Stage { approval: None, ..blue_green.after.clone() })]
         }
+        (Some(_), Some(_)) | (None, None) => vec![],
     }
-    if above(Weight::FULL, &steps) {
-        steps.push(step(canary, Weight::FULL));
+}
+
+/// The weights increase. A step with a match keeps the share of the one before; what matches stays so until another
+/// step's match, or the end.
+fn by_steps(canary: &Canary, found: Option<Weight>) -> Vec<PlannedStep> {
+    let mut steps: Vec<PlannedStep> = found.into_iter().map(|share| plain(share, &canary.hold)).collect();
+    let not_above = |step: &CanaryStep| step.weight.is_some_and(|weight| Some(weight) <= found);
+    let passed = canary.steps.iter().rposition(not_above).map_or(0, |last| last + 1);
+    let mut share = found.unwrap_or(Weight::ZERO);
+    let mut matching = None;
+    for wanted in &canary.steps[passed..] {
+        share = wanted.weight.unwrap_or(share);
+        matching = wanted.matching.clone().or(matching);
+        let hold = wanted.hold.as_ref().unwrap_or(&canary.hold);
+        steps.push(PlannedStep {
+            max_hold: wanted.max_hold.clone().unwrap_or_else(|| thrice(hold)),
+            approval: wanted.approval,
+            matching: matching.clone(),
+            ..plain(share, hold)
+        });
+    }
+    if share < Weight::FULL {
+        steps.push(PlannedStep { matching, ..plain(Weight::FULL, &canary.hold) });
     }
     steps
 }
 
-/// The plan of a return within the rollback window: one step to 100.
-pub fn instant(canary: &Canary) -> Vec<PlannedStep> {
-    vec![step(canary, Weight::FULL)]
+/// Before the switch, where that is asked for and the target has no traffic yet; after it.
+fn at_once(blue_green: &BlueGreen, found: Option<Weight>) -> Vec<PlannedStep> {
+    let first = match (found, &blue_green.before) {
+        (Some(share), _) => Some(plain(share, &blue_green.after.hold)),
+        (None, Some(before)) => Some(PlannedStep {
+            matching: blue_green.preview.clone(),
+            ..stage(Weight::ZERO, StageName::Before, before)
+        }),
+        (None, None) => None,
+    };
+    let matching = first.as_ref().and_then(|first| first.matching.clone());
+    let after = PlannedStep { matching, ..stage(Weight::FULL, StageName::After, &blue_green.after) };
+    first.into_iter().chain([after]).collect()
 }
 
-fn step(canary: &Canary, weight: Weight) -> PlannedStep {
-    let hold = canary.hold.clone();
-    PlannedStep { weight, max_hold: Duration::of(hold.span() * 3), hold, approval: None }
+fn stage(weight: Weight, name: StageName, stage: &Stage) -> PlannedStep {
+    PlannedStep {
+        stage: Some(name),
+        max_hold: stage.max_hold.clone().unwrap_or_else(|| thrice(&stage.hold)),
+        approval: stage.approval,
+        ..plain(weight, &stage.hold)
+    }
+}
+
+fn plain(weight: Weight, hold: &Duration) -> PlannedStep {
+    PlannedStep {
+        weight,
+        stage: None,
+        matching: None,
+        hold: hold.clone(),
+        max_hold: thrice(hold),
+        approval: None,
+    }
+}
+
+/// How long a step may wait for proof where nothing is said.
+fn thrice(hold: &Duration) -> Duration {
+    Duration::of(hold.span() * 3)
 }
 
 /// The progress deadline of a run: the spec's, else the longest maxHold and a quarter of an hour.
@@ -49,34 +105,102 @@ pub fn deadline(spec: &RolloutSpec, plan: &[PlannedStep]) -> Duration {
 /// Why a spec can't be followed, in a sentence that names the field and the remedy. The schema refuses all of
 /// this first; an API server without our rules, or an older schema, may not have.
 pub fn refuse(spec: &RolloutSpec) -> Option<String> {
-    let canary = &spec.strategy.canary;
-    if let Some(sentence) = refuse_routes(spec) {
-        return Some(sentence);
-    }
-    if canary.steps.is_empty() {
-        return Some("spec.strategy.canary.steps must have at least one step".into());
-    }
-    if canary.steps.iter().any(|step| step.weight == Weight::ZERO) {
-        return Some("spec.strategy.canary.steps: a weight must be at least 1".into());
-    }
-    if canary.steps.windows(2).any(|pair| pair[0].weight >= pair[1].weight) {
-        return Some("spec.strategy.canary.steps: the weights must increase".into());
-    }
-    for step in plan(canary, None) {
-        if step.hold.span() > step.max_hold.span() {
-            let (weight, hold, max) = (step.weight, &step.hold, &step.max_hold);
-            return Some(format!(
-                "spec.strategy.canary.steps: the hold of {weight} ({hold}) must not be longer than its maxHold ({max})"
-            ));
+    refuse_routes(spec).or_else(|| refuse_strategy(&spec.strategy)).or_else(|| refuse_times(spec)).or_else(
+        || {
+            let blue_green = spec.strategy.blue_green.as_ref()?;
+            refuse_unjudged(spec, blue_green)
+        },
+    )
+}
+
+fn refuse_strategy(strategy: &Strategy) -> Option<String> {
+    match (&strategy.canary, &strategy.blue_green) {
+        (Some(canary), None) => refuse_steps(canary),
+        (None, Some(BlueGreen { preview: Some(_), before: None, .. })) => Some(
+            "spec.strategy.blueGreen.preview is there for the stage before the switch: give before too"
+                .into(),
+        ),
+        (None, Some(BlueGreen { preview, .. })) => {
+            refuse_match(preview.as_ref()?, "spec.strategy.blueGreen.preview")
         }
-        if spec.progress_deadline.as_ref().is_some_and(|deadline| deadline.span() <= step.max_hold.span()) {
-            let (weight, max) = (step.weight, &step.max_hold);
+        (Some(_), Some(_)) | (None, None) => {
+            Some("spec.strategy must be exactly one of canary and blueGreen".into())
+        }
+    }
+}
+
+fn refuse_steps(canary: &Canary) -> Option<String> {
+    let field = "spec.strategy.canary.steps";
+    if canary.steps.is_empty() {
+        return Some(format!("{field} must have at least one step"));
+    }
+    if canary.steps.iter().any(|step| step.weight.is_some() == step.matching.is_some()) {
+        return Some(format!("{field}: a step must have either weight or match"));
+    }
+    let weights: Vec<Weight> = canary.steps.iter().filter_map(|step| step.weight).collect();
+    if weights.contains(&Weight::ZERO) {
+        return Some(format!("{field}: a weight must be at least 1"));
+    }
+    if weights.windows(2).any(|pair| pair[0] >= pair[1]) {
+        return Some(format!("{field}: the weights must increase"));
+    }
+    let last = canary.steps.last().and_then(|step| step.weight);
+    if weights.last() == Some(&Weight::FULL) && last != Some(Weight::FULL) {
+        return Some(format!("{field}: no step may follow that of weight 100"));
+    }
+    canary.steps.iter().find_map(|step| refuse_match(step.matching.as_ref()?, field))
+}
+
+fn refuse_match(matching: &RequestMatch, field: &str) -> Option<String> {
+    if matching.headers.is_empty() {
+        return Some(format!("{field}: headers must name at least one header"));
+    }
+    let twice = |(at, header): (usize, &HeaderMatch)| {
+        matching.headers[..at].iter().any(|other| other.name.eq_ignore_ascii_case(&header.name))
+    };
+    let again = matching.headers.iter().enumerate().find(|named| twice(*named));
+    again.map(|(_, header)| format!("{field}: headers name {} twice", header.name))
+}
+
+fn refuse_times(spec: &RolloutSpec) -> Option<String> {
+    for step in plan(&spec.strategy, None) {
+        let (what, hold, max) = (told(&step), &step.hold, &step.max_hold);
+        if hold.span() > max.span() {
+            return Some(format!("{what}: the hold ({hold}) must not be longer than the maxHold ({max})"));
+        }
+        if spec.progress_deadline.as_ref().is_some_and(|deadline| deadline.span() <= max.span()) {
             return Some(format!(
-                "spec.progressDeadline must be longer than every maxHold; that of {weight} is {max}"
+                "spec.progressDeadline must be longer than every maxHold; that of {what} is {max}"
             ));
         }
     }
     None
+}
+
+/// Where a step comes from in the spec.
+fn told(step: &PlannedStep) -> String {
+    match (step.stage, &step.matching) {
+        (Some(StageName::Before), _) => "spec.strategy.blueGreen.before".to_owned(),
+        (Some(StageName::After), _) => "spec.strategy.blueGreen.after".to_owned(),
+        (None, _) => format!("spec.strategy.canary.steps, the step at {}", step.weight),
+    }
+}
+
+/// Before the switch nothing has the target's traffic to be compared with, and without such a stage nothing is known of
+/// stable to judge the target by after it.
+fn refuse_unjudged(spec: &RolloutSpec, blue_green: &BlueGreen) -> Option<String> {
+    let analysis = spec.analysis.as_ref()?;
+    let approved =
+        blue_green.before.as_ref().is_some_and(|before| before.approval == Some(Approval::Required));
+    let levels = analysis.error_rate.iter().any(|rate| rate.max.is_some())
+        || analysis.latency.iter().any(|latency| latency.max.is_some());
+    let applicable = blue_green.before.is_some() == blue_green.preview.is_some();
+    let judged = approved || !analysis.metrics.is_empty() || (levels && applicable);
+    (!judged).then(|| {
+        "spec.strategy.blueGreen: before the switch there is nothing to compare the target with: give analysis.metrics, an \
+         errorRate or latency with max (which before judges on a preview), or before.approval"
+            .to_owned()
+    })
 }
 
 fn refuse_routes(spec: &RolloutSpec) -> Option<String> {
@@ -119,32 +243,103 @@ fn refuse_routes(spec: &RolloutSpec) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn canary(yaml: &str) -> Canary {
+    fn strategy(yaml: &str) -> Strategy {
         serde_saphyr::from_str(yaml).unwrap()
     }
 
     fn told(steps: &[PlannedStep]) -> String {
-        let one = |s: &PlannedStep| format!("{}:{}/{}", s.weight.percent(), s.hold, s.max_hold);
+        let one = |s: &PlannedStep| {
+            let matching = s.matching.as_ref().map_or(String::new(), |m| format!("[{m}]"));
+            let stage = s.stage.map_or(String::new(), |stage| format!("{stage:?} "));
+            format!("{stage}{}{matching}:{}/{}", s.weight.percent(), s.hold, s.max_hold)
+        };
         steps.iter().map(one).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn plans() {
         let cases = [
-            ("{steps: [{weight: 5}]}", None, "5:5m/15m 100:5m/15m"),
-            ("{hold: 1m, steps: [{weight: 5}, {weight: 100, hold: 2m}]}", None, "5:1m/3m 100:2m/6m"),
-            ("{steps: [{weight: 5, hold: 1m, maxHold: 90s}]}", None, "5:1m/1m30s 100:5m/15m"),
+            ("canary: {steps: [{weight: 5}]}", None, "5:5m/15m 100:5m/15m"),
+            ("canary: {hold: 1m, steps: [{weight: 5}, {weight: 100, hold: 2m}]}", None, "5:1m/3m 100:2m/6m"),
+            ("canary: {steps: [{weight: 5, hold: 1m, maxHold: 90s}]}", None, "5:1m/1m30s 100:5m/15m"),
             (
-                "{steps: [{weight: 5}, {weight: 20}, {weight: 50}]}",
+                "canary: {steps: [{weight: 5}, {weight: 20}, {weight: 50}]}",
                 Some(20),
                 "20:5m/15m 50:5m/15m 100:5m/15m",
             ),
-            ("{steps: [{weight: 5}, {weight: 20}]}", Some(30), "30:5m/15m 100:5m/15m"),
+            ("canary: {steps: [{weight: 5}, {weight: 20}]}", Some(30), "30:5m/15m 100:5m/15m"),
+            (
+                "canary: {hold: 1m, steps: [{match: {headers: [{name: a, exact: b}]}}, {weight: 5}, {match: {headers: [{name: c, exact: d}]}}]}",
+                None,
+                "0[a: b]:1m/3m 5[a: b]:1m/3m 5[c: d]:1m/3m 100[c: d]:1m/3m",
+            ),
+            (
+                "canary: {hold: 1m, steps: [{match: {headers: [{name: a, exact: b}]}}, {weight: 5}, {match: {headers: [{name: c, exact: d}]}}]}",
+                Some(7),
+                "7:1m/3m 7[c: d]:1m/3m 100[c: d]:1m/3m",
+            ),
+            ("blueGreen: {}", None, "After 100:5m/15m"),
+            (
+                "blueGreen: {preview: {headers: [{name: a, exact: b}]}, before: {hold: 1m}, after: {hold: 2m, maxHold: 3m}}",
+                None,
+                "Before 0[a: b]:1m/3m After 100[a: b]:2m/3m",
+            ),
+            ("blueGreen: {before: {hold: 1m}}", Some(40), "40:5m/15m After 100:5m/15m"),
         ];
         for (yaml, found, want) in cases {
             let found = found.map(|w| Weight::try_from(w).unwrap());
-            assert_eq!(told(&plan(&canary(yaml), found)), want, "{yaml}");
+            assert_eq!(told(&plan(&strategy(yaml), found)), want, "{yaml}");
         }
-        assert_eq!(told(&instant(&canary("{hold: 2m, steps: [{weight: 5}]}"))), "100:2m/6m");
+        assert_eq!(told(&instant(&strategy("canary: {hold: 2m, steps: [{weight: 5}]}"))), "100:2m/6m");
+        let blue_green = "blueGreen: {before: {hold: 1m}, after: {hold: 2m, approval: Required}}";
+        assert_eq!(told(&instant(&strategy(blue_green))), "After 100:2m/6m");
+        assert_eq!(instant(&strategy(blue_green))[0].approval, None);
+    }
+
+    #[test]
+    fn what_the_schema_refuses_is_refused_again() {
+        let spec = |strategy: &str, rest: &str| -> RolloutSpec {
+            let yaml = format!(
+                "routes: [{{group: appmesh.k8s.aws, kind: GatewayRoute, name: r}}]\ntarget: {{name: v2}}\nstrategy: {{{strategy}}}\n{rest}"
+            );
+            serde_saphyr::from_str(&yaml).unwrap()
+        };
+        let preview = "preview: {headers: [{name: a, exact: b}]}";
+        let analysis = "analysis: {series: {preset: tidegate-gateway}, errorRate: {}}";
+        let levels = "analysis: {series: {preset: tidegate-gateway}, errorRate: {max: '5%'}}";
+        let step = |step: &str| format!("canary: {{steps: [{step}]}}");
+        let cases = [
+            (String::new(), "", "exactly one of canary and blueGreen"),
+            (format!("{}, blueGreen: {{}}", step("{weight: 5}")), "", "exactly one of canary and blueGreen"),
+            (step("{hold: 1m}"), "", "either weight or match"),
+            (step("{weight: 5, match: {headers: [{name: a, exact: b}]}}"), "", "either weight or match"),
+            (step("{weight: 5}, {weight: 5}"), "", "must increase"),
+            (
+                step("{weight: 100}, {match: {headers: [{name: a, exact: b}]}}"),
+                "",
+                "follow that of weight 100",
+            ),
+            (step("{match: {headers: []}}"), "", "at least one header"),
+            (step("{match: {headers: [{name: a, exact: b}, {name: A, exact: c}]}}"), "", "name A twice"),
+            (step("{weight: 5, hold: 2m, maxHold: 1m}"), "", "the hold (2m)"),
+            (step("{weight: 5, hold: 2m}"), "progressDeadline: 6m", "spec.progressDeadline"),
+            (format!("blueGreen: {{{preview}}}"), "", "give before too"),
+            ("blueGreen: {before: {hold: 2m, maxHold: 1m}}".to_owned(), "", "blueGreen.before: the hold"),
+            ("blueGreen: {}".to_owned(), "progressDeadline: 15m", "that of spec.strategy.blueGreen.after"),
+            ("blueGreen: {}".to_owned(), analysis, "nothing to compare"),
+            (format!("blueGreen: {{{preview}, before: {{}}}}"), analysis, "nothing to compare"),
+            ("blueGreen: {before: {}}".to_owned(), levels, "nothing to compare"),
+        ];
+        for (strategy, rest, want) in cases {
+            let refused = refuse(&spec(&strategy, rest)).unwrap_or_default();
+            assert!(refused.contains(want), "{strategy} {rest}: {refused}");
+        }
+        for (strategy, rest) in [
+            ("blueGreen: {}".to_owned(), levels),
+            (format!("blueGreen: {{{preview}, before: {{}}}}"), levels),
+            ("blueGreen: {before: {approval: Required}}".to_owned(), analysis),
+        ] {
+            assert_eq!(refuse(&spec(&strategy, rest)), None, "{strategy} {rest}");
+        }
     }
 }

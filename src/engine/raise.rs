@@ -10,9 +10,12 @@ use super::{
 use crate::api::{Phase, RawEntry, RouteStatus, Target};
 
 impl Turn<'_> {
-    /// Whether every route shows the intended step, stamp and weights.
+    /// Whether every route shows the intended step, stamp and weights, and the previews are there that it asks for.
     pub fn in_place(&self) -> bool {
-        self.on_every_route(|view, stable, canary, share| self.shows(view, stable, canary, share))
+        let shown = |view: &RouteView, stable: &Target, canary: &Target, share| {
+            self.shows(view, stable, canary, share)
+        };
+        self.on_every_route(shown) && self.previewed()
     }
 
     /// Whether every route gives the share of the intended step, whatever its stamp.
@@ -53,9 +56,12 @@ impl Turn<'_> {
         let lacks =
             |seen: &&RouteSeen| seen.view().is_some_and(|view| !self.shows(view, &stable, &canary, share));
         let next = self.run_routes().into_iter().find(lacks);
-        if let Some((seen, view)) = next.and_then(|seen| Some((seen, seen.view()?))) {
-            let raise = self.raise(seen, view, &stable, &canary, share);
-            self.effects.push(Effect::Write(raise));
+        match next.and_then(|seen| Some((seen, seen.view()?))) {
+            Some((seen, view)) => {
+                let raise = self.raise(seen, view, &stable, &canary, share);
+                self.effects.push(Effect::Write(raise));
+            }
+            None => self.raise_preview(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
-    observed::{ListSeen, Place, RouteSeen, RouteState, RouteView},
+    observed::{ListSeen, Place, PreviewSeen, RouteSeen, RouteState, RouteView},
     plan,
     turn::{Turn, entry_name},
 };
@@ -31,6 +31,7 @@ impl Turn<'_> {
             self.memory.corrected_at = None;
         }
         self.release_left_routes();
+        self.remove_previews();
         self.retire_entries(&stable);
         let wanted = self.wanted();
         if self.one_entry(&wanted, &stable) {
@@ -195,6 +196,11 @@ impl Turn<'_> {
             let Some(seen) = self.seen.routes.iter().find(|seen| seen.route.same(&route)) else {
                 continue;
             };
+            let previewed = |preview: &PreviewSeen| preview.of.same(&route) && preview.seen.view().is_some();
+            if self.seen.previews.iter().any(previewed) {
+                // It is looked for as long as its route is kept.
+                continue;
+            }
             match &seen.state {
                 RouteState::Present(view) if view.stamp_of(&self.seen.subject).is_some() => {
                     if view.gives(&canary) && self.stable_ready(&stable).is_err() {

@@ -34,6 +34,7 @@ impl Turn<'_> {
             return self.end(reason, &sentence);
         }
         self.release_left_routes();
+        self.remove_previews();
         match self.claim() {
             Claim::Complete => {}
             Claim::Underway => {

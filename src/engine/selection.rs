@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::observed::{EntrySeen, ListSeen, RouteState, RouteView};
-use crate::api::{RolloutSpec, RolloutStatus, RouteRef, Target};
+use crate::api::{RolloutSpec, RolloutStatus, RouteRef, Target, units::Weight};
 
 /// Why none of a route's lists can be stepped.
 type Refusal = (&'static str, String);
@@ -27,12 +27,16 @@ pub fn select(spec: &RolloutSpec, status: &RolloutStatus, route: &RouteRef, foun
         Ok(selected) => selected,
         Err((reason, message)) => return RouteState::Unusable { reason, message },
     };
-    let everything = lists.len() == whole.lists.len() && gone.is_empty();
+    let lone = whole.lists.iter().any(|list| list.lone);
+    let everything = lists.len() == whole.lists.len() && gone.is_empty() && !lone;
     if everything && names.called.is_empty() {
         return RouteState::Present(whole);
     }
-    let lists =
-        lists.into_iter().filter_map(|at| whole.lists.get(at)).map(|list| names.translated(list)).collect();
+    let lists = lists
+        .into_iter()
+        .filter_map(|at| whole.lists.get(at))
+        .map(|list| names.translated(&whole, list))
+        .collect();
     RouteState::Present(Arc::new(RouteView { lists, gone, called: names.called, ..(*whole).clone() }))
 }
 
@@ -50,6 +54,14 @@ pub fn routes(spec: &RolloutSpec, status: &RolloutStatus) -> Vec<RouteRef> {
 /// Whether a run is not over yet.
 fn is_underway(status: &RolloutStatus) -> bool {
     status.run.as_ref().is_some_and(|run| run.ended.as_ref().is_none_or(|ended| !ended.settled))
+}
+
+/// Whether a single target can do what the run asks for, or the next one would: it has all traffic or none.
+fn is_switched(spec: &RolloutSpec, status: &RolloutStatus) -> bool {
+    match status.run.as_ref().filter(|_| is_underway(status)) {
+        Some(run) => run.plan.iter().all(|step| [Weight::ZERO, Weight::FULL].contains(&step.weight)),
+        None => spec.strategy.blue_green.is_some(),
+    }
 }
 
 /// Whether an entry of that name has weight anywhere on the object.
@@ -81,6 +93,8 @@ struct Names {
     target: Target,
     /// A target's name, and how the route calls it; only where they differ.
     called: Vec<(String, String)>,
+    /// Single targets can be stepped.
+    switched: bool,
 }
 
 impl Names {
@@ -132,7 +146,8 @@ impl Names {
             Some(plain(&stable.name, stable.port))
         });
         let target = plain(&spec.target.name, spec.target.port);
-        Self { frozen, stable, canary: status.canary.clone(), target, called: known }
+        let switched = is_switched(spec, status);
+        Self { frozen, stable, canary: status.canary.clone(), target, called: known, switched }
     }
 
     /// The target that an entry goes by the name of.
@@ -140,13 +155,39 @@ impl Names {
         self.called.iter().find(|(_, there)| there == called).map_or(called, |(name, _)| name)
     }
 
-    /// A list whose entries go by the names of targets.
-    fn translated(&self, list: &ListSeen) -> ListSeen {
+    /// A list whose entries go by the names of targets. A single target that can be switched becomes a list: whoever it
+    /// does not name has nothing of its traffic.
+    fn translated(&self, whole: &RouteView, list: &ListSeen) -> ListSeen {
         let mut list = list.clone();
         for entry in &mut list.entries {
             entry.name = self.target_of(&entry.name).to_owned();
         }
+        if list.lone {
+            list.unusable = None;
+            let canary = self.canary.as_ref().filter(|_| self.frozen);
+            for target in self.stable.iter().chain(canary).chain([&self.target]) {
+                if list.entry(target).is_none()
+                    && let Some(absent) = self.absent(whole, &list, target)
+                {
+                    list.entries.push(absent);
+                }
+            }
+        }
         list
+    }
+
+    /// The entry of a target that a single target does not name: like the one that stands there.
+    fn absent(&self, whole: &RouteView, list: &ListSeen, target: &Target) -> Option<EntrySeen> {
+        let mut entry = list.entries.first()?.clone();
+        let there = self.called.iter().find(|(name, _)| *name == target.name);
+        let there = there.map_or(&target.name, |(_, there)| there);
+        *entry.raw.pointer_mut(whole.name_field)? = there.as_str().into();
+        Some(EntrySeen { name: target.name.clone(), port: target.port.or(entry.port), weight: 0, ..entry })
+    }
+
+    /// Why a list can't be stepped in this way.
+    fn refusal(&self, list: &ListSeen) -> Option<Refusal> {
+        list.unusable.clone().filter(|_| !(list.lone && self.switched))
     }
 
     fn has(&self, list: &ListSeen, target: &Target) -> bool {
@@ -179,14 +220,14 @@ impl Names {
         }
         let others = (0..whole.lists.len()).filter(|at| !lists.contains(at));
         let renamed: Vec<usize> =
-            others.filter(|at| self.has_our_weights(status, &whole.lists[*at])).collect();
+            others.filter(|at| self.has_our_weights(status, whole, &whole.lists[*at])).collect();
         if renamed.len() == gone.len() {
             lists.extend(renamed);
         }
         lists.sort_unstable();
-        lists.retain(|at| match &whole.lists[*at].unusable {
+        lists.retain(|at| match self.refusal(&whole.lists[*at]) {
             Some((_, why)) => {
-                gone.push(why.clone());
+                gone.push(why);
                 false
             }
             None => true,
@@ -199,11 +240,11 @@ impl Names {
     }
 
     /// Whether a list gives the two arms what the run's present step gives them, or the one before.
-    fn has_our_weights(&self, status: &RolloutStatus, list: &ListSeen) -> bool {
+    fn has_our_weights(&self, status: &RolloutStatus, whole: &RouteView, list: &ListSeen) -> bool {
         let (Some(stable), Some(canary), Some(run)) = (&self.stable, &self.canary, &status.run) else {
             return false;
         };
-        let list = self.translated(list);
+        let list = self.translated(whole, list);
         let share = list.weight(canary);
         let index = status.step.as_ref().and_then(|step| usize::try_from(step.index).ok()).unwrap_or(0);
         let steps = [index, index.saturating_sub(1)].map(|at| run.plan.get(at.saturating_sub(1)));
@@ -248,7 +289,7 @@ impl Names {
             }
             lists
         };
-        match lists.iter().find_map(|at| whole.lists[*at].unusable.clone()) {
+        match lists.iter().find_map(|at| self.refusal(&whole.lists[*at])) {
             Some(refusal) => Err(refusal),
             None => Ok(lists),
         }
@@ -262,7 +303,7 @@ impl Names {
             lists = readable().collect();
         }
         let mut holders = lists.into_iter().map(|list| {
-            let list = self.translated(list);
+            let list = self.translated(whole, list);
             let mut weighted = list.entries.iter().filter(|entry| entry.weight > 0);
             let first = weighted.next().map(|entry| entry.name.clone());
             first.filter(|_| weighted.next().is_none())

@@ -11,8 +11,8 @@ use super::{
     turn::{MOST_LISTS, Turn, since},
 };
 use crate::api::{
-    EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RawEntry, RouteRef, RouteStatus, Run, Step,
-    Target, TargetRef, units::Weight,
+    EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RawEntry, RouteRef, RouteStatus, Run, StageName,
+    Step, Target, TargetRef, units::Weight,
 };
 
 /// What adoption found on the routes.
@@ -228,6 +228,14 @@ impl Turn<'_> {
             );
             return self.say(Phase::Invalid, "UnknownProvider", sentence);
         }
+        let steps = self.steps(found);
+        if let Some((reason, sentence)) = self.previews_refused(&steps) {
+            return self.say(Phase::Invalid, reason, sentence);
+        }
+        if self.has_leftovers() {
+            let sentence = "the run waits until the preview of the one before is gone";
+            return self.say(Phase::Progressing, "Waiting", sentence);
+        }
         let Some(stable) = self.status.stable.clone() else {
             return;
         };
@@ -277,14 +285,23 @@ impl Turn<'_> {
             self.told.out_of_sync = Some(("Drifted", sentence.clone()));
             return self.say(Phase::Invalid, "Drifted", sentence);
         }
-        self.begin(found, routes);
+        self.begin(found, steps, routes);
     }
 
-    fn begin(&mut self, found: Option<Weight>, routes: Vec<RouteStatus>) {
+    /// Whether going to the target is one step: it was stable so recently.
+    fn is_return(&self, found: Option<Weight>) -> bool {
+        found.is_none() && self.within_window(&self.wanted())
+    }
+
+    /// The plan of the run that would start now.
+    fn steps(&self, found: Option<Weight>) -> Vec<PlannedStep> {
+        let strategy = &self.spec.strategy;
+        if self.is_return(found) { plan::instant(strategy) } else { plan::plan(strategy, found) }
+    }
+
+    fn begin(&mut self, found: Option<Weight>, steps: Vec<PlannedStep>, routes: Vec<RouteStatus>) {
         let canary = self.wanted();
-        let strategy = &self.spec.strategy.canary;
-        let instant_return = found.is_none() && self.within_window(&canary);
-        let steps = if instant_return { plan::instant(strategy) } else { plan::plan(strategy, found) };
+        let instant_return = self.is_return(found);
         let number = self.greatest_run() + 1;
         let of = i32::try_from(steps.len()).unwrap_or(i32::MAX);
         let sentence = run_sentence(number, &canary, &steps, instant_return);
@@ -345,7 +362,20 @@ impl Turn<'_> {
 }
 
 fn run_sentence(number: i64, canary: &Target, steps: &[PlannedStep], instant: bool) -> String {
-    let weights: Vec<_> = steps.iter().map(|step| step.weight.to_string()).collect();
-    let way = if instant { "at once, for it was stable so recently" } else { "by steps" };
-    format!("Run {number}: {} goes to {} {way}", canary.name, weights.join(", "))
+    let name = &canary.name;
+    if instant {
+        return format!("Run {number}: {name} goes to 100% at once, for it was stable so recently");
+    }
+    if steps.iter().any(|step| step.stage.is_some()) {
+        let before = steps.iter().any(|step| step.stage == Some(StageName::Before));
+        let tried = if before { "is tried without traffic of its own, then gets" } else { "gets" };
+        return format!("Run {number}: {name} {tried} all of it at once");
+    }
+    let stage = |step: &PlannedStep| match &step.matching {
+        Some(matching) if step.weight == Weight::ZERO => format!("requests with {matching}"),
+        Some(_) | None => step.weight.to_string(),
+    };
+    let mut stages: Vec<String> = steps.iter().map(stage).collect();
+    stages.dedup();
+    format!("Run {number}: {name} goes to {} by steps", stages.join(", "))
 }

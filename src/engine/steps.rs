@@ -15,7 +15,7 @@ use super::{
 use crate::{
     analysis::{self, Proof, StepDecision, StepFacts, ThresholdState},
     api::{
-        Approval, EndReason, EvidenceRule, OnInconclusive, PauseReason, Phase, PlannedStep, Step,
+        Approval, EndReason, EvidenceRule, OnInconclusive, PauseReason, Phase, PlannedStep, StageName, Step,
         units::{Weight, spell},
     },
 };
@@ -105,6 +105,7 @@ impl Turn<'_> {
         if share == 100 {
             self.fix_baseline();
         }
+        let what = self.what_happens(index);
         let weight = Weight::try_from(i32::try_from(share).unwrap_or(0)).unwrap_or_default();
         self.status.step = Some(Step::begin(index, of, weight));
         self.memory.due.clear();
@@ -116,9 +117,33 @@ impl Turn<'_> {
         }
         self.judge_anew();
         self.intent = true;
-        let sentence = format!("Step {index}/{of}: {share}% to the canary.{passed}");
+        let sentence = format!("Step {index}/{of}: {what}.{passed}");
         self.tell(false, "Step", sentence);
         self.raise_where_needed();
+    }
+
+    /// What a step does, for its Event.
+    fn what_happens(&self, index: i32) -> String {
+        let at =
+            |index: i32| usize::try_from(index).ok()?.checked_sub(1).and_then(|at| self.run()?.plan.get(at));
+        let share = self.planned(index);
+        let Some(step) = at(index) else { return format!("{share}% to the canary") };
+        let new = step
+            .matching
+            .as_ref()
+            .filter(|_| at(index - 1).is_none_or(|last| last.matching != step.matching));
+        match (step.stage, new) {
+            (Some(StageName::Before), Some(matching)) => {
+                format!("before the switch, only requests with {matching} go to the canary")
+            }
+            (Some(StageName::Before), None) => "before the switch, the canary has no traffic".to_owned(),
+            (Some(StageName::After), _) => "the switch, 100% to the canary".to_owned(),
+            (None, Some(matching)) if share > 0 => {
+                format!("requests with {matching} to the canary, besides {share}%")
+            }
+            (None, Some(matching)) => format!("requests with {matching} to the canary"),
+            (None, None) => format!("{share}% to the canary"),
+        }
     }
 
     /// Takes nothing that was seen before for a word about the weight that is written now. The sequences go on: they are
@@ -163,8 +188,10 @@ impl Turn<'_> {
             step.stored_at.get_or_insert(now);
         }
         self.note_added();
-        let missing = self.run_routes().into_iter().find_map(|seen| Some((seen, missing_evidence(seen)?)));
-        let Some((seen, why)) = missing else {
+        let previews = self.wanted_previews().into_iter().map(|preview| &preview.seen);
+        let mut seen = self.run_routes().into_iter().chain(previews);
+        let missing = seen.find_map(|seen| Some((seen.route.to_string(), missing_evidence(seen)?)));
+        let Some((route, why)) = missing else {
             self.memory.waiting_for_evidence = None;
             if let Some(step) = self.step_mut() {
                 step.since.get_or_insert(now);
@@ -177,7 +204,7 @@ impl Turn<'_> {
         }
         self.ask_for_evidence();
         let waiting = *self.memory.waiting_for_evidence.get_or_insert(now);
-        let sentence = format!("{share}% is written to {} but not known to be in effect: {why}", seen.route);
+        let sentence = format!("{share}% is written to {route} but not known to be in effect: {why}");
         if since(waiting, now) >= EVIDENCE_PATIENCE {
             self.told.out_of_sync = Some(("NotProgrammed", sentence.clone()));
         } else {
@@ -208,7 +235,8 @@ impl Turn<'_> {
         step.elapsed = Elapsed::from(Duration::from(step.elapsed) + counted);
     }
 
-    fn planned_step(&self) -> Option<PlannedStep> {
+    /// The intended step of the plan.
+    pub fn planned_step(&self) -> Option<PlannedStep> {
         let index = usize::try_from(self.step_index()).ok()?.checked_sub(1)?;
         self.run()?.plan.get(index).cloned()
     }
@@ -263,6 +291,10 @@ impl Turn<'_> {
         if instant || !opinions.expected {
             return if over { StepDecision::Advance } else { StepDecision::Wait };
         }
+        if enforced.is_empty() && planned.approval == Some(Approval::Required) {
+            // Nothing applies to this step, and a person decides.
+            return if over { StepDecision::Advance } else { StepDecision::Wait };
+        }
         if enforced.is_empty() {
             // Metrics are configured, but none applies to this step: never a pass.
             return if over { StepDecision::Pause } else { StepDecision::Wait };
@@ -305,8 +337,13 @@ impl Turn<'_> {
             return (PauseReason::MetricError, format!("the metrics are down:{}", self.proofs()));
         }
         if opinions.list.iter().all(|o| !o.enforced) {
-            let sentence = "no metric applies at 100%: stable had too little traffic in the hour before \
-                            (give max, a plain metric, or promote)";
+            let sentence = if planned.weight < Weight::FULL {
+                "no metric applies before the switch: nothing has the target's traffic to be compared with (give max, a plain \
+                 metric, or promote)"
+            } else {
+                "no metric applies at 100%: stable had too little traffic in the hour before (give max, a plain metric, or \
+                 promote)"
+            };
             return (PauseReason::Inconclusive, sentence.to_owned());
         }
         (PauseReason::Inconclusive, format!("nothing is proved in {}:{}", planned.max_hold, self.proofs()))
@@ -318,7 +355,12 @@ impl Turn<'_> {
             return;
         }
         if planned.approval == Some(Approval::Required) && !promoted {
-            let sentence = format!("{} is through; promote to go on, or abort", planned.weight);
+            let what = match planned.stage {
+                Some(StageName::Before) => "the stage before the switch".to_owned(),
+                Some(StageName::After) => "the stage after the switch".to_owned(),
+                None => planned.weight.to_string(),
+            };
+            let sentence = format!("{what} is through; promote to go on, or abort");
             self.pause(PauseReason::Approval, sentence.clone());
             return self.say(Phase::Paused, PauseReason::Approval.word(), sentence);
         }
@@ -348,7 +390,16 @@ impl Turn<'_> {
         } else {
             format!("hold is over, waiting for proof up to {}", spell(max))
         };
-        let message = format!("At {share}, {clock}.{}", self.proofs());
+        let place = match (planned.stage, &planned.matching) {
+            (Some(StageName::Before), None) => "Before the switch".to_owned(),
+            (Some(StageName::Before), Some(matching)) => {
+                format!("Before the switch, with {matching} to the canary")
+            }
+            (Some(StageName::After), _) => "After the switch".to_owned(),
+            (None, Some(matching)) if share < Weight::FULL => format!("At {share} and {matching}"),
+            (None, Some(_) | None) => format!("At {share}"),
+        };
+        let message = format!("{place}, {clock}.{}", self.proofs());
         self.say(Phase::Progressing, "Holding", message);
     }
 }

@@ -53,7 +53,7 @@ async fn repeated_events_are_folded_and_those_of_each_step_stay_apart() {
     let methods: Vec<_> = came.iter().map(|(method, _)| method.as_str()).collect();
     assert_eq!(methods, ["POST", "POST", "PATCH"]);
     let event = &came[1].1;
-    assert_eq!(event["regarding"]["fieldPath"], "spec.strategy.canary.steps[1]");
+    assert_eq!(event["regarding"]["fieldPath"], "status.run.plan[1]");
     assert_eq!((&event["type"], &event["reason"]), (&"Warning".into(), &"RolledBack".into()));
     assert_eq!(event["note"], "canary failed");
     assert_eq!(event["reportingController"], "tidegate");
@@ -80,8 +80,8 @@ fn each_step_has_its_own_reference() {
     let cases = [
         (None, None),
         (Some(0), None),
-        (Some(1), Some("spec.strategy.canary.steps[0]")),
-        (Some(3), Some("spec.strategy.canary.steps[2]")),
+        (Some(1), Some("status.run.plan[0]")),
+        (Some(3), Some("status.run.plan[2]")),
     ];
     for (step, want) in cases {
         let about = about(color(), step);

@@ -10,17 +10,14 @@ use kube::{
 };
 
 use super::{
-    FIELD_MANAGER,
+    FIELD_MANAGER, Unusable,
     patch::{PatchError, patch},
     resource,
 };
-use crate::{
-    api::RouteRef,
-    engine::decision::{Purpose, RouteWrite},
-};
+use crate::{api::RouteRef, engine::decision::RouteWrite};
 
 /// A patch that takes longer may still land; its outcome has to be read back.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 /// The API server's texts go into our status; this many bytes of one are enough.
 const TEXT_LIMIT: usize = 512;
 
@@ -28,42 +25,52 @@ const TEXT_LIMIT: usize = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The write contradicts the view that it was decided from; nothing was sent.
-    #[error("cannot {} {route}: the write is not consistent", .purpose.verb())]
+    #[error("cannot {} {route}: the write is not consistent", .verb)]
     Inconsistent {
         /// The route.
         route: RouteRef,
-        /// What it was to be changed for.
-        purpose: Purpose,
+        /// What was attempted.
+        verb: &'static str,
         /// What is wrong with it.
         source: PatchError,
     },
+    /// No preview can be made of the route; nothing was sent.
+    #[error("cannot {verb} {route}: {source}")]
+    NoCopy {
+        /// The preview.
+        route: RouteRef,
+        /// What was attempted.
+        verb: &'static str,
+        /// What is wrong with the route.
+        source: Unusable,
+    },
     /// The API server did not do it, or did not say that it did.
-    #[error("cannot {} {route}: {failure}", .purpose.verb())]
+    #[error("cannot {} {route}: {failure}", .verb)]
     Request {
         /// The route.
         route: RouteRef,
-        /// What it was to be changed for.
-        purpose: Purpose,
+        /// What was attempted.
+        verb: &'static str,
         /// What is to be made of it.
         failure: Failure,
         /// The client's error.
         source: Box<kube::Error>,
     },
     /// It was not sent: another controller leads.
-    #[error("cannot {} {route}: this controller does not lead any more", .purpose.verb())]
+    #[error("cannot {} {route}: this controller does not lead any more", .verb)]
     Withheld {
         /// The route.
         route: RouteRef,
-        /// What it was to be changed for.
-        purpose: Purpose,
+        /// What was attempted.
+        verb: &'static str,
     },
     /// No answer came in time.
-    #[error("cannot {} {route}: no answer within {deadline:?}", .purpose.verb())]
+    #[error("cannot {} {route}: no answer within {deadline:?}", .verb)]
     Timeout {
         /// The route.
         route: RouteRef,
-        /// What it was to be changed for.
-        purpose: Purpose,
+        /// What was attempted.
+        verb: &'static str,
         /// How long the answer was waited for.
         deadline: Duration,
     },
@@ -111,29 +118,31 @@ async fn apply_within(
     namespace: &str,
     write: &RouteWrite,
 ) -> Result<DynamicObject, ApplyError> {
-    let (route, purpose) = (&write.route, write.purpose);
+    let (route, verb) = (&write.route, write.purpose.verb());
     let patch =
-        patch(write).map_err(|source| ApplyError::Inconsistent { route: route.clone(), purpose, source })?;
+        patch(write).map_err(|source| ApplyError::Inconsistent { route: route.clone(), verb, source })?;
     let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(route.kind));
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let patch = Patch::Json::<()>(patch);
     match tokio::time::timeout(deadline, routes.patch(&route.name, &params, &patch)).await {
         Ok(Ok(object)) => Ok(object),
-        Ok(Err(source)) => Err(ApplyError::Request {
-            route: route.clone(),
-            purpose,
-            failure: Failure::of(&source),
-            source: Box::new(without_body(source)),
-        }),
-        Err(_) => Err(ApplyError::Timeout { route: route.clone(), purpose, deadline }),
+        Ok(Err(source)) => Err(ApplyError::request(route, verb, source)),
+        Err(_) => Err(ApplyError::Timeout { route: route.clone(), verb, deadline }),
     }
 }
 
 impl ApplyError {
+    /// The API server's answer to an attempt.
+    pub(super) fn request(route: &RouteRef, verb: &'static str, source: kube::Error) -> Self {
+        let failure = Failure::of(&source);
+        Self::Request { route: route.clone(), verb, failure, source: Box::new(without_body(source)) }
+    }
+
     /// What is to be made of it.
     pub fn kind(&self) -> Failure {
         match self {
             Self::Inconsistent { source, .. } => Failure::Refused(source.to_string()),
+            Self::NoCopy { source, .. } => Failure::Refused(source.message.clone()),
             Self::Request { failure, .. } => failure.clone(),
             Self::Withheld { .. } => Failure::Busy { retry_after: None },
             Self::Timeout { .. } => Failure::Unknown,
@@ -144,6 +153,7 @@ impl ApplyError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Inconsistent { .. } => "Inconsistent",
+            Self::NoCopy { .. } => "NoCopy",
             Self::Request { failure, .. } => failure.label(),
             Self::Withheld { .. } => "Withheld",
             Self::Timeout { .. } => "Timeout",

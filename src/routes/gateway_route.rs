@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::object::{self, Spelling, Unusable, present};
-use crate::engine::observed::{ListSeen, RouteView};
+use super::object::{self, Spelling, Unusable, entry, present};
+use crate::engine::observed::{EntrySeen, ListSeen, RouteView};
 
 #[cfg(test)]
 mod tests;
@@ -23,16 +23,77 @@ pub(super) const SPELLING: Spelling = Spelling {
     weight: 0,
 };
 
+/// The same of a lone target as AWS's CRD has it.
+const LONE: Spelling =
+    Spelling { entry: "target", name: "/virtualService/virtualServiceRef/name", ..SPELLING };
+/// The same in the dialect.
+const LONE_DIALECT: Spelling = Spelling { entry: "target", ..SPELLING };
+
+/// Why no route of ours goes before one of priority 0.
+pub(super) const FIRST: &str =
+    "its priority is 0, and nothing can go before that; give it a greater number, and those after it too";
+/// The priority of a route that has none written: the last.
+const LAST: i64 = 1000;
+
 /// The view of a whole GatewayRoute as the API server shows it.
 pub fn view(object: &Value) -> Result<RouteView, Unusable> {
     let action = action(object)?;
-    let path = list(object, &action)?;
     let namespace = object::text(object, "/metadata/namespace");
-    let entries = object::entries(object.pointer(&path), &SPELLING, &namespace)?;
-    let list =
-        ListSeen { path: path.clone(), rule: None, told: None, rule_field: None, entries, unusable: None };
+    let (path, lone) = list(object, &action)?;
+    let target = object.pointer(&path);
+    let (spelling, entries, unusable) = if let Some(target) = target.filter(|_| lone) {
+        let (spelling, entry) = lone_entry(target, &namespace)?;
+        let Unusable { reason, message } = lone_target(target);
+        (spelling, vec![entry], Some((reason, message)))
+    } else {
+        (SPELLING, object::entries(target, &SPELLING, &namespace)?, None)
+    };
+    let headers = header_names(object, &action);
+    let list = ListSeen {
+        path: path.clone(),
+        rule: None,
+        told: None,
+        rule_field: None,
+        entries,
+        unusable,
+        lone,
+        headers,
+    };
     let in_effect = object::app_mesh_in_effect(object, "GatewayRouteActive");
-    Ok(object::view(object, &SPELLING, vec![list], &path, in_effect))
+    let mut view = object::view(object, &spelling, vec![list], &path, in_effect);
+    view.no_preview = (priority(object, &action) == 0).then_some(FIRST);
+    Ok(view)
+}
+
+/// The entry that a lone target stands for, and how it is spelled.
+pub(super) fn lone_entry(target: &Value, namespace: &str) -> Result<(Spelling, EntrySeen), Unusable> {
+    let spelling = if target.get("virtualService").is_some() { LONE } else { LONE_DIALECT };
+    let mut entry = entry(0, target, &spelling, namespace).map_err(|_| lone_target(target))?;
+    entry.weight = 100;
+    Ok((spelling, entry))
+}
+
+/// Where a route has its priority, by the pointer of its action.
+pub(super) fn priority_field(action: &str) -> &'static str {
+    if action.starts_with("/spec/routeSpec/") { "/spec/routeSpec/priority" } else { "/spec/priority" }
+}
+
+/// The priority: the smaller number goes first.
+pub(super) fn priority(object: &Value, action: &str) -> i64 {
+    object.pointer(priority_field(action)).and_then(Value::as_i64).unwrap_or(LAST)
+}
+
+/// Where a route tells requests apart by headers, by the pointer of its action.
+pub(super) fn headers_field(action: &str) -> String {
+    let block = action.trim_end_matches("/action");
+    let field = if block.ends_with("/grpcRoute") { "metadata" } else { "headers" };
+    format!("{block}/match/{field}")
+}
+
+fn header_names(object: &Value, action: &str) -> Vec<String> {
+    let headers = object.pointer(&headers_field(action)).and_then(Value::as_array);
+    let names = headers.into_iter().flatten().filter_map(|header| header.get("name")?.as_str());
+    names.map(str::to_lowercase).collect()
 }
 
 /// The JSON pointer of the action of the route's only block.
@@ -63,15 +124,15 @@ pub(super) fn action(object: &Value) -> Result<String, Unusable> {
     }
 }
 
-/// The JSON pointer of the only weighted list below an action.
-fn list(object: &Value, action: &str) -> Result<String, Unusable> {
+/// The JSON pointer of the only weighted list below an action, or of its lone target, and whether it is one.
+pub(super) fn list(object: &Value, action: &str) -> Result<(String, bool), Unusable> {
     let lists = LISTS.map(|name| format!("{action}/{name}"));
     let found: Vec<&String> = lists.iter().filter(|list| present(object, list)).collect();
-    let lone = object.pointer(&format!("{action}/target")).filter(|target| !target.is_null());
-    match (found.as_slice(), lone) {
-        ([list], None) => Ok((*list).clone()),
-        ([], Some(target)) => Err(lone_target(target)),
-        ([], None) => Err(Unusable::new(
+    let target = format!("{action}/target");
+    match (found.as_slice(), present(object, &target)) {
+        ([list], false) => Ok(((*list).clone(), false)),
+        ([], true) => Ok((target, true)),
+        ([], false) => Err(Unusable::new(
             "NoWeights",
             format!("it has no weightedTargets at {action}; a canary needs them"),
         )),

@@ -3,17 +3,20 @@
 //! Nothing is decided here. A view is plain data for the engine; a write carries its preconditions and is sent once.
 
 mod apply;
+mod apply_preview;
 mod dialect;
 mod gateway_api;
 mod gateway_route;
 mod object;
 mod packed;
 pub mod patch;
+mod preview;
 #[cfg(test)]
 mod scripted;
 mod virtual_router;
 
 pub use apply::{ApplyError, Failure, apply, forbidden, without_body};
+pub use apply_preview::apply_preview;
 pub use dialect::{Dialect, ProbeError, probe_dialect};
 use kube::discovery::ApiResource;
 use object::Spelling;

@@ -74,6 +74,7 @@ pub(super) fn view(
             .map(|all| all.iter().filter_map(stamp).collect::<BTreeMap<_, _>>())
             .unwrap_or_default(),
         annotated: annotations.is_some(),
+        no_preview: None,
         in_effect,
         writer: writer(object, owned),
     }
@@ -118,6 +119,8 @@ pub(super) fn rules(
             rule_field: name.map(|_| format!("{rules}/{at}/name")),
             entries,
             unusable,
+            lone: false,
+            headers: header_names(rule),
         });
     }
     if all.len() == 1 {
@@ -126,6 +129,13 @@ pub(super) fn rules(
         }
     }
     lists
+}
+
+/// The headers that a rule's matches tell requests apart by.
+fn header_names(rule: &Value) -> Vec<String> {
+    let matches = rule.get("matches").and_then(Value::as_array).into_iter().flatten();
+    let headers = matches.filter_map(|one| one.get("headers")?.as_array()).flatten();
+    headers.filter_map(|header| header.get("name")?.as_str()).map(str::to_lowercase).collect()
 }
 
 /// A digest of all that a rule says besides its list: it stays the same wherever the rule stands, and whatever it weighs.
@@ -167,7 +177,13 @@ pub(super) fn entries(
     Ok(entries)
 }
 
-fn entry(index: usize, raw: &Value, spelling: &Spelling, namespace: &str) -> Result<EntrySeen, Unusable> {
+/// An entry, at its place in the list.
+pub(super) fn entry(
+    index: usize,
+    raw: &Value,
+    spelling: &Spelling,
+    namespace: &str,
+) -> Result<EntrySeen, Unusable> {
     let Spelling { entry: what, name: field, .. } = spelling;
     if spelling.arns.iter().any(|pointer| present(raw, pointer)) {
         let reference = field.trim_start_matches('/').split('/').next().unwrap_or_default();

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    gateway_route,
     object::{Unusable, entries},
-    spelling,
+    spelling, virtual_router,
 };
 use crate::{
     api::RouteKind,
@@ -26,8 +27,16 @@ struct Spelled {
     lists: Vec<Listed>,
     stamps: BTreeMap<String, String>,
     annotated: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    no_preview: bool,
     in_effect: Spoken,
     writer: Option<String>,
+}
+
+/// Whether to leave it out. Serde wants a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 /// [`ListSeen`], spelled.
@@ -42,6 +51,10 @@ struct Listed {
     rule_field: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unusable: Option<(Cow<'static, str>, String)>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    lone: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<String>,
     entries: Vec<Value>,
 }
 
@@ -61,6 +74,7 @@ impl From<RouteView> for Packed {
             lists: view.lists.into_iter().map(Listed::from).collect(),
             stamps: view.stamps,
             annotated: view.annotated,
+            no_preview: view.no_preview.is_some(),
             in_effect: match view.in_effect {
                 InEffect::Yes => Spoken::Yes,
                 InEffect::No(why) => Spoken::No(why),
@@ -81,6 +95,8 @@ impl From<ListSeen> for Listed {
             told: list.told,
             rule_field: list.rule_field,
             unusable: list.unusable.map(|(reason, message)| (reason.into(), message)),
+            lone: list.lone,
+            headers: list.headers,
             entries: list.entries.into_iter().map(|entry| entry.raw).collect(),
         }
     }
@@ -91,24 +107,36 @@ impl Packed {
     pub fn unpacked(&self, kind: RouteKind, namespace: &str) -> Result<RouteView, Unusable> {
         let spelled: Spelled =
             serde_json::from_str(&self.0).map_err(|error| Unusable::new("Unreadable", error.to_string()))?;
-        let spelling = spelling(kind);
+        let mut name_field = spelling(kind).name;
         let list = |list: Listed| {
-            let (entries, unusable) = match list.unusable {
-                None => (entries(Some(&Value::Array(list.entries)), &spelling, namespace)?, None),
-                Some((reason, message)) => (vec![], Some((known(&reason), message))),
+            let unusable = list.unusable.map(|(reason, message)| (known(&reason), message));
+            let entries = match list.entries.as_slice() {
+                [target] if list.lone => {
+                    let (spelling, entry) = gateway_route::lone_entry(target, namespace)?;
+                    name_field = spelling.name;
+                    vec![entry]
+                }
+                _ if unusable.is_some() => vec![],
+                _ => entries(Some(&Value::Array(list.entries)), &spelling(kind), namespace)?,
             };
-            let Listed { path, rule, told, rule_field, .. } = list;
-            Ok(ListSeen { path, rule, told, rule_field, entries, unusable })
+            let Listed { path, rule, told, rule_field, lone, headers, .. } = list;
+            Ok(ListSeen { path, rule, told, rule_field, entries, unusable, lone, headers })
         };
+        let lists = spelled.lists.into_iter().map(list).collect::<Result<_, Unusable>>()?;
         Ok(RouteView {
             uid: spelled.uid,
             resource_version: spelled.version,
-            lists: spelled.lists.into_iter().map(list).collect::<Result<_, Unusable>>()?,
+            lists,
             gone: Vec::new(),
-            name_field: spelling.name,
+            name_field,
             called: Vec::new(),
             stamps: spelled.stamps,
             annotated: spelled.annotated,
+            no_preview: match kind {
+                RouteKind::GatewayRoute => spelled.no_preview.then_some(gateway_route::FIRST),
+                RouteKind::VirtualRouter => Some(virtual_router::ALONE),
+                RouteKind::HttpRoute | RouteKind::GrpcRoute => None,
+            },
             in_effect: match spelled.in_effect {
                 Spoken::Yes => InEffect::Yes,
                 Spoken::No(why) => InEffect::No(why),
@@ -121,7 +149,8 @@ impl Packed {
 
 /// The reasons for which a list can't be stepped, as they are written in the code.
 fn known(reason: &str) -> &'static str {
-    let all = ["NoRoute", "SeveralRoutes", "EmptyList", "DuplicateEntry", "EntryByARN", "BadEntry"];
+    let all =
+        ["NoRoute", "SeveralRoutes", "NoWeights", "EmptyList", "DuplicateEntry", "EntryByARN", "BadEntry"];
     all.into_iter().find(|known| *known == reason).unwrap_or("Unusable")
 }
 

@@ -41,6 +41,9 @@ pub enum PatchError {
     /// An entry to take out has weight.
     #[error("{0} still has weight and can't be taken out")]
     HasWeight(String),
+    /// A single target would have to share its traffic.
+    #[error("a single target can't have the weight {0}: it has all traffic or none")]
+    Shared(i64),
     /// Nothing would have weight afterwards.
     #[error("no entry would have weight")]
     NoWeight,
@@ -58,7 +61,11 @@ pub fn patch(write: &RouteWrite) -> Result<Patch, PatchError> {
     let mut patch = Builder::default();
     fence(write, &mut patch)?;
     for &(place, weight) in &write.weights {
-        patch.add(&format!("{}/weight", pointer_to(&write.view, place)?), json!(weight))?;
+        if !list(&write.view, place.list)?.lone {
+            patch.add(&format!("{}/weight", pointer_to(&write.view, place)?), json!(weight))?;
+        } else if weight > 0 {
+            switch(&write.view, place, &mut patch)?;
+        }
     }
     for new in &write.add {
         let list = list(&write.view, new.list)?;
@@ -69,6 +76,17 @@ pub fn patch(write: &RouteWrite) -> Result<Patch, PatchError> {
     }
     stamp(write, &mut patch)?;
     Ok(Patch(patch.0))
+}
+
+/// Sends all traffic of a single target to an entry: its name takes the place of the other one's, and its port.
+fn switch(view: &RouteView, place: Place, patch: &mut Builder) -> Result<(), PatchError> {
+    let (target, entry) = (&list(view, place.list)?.path, entry(view, place)?);
+    let name = entry.raw.pointer(view.name_field).cloned().ok_or(PatchError::Shape("a name"))?;
+    patch.add(&format!("{target}{}", view.name_field), name)?;
+    match entry.port {
+        Some(port) => patch.add(&format!("{target}/port"), json!(port)),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what no view can justify.
@@ -84,7 +102,15 @@ fn check(write: &RouteWrite) -> Result<(), PatchError> {
     if let Some(weight) = set.chain(write.add.iter().map(|new| new.weight)).find(|w| *w < 0) {
         return Err(PatchError::Negative(weight));
     }
+    for &(place, weight) in &write.weights {
+        if list(&write.view, place.list)?.lone && ![0, 100].contains(&weight) {
+            return Err(PatchError::Shared(weight));
+        }
+    }
     for (at, new) in write.add.iter().enumerate() {
+        if list(&write.view, new.list)?.lone {
+            return Err(PatchError::Shared(new.weight));
+        }
         let port = port(new);
         let same =
             |other: &NewEntry| (other.list, &other.name, self::port(other)) == (new.list, &new.name, port);
@@ -133,6 +159,11 @@ fn fence(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
     }
     for (at, list) in view.placed().filter(|(at, _)| changes(write, *at)) {
         rule(list, patch)?;
+        if list.lone {
+            // Who stands there is all that there is to know of it.
+            holder(view, at, patch)?;
+            continue;
+        }
         for place in touched(write).filter(|place| place.list == at) {
             identity(view, place, patch)?;
             if unchanged {
@@ -163,6 +194,14 @@ fn rule(list: &ListSeen, patch: &mut Builder) -> Result<(), PatchError> {
         (Some(field), Some(name)) => patch.test(field, json!(name)),
         (Some(_) | None, _) => Ok(()),
     }
+}
+
+/// Tests that a single target is the one that was seen.
+fn holder(view: &RouteView, at: usize, patch: &mut Builder) -> Result<(), PatchError> {
+    let list = list(view, at)?;
+    let holder = list.entries.iter().find(|entry| entry.weight > 0).ok_or(PatchError::NoEntry(0))?;
+    let name = holder.raw.pointer(view.name_field).cloned().unwrap_or_default();
+    patch.test(&format!("{}{}", list.path, view.name_field), name)
 }
 
 fn identity(view: &RouteView, place: Place, patch: &mut Builder) -> Result<(), PatchError> {

@@ -19,6 +19,9 @@ pub(super) const SPELLING: Spelling = Spelling {
     weight: 0,
 };
 
+/// Why no router of ours goes before one.
+pub(super) const ALONE: &str = "a VirtualService has one VirtualRouter, beside which there is no place for another; name the route before it instead";
+
 /// The view of a whole VirtualRouter as the API server shows it.
 pub fn view(object: &Value) -> Result<RouteView, Unusable> {
     let lists = object::rules(object, ROUTES, &SPELLING, |route| weighted(route).map(Some));
@@ -26,7 +29,7 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
         return Err(Unusable::new("NoRoute", "it has no routes; a canary needs one with weightedTargets"));
     }
     let in_effect = object::app_mesh_in_effect(object, "VirtualRouterActive");
-    Ok(object::view(object, &SPELLING, lists, ROUTES, in_effect))
+    Ok(RouteView { no_preview: Some(ALONE), ..object::view(object, &SPELLING, lists, ROUTES, in_effect) })
 }
 
 /// Where the list of a route stands, below the route.

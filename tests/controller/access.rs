@@ -60,7 +60,8 @@ impl Server {
         };
         namespaces.lock().unwrap().push(namespace.to_owned());
 
-        let args = rbac::Args { namespace: namespace.to_owned(), serve: vec![namespace.to_owned()] };
+        let args =
+            rbac::Args { namespace: namespace.to_owned(), serve: vec![namespace.to_owned()], previews: true };
         let mut asked = Vec::new();
         for manifest in rbac::manifests(&args) {
             let mut manifest = serde_json::to_value(manifest).unwrap();
@@ -86,7 +87,7 @@ impl Server {
         let mut asked = Vec::new();
         let Self::Real { .. } = self else { return asked };
         let client = self.client().await;
-        let args = rbac::Args { namespace: namespace.to_owned(), serve: Vec::new() };
+        let args = rbac::Args { namespace: namespace.to_owned(), serve: Vec::new(), previews: true };
         for manifest in rbac::manifests(&args) {
             let manifest = serde_json::to_value(manifest).unwrap();
             // What is of its own namespace is there already.

@@ -44,6 +44,8 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     /// What the configuration says of the namespaces that are served.
     pub scope: String,
+    /// Controllers may create and delete routes.
+    pub previews: bool,
     /// Several controllers are to share the Rollouts.
     pub sharing: bool,
     pub controller: Option<Running>,
@@ -138,6 +140,7 @@ impl Cluster {
             server,
             folder,
             scope,
+            previews: true,
             sharing: false,
             controller: None,
             kind: RouteKind::GatewayRoute,

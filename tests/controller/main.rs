@@ -9,6 +9,7 @@ mod access;
 #[path = "../support/audit.rs"]
 mod audit;
 mod bad_input;
+mod blue_green;
 mod call;
 mod chaos;
 mod cluster;

@@ -50,6 +50,11 @@ impl Cluster {
         self.patch(name, json!({ "metadata": { "annotations": annotations } })).await;
     }
 
+    /// Somebody changes a route.
+    pub async fn edit_route(&self, name: &str, change: Value) {
+        self.routes().patch(name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    }
+
     /// Somebody else sets a route's weights.
     pub async fn set_weights(&self, route: &str, manager: &str, weights: &[(usize, i64)]) {
         let ops: Vec<Value> = weights

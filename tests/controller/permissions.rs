@@ -7,9 +7,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 use tidegate::{
-    api::{Phase, RequestOutcome, Rollout},
+    api::{Phase, RequestOutcome, Rollout, RouteKind},
     cli::rbac::NAME,
-    controller::permissions::{PERMISSIONS, Permission, REMEDY},
+    controller::permissions::{Permission, REMEDY, permissions},
 };
 
 use crate::{
@@ -85,6 +85,26 @@ async fn to_follow_or_write_routes_it_is_said_on_the_rollout() {
         let most = if verb == "watch" { 10 } else { 0 };
         assert!(cluster.share("v2").await <= most, "{verb}: no step is taken on what can't be seen");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_put_a_preview_there_or_to_take_it_away_it_is_said_on_the_rollout() {
+    let mut cluster = without("create", "gatewayroutes").await;
+    cluster.run_program();
+    cluster.roll(&crate::blue_green::rollout(RouteKind::GatewayRoute, "1s")).await;
+    let told = |rollout: &Rollout| text(rollout).contains("cannot create GatewayRoute color-preview-color");
+    cluster.until("color", "said of the preview", told).await;
+    assert_eq!(cluster.share("v2").await, 0, "no switch without the preview");
+    cluster.abort("enough").await;
+    cluster.phase(Phase::Failed).await;
+
+    let mut cluster = without("delete", "gatewayroutes").await;
+    cluster.run_program();
+    cluster.roll(&crate::blue_green::rollout(RouteKind::GatewayRoute, "1s")).await;
+    cluster.until_share("v2", 100).await;
+    let told = |rollout: &Rollout| text(rollout).contains("cannot delete GatewayRoute color-preview-color");
+    cluster.until("color", "said of the preview", told).await;
+    assert_eq!(cluster.phase(Phase::Healthy).await.status.unwrap().stable.unwrap().name, "v2");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,14 +224,14 @@ async fn to_serve_one_of_its_namespaces_the_others_are_served() {
 /// Grants the controller of what is shipped what `keep` says: for real where permissions exist, and as if elsewhere.
 async fn grant(cluster: &Cluster, keep: fn(&Permission) -> bool) {
     if is_real() {
-        let rules: Vec<_> = PERMISSIONS.iter().filter(|row| keep(row)).map(Permission::rule).collect();
+        let rules: Vec<_> = permissions(true).filter(keep).map(|row| row.rule()).collect();
         let in_force: Api<Role> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
         let patch = Patch::Merge(json!({ "rules": rules }));
         in_force.patch(NAME, &PatchParams::default(), &patch).await.unwrap();
         return;
     }
     cluster.proxy.relent();
-    for row in PERMISSIONS.iter().filter(|row| !keep(row)) {
+    for row in permissions(true).filter(|row| !keep(row)) {
         cluster.proxy.spoil(Rule::new(Spoil::Answer(403)).resource(row.resource));
     }
 }

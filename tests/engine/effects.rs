@@ -5,13 +5,13 @@ use tidegate::{
     api::RolloutStatus,
     engine::{
         decide,
-        decision::{Decision, Effect, Fence, RouteWrite, StampChange},
+        decision::{Decision, Effect, Fence, PreviewChange, PreviewWrite, RouteWrite, StampChange},
         look::{Arms, Counters, Look, LookRequest, ReadError, Sample},
         observed::{EntrySeen, InEffect, LookDone, Place, RouteState, RouteView},
     },
 };
 
-use crate::world::{World, entry};
+use crate::world::{World, entry, route};
 
 impl World {
     /// One decision and what follows from it.
@@ -36,6 +36,7 @@ impl World {
         for effect in decision.effects.iter().filter(|e| !before_failed || e.lowers()) {
             match effect {
                 Effect::Write(write) => self.write(write),
+                Effect::Preview(write) => self.write_preview(write),
                 Effect::Look { run, step, request } => {
                     let look = self.look(request);
                     self.pending = Some(LookDone { run: *run, step: *step, look });
@@ -98,6 +99,34 @@ impl World {
         self.writes.push((write.purpose, name.clone(), share));
     }
 
+    fn write_preview(&mut self, write: &PreviewWrite) {
+        if !self.alive() {
+            return;
+        }
+        let name = write.route.name.clone();
+        let there = match self.previews.get(&name) {
+            Some(RouteState::Present(view)) => Some(view.resource_version.clone()),
+            _ => None,
+        };
+        let (content, seen) = match &write.change {
+            PreviewChange::Create(content) => (Some(content), None),
+            PreviewChange::Replace { view, content } => (Some(content), Some(view)),
+            PreviewChange::Remove(view) => (None, Some(view)),
+        };
+        if there != seen.map(|view| view.resource_version.clone()) {
+            return;
+        }
+        let Some(content) = content else {
+            self.previews.remove(&name);
+            return;
+        };
+        let RouteState::Present(view) = route(vec![entry(&content.name, 100)]) else { return };
+        let mut view = (*view).clone();
+        view.stamps.insert(content.owner.0.clone(), content.stamp.spelled());
+        view.resource_version = self.now.to_string();
+        self.previews.insert(name, RouteState::Present(view.into()));
+    }
+
     /// Whether a route still is as a write takes for granted.
     fn takes(&self, write: &RouteWrite) -> bool {
         let RouteState::Present(view) = &self.routes[&write.route.name] else { return false };
@@ -111,6 +140,14 @@ impl World {
         };
         let name =
             |view: &RouteView, at: Place| name(view, at).map(|raw| raw["virtualServiceRef"]["name"].clone());
+        if write.view.lists.iter().any(|list| list.lone) {
+            let holder =
+                |view: &RouteView| view.lists[0].entries.iter().find(|entry| entry.weight > 0).cloned();
+            let held = |view: &RouteView| holder(view).map(|entry| entry.raw);
+            return (!fenced || view.resource_version == write.view.resource_version)
+                && (unstamped || stamp(view) == stamp(&write.view))
+                && held(view) == held(&write.view);
+        }
         (!fenced || view.resource_version == write.view.resource_version)
             && (unstamped || stamp(view) == stamp(&write.view))
             && write.weights.iter().all(|(place, _)| name(view, *place) == name(&write.view, *place))
@@ -147,7 +184,14 @@ fn entries<'a>(view: &'a mut RouteView, write: &RouteWrite, at: usize) -> &'a mu
 /// What a write that is taken makes of a route.
 fn change(view: &mut RouteView, write: &RouteWrite) {
     for (place, weight) in &write.weights {
-        entries(view, write, place.list)[place.entry].weight = *weight;
+        let list = &write.view.lists[place.list];
+        if !list.lone {
+            entries(view, write, place.list)[place.entry].weight = *weight;
+        } else if *weight > 0 {
+            assert_eq!(*weight, 100, "a single target has all or nothing");
+            let raw = &list.entries[place.entry].raw["virtualServiceRef"]["name"];
+            *entries(view, write, place.list) = vec![entry(raw.as_str().unwrap(), 100)];
+        }
     }
     for new in &write.add {
         entries(view, write, new.list).push(entry(write.view.name_of(&new.name), new.weight));

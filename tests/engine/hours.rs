@@ -1,11 +1,18 @@
 //! Virtual time in the small world: traffic flows by the weights, and turns are taken as they fall due.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::SignedDuration;
 use tidegate::engine::{decision::Effect, observed::RouteState};
 
-use crate::world::World;
+use crate::world::{Traffic, World};
+
+/// Counts requests of a version, failed ones and all.
+fn count(counters: &mut BTreeMap<String, (f64, f64)>, traffic: &Traffic, name: &str, requests: f64) {
+    let counter = counters.entry(name.to_owned()).or_default();
+    counter.0 += requests * traffic.failing.get(name).copied().unwrap_or(0.0);
+    counter.1 += requests;
+}
 
 impl World {
     /// Lets time pass; traffic flows by the weights.
@@ -15,11 +22,11 @@ impl World {
             let total = view.lists[0].total().max(1) as f64;
             for entry in &view.lists[0].entries {
                 let requests = self.traffic.per_second * seconds * entry.weight as f64 / total;
-                let failing = self.traffic.failing.get(&entry.name).copied().unwrap_or(0.0);
-                let counter = self.counters.entry(entry.name.clone()).or_default();
-                counter.0 += requests * failing;
-                counter.1 += requests;
+                count(&mut self.counters, &self.traffic, &entry.name, requests);
             }
+        }
+        if let (Some(canary), false) = (&self.working.canary, self.previews.is_empty()) {
+            count(&mut self.counters, &self.traffic, &canary.name, self.previewing.per_second * seconds);
         }
         self.now = self.now.checked_add(SignedDuration::try_from(span).unwrap()).unwrap();
     }

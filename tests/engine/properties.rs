@@ -10,6 +10,7 @@ use tidegate::{
 };
 
 use crate::{
+    blue_green::BLUE_GREEN,
     requests::ask,
     world::{SPEC, World, entry},
 };
@@ -31,6 +32,7 @@ enum Happening {
     EntryOut(usize),
     Forge,
     Restart,
+    PreviewOut,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -50,6 +52,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0usize..2).prop_map(Happening::EntryOut),
         1 => Just(Happening::Forge),
         2 => Just(Happening::Restart),
+        1 => Just(Happening::PreviewOut),
     ]
 }
 
@@ -83,6 +86,7 @@ fn apply(world: &mut World, happening: &Happening) {
             }
         }),
         Happening::Restart => world.restart(),
+        Happening::PreviewOut => world.previews.clear(),
         Happening::Abort => {
             let run = world.working.run.as_ref().map_or(0, |run| run.number);
             world.subject.abort = Some(format!(r#"{{"run":{run},"by":"ann","at":"{}"}}"#, world.now));
@@ -114,9 +118,11 @@ proptest! {
     #[test]
     fn whatever_happens_the_invariants_hold_and_the_end_is_right(
         bad in any::<bool>(),
+        strategy in prop_oneof![2 => Just(SPEC), 1 => Just(BLUE_GREEN)],
         happenings in proptest::collection::vec(happening(), 1..40),
     ) {
-        let mut world = World::new(SPEC);
+        let mut world = World::new(strategy);
+        world.previewing.per_second = 5.0;
         if bad {
             world.traffic.failing.insert("v2".into(), 0.2);
         }
@@ -144,6 +150,7 @@ proptest! {
         let quiet = (world.writes.len(), world.status_writes);
         world.run_for(Duration::from_mins(10));
         prop_assert_eq!((world.writes.len(), world.status_writes), quiet, "at rest nothing is written: {} {:?}", world.message(), world.phase());
+        prop_assert!(world.previews.is_empty(), "a preview goes with its run");
         match world.phase() {
             Phase::Healthy => {
                 let stable = world.working.stable.clone().unwrap();

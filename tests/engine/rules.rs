@@ -19,6 +19,8 @@ pub fn rule(name: &str, entries: &[(&str, i64)]) -> ListSeen {
         rule_field: named.then(|| format!("/spec/rules/{name}/name")),
         entries: entries.iter().map(|(name, weight)| entry(name, *weight)).collect(),
         unusable: None,
+        lone: false,
+        headers: vec![],
     }
 }
 

@@ -10,10 +10,10 @@ use tidegate::{
         decision::{Note, Purpose},
         look::ReadError,
         observed::{
-            EntrySeen, InEffect, ListSeen, LookDone, Memory, Observed, Other, RouteSeen, RouteState,
-            RouteView, Subject, WorkloadSeen,
+            EntrySeen, InEffect, ListSeen, LookDone, Memory, Observed, Other, PreviewSeen, RouteSeen,
+            RouteState, RouteView, Subject, WorkloadSeen,
         },
-        routes, select,
+        previews, routes, select,
     },
 };
 
@@ -41,6 +41,12 @@ pub struct Traffic {
     pub down: bool,
 }
 
+/// Whether previews may be created, and how many requests a second say that they want one.
+pub struct Previewing {
+    pub allowed: bool,
+    pub per_second: f64,
+}
+
 pub struct World {
     pub spec: RolloutSpec,
     pub stored: RolloutStatus,
@@ -57,6 +63,9 @@ pub struct World {
     pub pending: Option<LookDone>,
     pub fresh: bool,
     pub unknown_providers: Vec<String>,
+    /// The previews that stand, by name.
+    pub previews: BTreeMap<String, RouteState>,
+    pub previewing: Previewing,
     pub programmed: bool,
     pub numbers: BTreeMap<String, Result<f64, ReadError>>,
     /// Everything that was written, in order: purpose, route, canary's weight afterwards.
@@ -85,12 +94,15 @@ pub fn route(entries: Vec<EntrySeen>) -> RouteState {
             rule_field: None,
             entries,
             unusable: None,
+            lone: false,
+            headers: vec![],
         }],
         gone: vec![],
         name_field: "/virtualServiceRef/name",
         called: vec![],
         stamps: BTreeMap::new(),
         annotated: false,
+        no_preview: None,
         in_effect: InEffect::Yes,
         writer: Some("kubectl".into()),
     }))
@@ -132,6 +144,8 @@ impl World {
             pending: None,
             fresh: false,
             unknown_providers: vec![],
+            previews: BTreeMap::new(),
+            previewing: Previewing { allowed: true, per_second: 0.0 },
             programmed: true,
             numbers: BTreeMap::new(),
             writes: vec![],
@@ -202,6 +216,8 @@ impl World {
             stored: Arc::new(self.stored.clone()),
             fresh: std::mem::take(&mut self.fresh),
             routes: refs.iter().map(|r| RouteSeen { route: r.clone(), state: state(r) }).collect(),
+            previews: self.previews_seen(),
+            may_preview: self.previewing.allowed,
             workloads: self.workloads.clone(),
             others: self.others.clone(),
             look: self.pending.take(),
@@ -209,6 +225,14 @@ impl World {
             settle: Duration::from_secs(30),
             unknown_providers: self.unknown_providers.clone(),
         }
+    }
+
+    fn previews_seen(&self) -> Vec<PreviewSeen> {
+        let seen = |(of, route): (RouteRef, RouteRef)| {
+            let state = self.previews.get(&route.name).cloned().unwrap_or(RouteState::Missing);
+            PreviewSeen { of, seen: RouteSeen { route, state } }
+        };
+        previews(&self.spec, &self.working, &self.subject.name).into_iter().map(seen).collect()
     }
 
     /// A new process: nothing remembered, the status as stored.

@@ -199,6 +199,8 @@ impl Process {
                 .iter()
                 .map(|(name, now)| ((*name).to_owned(), now.seen.clone()))
                 .collect(),
+            previews: Vec::new(),
+            may_preview: false,
             others: BTreeMap::new(),
             look: self.look.done.take(),
             looking: self.look.under_way,

@@ -16,7 +16,7 @@ use super::turn::{Turn, later};
 use crate::{
     analysis::{self, ErrorStreak, Judged, Level, Levels, SequenceConfig, Verdict, sentence::Fault},
     api::{
-        Analysis, LevelSpec, MetricEvidence, Mode, PlainMetric,
+        Analysis, LevelSpec, MetricEvidence, Mode, PlainMetric, StageName,
         units::{Decimal, Percent},
     },
 };
@@ -162,8 +162,13 @@ impl Turn<'_> {
     }
 
     /// The levels of a test in the present step: at 100 % there is no second arm, and stable's hour before the
-    /// switch stands in for it. `None`: the test does not apply.
+    /// switch stands in for it. Before a switch the canary has a preview's requests at most, which are nothing like those
+    /// of stable. `None`: the test does not apply.
     fn step_levels(&self, test: &Test) -> Option<(Level, Level, bool)> {
+        let before = self.planned_step().filter(|step| step.stage == Some(StageName::Before));
+        if before.as_ref().is_some_and(|step| test.max.is_none() || step.matching.is_none()) {
+            return None;
+        }
         if test.max.is_some() {
             return Some((test.tolerate, test.catch, true));
         }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     api::RouteKind,
     engine::{
-        decision::{Fence, StampChange},
+        decision::{Fence, Purpose, StampChange},
         observed::Place,
     },
     routes::{

@@ -52,32 +52,6 @@ fn a_route_without_one_list_is_refused_with_a_remedy() {
         ),
         ("no action", json!({"spec": {"httpRoute": {}}}), "NoWeights", "a canary needs them"),
         (
-            "lone target",
-            route(&json!({"target": v1})),
-            "NoWeights",
-            r#"weightedTargets: [{"virtualServiceRef":{"name":"v1"},"weight":100}]"#,
-        ),
-        (
-            "lone target as AWS has it",
-            route(&json!({"target": {"virtualService": v1}})),
-            "NoWeights",
-            r#"weightedTargets: [{"virtualServiceRef":{"name":"v1"},"weight":100}]"#,
-        ),
-        (
-            "lone target with namespace and port",
-            route(
-                &json!({"target": {"virtualService": {"virtualServiceRef": {"name": "v1", "namespace": "n"}}, "port": 80}}),
-            ),
-            "NoWeights",
-            r#"weightedTargets: [{"port":80,"virtualServiceRef":{"name":"v1","namespace":"n"},"weight":100}]"#,
-        ),
-        (
-            "lone target needs the CRD",
-            route(&json!({"target": v1})),
-            "NoWeights",
-            "the GatewayRoute CRD of Tidegate must be installed",
-        ),
-        (
             "lone target by ARN",
             route(&json!({"target": {"virtualService": {"virtualServiceARN": "arn:aws:x"}}})),
             "NoWeights",
@@ -96,6 +70,55 @@ fn a_route_without_one_list_is_refused_with_a_remedy() {
             "one must remain",
         ),
     ]);
+}
+
+#[test]
+fn a_single_target_can_be_switched_and_says_what_a_canary_needs() {
+    let v1 = json!({"virtualServiceRef": {"name": "v1"}});
+    let there = json!({"virtualServiceRef": {"name": "v1", "namespace": "n"}});
+    let cases = [
+        (json!(v1), "/virtualServiceRef/name", r#"[{"virtualServiceRef":{"name":"v1"},"weight":100}]"#),
+        (
+            json!({"virtualService": v1}),
+            "/virtualService/virtualServiceRef/name",
+            r#"[{"virtualServiceRef":{"name":"v1"},"weight":100}]"#,
+        ),
+        (
+            json!({"virtualService": there, "port": 80}),
+            "/virtualService/virtualServiceRef/name",
+            r#"[{"port":80,"virtualServiceRef":{"name":"v1","namespace":"n"},"weight":100}]"#,
+        ),
+    ];
+    for (target, name_field, paste) in cases {
+        let mut object = route(&json!({"target": target}));
+        object["metadata"]["namespace"] = json!("n");
+        let view = view(&object).unwrap();
+        let [list] = view.lists.as_slice() else { panic!("{view:?}") };
+        assert_eq!((list.path.as_str(), list.lone), ("/spec/httpRoute/action/target", true));
+        assert_eq!((list.entries[0].name.as_str(), list.entries[0].weight), ("v1", 100));
+        assert_eq!(view.name_field, name_field);
+        let (reason, message) = list.unusable.clone().unwrap();
+        assert_eq!(reason, "NoWeights");
+        assert!(message.contains(&format!("weightedTargets: {paste}")), "{message}");
+        assert!(message.contains("the GatewayRoute CRD of Tidegate must be installed"), "{message}");
+    }
+}
+
+#[test]
+fn what_a_preview_has_to_know_of_a_route_is_seen() {
+    let mut object = weighted();
+    assert_eq!((view(&object).unwrap().no_preview, view(&object).unwrap().lists[0].headers.len()), (None, 0));
+    object["spec"]["priority"] = json!(0);
+    object["spec"]["httpRoute"]["match"] = json!({"headers": [{"name": "X-Team"}]});
+    let seen = view(&object).unwrap();
+    assert!(seen.no_preview.unwrap().contains("priority is 0"));
+    assert_eq!(seen.lists[0].headers, ["x-team"]);
+    let block = object["spec"]["httpRoute"].take();
+    object["spec"] = json!({"routeSpec": {"priority": 0, "grpcRoute": block}});
+    object["spec"]["routeSpec"]["grpcRoute"]["match"] = json!({"metadata": [{"name": "x-team"}]});
+    let seen = view(&object).unwrap();
+    assert!(seen.no_preview.is_some());
+    assert_eq!(seen.lists[0].headers, ["x-team"]);
 }
 
 #[test]

@@ -219,3 +219,51 @@ fn an_entry_is_taken_out_under_the_version() {
     meanwhile["metadata"]["resourceVersion"] = json!("8");
     assert!(applied(&meanwhile, &retire).is_err());
 }
+
+/// A GatewayRoute with a single target, and the view of it in which another one has nothing.
+fn lone(name: &str, absent: &str) -> (Value, RouteView) {
+    let object = json!({
+        "metadata": {"uid": "u", "resourceVersion": "7", "annotations": {KEY: old_stamp()}},
+        "spec": {"httpRoute": {"action": {
+            "target": {"virtualService": {"virtualServiceRef": {"name": name}}, "port": 80},
+        }}},
+    });
+    let mut seen = view(RouteKind::GatewayRoute, &object).unwrap();
+    let mut entry = seen.lists[0].entries[0].clone();
+    entry.name = absent.into();
+    entry.weight = 0;
+    entry.raw["virtualService"]["virtualServiceRef"]["name"] = json!(absent);
+    seen.lists[0].entries.push(entry);
+    (object, seen)
+}
+
+#[test]
+fn a_single_target_is_switched_by_its_name() {
+    let (object, seen) = lone("v1", "v2");
+    for (purpose, fence) in [(Purpose::Raise, Fence::Unchanged), (Purpose::Lower, Fence::Stamp)] {
+        let switch = RouteWrite {
+            view: Arc::new(seen.clone()),
+            purpose,
+            ..write(&self::object(), &[(0, 0), (1, 100)], fence)
+        };
+        let now = applied(&object, &switch).unwrap();
+        let mut want = object.clone();
+        want["spec"]["httpRoute"]["action"]["target"]["virtualService"]["virtualServiceRef"]["name"] =
+            json!("v2");
+        want["metadata"]["annotations"][KEY] = json!(stamp(2).spelled());
+        assert_eq!(now, want);
+        let (elsewhere, _) = lone("v9", "v2");
+        assert!(applied(&elsewhere, &switch).is_err(), "somebody else has switched it");
+    }
+    // What stays is written neither.
+    let stays = RouteWrite {
+        view: Arc::new(seen.clone()),
+        ..write(&self::object(), &[(0, 100), (1, 0)], Fence::Unchanged)
+    };
+    let mut now = applied(&object, &stays).unwrap();
+    now["metadata"]["annotations"][KEY] = json!(old_stamp());
+    assert_eq!(now, object);
+    let shared =
+        RouteWrite { view: Arc::new(seen), ..write(&self::object(), &[(0, 90), (1, 10)], Fence::Unchanged) };
+    assert_eq!(patch(&shared), Err(PatchError::Shared(90)));
+}

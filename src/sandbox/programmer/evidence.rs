@@ -82,7 +82,8 @@ pub(super) fn report(
     let generation = generation(object);
     let status = match kind {
         ObjectKind::GatewayRoute => {
-            let mut status = json!({"conditions": conditions(old)});
+            // AWS's own CRD drops the condition's generation, and knows this one.
+            let mut status = json!({"conditions": conditions(old), "observedGeneration": generation});
             standing.whole(PROGRAMMED, "Programmed", generation).put(&mut status, now);
             status
         }

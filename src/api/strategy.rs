@@ -1,0 +1,151 @@
+//! How traffic gets to the target: by the steps of a canary, or at once from blue to green.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::units::{Duration, Weight};
+
+/// How traffic gets to the target: exactly one of these ways.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.canary) != has(self.blueGreen)")
+    .message("strategy must be exactly one of canary and blueGreen"))]
+pub struct Strategy {
+    /// By growing weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+    /// All at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreen>,
+}
+
+/// By growing weights, each held and judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.steps.all(s, has(s.weight) != has(s.match))")
+        .message("a step must have either weight or match"),
+    validation = Rule::new("[self.steps.filter(s, has(s.weight)).map(s, s.weight)].all(weights, weights.isSorted() && weights.all(a, weights.exists_one(b, a == b)))")
+        .message("the weights of steps must increase"),
+    validation = Rule::new("self.steps.all(s, !has(s.weight) || s.weight < 100) || has(self.steps[size(self.steps) - 1].weight)")
+        .message("no step may follow that of weight 100"),
+    validation = Rule::new("self.steps.all(s, !has(s.maxHold) || duration(has(s.hold) ? s.hold : self.hold) <= duration(s.maxHold))")
+        .message("a step's hold must not be longer than its maxHold")
+)]
+pub struct Canary {
+    /// The default hold of a step: the time that it is watched at least, once its weight is in effect.
+    #[serde(default = "default_hold")]
+    pub hold: Duration,
+    /// The steps; one to 100 with the default hold follows by itself where none is given.
+    #[schemars(length(min = 1, max = 20))]
+    pub steps: Vec<CanaryStep>,
+}
+
+/// A stage of a run: a greater share of all requests, or those that match.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStep {
+    /// The canary's share in percent. Weights increase from step to step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub weight: Option<Weight>,
+    /// Which requests go to the canary besides the share that it has already: from this step on, until another one's
+    /// match takes its place or the run is over. Not for VirtualRouters.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matching: Option<RequestMatch>,
+    /// How long it is watched at least; default: the strategy's hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Duration>,
+    /// How long it may wait for proof; default: 3 × hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_hold: Option<Duration>,
+    /// Whether a person must agree before the next step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+}
+
+/// All traffic at once: the target is tried without any, then it gets all of it, and what was live stands ready to take
+/// it back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.preview) || has(self.before)")
+    .message("preview is there for the stage before the switch: give before too"))]
+pub struct BlueGreen {
+    /// Which requests go to the target before the switch; nobody else's do. Not for VirtualRouters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<RequestMatch>,
+    /// The stage before the switch: the target is up and has no traffic but the preview's. Absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Stage>,
+    /// The stage after the switch: the target has all traffic and is judged; then it is stable.
+    #[serde(default)]
+    pub after: Stage,
+}
+
+/// A stage of a blue/green run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.maxHold) || duration(self.hold) <= duration(self.maxHold)")
+    .message("a stage's hold must not be longer than its maxHold"))]
+pub struct Stage {
+    /// How long it is watched at least.
+    #[serde(default = "default_hold")]
+    pub hold: Duration,
+    /// How long it may wait for proof; default: 3 × hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_hold: Option<Duration>,
+    /// Whether a person must agree before it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self { hold: default_hold(), max_hold: None, approval: None }
+    }
+}
+
+fn default_hold() -> Duration {
+    Duration::of(std::time::Duration::from_mins(5))
+}
+
+/// Tells requests apart. All of it must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestMatch {
+    /// Headers that the request must have (of gRPC: metadata), besides what the route itself asks for.
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub headers: Vec<HeaderMatch>,
+}
+
+/// A header and its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderMatch {
+    /// Its name; upper and lower case are the same.
+    #[schemars(length(min = 1, max = 50), regex(pattern = "^[A-Za-z0-9!#$%&'*+.^_|~-]+$"))]
+    pub name: String,
+    /// The whole value.
+    #[schemars(length(min = 1, max = 255))]
+    pub exact: String,
+}
+
+/// As sentences say it: `x-preview: true and x-team: a`.
+impl std::fmt::Display for RequestMatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, header) in self.headers.iter().enumerate() {
+            let and = if at == 0 { "" } else { " and " };
+            write!(f, "{and}{}: {}", header.name, header.exact)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a person must agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Approval {
+    /// The step ends only with a `promote`.
+    Required,
+}

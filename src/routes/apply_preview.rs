@@ -1,0 +1,107 @@
+//! Sends what becomes of a preview, once.
+//!
+//! A copy is made of the route as the API server has it at that moment: what was seen of it keeps no more than decisions
+//! need.
+
+use json_patch::{
+    AddOperation, Patch as JsonPatch, PatchOperation, TestOperation,
+    jsonptr::{PointerBuf, Token},
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde_json::{Value, json};
+
+use super::{
+    FIELD_MANAGER,
+    apply::{ApplyError, DEADLINE},
+    preview::preview,
+    resource,
+};
+use crate::{
+    api::stamp_annotation,
+    engine::{
+        decision::{PreviewChange, PreviewContent, PreviewWrite},
+        observed::RouteView,
+    },
+};
+
+/// Creates, changes or deletes a preview, once. The answer is the preview as it is now; none where it is gone.
+pub async fn apply_preview(
+    client: &Client,
+    namespace: &str,
+    write: &PreviewWrite,
+) -> Result<Option<DynamicObject>, ApplyError> {
+    let routes: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &resource(write.route.kind));
+    match tokio::time::timeout(DEADLINE, send(&routes, write)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(ApplyError::Timeout {
+            route: write.route.clone(),
+            verb: write.change.verb(),
+            deadline: DEADLINE,
+        }),
+    }
+}
+
+async fn send(
+    routes: &Api<DynamicObject>,
+    write: &PreviewWrite,
+) -> Result<Option<DynamicObject>, ApplyError> {
+    let name = &write.route.name;
+    let refused = |error| ApplyError::request(&write.route, write.change.verb(), error);
+    match &write.change {
+        PreviewChange::Create(content) => {
+            let copy = copy(routes, write, content).await?;
+            let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+            let copy =
+                serde_json::from_value(copy).map_err(|error| refused(kube::Error::SerdeError(error)))?;
+            routes.create(&params, &copy).await.map(Some).map_err(refused)
+        }
+        PreviewChange::Replace { view, content } => {
+            let patch = replacement(view, &copy(routes, write, content).await?, content);
+            let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+            routes.patch(name, &params, &Patch::Json::<()>(patch)).await.map(Some).map_err(refused)
+        }
+        PreviewChange::Remove(view) => {
+            let preconditions = Preconditions {
+                uid: Some(view.uid.clone()),
+                resource_version: Some(view.resource_version.clone()),
+            };
+            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+            routes.delete(name, &params).await.map(|_| None).map_err(refused)
+        }
+    }
+}
+
+/// The preview that the route as it stands now makes.
+async fn copy(
+    routes: &Api<DynamicObject>,
+    write: &PreviewWrite,
+    content: &PreviewContent,
+) -> Result<Value, ApplyError> {
+    let verb = write.change.verb();
+    let route =
+        routes.get(&write.of.name).await.map_err(|error| ApplyError::request(&write.of, "copy", error))?;
+    let route = serde_json::to_value(route)
+        .map_err(|error| ApplyError::request(&write.of, "copy", kube::Error::SerdeError(error)))?;
+    preview(write.of.kind, &route, &write.route.name, content).map_err(|source| ApplyError::NoCopy {
+        route: write.route.clone(),
+        verb,
+        source,
+    })
+}
+
+/// Everything but the metadata in place of what was seen, and our mark.
+fn replacement(view: &RouteView, copy: &Value, content: &PreviewContent) -> JsonPatch {
+    let at = |parts: &[&str]| PointerBuf::from_tokens(parts.iter().map(|part| Token::new(*part)));
+    let test = |parts: &[&str], value| PatchOperation::Test(TestOperation { path: at(parts), value });
+    let add = |parts: &[&str], value| PatchOperation::Add(AddOperation { path: at(parts), value });
+    let stamp = stamp_annotation(&content.owner.0);
+    JsonPatch(vec![
+        test(&["metadata", "resourceVersion"], json!(view.resource_version)),
+        add(&["spec"], copy.get("spec").cloned().unwrap_or_default()),
+        add(&["metadata", "annotations", &stamp], json!(content.stamp.spelled())),
+    ])
+}
