@@ -1,19 +1,23 @@
-//! The workloads behind the targets: how many pods are ready, and which version of the pods it is.
+//! The workloads behind the targets: how many pods are ready, which version of the pods it is, and what scales them.
 
+mod scale;
+mod scaler;
+
+pub use scale::{ScaleError, resource, scale};
+pub use scaler::scaler;
 use serde_json::Value;
 
 use crate::{api::fnv1a, engine::observed::WorkloadSeen};
 
-/// A Deployment as the API server shows it. Only `spec.template` and `status.readyReplicas` are read.
-pub fn seen(deployment: &Value) -> WorkloadSeen {
-    let ready = deployment
-        .pointer("/status/readyReplicas")
-        .and_then(Value::as_i64)
-        .and_then(|ready| i32::try_from(ready).ok());
-    WorkloadSeen::Present {
-        ready: ready.unwrap_or(0),
-        hash: template_hash(deployment.pointer("/spec/template").unwrap_or(&Value::Null)),
-    }
+/// A Deployment or a StatefulSet as the API server shows it. Only `spec.replicas`, `spec.template` and
+/// `status.readyReplicas` are read.
+pub fn seen(workload: &Value) -> WorkloadSeen {
+    let number =
+        |pointer| workload.pointer(pointer).and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok());
+    // An API server writes the default in.
+    let replicas = number("/spec/replicas").unwrap_or(1);
+    let hash = template_hash(workload.pointer("/spec/template").unwrap_or(&Value::Null));
+    WorkloadSeen::present(replicas, number("/status/readyReplicas").unwrap_or(0), hash)
 }
 
 /// The hash of a pod template: 64-bit FNV-1a, as 16 hexadecimal digits, over its canonical JSON.
@@ -76,18 +80,18 @@ mod tests {
             ("ready", json!({"status": {"readyReplicas": 2}}), 2),
         ];
         for (name, deployment, want) in cases {
-            let WorkloadSeen::Present { ready, .. } = seen(&deployment) else {
+            let WorkloadSeen::Present(pods) = seen(&deployment) else {
                 panic!("{name}: not present");
             };
-            assert_eq!(ready, want, "{name}");
+            assert_eq!(pods.ready, want, "{name}");
         }
     }
 
     #[test]
     fn only_the_template_counts() {
-        let deployment = |replicas: i32, template: Value| {
+        let deployment = |generation: i32, template: Value| {
             seen(
-                &json!({"metadata": {"generation": replicas}, "spec": {"replicas": replicas, "template": template}}),
+                &json!({"metadata": {"generation": generation}, "spec": {"replicas": 2, "template": template}}),
             )
         };
         let v1 = json!({"spec": {"containers": [{"image": "app:1", "name": "app"}]}});

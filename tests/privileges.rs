@@ -19,6 +19,7 @@ use skip::skip;
 use tidegate::{
     cli::rbac::NAME,
     controller::permissions::{IN_ITS_OWN, permissions},
+    engine::observed::Allowed,
 };
 
 /// A verb on a resource of a group, like `patch gatewayroutes.appmesh.k8s.aws`.
@@ -76,7 +77,7 @@ fn everything_granted_was_used_and_nothing_was_refused() {
     let log =
         log.expect("the controller has run against this API server: run its suite first, as said above");
     assert!(log.refused.is_empty(), "refused although it is asked for: {:#?}", log.refused);
-    let granted: BTreeSet<Asked> = permissions(true)
+    let granted: BTreeSet<Asked> = permissions(Allowed::ALL)
         .chain(IN_ITS_OWN)
         .flat_map(|one| one.verbs.iter().map(|verb| (one.group.into(), one.resource.into(), (*verb).into())))
         .collect();

@@ -21,16 +21,18 @@ pub use requests::{
     RequestOutcome,
 };
 pub use rollout::{
-    EvidenceRule, OnDeadline, RollbackWindow, Rollout, RolloutSpec, RouteGroup, RouteKind, RouteRef,
+    EvidenceRule, OnDeadline, Retire, RollbackWindow, Rollout, RolloutSpec, RouteGroup, RouteKind, RouteRef,
     TargetRef, WorkloadKind, WorkloadRef, WorkloadVersion,
 };
 pub use run::{EndReason, Ended, Pause, PauseReason, PlannedStep, Run, StageName, Step};
 pub use stamp::{STAMP_PREFIX, Stamp, stamp_annotation};
 pub use status::{
-    Called, EntryWeight, HistoryEntry, MetricStatus, Phase, RawEntry, RolloutStatus, RouteStatus,
+    Called, EntryWeight, HistoryEntry, MetricStatus, Phase, RawEntry, Retired, RolloutStatus, RouteStatus,
     RouteWeights, Target,
 };
-pub use strategy::{Approval, BlueGreen, Canary, CanaryStep, HeaderMatch, RequestMatch, Stage, Strategy};
+pub use strategy::{
+    Approval, BlueGreen, Canary, CanaryStep, HeaderMatch, RequestMatch, Scale, Stage, Strategy,
+};
 
 /// The API group of our kinds.
 pub const GROUP: &str = "tidegate.dev";

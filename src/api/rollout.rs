@@ -62,6 +62,10 @@ pub struct RolloutSpec {
     /// Going back to what was stable so recently, with the same pod template, is one step to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_window: Option<RollbackWindow>,
+    /// What becomes of the workload of a version that has no traffic any more: of what was stable, and of a canary that
+    /// failed. Absent: it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retire: Option<Retire>,
     /// By what a step is judged. Absent: by its hold alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<Analysis>,
@@ -249,10 +253,22 @@ pub enum WorkloadVersion {
 }
 
 /// The kinds of workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum WorkloadKind {
     /// A Deployment.
     Deployment,
+    /// A StatefulSet.
+    StatefulSet,
+}
+
+impl WorkloadKind {
+    /// The kind, as manifests spell it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
 }
 
 /// How far back a return is instant.
@@ -269,6 +285,18 @@ pub struct RollbackWindow {
 
 fn default_versions() -> i32 {
     1
+}
+
+/// When and how far a workload without traffic is scaled down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retire {
+    /// How long after the end of the run that took its traffic: connections drain, and a return is at once.
+    pub after: Duration,
+    /// To how many replicas.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10000))]
+    pub scale_to: i32,
 }
 
 /// What to do when progressDeadline is over.

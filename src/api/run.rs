@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Approval, Evidence, OnDeadline, RequestMatch,
+    Analysis, Approval, Evidence, OnDeadline, RequestMatch, Scale,
     units::{Duration, Weight},
 };
 
@@ -66,6 +66,9 @@ pub struct PlannedStep {
     /// Which requests go to the canary besides its share.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matching: Option<RequestMatch>,
+    /// How many replicas the canary has at least before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// How long it is watched at least.
     pub hold: Duration,
     /// How long it may wait for proof.

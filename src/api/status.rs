@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, EndReason, LastRequest, RouteRef, Run, Step, WorkloadRef};
+use super::{Arm, EndReason, LastRequest, RouteRef, Run, Step, WorkloadKind, WorkloadRef};
 use crate::analysis::Verdict;
 
 /// What the controller knows, intends and tells.
@@ -59,6 +59,11 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<HistoryEntry>,
+    /// The workloads that were scaled down since they have no traffic, and what they had; a version that comes back gets it
+    /// again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub retired: Vec<Retired>,
     /// When weights were put back outside a run in the last 24 hours; at most three.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
@@ -136,6 +141,23 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub called: Vec<Called>,
+}
+
+/// A workload that was scaled down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retired {
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its name.
+    pub name: String,
+    /// How many replicas it wanted before.
+    pub replicas: i32,
+    /// When that was decided.
+    pub at: Timestamp,
+    /// It was seen done: whoever scales it up again may.
+    #[serde(default)]
+    pub done: bool,
 }
 
 /// How one route calls a target.

@@ -37,6 +37,9 @@ pub struct Canary {
     /// The default hold of a step: the time that it is watched at least, once its weight is in effect.
     #[serde(default = "default_hold")]
     pub hold: Duration,
+    /// How many replicas the canary has at least before its first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// The steps; one to 100 with the default hold follows by itself where none is given.
     #[schemars(length(min = 1, max = 20))]
     pub steps: Vec<CanaryStep>,
@@ -54,6 +57,9 @@ pub struct CanaryStep {
     /// match takes its place or the run is over. Not for VirtualRouters.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matching: Option<RequestMatch>,
+    /// How many replicas the canary has at least before this step; default: as before the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// How long it is watched at least; default: the strategy's hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
@@ -75,6 +81,9 @@ pub struct BlueGreen {
     /// Which requests go to the target before the switch; nobody else's do. Not for VirtualRouters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<RequestMatch>,
+    /// How many replicas the target has at least before the first stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// The stage before the switch: the target is up and has no traffic but the preview's. Absent: there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Stage>,
@@ -108,6 +117,38 @@ impl Default for Stage {
 
 fn default_hold() -> Duration {
     Duration::of(std::time::Duration::from_mins(5))
+}
+
+/// How many replicas the canary's workload has at least, and as many ready pods, before its traffic grows. It is never
+/// scaled down by this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.replicas) != has(self.ofStable)")
+    .message("scale must be either replicas or ofStable"))]
+pub struct Scale {
+    /// So many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub replicas: Option<i32>,
+    /// So many of those that stable's workload wants, in percent of them, rounded up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub of_stable: Option<i32>,
+}
+
+impl Scale {
+    /// How many that are, where stable's workload wants so many; none where that is needed and not known, and where the
+    /// schema was not kept to.
+    pub fn of(&self, stable: Option<i32>) -> Option<i32> {
+        match (self.replicas, self.of_stable) {
+            (Some(replicas), None) => Some(replicas),
+            (None, Some(percent)) => {
+                let part = i64::from(stable?) * i64::from(percent);
+                i32::try_from((part + 99) / 100).ok().map(|part| part.max(1))
+            }
+            (Some(_), Some(_)) | (None, None) => None,
+        }
+    }
 }
 
 /// Tells requests apart. All of it must hold.

@@ -28,6 +28,8 @@ pub(super) struct ConfigFile {
     /// Whether routes may be created beside those of users, and deleted again, for previews and steps with a match;
     /// default: no.
     pub previews: bool,
+    /// Whether workloads may be scaled, before a canary's steps and once a version has no traffic any more; default: no.
+    pub scaling: bool,
     /// Where `/livez`, `/readyz` and `/metrics` are served; default `0.0.0.0:8080`.
     pub listen: Option<Spanned<String>>,
     /// By what several controllers agree which of them acts; absent: there is one.

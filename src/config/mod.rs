@@ -28,6 +28,8 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// Whether routes may be created beside those of users, and deleted again, for previews and steps with a match.
     pub previews: bool,
+    /// Whether workloads may be scaled, before a canary's steps and once a version has no traffic any more.
+    pub scaling: bool,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
     /// How many controllers there are, and how they agree.
@@ -42,6 +44,7 @@ impl Default for Config {
             providers: ProvidersConfig::default(),
             namespaces: Vec::new(),
             previews: false,
+            scaling: false,
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             replicas: Replicas::One,
             log: LogConfig::default(),
@@ -213,8 +216,9 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
             level.value
         }
     };
-    let (previews, log) = (file.previews, LogConfig { format: file.log.format, level });
-    Ok(Config { providers, namespaces, previews, listen, replicas, log })
+    let (previews, scaling) = (file.previews, file.scaling);
+    let log = LogConfig { format: file.log.format, level };
+    Ok(Config { providers, namespaces, previews, scaling, listen, replicas, log })
 }
 
 fn leader_election(written: file::LeaderElection) -> Result<LeaderElection, Problem> {

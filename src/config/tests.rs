@@ -67,10 +67,12 @@ fn the_default_provider_follows_by_itself() {
 }
 
 #[test]
-fn previews_are_off_unless_they_are_switched_on() {
-    assert!(!Config::default().previews);
-    assert!(!Config::parse("namespaces: []", "f").unwrap().previews);
-    assert!(Config::parse("previews: true", "f").unwrap().previews);
+fn previews_and_scaling_are_off_unless_they_are_switched_on() {
+    let switches = |config: Config| (config.previews, config.scaling);
+    assert_eq!(switches(Config::default()), (false, false));
+    assert_eq!(switches(Config::parse("namespaces: []", "f").unwrap()), (false, false));
+    assert_eq!(switches(Config::parse("previews: true", "f").unwrap()), (true, false));
+    assert_eq!(switches(Config::parse("scaling: true", "f").unwrap()), (false, true));
 }
 
 #[test]
@@ -92,7 +94,7 @@ fn what_is_wrong_is_told_with_line_and_key() {
 const REFUSED: &[(&str, &str)] = &[
     (
         "provider: {}\n",
-        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, previews, listen, leaderElection, log",
+        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, previews, scaling, listen, leaderElection, log",
     ),
     (
         "leaderElection:\n  lease: My_Lease\n",

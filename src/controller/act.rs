@@ -17,10 +17,11 @@ use super::{
 use crate::{
     api::{RouteKind, RouteRef},
     engine::{
-        decision::{PreviewWrite, RouteWrite},
+        decision::{PreviewWrite, RouteWrite, ScaleWrite},
         observed::Subject,
     },
     routes::{self, ApplyError, Failure, Packed},
+    workloads,
 };
 
 /// A route that refuses a write is left alone for so long.
@@ -89,6 +90,16 @@ pub async fn write_preview(
         None => context.routes.of(route.kind).forget(&key(&subject.namespace, &route.name)),
     }
     tracing::info!(%route, verb, "wrote the preview");
+    Ok(())
+}
+
+/// Scales a workload. What comes of it shows in the watch.
+pub async fn scale(context: &Context, subject: &Subject, write: &ScaleWrite) -> Result<(), TurnError> {
+    let may = || context.leadership.leads_for(&subject.uid);
+    let answer = workloads::scale(&context.client, &subject.namespace, write, may).await;
+    context.meters.write("scale", answer.is_ok());
+    answer.map_err(TurnError::scale)?;
+    tracing::info!(workload = %write.workload, from = write.from, to = write.to, "scaled");
     Ok(())
 }
 

@@ -5,11 +5,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::join_all, stream};
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, ResourceExt,
     api::ListParams,
-    discovery::ApiResource,
     runtime::{reflector::store::Writer, watcher::Event},
 };
 
@@ -22,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{Phase, Rollout},
-    engine,
+    engine::{self, observed::WorkloadKey},
 };
 
 /// So many are served ahead; where more are under way, the list brings the others.
@@ -79,28 +77,29 @@ fn not_at_rest() -> ListParams {
     ListParams::default().fields(&terms.join(",")).limit(LOOKED_AT)
 }
 
-/// Reads the routes and Deployments that a Rollout names. Returns whether all are known by that.
+/// Reads the routes and workloads that a Rollout names. Returns whether all are known by that.
 async fn learn(context: &Context, rollout: &Rollout) -> bool {
     let namespace = rollout.namespace().unwrap_or_default();
     let status = rollout.status.clone().unwrap_or_default();
-    let (routes, names) = (engine::routes(&rollout.spec, &status), workloads(rollout, &status, &namespace));
+    let (routes, keys) = (engine::routes(&rollout.spec, &status), workloads(rollout, &status, &namespace));
     let routes = join_all(routes.iter().map(|route| act::read(context, &namespace, route)));
-    let deployments = join_all(names.iter().map(|name| read_deployment(context, &namespace, name)));
-    let (routes, deployments) = tokio::join!(routes, deployments);
-    routes.into_iter().chain(deployments).all(|known| known)
+    let workloads = join_all(keys.iter().map(|key| read_workload(context, &namespace, key)));
+    let (routes, workloads) = tokio::join!(routes, workloads);
+    routes.into_iter().chain(workloads).all(|known| known)
 }
 
-/// Reads a Deployment by a list, which is what we may. Returns whether it is known by that.
-async fn read_deployment(context: &Context, namespace: &str, name: &str) -> bool {
-    let resource = ApiResource::erase::<Deployment>(&());
+/// Reads a workload by a list, which is what we may. Returns whether it is known by that.
+async fn read_workload(context: &Context, namespace: &str, workload: &WorkloadKey) -> bool {
+    let WorkloadKey { kind, name } = workload;
+    let resource = crate::workloads::resource(*kind);
     let api: Api<Raw> = Api::namespaced_with(context.client.clone(), namespace, &resource);
     let named = ListParams::default().fields(&format!("metadata.name={name}"));
     let Ok(Ok(found)) = tokio::time::timeout(PATIENCE, api.list(&named)).await else {
         return false;
     };
     match found.items.first() {
-        Some(object) => context.workloads.learn(feeds::deployment(object)),
-        None => context.workloads.forget(&key(namespace, name)),
+        Some(object) => context.workloads.of(*kind).learn(feeds::workload(object)),
+        None => context.workloads.of(*kind).forget(&key(namespace, name)),
     }
     true
 }

@@ -56,7 +56,8 @@ impl Needs {
                 Effect::Write(write) => needs.route |= !write.purpose.takes_from_canary(),
                 Effect::Preview(_) => needs.route = true,
                 Effect::Hold | Effect::Release => needs.rollout = true,
-                Effect::Look { .. } | Effect::Tell(_) | Effect::Reread => {}
+                // Rare, and nobody's traffic waits for it.
+                Effect::Scale(_) | Effect::Look { .. } | Effect::Tell(_) | Effect::Reread => {}
             }
         }
         needs
@@ -80,6 +81,7 @@ impl Turn<'_> {
             .filter_map(|effect| match effect {
                 Effect::Write(write) => Some(write),
                 Effect::Preview(_)
+                | Effect::Scale(_)
                 | Effect::Look { .. }
                 | Effect::Tell(_)
                 | Effect::Hold
@@ -237,7 +239,7 @@ impl Turn<'_> {
                 }
                 Effect::Tell(note) => self.context.notes.tell(rollout.object_ref(&()), note.clone()),
                 Effect::Reread => working.refresh = true,
-                Effect::Write(_) | Effect::Preview(_) | Effect::Hold | Effect::Release
+                Effect::Write(_) | Effect::Preview(_) | Effect::Scale(_) | Effect::Hold | Effect::Release
                     if outcome.is_err() => {}
                 Effect::Write(write) => {
                     if let Err(error) = act::write_once(self.context, self.subject, write).await {
@@ -247,6 +249,13 @@ impl Turn<'_> {
                 Effect::Preview(write) => {
                     if let Err(error) = act::write_preview(self.context, self.subject, write).await {
                         outcome = Err(self.failed(working, (&write.route, false), error).await);
+                    }
+                }
+                Effect::Scale(write) => {
+                    outcome = act::scale(self.context, self.subject, write).await;
+                    if outcome.is_err() {
+                        // Not sent, or not for sure: what it wants shows in the watch.
+                        working.memory.scaled = None;
                     }
                 }
                 Effect::Hold => outcome = self.set_finalizer(working, rollout, true).await,

@@ -21,17 +21,13 @@ pub use super::{
     interests::{Interest, Interests},
 };
 use super::{
-    kinds::Routes,
-    leading::Leadership,
-    meters::Meters,
-    notes::Notes,
-    precedence::Precedence,
-    stores::{Mirror, version},
+    kinds::Routes, leading::Leadership, meters::Meters, notes::Notes, precedence::Precedence,
+    stores::version, workloads::Workloads,
 };
 use crate::{
     api::{Rollout, RolloutStatus},
     clock::Clock,
-    engine::observed::{LookDone, Memory, WorkloadSeen},
+    engine::observed::{Allowed, LookDone, Memory},
     metrics::Providers,
     routes::Packed,
 };
@@ -62,16 +58,16 @@ pub struct Context {
     pub rollouts: Store<Guarded>,
     /// The routes.
     pub routes: Routes,
-    /// The Deployments.
-    pub workloads: Mirror<WorkloadSeen>,
+    /// The workloads, and what scales them.
+    pub workloads: Workloads,
     /// Who wants to hear of which object.
     pub interests: Interests,
     /// Which GatewayRoute CRD is installed, where that was asked.
     pub dialect: Mutex<super::dialect::Known>,
     /// Why the Rollouts can't be served yet, in a sentence; `None` once they are.
     pub rollouts_lack: Mutex<Option<String>>,
-    /// Previews may be created and deleted.
-    pub may_preview: bool,
+    /// What the installation has switched on.
+    pub allowed: Allowed,
     /// What is kept of each Rollout, by UID.
     entries: Mutex<HashMap<String, Arc<Entry>>>,
     /// The UIDs of Rollouts that can't be read, or whose turns panic, and whose people have been told.
@@ -97,8 +93,8 @@ pub struct Parts {
     pub clock: Clock,
     /// See [`Context::rollouts`].
     pub rollouts: Store<Guarded>,
-    /// See [`Context::may_preview`].
-    pub may_preview: bool,
+    /// See [`Context::allowed`].
+    pub allowed: Allowed,
 }
 
 impl Context {
@@ -115,11 +111,11 @@ impl Context {
             clock: parts.clock,
             rollouts: parts.rollouts,
             routes: Routes::new(),
-            workloads: Mirror::new("Deployments", false),
+            workloads: Workloads::new(),
             interests: Interests::default(),
             dialect: Mutex::new(None),
             rollouts_lack: Mutex::new(Some("the Rollouts have not been listed yet".to_owned())),
-            may_preview: parts.may_preview,
+            allowed: parts.allowed,
             entries: Mutex::default(),
             quarantined: Mutex::default(),
             wakes,

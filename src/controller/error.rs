@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use super::permissions::REMEDY;
 use crate::{
     metrics::ProviderError,
-    routes::{ApplyError, Failure},
+    routes::{ApplyError, Failure, forbidden},
+    workloads::ScaleError,
 };
 
 /// Why the controller can't start or go on.
@@ -158,6 +159,9 @@ pub enum TurnError {
     /// A route could not be written; the source says which, what for and why.
     #[error(transparent)]
     Write(#[from] ApplyError),
+    /// A workload could not be scaled; the source says which and why.
+    #[error(transparent)]
+    Scale(ScaleError),
     /// There was news while the turn waited to write: it is decided anew.
     #[error("nothing was written, for there was news before it was its turn; it is decided anew")]
     Overtaken,
@@ -193,6 +197,16 @@ pub enum Again {
 pub const REFUSED_FOR_GOOD: u32 = 5;
 
 impl TurnError {
+    /// A workload could not be scaled.
+    pub fn scale(error: ScaleError) -> Self {
+        if let ScaleError::Request { source, .. } = &error
+            && let Some(said) = forbidden(source)
+        {
+            return Self::Forbidden { attempt: "scale a workload", said };
+        }
+        Self::Scale(error)
+    }
+
     /// A bounded label for metrics.
     pub fn label(&self) -> &'static str {
         match self {
@@ -205,6 +219,7 @@ impl TurnError {
             Self::Forbidden { .. } => "Forbidden",
             Self::ReadRollout(_) => "ReadRollout",
             Self::Write(source) => source.label(),
+            Self::Scale(_) => "Scale",
             Self::Overtaken => "Overtaken",
             Self::Crowded { .. } => "Crowded",
             Self::NotLeading => "NotLeading",
@@ -215,7 +230,10 @@ impl TurnError {
     /// Whether it is a lost race, which is part of the normal course.
     pub fn is_race(&self) -> bool {
         match self {
-            Self::StatusConflict | Self::Overtaken | Self::Crowded { .. } => true,
+            Self::StatusConflict
+            | Self::Overtaken
+            | Self::Crowded { .. }
+            | Self::Scale(ScaleError::Changed { .. }) => true,
             Self::Write(source) => match source.kind() {
                 Failure::Changed => true,
                 Failure::Refused(_)
@@ -231,6 +249,7 @@ impl TurnError {
             | Self::Late { .. }
             | Self::Forbidden { .. }
             | Self::ReadRollout(_)
+            | Self::Scale(_)
             | Self::NotLeading
             | Self::Panicked => false,
         }
@@ -258,12 +277,16 @@ impl TurnError {
             | Self::StatusUnknown(_)
             | Self::Late { .. }
             | Self::Overtaken
-            | Self::Crowded { .. } => Again::Soon,
+            | Self::Crowded { .. }
+            | Self::Scale(
+                ScaleError::Changed { .. } | ScaleError::Timeout { .. } | ScaleError::Withheld(_),
+            ) => Again::Soon,
             Self::Forbidden { .. } => Again::SoonThenSlowly,
             Self::Pruned { .. } | Self::NotLeading | Self::Panicked => Again::Slowly,
             Self::StoreStatus(source) | Self::Finalizer { source, .. } | Self::ReadRollout(source) => {
                 asked_for(source)
             }
+            Self::Scale(ScaleError::Request { source, .. }) => asked_for(source),
             Self::Write(source) => match source.kind() {
                 // After a refusal the next turn makes it visible; the write itself waits much longer.
                 Failure::Changed

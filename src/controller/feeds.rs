@@ -4,6 +4,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt, stream};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{
     Api, Client, Resource, ResourceExt,
     discovery::ApiResource,
@@ -22,7 +23,11 @@ use super::{
     raw::Raw,
     stores::{Key, Listed, Mirror, Versioned, version},
 };
-use crate::{api::RouteKind, engine::observed::WorkloadSeen, routes, workloads};
+use crate::{
+    api::{RouteKind, WorkloadKind},
+    engine::observed::WorkloadSeen,
+    routes, workloads,
+};
 
 /// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
@@ -54,10 +59,44 @@ pub async fn routes(context: Arc<Context>, kind: RouteKind, scope: Scope, stop: 
 pub async fn deployments(context: Arc<Context>, scope: Scope, stop: CancellationToken) {
     let feed = Feed {
         context: &context,
-        mirror: &context.workloads,
-        resource: ApiResource::erase::<k8s_openapi::api::apps::v1::Deployment>(&()),
-        reduce: deployment,
-        interest: Interest::Workload,
+        mirror: &context.workloads.deployments,
+        resource: workloads::resource(WorkloadKind::Deployment),
+        reduce: workload,
+        interest: |key| Interest::Workload(WorkloadKind::Deployment, key),
+        scope,
+    };
+    feed.run(stop).await;
+}
+
+/// Keeps the StatefulSets mirrored from when the first Rollout of the scope names one until `stop`.
+pub async fn stateful_sets(context: Arc<Context>, scope: Scope, stop: CancellationToken) {
+    let sets = &context.workloads.stateful_sets;
+    if stop.run_until_cancelled(sets.wanted()).await.is_none() {
+        return;
+    }
+    let feed = Feed {
+        context: &context,
+        mirror: sets.mirror(),
+        resource: workloads::resource(WorkloadKind::StatefulSet),
+        reduce: workload,
+        interest: |key| Interest::Workload(WorkloadKind::StatefulSet, key),
+        scope,
+    };
+    feed.run(stop).await;
+}
+
+/// Keeps the HorizontalPodAutoscalers mirrored from when the first Rollout of the scope scales anything until `stop`.
+pub async fn scalers(context: Arc<Context>, scope: Scope, stop: CancellationToken) {
+    let scalers = &context.workloads.scalers;
+    if stop.run_until_cancelled(scalers.wanted()).await.is_none() {
+        return;
+    }
+    let feed = Feed {
+        context: &context,
+        mirror: scalers.mirror(),
+        resource: ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+        reduce: |object: &Raw| object.reduced(workloads::scaler, |_| None),
+        interest: |(namespace, _)| Interest::Scalers(namespace),
         scope,
     };
     feed.run(stop).await;
@@ -256,8 +295,8 @@ fn reduced<V>(event: Event<Raw>, reduce: impl Fn(&Raw) -> Versioned<V>) -> Event
     }
 }
 
-/// What is kept of a Deployment.
-pub fn deployment(object: &Raw) -> Versioned<WorkloadSeen> {
+/// What is kept of a workload.
+pub fn workload(object: &Raw) -> Versioned<WorkloadSeen> {
     object.reduced(workloads::seen, WorkloadSeen::Unreadable)
 }
 

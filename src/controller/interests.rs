@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{context::lock, stores::Key};
-use crate::api::RouteKind;
+use crate::api::{RouteKind, WorkloadKind};
 
 /// An object that a Rollout depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,7 +14,9 @@ pub enum Interest {
     /// A route.
     Route(RouteKind, Key),
     /// A workload.
-    Workload(Key),
+    Workload(WorkloadKind, Key),
+    /// What scales workloads of a namespace.
+    Scalers(String),
 }
 
 /// Who wants to hear of which object. A turn registers before it reads, so no change falls in between.
@@ -88,10 +90,13 @@ mod tests {
     #[test]
     fn an_object_wakes_those_who_name_it_and_nobody_else() {
         let interests = Interests::default();
-        interests.set(&key("a"), HashSet::from([route("r1"), Interest::Workload(key("v1"))]));
+        interests.set(
+            &key("a"),
+            HashSet::from([route("r1"), Interest::Workload(WorkloadKind::Deployment, key("v1"))]),
+        );
         interests.set(&key("b"), HashSet::from([route("r2")]));
         assert_eq!(interests.of(&route("r1")), [key("a")]);
-        assert_eq!(interests.of(&Interest::Workload(key("v1"))), [key("a")]);
+        assert_eq!(interests.of(&Interest::Workload(WorkloadKind::Deployment, key("v1"))), [key("a")]);
         assert!(interests.of(&route("r3")).is_empty());
         assert!(
             interests.of(&Interest::Route(RouteKind::GatewayRoute, ("other".into(), "r1".into()))).is_empty()

@@ -1,9 +1,6 @@
-//! The routes, kind by kind. One is listed and watched from when the first Rollout names it: a cluster need not have the
-//! CRDs of the others, and what nobody uses costs nothing.
+//! The routes, kind by kind. One is listed and watched from when the first Rollout names it.
 
-use tokio::sync::watch;
-
-use super::{context::RouteKept, stores::Mirror};
+use super::{context::RouteKept, on_demand::OnDemand, stores::Mirror};
 use crate::api::RouteKind;
 
 /// A few kinds of route.
@@ -25,64 +22,51 @@ impl Kinds {
 
 /// The routes of a scope.
 #[derive(Debug)]
-pub struct Routes([OfKind; 4]);
+pub struct Routes([OnDemand<RouteKept>; 4]);
 
-#[derive(Debug)]
-struct OfKind {
-    mirror: Mirror<RouteKept>,
-    wanted: watch::Sender<bool>,
-}
-
-impl OfKind {
-    fn new(kind: RouteKind) -> Self {
-        let what = match kind {
-            RouteKind::GatewayRoute => "GatewayRoutes",
-            RouteKind::VirtualRouter => "VirtualRouters",
-            RouteKind::HttpRoute => "HTTPRoutes",
-            RouteKind::GrpcRoute => "GRPCRoutes",
-        };
-        Self { mirror: Mirror::new(what, true), wanted: watch::Sender::new(false) }
-    }
+fn of_kind(kind: RouteKind) -> OnDemand<RouteKept> {
+    let what = match kind {
+        RouteKind::GatewayRoute => "GatewayRoutes",
+        RouteKind::VirtualRouter => "VirtualRouters",
+        RouteKind::HttpRoute => "HTTPRoutes",
+        RouteKind::GrpcRoute => "GRPCRoutes",
+    };
+    OnDemand::new(what, true)
 }
 
 impl Routes {
     /// Nothing is known, and nobody has named any.
     pub fn new() -> Self {
-        Self(RouteKind::ALL.map(OfKind::new))
+        Self(RouteKind::ALL.map(of_kind))
     }
 
     /// The routes of a kind.
     pub fn of(&self, kind: RouteKind) -> &Mirror<RouteKept> {
-        &self.0[place(kind)].mirror
+        self.0[place(kind)].mirror()
     }
 
     /// A Rollout names routes of these kinds: from now on they are followed.
     pub fn want(&self, kinds: Kinds) {
         for kind in kinds.each() {
-            self.0[place(kind)].wanted.send_if_modified(|wanted| !std::mem::replace(wanted, true));
+            self.0[place(kind)].want();
         }
     }
 
     /// Waits until a kind is named.
     pub async fn wanted(&self, kind: RouteKind) {
-        // Cannot fail: the sender lives as long as we do.
-        let _ = self.0[place(kind)].wanted.subscribe().wait_for(|wanted| *wanted).await;
+        self.0[place(kind)].wanted().await;
     }
 
     /// Waits until all that are named were listed once, or can't be.
     pub async fn answered(&self) {
         for kept in &self.0 {
-            if *kept.wanted.borrow() {
-                kept.mirror.answered().await;
-            }
+            kept.answered().await;
         }
     }
 
-    /// Why kinds that are named can't be used, in sentences. One that the API server does not have is told by those who name
-    /// it: whoever names it by mistake must not make the controller unready for all others.
+    /// Why kinds that are named can't be used, in sentences.
     pub fn lacks(&self) -> impl Iterator<Item = String> {
-        let wanted = self.0.iter().filter(|kept| *kept.wanted.borrow());
-        wanted.filter(|kept| !kept.mirror.is_absent()).filter_map(|kept| kept.mirror.lacks())
+        self.0.iter().filter_map(OnDemand::lacks)
     }
 }
 

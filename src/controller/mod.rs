@@ -22,6 +22,7 @@ mod looks;
 mod meters;
 mod notes;
 mod observe;
+mod on_demand;
 pub mod permissions;
 mod precedence;
 mod publish;
@@ -34,6 +35,7 @@ mod start;
 mod stores;
 mod turn;
 mod turns;
+mod workloads;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -45,7 +47,10 @@ use tokio_util::sync::CancellationToken;
 pub use error::Error;
 pub use start::client;
 
-use crate::{api::RouteKind, clock::Clock, config::Config, metrics::Providers, notify::Notifier};
+use crate::{
+    api::RouteKind, clock::Clock, config::Config, engine::observed::Allowed, metrics::Providers,
+    notify::Notifier,
+};
 use context::{Context, Guarded, Parts};
 use meters::Meters;
 use notes::Notes;
@@ -84,6 +89,7 @@ pub async fn run_on(
     let (meters, precedence) = (Arc::new(Meters::new()), Arc::new(Precedence::new()));
     let instance = std::env::var("HOSTNAME").ok();
     let notifier = Notifier::new(client.clone(), instance);
+    let allowed = Allowed { previews: config.previews, scaling: config.scaling };
     let parts = |rollouts| Parts {
         client: client.clone(),
         providers: providers.clone(),
@@ -93,14 +99,14 @@ pub async fn run_on(
         leadership: Arc::clone(&leadership),
         clock: Clock::start(),
         rollouts,
-        may_preview: config.previews,
+        allowed,
     };
     let scopes: Vec<feeds::Scope> = match config.namespaces.as_slice() {
         [] => vec![None],
         namespaces => namespaces.iter().cloned().map(Some).collect(),
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn(start::tell_missing(client.clone(), config.namespaces.clone(), config.previews));
+    tasks.spawn(start::tell_missing(client.clone(), config.namespaces.clone(), allowed));
     let mut turns = JoinSet::new();
     let mut contexts = Vec::new();
     for scope in scopes {
@@ -110,6 +116,8 @@ pub async fn run_on(
             tasks.spawn(feeds::routes(Arc::clone(&context), kind, scope.clone(), stopped.clone()));
         }
         tasks.spawn(feeds::deployments(Arc::clone(&context), scope.clone(), stopped.clone()));
+        tasks.spawn(feeds::stateful_sets(Arc::clone(&context), scope.clone(), stopped.clone()));
+        tasks.spawn(feeds::scalers(Arc::clone(&context), scope.clone(), stopped.clone()));
         turns.spawn(serve(Arc::clone(&context), writer, woken, scope, stop.clone()));
         contexts.push(context);
     }

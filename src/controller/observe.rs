@@ -1,7 +1,7 @@
 //! Observe: gathers what a decision is taken from, as plain data. It reads memory only; the watches filled it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -23,7 +23,7 @@ use crate::{
         self,
         decision::{Decision, Effect},
         observed::{
-            Observed, Other, PreviewSeen, RouteSeen, RouteState, Subject, WorkloadSeen, workload_names,
+            Observed, Other, PreviewSeen, RouteSeen, RouteState, Subject, WorkloadKey, workload_keys,
         },
     },
 };
@@ -41,7 +41,14 @@ pub fn observe(
     let namespace = subject.namespace.clone();
     let refs = engine::routes(&rollout.spec, status);
     let previews = engine::previews(&rollout.spec, status, &subject.name);
-    let names = workloads(rollout, status, &namespace);
+    let keys = workloads(rollout, status, &namespace);
+    let scales = context.allowed.scaling && engine::scales(&rollout.spec);
+    if scales {
+        context.workloads.scalers.want();
+    }
+    for key in &keys {
+        context.workloads.want(key.kind);
+    }
     context.routes.want(refs.iter().map(|route| route.kind).fold(Kinds::default(), Kinds::with));
     // Registered before anything is read: a change in between gives another turn.
     context.interests.set(
@@ -49,7 +56,8 @@ pub fn observe(
         refs.iter()
             .chain(previews.iter().map(|(_, preview)| preview))
             .map(|route| Interest::Route(route.kind, (namespace.clone(), route.name.clone())))
-            .chain(names.iter().map(|name| Interest::Workload((namespace.clone(), name.clone()))))
+            .chain(keys.iter().map(|key| Interest::Workload(key.kind, (namespace.clone(), key.name.clone()))))
+            .chain(scales.then(|| Interest::Scalers(namespace.clone())))
             .collect::<HashSet<_>>(),
     );
     let analysis = analysis(rollout, status);
@@ -74,14 +82,15 @@ pub fn observe(
         others: others(context, &subject, &routes),
         routes,
         previews,
-        may_preview: context.may_preview,
-        workloads: names
+        workloads: keys
             .into_iter()
-            .map(|name| {
-                let seen = workload_seen(context.workloads.get(&(namespace.clone(), name.clone())));
-                (name, seen)
+            .map(|key| {
+                let seen = context.workloads.get(&namespace, &key, scales);
+                (key, seen)
             })
             .collect(),
+        allowed: context.allowed,
+        in_use: in_use(context, rollout, status),
         look: looked.done,
         looking: looked.under_way,
         settle: settle(context, analysis),
@@ -102,7 +111,12 @@ pub fn hide_problems(
         decision.effects.iter().filter_map(|effect| match effect {
             Effect::Write(write) => Some((&write.route, write.purpose.lowers())),
             Effect::Preview(write) => Some((&write.route, false)),
-            Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => None,
+            Effect::Scale(_)
+            | Effect::Look { .. }
+            | Effect::Tell(_)
+            | Effect::Hold
+            | Effect::Release
+            | Effect::Reread => None,
         })
     };
     let refused = |(route, lowers): (&RouteRef, bool)| {
@@ -141,17 +155,19 @@ fn subject(rollout: &Rollout) -> Subject {
     }
 }
 
-/// The names of the Deployments that spec and status name or imply.
-pub fn workloads(rollout: &Rollout, status: &RolloutStatus, namespace: &str) -> HashSet<String> {
+/// The workloads that spec and status name or imply, those of past runs where they may be scaled down.
+pub fn workloads(rollout: &Rollout, status: &RolloutStatus, namespace: &str) -> HashSet<WorkloadKey> {
     let spec = &rollout.spec;
     let specified = [Some(&spec.target), spec.stable.as_ref()].into_iter().flatten();
     let specified = specified.map(|target| (&target.name, target.workload_ref.as_ref()));
-    let known = [status.stable.as_ref(), status.canary.as_ref()].into_iter().flatten();
+    let past = status.history.iter().filter(|_| spec.retire.is_some());
+    let past = past.flat_map(|entry| [&entry.target, &entry.stable]);
+    let known = status.stable.iter().chain(&status.canary).chain(past);
     let known = known.map(|target| (&target.name, target.workload_ref.as_ref()));
     let named = specified.chain(known);
     named
         .flat_map(|(name, workload): (&String, Option<&WorkloadRef>)| {
-            workload_names(name, namespace, workload)
+            workload_keys(name, namespace, workload)
         })
         .collect()
 }
@@ -215,20 +231,37 @@ fn routes_of(other: &Guarded) -> Vec<RouteRef> {
     rollout.spec.routes.into_iter().chain(kept).collect()
 }
 
+/// What the other Rollouts of the namespace name or imply, where something may be due to be scaled down; none where that is
+/// not so, or where not all of them are known.
+fn in_use(context: &Context, rollout: &Rollout, status: &RolloutStatus) -> Option<BTreeSet<WorkloadKey>> {
+    let namespace = rollout.namespace()?;
+    let due =
+        context.allowed.scaling && engine::retires(&rollout.spec, status, &namespace, context.clock.now());
+    if !due || !context.rollouts_are_listed() {
+        return None;
+    }
+    let all = context.rollouts.state();
+    let others = all.iter().filter(|other| other.namespace().as_ref() == Some(&namespace));
+    let others = others.filter(|other| other.uid() != rollout.uid());
+    others.map(|other| uses(other, &namespace)).try_fold(BTreeSet::new(), |mut all, used| {
+        all.extend(used?);
+        Some(all)
+    })
+}
+
+/// The workloads that a Rollout names or implies; none where it can't be read.
+fn uses(other: &Guarded, namespace: &str) -> Option<HashSet<WorkloadKey>> {
+    let other = other.rollout().ok()?;
+    let status = other.status.clone().unwrap_or_default();
+    Some(workloads(&other, &status, namespace))
+}
+
 fn route_state(kind: RouteKind, namespace: &str, found: Found<RouteKept>) -> RouteState {
     match found {
         Found::Present(Ok(packed)) => packed.unpacked(kind, namespace).into(),
         Found::Present(Err((reason, message))) => RouteState::Unusable { reason, message },
         Found::Missing => RouteState::Missing,
         Found::Unreadable(why) => RouteState::Unreadable(why),
-    }
-}
-
-fn workload_seen(found: Found<WorkloadSeen>) -> WorkloadSeen {
-    match found {
-        Found::Present(seen) => seen,
-        Found::Missing => WorkloadSeen::Missing,
-        Found::Unreadable(why) => WorkloadSeen::Unreadable(why),
     }
 }
 
@@ -244,7 +277,7 @@ mod tests {
     use super::*;
     use crate::engine::{
         decision::{Fence, Purpose, RouteWrite, StampChange},
-        observed::{InEffect, Memory, RouteView},
+        observed::{Allowed, InEffect, Memory, RouteView},
     };
 
     fn rollout(uid: &str, version: &str) -> Rollout {
@@ -307,8 +340,9 @@ mod tests {
             fresh: false,
             routes: vec![RouteSeen { route: route.clone(), state: RouteState::Missing }],
             previews: Vec::new(),
-            may_preview: false,
             workloads: BTreeMap::new(),
+            allowed: Allowed::default(),
+            in_use: None,
             others: BTreeMap::new(),
             look: None,
             looking: false,

@@ -3,6 +3,8 @@
 
 use k8s_openapi::api::{authorization::v1::ResourceAttributes, rbac::v1::PolicyRule};
 
+use crate::engine::observed::Allowed;
+
 /// What to do about a missing permission.
 pub const REMEDY: &str = "grant what `tidegate rbac` prints";
 
@@ -19,9 +21,9 @@ pub struct Permission {
     pub purpose: &'static str,
 }
 
-/// All that the controller ever asks of the API server where it serves, previews aside, besides what everybody may (its
+/// All that the controller ever asks of the API server where it serves, previews and scaling aside, besides what everybody may (its
 /// version, its OpenAPI documents, and what one is allowed). No Secrets, no wildcards, and no route is created or deleted.
-pub const PERMISSIONS: [Permission; 8] = [
+pub const PERMISSIONS: [Permission; 9] = [
     Permission {
         group: "tidegate.dev",
         resource: "rollouts",
@@ -43,6 +45,12 @@ pub const PERMISSIONS: [Permission; 8] = [
         resource: "deployments",
         verbs: &["list", "watch"],
         purpose: "to know which versions have ready pods, and which image they run",
+    },
+    Permission {
+        group: "apps",
+        resource: "statefulsets",
+        verbs: &["list", "watch"],
+        purpose: "the same, where a Rollout names one",
     },
     Permission {
         group: "events.k8s.io",
@@ -79,9 +87,33 @@ const fn previews(group: &'static str, resource: &'static str) -> Permission {
     }
 }
 
+/// What it asks besides where scaling is switched on.
+pub const FOR_SCALING: [Permission; 3] = [
+    scaling("deployments/scale"),
+    scaling("statefulsets/scale"),
+    Permission {
+        group: "autoscaling",
+        resource: "horizontalpodautoscalers",
+        verbs: &["list", "watch"],
+        purpose: "to scale nothing against what scales it already",
+    },
+];
+
+/// What scaling a kind of workload needs.
+const fn scaling(resource: &'static str) -> Permission {
+    Permission {
+        group: "apps",
+        resource,
+        verbs: &["get", "patch"],
+        purpose: "to give a canary its pods before its traffic, and to scale down what has none",
+    }
+}
+
 /// All that it asks where it serves.
-pub fn permissions(with_previews: bool) -> impl Iterator<Item = Permission> {
-    PERMISSIONS.into_iter().chain(FOR_PREVIEWS.into_iter().filter(move |_| with_previews))
+pub fn permissions(allowed: Allowed) -> impl Iterator<Item = Permission> {
+    let previews = FOR_PREVIEWS.into_iter().filter(move |_| allowed.previews);
+    let scaling = FOR_SCALING.into_iter().filter(move |_| allowed.scaling);
+    PERMISSIONS.into_iter().chain(previews).chain(scaling)
 }
 
 /// What it asks in its own namespace, where several controllers agree which of them acts.
@@ -163,8 +195,9 @@ mod tests {
         for permission in FOR_PREVIEWS {
             assert_eq!(permission.verbs, ["create", "delete"], "{permission:?}");
         }
-        assert_eq!(permissions(false).count(), PERMISSIONS.len());
-        assert_eq!(permissions(true).count(), PERMISSIONS.len() + FOR_PREVIEWS.len());
+        assert_eq!(permissions(Allowed::default()).count(), PERMISSIONS.len());
+        let all = PERMISSIONS.len() + FOR_PREVIEWS.len() + FOR_SCALING.len();
+        assert_eq!(permissions(Allowed::ALL).count(), all);
     }
 
     fn on(resource: &str) -> Permission {

@@ -21,7 +21,7 @@ use super::{
     permissions::{REMEDY, permissions},
     served_schema,
 };
-use crate::{api::Rollout, routes::without_body};
+use crate::{api::Rollout, engine::observed::Allowed, routes::without_body};
 
 /// How long the API server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -168,13 +168,13 @@ async fn shown(client: &Client) -> Result<Value, kube::Error> {
 }
 
 /// Says which permissions are missing. Nothing waits for it: what is hindered by one says so as well.
-pub async fn tell_missing(client: Client, namespaces: Vec<String>, previews: bool) {
+pub async fn tell_missing(client: Client, namespaces: Vec<String>, allowed: Allowed) {
     let scopes = if namespaces.is_empty() { vec![String::new()] } else { namespaces };
     for namespace in scopes {
         let mut missing = Vec::new();
-        for permission in permissions(previews) {
+        for permission in permissions(allowed) {
             for verb in permission.verbs {
-                match allowed(&client, permission.question(verb, &namespace)).await {
+                match is_granted(&client, permission.question(verb, &namespace)).await {
                     Ok(true) => {}
                     Ok(false) => missing.push(permission.name(verb)),
                     Err(why) => {
@@ -195,7 +195,7 @@ pub async fn tell_missing(client: Client, namespaces: Vec<String>, previews: boo
     }
 }
 
-async fn allowed(client: &Client, question: ResourceAttributes) -> Result<bool, String> {
+async fn is_granted(client: &Client, question: ResourceAttributes) -> Result<bool, String> {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(question), ..Default::default() };
     let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };

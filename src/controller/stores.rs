@@ -107,6 +107,20 @@ impl<V: Clone + PartialEq> Mirror<V> {
         }
     }
 
+    /// The first object of a namespace that is one of those looked for.
+    pub fn find(&self, namespace: &str, is_one: impl Fn(&V) -> bool) -> Found<V> {
+        let state = self.read();
+        match &state.health {
+            Health::Pending => Found::Unreadable(format!("the {} have not been listed yet", self.what)),
+            Health::Unavailable(why) | Health::Absent(why) => Found::Unreadable(why.clone()),
+            Health::Ready => {
+                let here = state.objects.iter().filter(|(key, _)| key.0 == namespace);
+                let mut found = here.map(|(_, (_, value))| value).filter(|value| is_one(value));
+                found.next().cloned().map_or(Found::Missing, Found::Present)
+            }
+        }
+    }
+
     /// Why the mirror can't be used, in a sentence; `None` where it can.
     pub fn lacks(&self) -> Option<String> {
         match &self.read().health {

@@ -168,7 +168,7 @@ mod tests {
             leadership: Arc::new(Leadership::undisputed()),
             clock: Clock::start(),
             rollouts,
-            may_preview: false,
+            allowed: crate::engine::observed::Allowed::default(),
         };
         (Context::new(parts).0, writer)
     }

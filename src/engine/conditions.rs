@@ -8,7 +8,7 @@ use super::turn::{Told, Turn};
 use crate::api::Phase;
 
 /// The conditions that come and go with a fact of their own.
-const BESIDES: [&str; 2] = ["Unjudged", "WorkloadUnknown"];
+const BESIDES: [&str; 4] = ["Unjudged", "WorkloadUnknown", "WorkloadKept", "Retiring"];
 
 /// What a condition says.
 struct Says {

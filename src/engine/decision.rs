@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     look::LookRequest,
-    observed::{Memory, Place, RouteView},
+    observed::{Memory, Place, RouteView, WorkloadKey},
 };
 use crate::api::{RawEntry, RequestMatch, RolloutStatus, RouteRef, Stamp};
 
@@ -42,6 +42,8 @@ pub enum Effect {
     Write(RouteWrite),
     /// Create, change or delete a preview.
     Preview(PreviewWrite),
+    /// Scale a workload.
+    Scale(ScaleWrite),
     /// Ask the metric providers; the answer comes with a later observation.
     Look {
         /// The run that asks.
@@ -65,7 +67,7 @@ impl Effect {
     /// Whether it changes something in the cluster that decisions build on.
     pub fn writes(&self) -> bool {
         match self {
-            Self::Write(_) | Self::Preview(_) | Self::Hold | Self::Release => true,
+            Self::Write(_) | Self::Preview(_) | Self::Scale(_) | Self::Hold | Self::Release => true,
             Self::Look { .. } | Self::Tell(_) | Self::Reread => false,
         }
     }
@@ -75,6 +77,7 @@ impl Effect {
         match self {
             Self::Write(write) => write.purpose.lowers(),
             Self::Preview(_)
+            | Self::Scale(_)
             | Self::Look { .. }
             | Self::Tell(_)
             | Self::Hold
@@ -158,6 +161,17 @@ pub struct PreviewContent {
     pub owner: (String, String),
     /// The mark by which we know it again.
     pub stamp: Stamp,
+}
+
+/// A workload gets another number of replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScaleWrite {
+    /// Which.
+    pub workload: WorkloadKey,
+    /// How many it was seen to want; if it wants another number by now, nothing is written.
+    pub from: i32,
+    /// How many it is to want.
+    pub to: i32,
 }
 
 /// What a route is changed for.

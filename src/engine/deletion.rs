@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{
     decision::Effect,
     observed::{RouteSeen, RouteState},
-    turn::{Readiness, Turn, since},
+    turn::{Turn, since},
+    workloads::Readiness,
 };
 use crate::api::{EndReason, Ended, Phase};
 

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
     observed::{ListSeen, Place, RouteSeen, RouteState, RouteView},
-    turn::{CORRECTION_PAUSE, Readiness, Turn, since},
+    turn::{CORRECTION_PAUSE, Turn, since},
+    workloads::Readiness,
 };
 use crate::api::{PauseReason, Target};
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{
     decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
     observed::{Place, RouteSeen, RouteState, RouteView},
-    turn::{Readiness, Turn},
+    turn::Turn,
+    workloads::Readiness,
 };
 use crate::api::{EndReason, Ended, HistoryEntry, Phase, Target, units::Weight};
 
@@ -36,6 +37,7 @@ impl Turn<'_> {
             format!("{} is live: it took 100% and passed; {} was stable before", canary.name, stable.name);
         self.close(EndReason::Promoted, sentence.clone(), true);
         self.tell(false, EndReason::Promoted.word(), sentence);
+        self.take_back_up(&canary);
         self.status.stable = Some(canary);
         self.status.restored.clear();
         // The record of it comes before anything that follows from it.

@@ -29,6 +29,9 @@
 //! | `steps` | when a weight rises, and when the run is through |
 //! | `raise` | the writes that raise, and whether they are there |
 //! | `previews` | which requests go to the canary by what they say, and when that ends |
+//! | `workloads` | whether a target can bear traffic |
+//! | `scaling` | how many pods the canary gets before its traffic |
+//! | `retiring` | when a version without traffic is scaled down |
 //! | `deadline` | what happens when no step forward is made |
 //! | `ending` | how a run ends: everything back on stable, marked |
 //! | `rest` | what happens between runs |
@@ -54,16 +57,21 @@ mod raise;
 mod record;
 mod requests;
 mod rest;
+mod retiring;
 mod run;
+mod scaling;
 mod selection;
 mod start;
 mod steps;
 mod turn;
+mod workloads;
 
 use jiff::Timestamp;
 
 pub use previews::previews;
 pub use record::ON_THE_WAY;
+pub use retiring::retires;
+pub use scaling::scales;
 pub use selection::{routes, select};
 
 use self::{

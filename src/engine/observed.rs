@@ -1,11 +1,15 @@
 //! What a decision is taken from, besides spec and status: plain data, read by others.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
 use super::look::{Arms, Look};
-use crate::api::{RolloutStatus, RouteRef, Stamp, Target, WorkloadRef};
+use crate::api::{RolloutStatus, RouteRef, Stamp, Target, WorkloadKind, WorkloadRef};
 
 /// The Rollout object itself, without spec and status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,10 +45,12 @@ pub struct Observed {
     pub routes: Vec<RouteSeen>,
     /// The previews that runs of this spec and status may have, each beside the route that it is made of.
     pub previews: Vec<PreviewSeen>,
-    /// The controller may create and delete routes, as previews need.
-    pub may_preview: bool,
-    /// The workloads that spec and status name or imply, by name.
-    pub workloads: BTreeMap<String, WorkloadSeen>,
+    /// The workloads that spec and status name or imply.
+    pub workloads: BTreeMap<WorkloadKey, WorkloadSeen>,
+    /// What the installation has switched on.
+    pub allowed: Allowed,
+    /// The workloads that other Rollouts of the namespace name or imply, where that was asked; none where it is not known.
+    pub in_use: Option<BTreeSet<WorkloadKey>>,
     /// The other living Rollouts of the namespace, of those that left a stamp on these routes, by name.
     pub others: BTreeMap<String, Other>,
     /// A look that has come back since the last decision.
@@ -55,6 +61,20 @@ pub struct Observed {
     pub settle: Duration,
     /// Providers that the analysis names and the configuration lacks.
     pub unknown_providers: Vec<String>,
+}
+
+/// What an installation may switch on; each needs permissions of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Routes of our own may be created beside those of users, and deleted.
+    pub previews: bool,
+    /// Workloads may be scaled.
+    pub scaling: bool,
+}
+
+impl Allowed {
+    /// All of it.
+    pub const ALL: Self = Self { previews: true, scaling: true };
 }
 
 /// Another Rollout.
@@ -205,16 +225,74 @@ pub enum InEffect {
     Unreported,
 }
 
+/// Which workload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadKey {
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl WorkloadKey {
+    /// A Deployment.
+    pub fn deployment(name: impl Into<String>) -> Self {
+        Self { kind: WorkloadKind::Deployment, name: name.into() }
+    }
+}
+
+/// As sentences call it.
+impl std::fmt::Display for WorkloadKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.word(), self.name)
+    }
+}
+
+/// What a workload wants and has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pods {
+    /// How many pods it wants.
+    pub replicas: i32,
+    /// How many are ready.
+    pub ready: i32,
+    /// The hash of its pod template.
+    pub hash: String,
+    /// What scales it besides people and us.
+    pub scaler: Scaler,
+}
+
+/// What scales a workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Scaler {
+    /// Nothing that was seen; nobody looks where a Rollout scales nothing.
+    #[default]
+    None,
+    /// A HorizontalPodAutoscaler.
+    Horizontal(ScalerSeen),
+    /// Whether anything does is not known; the sentence says why.
+    Unknown(String),
+}
+
+/// A HorizontalPodAutoscaler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalerSeen {
+    /// What it scales.
+    pub workload: WorkloadKey,
+    /// Its name.
+    pub name: String,
+    /// Not fewer.
+    pub min: i32,
+    /// Not more.
+    pub max: i32,
+    /// The KEDA ScaledObject that it is of; that scales from and to nothing as well.
+    pub keda: Option<String>,
+}
+
 /// A workload as found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkloadSeen {
     /// It stands.
-    Present {
-        /// Ready pods.
-        ready: i32,
-        /// The hash of its pod template.
-        hash: String,
-    },
+    Present(Pods),
     /// It does not exist.
     Missing,
     /// It can't be read now; the sentence says why.
@@ -265,10 +343,25 @@ pub struct Memory {
     pub newer: bool,
     /// The epoch of a stamp that the API server itself knows nothing of: forged.
     pub forged: Option<i64>,
+    /// What was last scaled, and how often it was in this step.
+    pub scaled: Option<Scaled>,
     /// That another process has taken the run over, and since when its status is as it is.
     pub aside: Option<Aside>,
     /// Since when a deletion waits for a ready stable pod.
     pub deletion_held_at: Option<Timestamp>,
+}
+
+/// A workload that was scaled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scaled {
+    /// Which.
+    pub workload: WorkloadKey,
+    /// To how many replicas.
+    pub to: i32,
+    /// When that was sent last.
+    pub at: Timestamp,
+    /// How often it was, each time after it had been undone.
+    pub times: u32,
 }
 
 /// What a process that stands aside has seen of the other.
@@ -405,11 +498,17 @@ impl Target {
 }
 
 /// The workload behind a target: the one it names, else the Deployments that its name suggests, in order.
-pub fn workload_names(name: &str, namespace: &str, workload: Option<&WorkloadRef>) -> Vec<String> {
+pub fn workload_keys(name: &str, namespace: &str, workload: Option<&WorkloadRef>) -> Vec<WorkloadKey> {
     if let Some(workload) = workload {
-        return vec![workload.name.clone()];
+        return vec![WorkloadKey { kind: workload.kind, name: workload.name.clone() }];
     }
     let suffix = format!(".{namespace}");
-    let short = name.strip_suffix(&suffix).map(str::to_owned);
-    short.into_iter().chain([name.to_owned()]).collect()
+    name.strip_suffix(&suffix).into_iter().chain([name]).map(WorkloadKey::deployment).collect()
+}
+
+impl WorkloadSeen {
+    /// One that wants so many pods, has so many ready, and is scaled by nobody.
+    pub fn present(replicas: i32, ready: i32, hash: impl Into<String>) -> Self {
+        Self::Present(Pods { replicas, ready, hash: hash.into(), scaler: Scaler::None })
+    }
 }

@@ -21,9 +21,19 @@ pub fn plan(strategy: &Strategy, found: Option<Weight>) -> Vec<PlannedStep> {
 /// The plan of a return within the rollback window: one step to 100.
 pub fn instant(strategy: &Strategy) -> Vec<PlannedStep> {
     match (&strategy.canary, &strategy.blue_green) {
-        (Some(canary), None) => vec![plain(Weight::FULL, &canary.hold)],
+        (Some(canary), None) => {
+            let last = canary.steps.iter().rev().find_map(|step| step.scale.clone());
+            vec![PlannedStep {
+                scale: last.or_else(|| canary.scale.clone()),
+                ..plain(Weight::FULL, &canary.hold)
+            }]
+        }
         (None, Some(blue_green)) => {
-            vec![stage(Weight::FULL, StageName::After, &Stage { approval: None, ..blue_green.after.clone() })]
+            let after = Stage { approval: None, ..blue_green.after.clone() };
+            vec![PlannedStep {
+                scale: blue_green.scale.clone(),
+                ..stage(Weight::FULL, StageName::After, &after)
+            }]
         }
         (Some(_), Some(_)) | (None, None) => vec![],
     }
@@ -36,20 +46,22 @@ fn by_steps(canary: &Canary, found: Option<Weight>) -> Vec<PlannedStep> {
     let not_above = |step: &CanaryStep| step.weight.is_some_and(|weight| Some(weight) <= found);
     let passed = canary.steps.iter().rposition(not_above).map_or(0, |last| last + 1);
     let mut share = found.unwrap_or(Weight::ZERO);
-    let mut matching = None;
+    let (mut matching, mut scale) = (None, canary.scale.clone());
     for wanted in &canary.steps[passed..] {
         share = wanted.weight.unwrap_or(share);
         matching = wanted.matching.clone().or(matching);
+        scale = wanted.scale.clone().or(scale);
         let hold = wanted.hold.as_ref().unwrap_or(&canary.hold);
         steps.push(PlannedStep {
             max_hold: wanted.max_hold.clone().unwrap_or_else(|| thrice(hold)),
             approval: wanted.approval,
             matching: matching.clone(),
+            scale: scale.clone(),
             ..plain(share, hold)
         });
     }
     if share < Weight::FULL {
-        steps.push(PlannedStep { matching, ..plain(Weight::FULL, &canary.hold) });
+        steps.push(PlannedStep { matching, scale, ..plain(Weight::FULL, &canary.hold) });
     }
     steps
 }
@@ -66,7 +78,8 @@ fn at_once(blue_green: &BlueGreen, found: Option<Weight>) -> Vec<PlannedStep> {
     };
     let matching = first.as_ref().and_then(|first| first.matching.clone());
     let after = PlannedStep { matching, ..stage(Weight::FULL, StageName::After, &blue_green.after) };
-    first.into_iter().chain([after]).collect()
+    let scale = |step| PlannedStep { scale: blue_green.scale.clone(), ..step };
+    first.into_iter().chain([after]).map(scale).collect()
 }
 
 fn stage(weight: Weight, name: StageName, stage: &Stage) -> PlannedStep {
@@ -83,6 +96,7 @@ fn plain(weight: Weight, hold: &Duration) -> PlannedStep {
         weight,
         stage: None,
         matching: None,
+        scale: None,
         hold: hold.clone(),
         max_hold: thrice(hold),
         approval: None,

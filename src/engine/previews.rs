@@ -92,7 +92,7 @@ impl Turn<'_> {
     pub fn previews_refused(&self, plan: &[PlannedStep]) -> Option<(&'static str, String)> {
         let mut matches = plan.iter().filter_map(|step| step.matching.as_ref()).peekable();
         matches.peek()?;
-        if !self.seen.may_preview {
+        if !self.seen.allowed.previews {
             let sentence = "a preview, or a step with a match, needs a route of our own beside each route, and this controller \
                             creates none: set previews: true in its configuration, and grant what `tidegate rbac \
                             --previews` prints";

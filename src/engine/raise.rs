@@ -42,7 +42,7 @@ impl Turn<'_> {
     /// go or a person abort: so a raise is never sent on what was known before another write, be it the intent or
     /// another route; the next decision sends it, or does not.
     pub fn raise_where_needed(&mut self) {
-        if self.held_back() {
+        if self.held_back(self.step_index()) {
             return;
         }
         let Some((stable, canary)) = self.arms() else {

@@ -65,6 +65,7 @@ fn same_happenings(one: &RolloutStatus, other: &RolloutStatus) -> bool {
         weights: _,
         analysis,
         history,
+        retired,
         restored,
         taken,
         last_request,
@@ -76,7 +77,8 @@ fn same_happenings(one: &RolloutStatus, other: &RolloutStatus) -> bool {
         && both(run.as_ref(), other.run.as_ref(), same_run)
         && both(step.as_ref(), other.step.as_ref(), same_step)
         && same_verdicts(analysis, &other.analysis)
-        && (history, restored, taken) == (&other.history, &other.restored, &other.taken)
+        && (history, retired) == (&other.history, &other.retired)
+        && (restored, taken) == (&other.restored, &other.taken)
         && last_request == &other.last_request
         && all(conditions, &other.conditions, same_condition)
 }

@@ -33,6 +33,7 @@ impl Turn<'_> {
         self.release_left_routes();
         self.remove_previews();
         self.retire_entries(&stable);
+        self.retire_workloads(failed);
         let wanted = self.wanted();
         if self.one_entry(&wanted, &stable) {
             if let Some(sentence) = self.renamed(&wanted, &stable) {

@@ -1,11 +1,7 @@
 //! The order in which a run's rules apply. Reading it top to bottom is reading the precedence:
 //! abort > `suspend` > Fail > target changed > promote-full > promote > pause > advance (deletion came before).
 
-use super::{
-    claim::Claim,
-    observed::RouteState,
-    turn::{Readiness, Turn},
-};
+use super::{claim::Claim, observed::RouteState, turn::Turn, workloads::Readiness};
 use crate::api::{EndReason, Pause, PauseReason, Phase};
 
 impl Turn<'_> {
@@ -139,9 +135,12 @@ impl Turn<'_> {
         self.run_routes().iter().all(|seen| matches!(seen.state, RouteState::Present(_)))
     }
 
-    /// Why the canary can't be given traffic now, if it can't.
-    pub fn canary_unready(&mut self) -> Option<String> {
+    /// Why the canary can't be given a step's traffic now, if it can't. It is scaled where the step needs that.
+    pub fn canary_unready(&mut self, step: i32) -> Option<String> {
         let (_, canary) = self.arms()?;
+        if let Some(why) = self.short_of_pods(step) {
+            return Some(why);
+        }
         match self.readiness(&canary) {
             Readiness::Ready => None,
             Readiness::NoReadyPod(why) | Readiness::Absent(why) => Some(why),

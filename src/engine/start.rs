@@ -232,6 +232,9 @@ impl Turn<'_> {
         if let Some((reason, sentence)) = self.previews_refused(&steps) {
             return self.say(Phase::Invalid, reason, sentence);
         }
+        if let Some((reason, sentence)) = self.scales_refused(&steps) {
+            return self.say(Phase::Invalid, reason, sentence);
+        }
         if self.has_leftovers() {
             let sentence = "the run waits until the preview of the one before is gone";
             return self.say(Phase::Progressing, "Waiting", sentence);
@@ -327,6 +330,7 @@ impl Turn<'_> {
         self.status.routes = routes;
         self.status.analysis.clear();
         self.memory.held = None;
+        self.memory.scaled = None;
         self.tell(false, "RunStarted", sentence.clone());
         self.say(Phase::Progressing, "Claiming", sentence);
         if !self.seen.subject.finalizer {

@@ -37,7 +37,7 @@ impl Turn<'_> {
             return self.advance_to(self.last_index());
         }
         if self.step_index() == 0 {
-            return if self.held_back() {
+            return if self.held_back(1) {
                 self.say_waiting();
             } else {
                 self.advance_to(1);
@@ -59,8 +59,8 @@ impl Turn<'_> {
         i32::try_from(self.run().map_or(0, |run| run.plan.len())).unwrap_or(i32::MAX)
     }
 
-    /// Whether anything holds a raise, and why.
-    pub fn held_back(&mut self) -> bool {
+    /// Whether anything holds the raise to a step, and why.
+    pub fn held_back(&mut self, step: i32) -> bool {
         let phase = if self.paused().is_some() { Phase::Paused } else { Phase::Progressing };
         if !self.seen.subject.finalizer {
             self.effects.push(Effect::Hold);
@@ -75,8 +75,8 @@ impl Turn<'_> {
             self.say(Phase::Paused, PauseReason::Drifted.word(), sentence);
             return true;
         }
-        if let Some(why) = self.canary_unready() {
-            let next = self.planned((self.step_index() + 1).min(self.last_index()));
+        if let Some(why) = self.canary_unready(step) {
+            let next = self.planned(step);
             self.say(phase, "CanaryNotReady", format!("waiting to go to {next}%: {why}"));
             return true;
         }
@@ -98,7 +98,7 @@ impl Turn<'_> {
         let Some(of) = self.run().map(|run| i32::try_from(run.plan.len()).unwrap_or(i32::MAX)) else {
             return;
         };
-        if index > 0 && self.held_back() {
+        if index > 0 && self.held_back(index) {
             return;
         }
         let share = self.planned(index);
@@ -110,6 +110,7 @@ impl Turn<'_> {
         self.status.step = Some(Step::begin(index, of, weight));
         self.memory.due.clear();
         self.memory.waiting_for_evidence = None;
+        self.memory.scaled = None;
         let passed = self.proofs();
         self.status.analysis.clear();
         if let Some(run) = self.run_mut() {
@@ -351,7 +352,7 @@ impl Turn<'_> {
 
     /// The step is over: the next one, approval, or promotion.
     fn go_on(&mut self, planned: &PlannedStep, promoted: bool) {
-        if self.held_back() {
+        if self.held_back((self.step_index() + 1).min(self.last_index())) {
             return;
         }
         if planned.approval == Some(Approval::Required) && !promoted {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     decision::{Decision, Effect, Fence, Note, Purpose, RouteWrite, StampChange},
-    observed::{EntrySeen, ListSeen, Memory, Observed, RouteSeen, RouteView, WorkloadSeen, workload_names},
+    observed::{EntrySeen, ListSeen, Memory, Observed, RouteSeen, RouteView},
     record::Due,
 };
 use crate::api::{
@@ -50,18 +50,6 @@ pub(super) struct Told {
     pub out_of_sync: Option<(&'static str, String)>,
     /// Facts told by conditions of their own while they hold: type, reason, sentence.
     pub besides: Vec<(&'static str, &'static str, String)>,
-}
-
-/// Whether a target may be given traffic, by its workload.
-pub(super) enum Readiness {
-    /// It has ready pods, or no workload is known.
-    Ready,
-    /// It has none.
-    NoReadyPod(String),
-    /// Its workload is named but absent or unreadable.
-    Absent(String),
-    /// No workload is known.
-    Unknown,
 }
 
 impl<'a> Turn<'a> {
@@ -182,49 +170,6 @@ impl<'a> Turn<'a> {
             workload_ref: target.workload_ref.clone(),
             hash: self.hash(&target.name, target.workload_ref.as_ref()),
             called,
-        }
-    }
-
-    /// The workload behind a target.
-    pub fn workload(&self, target: &Target) -> Option<&WorkloadSeen> {
-        let names = workload_names(&target.name, &self.seen.subject.namespace, target.workload_ref.as_ref());
-        let found = names.iter().filter_map(|name| self.seen.workloads.get(name));
-        // A guessed name that finds nothing is no workload; a named one is a missing workload.
-        let present =
-            |w: &&WorkloadSeen| target.workload_ref.is_some() || !matches!(w, WorkloadSeen::Missing);
-        found.into_iter().find(present)
-    }
-
-    fn hash(&self, name: &str, workload: Option<&crate::api::WorkloadRef>) -> Option<String> {
-        let target = Target { name: name.to_owned(), workload_ref: workload.cloned(), ..Target::default() };
-        match self.workload(&target) {
-            Some(WorkloadSeen::Present { hash, .. }) => Some(hash.clone()),
-            Some(WorkloadSeen::Missing | WorkloadSeen::Unreadable(_)) | None => None,
-        }
-    }
-
-    /// The revision of a target as it runs now.
-    pub fn hash_of(&self, target: &Target) -> Option<String> {
-        self.hash(&target.name, target.workload_ref.as_ref())
-    }
-
-    /// Whether a target may be given traffic.
-    pub fn readiness(&self, target: &Target) -> Readiness {
-        let named = || target.workload_ref.as_ref().map_or(target.name.as_str(), |w| w.name.as_str());
-        match self.workload(target) {
-            Some(WorkloadSeen::Present { ready, .. }) if *ready > 0 => Readiness::Ready,
-            Some(WorkloadSeen::Present { .. }) => {
-                Readiness::NoReadyPod(format!("{} has no ready pod", target.name))
-            }
-            Some(WorkloadSeen::Missing) => {
-                Readiness::Absent(format!("the Deployment {} of {} does not exist", named(), target.name))
-            }
-            Some(WorkloadSeen::Unreadable(why)) => Readiness::Absent(format!(
-                "the Deployment {} of {} can't be read: {why}",
-                named(),
-                target.name
-            )),
-            None => Readiness::Unknown,
         }
     }
 

@@ -13,7 +13,8 @@ use kube::{
 use serde_json::{Value, json};
 use tidegate::{
     cli::rbac,
-    controller::permissions::{IN_ITS_OWN, PERMISSIONS, Permission},
+    controller::permissions::{IN_ITS_OWN, Permission, permissions},
+    engine::observed::Allowed,
 };
 
 use crate::{
@@ -32,7 +33,8 @@ pub struct Account {
 
 /// The row for a resource in the table of what the controller may do.
 pub fn permission(resource: &str) -> Permission {
-    let row = PERMISSIONS.into_iter().chain(IN_ITS_OWN).find(|permission| permission.resource == resource);
+    let mut rows = permissions(Allowed::ALL).chain(IN_ITS_OWN);
+    let row = rows.find(|permission| permission.resource == resource);
     row.unwrap_or_else(|| panic!("nothing is ever asked of {resource}"))
 }
 
@@ -60,8 +62,12 @@ impl Server {
         };
         namespaces.lock().unwrap().push(namespace.to_owned());
 
-        let args =
-            rbac::Args { namespace: namespace.to_owned(), serve: vec![namespace.to_owned()], previews: true };
+        let args = rbac::Args {
+            namespace: namespace.to_owned(),
+            serve: vec![namespace.to_owned()],
+            previews: true,
+            scaling: true,
+        };
         let mut asked = Vec::new();
         for manifest in rbac::manifests(&args) {
             let mut manifest = serde_json::to_value(manifest).unwrap();
@@ -87,7 +93,8 @@ impl Server {
         let mut asked = Vec::new();
         let Self::Real { .. } = self else { return asked };
         let client = self.client().await;
-        let args = rbac::Args { namespace: namespace.to_owned(), serve: Vec::new(), previews: true };
+        let args =
+            rbac::Args { namespace: namespace.to_owned(), serve: Vec::new(), previews: true, scaling: true };
         for manifest in rbac::manifests(&args) {
             let manifest = serde_json::to_value(manifest).unwrap();
             // What is of its own namespace is there already.

@@ -10,6 +10,7 @@ use tidegate::{
     api::{Phase, RequestOutcome, Rollout, RouteKind},
     cli::rbac::NAME,
     controller::permissions::{Permission, REMEDY, permissions},
+    engine::observed::Allowed,
 };
 
 use crate::{
@@ -224,14 +225,14 @@ async fn to_serve_one_of_its_namespaces_the_others_are_served() {
 /// Grants the controller of what is shipped what `keep` says: for real where permissions exist, and as if elsewhere.
 async fn grant(cluster: &Cluster, keep: fn(&Permission) -> bool) {
     if is_real() {
-        let rules: Vec<_> = permissions(true).filter(keep).map(|row| row.rule()).collect();
+        let rules: Vec<_> = permissions(Allowed::ALL).filter(keep).map(|row| row.rule()).collect();
         let in_force: Api<Role> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
         let patch = Patch::Merge(json!({ "rules": rules }));
         in_force.patch(NAME, &PatchParams::default(), &patch).await.unwrap();
         return;
     }
     cluster.proxy.relent();
-    for row in permissions(true).filter(|row| !keep(row)) {
+    for row in permissions(Allowed::ALL).filter(|row| !keep(row)) {
         cluster.proxy.spoil(Rule::new(Spoil::Answer(403)).resource(row.resource));
     }
 }

@@ -267,16 +267,10 @@ fn deletion_and_leaving_take_it_along() {
 #[test]
 fn it_waits_for_a_ready_pod_and_for_evidence() {
     let mut world = previewed(BLUE_GREEN);
-    world.workloads.insert(
-        "v2".into(),
-        tidegate::engine::observed::WorkloadSeen::Present { ready: 0, hash: "h2".into() },
-    );
+    world.workloads.insert("v2".into(), tidegate::engine::observed::WorkloadSeen::present(2, 0, "h2"));
     world.run_for(Duration::from_mins(2));
     assert!(world.previews.is_empty(), "no request goes where no pod is ready");
-    world.workloads.insert(
-        "v2".into(),
-        tidegate::engine::observed::WorkloadSeen::Present { ready: 1, hash: "h2".into() },
-    );
+    world.workloads.insert("v2".into(), tidegate::engine::observed::WorkloadSeen::present(2, 1, "h2"));
     world.run_until("previewed", |world| world.previews.contains_key(PREVIEW));
     let since = |world: &World| world.working.step.as_ref().and_then(|step| step.since);
     world.settle();

@@ -228,7 +228,7 @@ fn at_rest_stable_is_restored_three_times_a_day() {
     world.run_for(Duration::from_mins(2));
     assert_eq!(world.share("v2"), 0, "left, the fourth time");
     assert_eq!(world.condition("Ready"), Some(("False", "Drifted")));
-    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 0, hash: "h1".into() });
+    world.workloads.insert("v1".into(), WorkloadSeen::present(2, 0, "h1"));
     world.settle();
     assert_eq!(world.share("v2"), 100, "unless what has the weight has no ready pod");
 }

@@ -5,9 +5,11 @@ use tidegate::{
     api::RolloutStatus,
     engine::{
         decide,
-        decision::{Decision, Effect, Fence, PreviewChange, PreviewWrite, RouteWrite, StampChange},
+        decision::{
+            Decision, Effect, Fence, PreviewChange, PreviewWrite, RouteWrite, ScaleWrite, StampChange,
+        },
         look::{Arms, Counters, Look, LookRequest, ReadError, Sample},
-        observed::{EntrySeen, InEffect, LookDone, Place, RouteState, RouteView},
+        observed::{EntrySeen, InEffect, LookDone, Place, RouteState, RouteView, WorkloadSeen},
     },
 };
 
@@ -37,6 +39,7 @@ impl World {
             match effect {
                 Effect::Write(write) => self.write(write),
                 Effect::Preview(write) => self.write_preview(write),
+                Effect::Scale(write) => self.scale(write),
                 Effect::Look { run, step, request } => {
                     let look = self.look(request);
                     self.pending = Some(LookDone { run: *run, step: *step, look });
@@ -97,6 +100,19 @@ impl World {
         let canary = self.working.canary.clone();
         let share = canary.map_or(0, |canary| self.view(name).lists[0].weight(&canary));
         self.writes.push((write.purpose, name.clone(), share));
+    }
+
+    fn scale(&mut self, write: &ScaleWrite) {
+        if !self.alive() {
+            return;
+        }
+        let delay = self.scaling.delay;
+        let Some(WorkloadSeen::Present(pods)) = self.workloads.get_mut(&write.workload.name) else { return };
+        if pods.replicas == write.from {
+            pods.replicas = write.to;
+            pods.ready = if delay { pods.ready.min(write.to) } else { write.to };
+            self.scaled.push((write.workload.name.clone(), write.to));
+        }
     }
 
     fn write_preview(&mut self, write: &PreviewWrite) {

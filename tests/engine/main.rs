@@ -15,5 +15,6 @@ mod requests;
 mod rivals;
 mod rules;
 mod runs;
+mod scaling;
 mod upgrade;
 mod world;

@@ -67,13 +67,13 @@ fn apply(world: &mut World, happening: &Happening) {
         Happening::Ask(action) => ask(world, action),
         Happening::CanaryReady(ready) => {
             let ready = i32::from(*ready) * 2;
-            world.workloads.insert("v2".into(), WorkloadSeen::Present { ready, hash: "h2".into() });
+            world.workloads.insert("v2".into(), WorkloadSeen::present(2, ready, "h2"));
         }
         Happening::Suspend(suspend) => world.spec.suspend = *suspend,
         Happening::Target(name) => world.spec.target.name = (*name).into(),
         Happening::Image(hash) => {
             let hash = format!("image-{hash}");
-            world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash });
+            world.workloads.insert("v2".into(), WorkloadSeen::present(2, 2, hash));
         }
         Happening::EntryOut(index) => world.edit("color", |view| {
             if *index < view.lists[0].entries.len() {
@@ -132,7 +132,7 @@ proptest! {
         }
         world.traffic.down = false;
         world.crash_after = None;
-        world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "h2".into() });
+        world.workloads.insert("v2".into(), WorkloadSeen::present(2, 2, "h2"));
         world.spec.suspend = false;
         world.spec.target.name = "v2".into();
         // Everybody is quiet; people put entries back, resume what is paused, and agree to what can't be judged.

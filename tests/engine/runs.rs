@@ -105,7 +105,7 @@ fn back_to_stable_ends_the_run_on_stable() {
 fn a_new_image_mid_run_starts_from_zero() {
     let mut world = World::new(SPEC);
     world.run_until("50", |world| world.share("v2") == 50);
-    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "other".into() });
+    world.workloads.insert("v2".into(), WorkloadSeen::present(2, 2, "other"));
     world.settle();
     assert_eq!(world.working.run.as_ref().unwrap().number, 2);
     assert_eq!(world.working.history[0].outcome, EndReason::RevisionChanged);
@@ -126,7 +126,7 @@ fn within_the_rollback_window_going_back_is_one_step() {
 
     let mut world = World::new(&yaml);
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
-    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 2, hash: "rebuilt".into() });
+    world.workloads.insert("v1".into(), WorkloadSeen::present(2, 2, "rebuilt"));
     world.spec.target = spec(&SPEC.replace("v2", "v1")).target;
     world.settle();
     assert_eq!(world.working.run.as_ref().unwrap().plan.len(), 3, "another revision: the normal plan");
@@ -135,14 +135,14 @@ fn within_the_rollback_window_going_back_is_one_step() {
 #[test]
 fn nothing_is_given_to_a_canary_without_ready_pods() {
     let mut world = World::new(SPEC);
-    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 0, hash: "h2".into() });
+    world.workloads.insert("v2".into(), WorkloadSeen::present(2, 0, "h2"));
     world.run_for(Duration::from_mins(2));
     assert_eq!(world.share("v2"), 0);
     assert!(world.message().contains("v2 has no ready pod"), "{}", world.message());
     world.workloads.insert("v2".into(), WorkloadSeen::Missing);
     world.run_for(Duration::from_secs(30));
     assert!(world.message().contains("does not exist"), "{}", world.message());
-    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 1, hash: "h2".into() });
+    world.workloads.insert("v2".into(), WorkloadSeen::present(2, 1, "h2"));
     world.run_until("10", |world| world.share("v2") == 10);
 }
 
@@ -151,7 +151,7 @@ fn the_deadline_rolls_back_or_pauses() {
     let stuck = |on: &str| {
         let yaml = format!("{SPEC}progressDeadline: 10m\nonDeadline: {on}\n");
         let mut world = World::new(&yaml);
-        world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 0, hash: "h2".into() });
+        world.workloads.insert("v2".into(), WorkloadSeen::present(2, 0, "h2"));
         world.run_for(Duration::from_mins(11));
         world
     };
@@ -191,7 +191,7 @@ fn deletion_puts_traffic_on_stable_and_takes_the_stamp_away() {
 fn deletion_waits_for_a_ready_stable_pod_but_not_for_ever() {
     let mut world = World::new(SPEC);
     world.run_until("50", |world| world.share("v2") == 50);
-    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 0, hash: "h1".into() });
+    world.workloads.insert("v1".into(), WorkloadSeen::present(2, 0, "h1"));
     world.subject.deleting = true;
     world.run_for(Duration::from_mins(1));
     assert!(world.subject.finalizer);
@@ -206,12 +206,12 @@ fn deletion_waits_for_a_ready_stable_pod_but_not_for_ever() {
 fn a_rollback_waits_for_a_ready_stable_pod() {
     let mut world = World::new(SPEC);
     world.run_until("50", |world| world.share("v2") == 50);
-    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 0, hash: "h1".into() });
+    world.workloads.insert("v1".into(), WorkloadSeen::present(2, 0, "h1"));
     world.traffic.failing.insert("v2".into(), 0.2);
     world.run_for(Duration::from_mins(2));
     assert_eq!(world.share("v2"), 50, "nothing to go back to");
     assert_eq!(world.phase(), Phase::RollingBack);
-    world.workloads.insert("v1".into(), WorkloadSeen::Present { ready: 1, hash: "h1".into() });
+    world.workloads.insert("v1".into(), WorkloadSeen::present(2, 1, "h1"));
     world.run_until("failed", |world| world.phase() == Phase::Failed);
     assert_eq!(world.share("v2"), 0);
 }
@@ -330,9 +330,9 @@ fn an_image_that_shows_late_is_still_watched() {
     world.workloads.remove("v2");
     world.workloads.insert("v2".into(), WorkloadSeen::Missing);
     world.settle();
-    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "h2".into() });
+    world.workloads.insert("v2".into(), WorkloadSeen::present(2, 2, "h2"));
     world.run_until("10", |world| world.share("v2") == 10);
-    world.workloads.insert("v2".into(), WorkloadSeen::Present { ready: 2, hash: "other".into() });
+    world.workloads.insert("v2".into(), WorkloadSeen::present(2, 2, "other"));
     world.settle();
     assert_eq!(world.working.history[0].outcome, EndReason::RevisionChanged);
 }

@@ -1,7 +1,11 @@
 //! A small world: routes, a status store with a version, workloads, and metrics that follow the traffic. What follows
 //! from decisions is in `effects`, time in `hours`; every decision is checked for what must always hold.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tidegate::{
@@ -10,8 +14,8 @@ use tidegate::{
         decision::{Note, Purpose},
         look::ReadError,
         observed::{
-            EntrySeen, InEffect, ListSeen, LookDone, Memory, Observed, Other, PreviewSeen, RouteSeen,
-            RouteState, RouteView, Subject, WorkloadSeen,
+            Allowed, EntrySeen, InEffect, ListSeen, LookDone, Memory, Observed, Other, PreviewSeen,
+            RouteSeen, RouteState, RouteView, Subject, WorkloadKey, WorkloadSeen,
         },
         previews, routes, select,
     },
@@ -47,6 +51,13 @@ pub struct Previewing {
     pub per_second: f64,
 }
 
+/// Whether workloads may be scaled, those that others use, and whether pods take their time.
+pub struct Scaling {
+    pub allowed: bool,
+    pub in_use: BTreeSet<String>,
+    pub delay: bool,
+}
+
 pub struct World {
     pub spec: RolloutSpec,
     pub stored: RolloutStatus,
@@ -66,10 +77,13 @@ pub struct World {
     /// The previews that stand, by name.
     pub previews: BTreeMap<String, RouteState>,
     pub previewing: Previewing,
+    pub scaling: Scaling,
     pub programmed: bool,
     pub numbers: BTreeMap<String, Result<f64, ReadError>>,
     /// Everything that was written, in order: purpose, route, canary's weight afterwards.
     pub writes: Vec<(Purpose, String, i64)>,
+    /// What was scaled, in order, and to how many.
+    pub scaled: Vec<(String, i32)>,
     pub notes: Vec<Note>,
     pub status_writes: usize,
     pub wake: Option<Timestamp>,
@@ -110,7 +124,7 @@ pub fn route(entries: Vec<EntrySeen>) -> RouteState {
 
 /// Every version has its pods.
 fn workloads() -> BTreeMap<String, WorkloadSeen> {
-    let present = |hash: &str| WorkloadSeen::Present { ready: 2, hash: hash.into() };
+    let present = |hash: &str| WorkloadSeen::present(2, 2, hash);
     let workloads = [("v1", "h1"), ("v2", "h2"), ("v3", "h3")];
     workloads.into_iter().map(|(name, hash)| (name.to_owned(), present(hash))).collect()
 }
@@ -146,9 +160,11 @@ impl World {
             unknown_providers: vec![],
             previews: BTreeMap::new(),
             previewing: Previewing { allowed: true, per_second: 0.0 },
+            scaling: Scaling { allowed: true, in_use: BTreeSet::new(), delay: false },
             programmed: true,
             numbers: BTreeMap::new(),
             writes: vec![],
+            scaled: vec![],
             notes: vec![],
             status_writes: 0,
             wake: None,
@@ -217,8 +233,13 @@ impl World {
             fresh: std::mem::take(&mut self.fresh),
             routes: refs.iter().map(|r| RouteSeen { route: r.clone(), state: state(r) }).collect(),
             previews: self.previews_seen(),
-            may_preview: self.previewing.allowed,
-            workloads: self.workloads.clone(),
+            workloads: self
+                .workloads
+                .iter()
+                .map(|(name, seen)| (WorkloadKey::deployment(name), seen.clone()))
+                .collect(),
+            allowed: Allowed { previews: self.previewing.allowed, scaling: self.scaling.allowed },
+            in_use: Some(self.scaling.in_use.iter().map(WorkloadKey::deployment).collect()),
             others: self.others.clone(),
             look: self.pending.take(),
             looking: false,

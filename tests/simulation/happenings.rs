@@ -107,11 +107,11 @@ impl World {
             Fault::PodsVanish => {
                 let (index, ready) = (self.chance.below(2), self.chance.below(2) as i32);
                 let hash = format!("h{}", index + 1);
-                self.set_workload(index, WorkloadSeen::Present { ready, hash });
+                self.set_workload(index, WorkloadSeen::present(2, ready, hash));
             }
             Fault::ImagesChange => {
                 let hash = format!("image-{}", self.chance.below(3));
-                self.set_workload(1, WorkloadSeen::Present { ready: 2, hash });
+                self.set_workload(1, WorkloadSeen::present(2, 2, hash));
             }
             Fault::NewerLeads => {
                 let newer = self.server.rollout().status.format > RolloutStatus::FORMAT;
@@ -284,11 +284,11 @@ impl World {
     /// What people do once they read the conditions.
     pub fn repair(&mut self) {
         for index in 0..2 {
-            let WorkloadSeen::Present { ready, hash } = self.server.workload(index).seen.clone() else {
+            let WorkloadSeen::Present(pods) = self.server.workload(index).seen.clone() else {
                 continue;
             };
-            if ready == 0 {
-                self.set_workload(index, WorkloadSeen::Present { ready: 2, hash });
+            if pods.ready == 0 {
+                self.set_workload(index, WorkloadSeen::present(2, 2, pods.hash));
             }
         }
         if self.server.rollout().spec.suspend || self.server.rollout().spec.target.name != "v2" {

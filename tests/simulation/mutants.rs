@@ -130,8 +130,8 @@ pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
         Some(Mutant::AbortIgnored) => seen.subject.abort = None,
         Some(Mutant::ReadinessIgnored) => {
             for workload in seen.workloads.values_mut() {
-                if let tidegate::engine::observed::WorkloadSeen::Present { ready, .. } = workload {
-                    *ready = 1;
+                if let tidegate::engine::observed::WorkloadSeen::Present(pods) = workload {
+                    pods.ready = 1;
                 }
             }
         }

@@ -173,7 +173,7 @@ impl Oracle {
         let name = canary.as_ref().map(|canary| canary.name.as_str());
         let ready =
             process.workloads.iter().find(|(known, _)| Some(*known) == name).map(|(_, now)| &now.seen);
-        let gone = matches!(ready, Some(WorkloadSeen::Present { ready: 0, .. }));
+        let gone = matches!(ready, Some(WorkloadSeen::Present(pods)) if pods.ready == 0);
         self.demand(!gone, "S5", || {
             format!("controller {} gives traffic to {name:?}, which it knows to have no pod", process.id)
         });

@@ -10,7 +10,7 @@ use tidegate::{
     api::{RolloutStatus, RouteRef},
     engine::{
         decision::{Decision, RouteWrite},
-        observed::{LookDone, Memory, Observed, RouteSeen, RouteState, Subject},
+        observed::{Allowed, LookDone, Memory, Observed, RouteSeen, RouteState, Subject, WorkloadKey},
         routes, select,
     },
 };
@@ -197,10 +197,11 @@ impl Process {
             workloads: self
                 .workloads
                 .iter()
-                .map(|(name, now)| ((*name).to_owned(), now.seen.clone()))
+                .map(|(name, now)| (WorkloadKey::deployment(*name), now.seen.clone()))
                 .collect(),
+            allowed: Allowed::default(),
+            in_use: None,
             previews: Vec::new(),
-            may_preview: false,
             others: BTreeMap::new(),
             look: self.look.done.take(),
             looking: self.look.under_way,

@@ -129,10 +129,7 @@ impl Server {
             abort: None,
             request: None,
         };
-        let present = |hash: &str| WorkloadNow {
-            version: 1,
-            seen: WorkloadSeen::Present { ready: 2, hash: hash.into() },
-        };
+        let present = |hash: &str| WorkloadNow { version: 1, seen: WorkloadSeen::present(2, 2, hash) };
         let workloads = [("v1", "h1"), ("v2", "h2"), ("v3", "h3")];
         let mut server = Self {
             revision: 1,

@@ -158,7 +158,7 @@ impl World {
             match effect {
                 _ if effect.lowers() => {}
                 Effect::Look { run, step, request } => self.look(id, run, step, &request),
-                Effect::Preview(_) => {}
+                Effect::Preview(_) | Effect::Scale(_) => {}
                 Effect::Tell(_) => self.oracle.told(),
                 Effect::Reread => self.processes[id].working.refresh = true,
                 Effect::Write(_) | Effect::Hold | Effect::Release if failed => {}

@@ -42,6 +42,7 @@ pub fn decision(id: usize, decision: &Decision) -> String {
         match effect {
             Effect::Write(write) => parts.push(format!("will {}", spelled(write))),
             Effect::Preview(write) => parts.push(format!("will {} {}", write.change.verb(), write.route)),
+            Effect::Scale(write) => parts.push(format!("will scale {} to {}", write.workload, write.to)),
             Effect::Look { .. } => parts.push("asks the metrics".to_owned()),
             Effect::Tell(note) => parts.push(format!("says {}: {}", note.reason, note.message)),
             Effect::Hold => parts.push("takes the Rollout under guard".to_owned()),

@@ -1,0 +1,92 @@
+//! Scales a workload, once, if it still wants what it was seen to want.
+
+use std::time::Duration;
+
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
+    core::Resource,
+};
+use serde_json::json;
+
+use crate::{
+    api::WorkloadKind,
+    engine::{decision::ScaleWrite, observed::WorkloadKey},
+};
+
+/// An answer that takes longer is not waited for.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Our name in `managedFields`.
+const FIELD_MANAGER: &str = "tidegate";
+
+/// Why a workload was not scaled, or not for sure.
+#[derive(Debug, thiserror::Error)]
+pub enum ScaleError {
+    /// It wants another number by now.
+    #[error("{workload} was not scaled, for it wants {replicas} replicas by now; it is decided anew")]
+    Changed {
+        /// Which.
+        workload: WorkloadKey,
+        /// How many it wants.
+        replicas: i32,
+    },
+    /// The API server did not do it, or did not say that it did.
+    #[error("cannot scale {workload}")]
+    Request {
+        /// Which.
+        workload: WorkloadKey,
+        /// The client's error.
+        source: Box<kube::Error>,
+    },
+    /// No answer came in time.
+    #[error("cannot scale {workload}: no answer within {deadline:?}")]
+    Timeout {
+        /// Which.
+        workload: WorkloadKey,
+        /// How long the answer was waited for.
+        deadline: Duration,
+    },
+    /// It was not sent: another controller leads.
+    #[error("cannot scale {0}: this controller does not lead any more")]
+    Withheld(WorkloadKey),
+}
+
+/// Scales a workload through its subresource. `may` is asked just before that is written.
+pub async fn scale(
+    client: &Client,
+    namespace: &str,
+    write: &ScaleWrite,
+    may: impl Fn() -> bool,
+) -> Result<(), ScaleError> {
+    let workload = &write.workload;
+    let failed = |source| ScaleError::Request { workload: workload.clone(), source: Box::new(source) };
+    let resource = resource(workload.kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let sent = async {
+        let now = api.get_scale(&workload.name).await.map_err(failed)?;
+        // Nothing is left out but a zero.
+        let replicas = now.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
+        if replicas != write.from {
+            return Err(ScaleError::Changed { workload: workload.clone(), replicas });
+        }
+        if !may() {
+            return Err(ScaleError::Withheld(workload.clone()));
+        }
+        let version = now.meta().resource_version.clone();
+        let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"replicas": write.to}});
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        api.patch_scale(&workload.name, &params, &Patch::Merge(patch)).await.map(drop).map_err(failed)
+    };
+    match tokio::time::timeout(DEADLINE, sent).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(ScaleError::Timeout { workload: workload.clone(), deadline: DEADLINE }),
+    }
+}
+
+/// Where a kind of workload is served.
+pub fn resource(kind: WorkloadKind) -> ApiResource {
+    match kind {
+        WorkloadKind::Deployment => ApiResource::erase::<k8s_openapi::api::apps::v1::Deployment>(&()),
+        WorkloadKind::StatefulSet => ApiResource::erase::<k8s_openapi::api::apps::v1::StatefulSet>(&()),
+    }
+}
