@@ -9,6 +9,9 @@
 //! of it, so requests are carried out one after another.
 
 mod audit;
+mod autoscaler_columns;
+mod autoscaler_defaults;
+mod autoscaler_rules;
 mod body;
 mod builtin_columns;
 mod builtin_defaults;
@@ -47,11 +50,14 @@ mod resource;
 mod rules;
 mod scale;
 mod selectors;
+mod stateful_sets;
 mod store;
 mod table;
 mod unserved;
 mod view;
 mod watching;
+mod workload_defaults;
+mod workload_loop;
 mod workload_rules;
 mod write;
 
@@ -66,8 +72,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::audit::RequestRecord;
-pub use self::deployments::{READY_ANNOTATION, pod_template_hash};
 pub use self::faults::{Effect, Fault, Faults};
+pub use self::workload_loop::{READY_ANNOTATION, pod_template_hash};
 use crate::clock::Clock;
 
 /// How to start an API server.
@@ -169,7 +175,7 @@ impl ApiServer {
         });
         let mut tasks = vec![
             tokio::spawn(connection::accept(inner.clone(), listener)),
-            tokio::spawn(deployments::run(inner.clone())),
+            tokio::spawn(workload_loop::run(inner.clone())),
         ];
         if let Some(path) = options.data {
             tasks.push(tokio::spawn(persistence::run(inner.clone(), path)));
