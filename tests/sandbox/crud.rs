@@ -288,6 +288,12 @@ async fn autoscalers_are_kept_and_nothing_scales() {
     let status = Patch::Merge(json!({"spec": {"maxReplicas": 9}, "status": {"desiredReplicas": 2}}));
     let told = api.patch_status("color", &PatchParams::default(), &status).await.unwrap();
     assert_eq!((told.spec.unwrap().max_replicas, told.status.unwrap().desired_replicas), (3, 2));
+    let says_so = |seen: Option<&HorizontalPodAutoscaler>| {
+        let status = seen.and_then(|seen| seen.status.as_ref());
+        let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+        conditions.into_iter().any(|one| one.type_ == "AbleToScale" && one.status == "False")
+    };
+    await_condition(api.clone(), "color", says_so).await.unwrap();
     for (change, causes) in [
         (json!({"minReplicas": 4}), 1),
         (json!({"minReplicas": 0}), 1),

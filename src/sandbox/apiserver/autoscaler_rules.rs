@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::builtin_rules::{forbidden, invalid, is_one_of, not_negative, one_of, required};
+use super::builtin_rules::{forbidden, invalid_value, is_one_of, not_negative, one_of, required};
 use super::names;
 use super::object::{number, text};
 use crate::sandbox::schema::FieldError;
@@ -28,12 +28,17 @@ pub(super) fn check(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let most = number(spec, "/maxReplicas").unwrap_or_default();
     match most {
         0 => errors.push(required("spec.maxReplicas")),
-        ..0 => errors.push(invalid("spec.maxReplicas", "must be greater than or equal to 1")),
+        ..0 => errors.push(invalid_value(
+            "spec.maxReplicas",
+            &spec["maxReplicas"],
+            "must be greater than or equal to 1",
+        )),
         _ => {}
     }
     let least = number(spec, "/minReplicas").unwrap_or(1);
     if most < least {
-        errors.push(invalid("spec.maxReplicas", "must be greater than or equal to `minReplicas`"));
+        let why = "must be greater than or equal to `minReplicas`";
+        errors.push(invalid_value("spec.maxReplicas", &most.into(), why));
     }
     let target = &spec["scaleTargetRef"];
     reference(target, "spec.scaleTargetRef", &mut errors);
@@ -78,10 +83,11 @@ fn reference(reference: &Value, at: &str, errors: &mut Vec<FieldError>) {
 fn path_segment(name: &str, at: &str, errors: &mut Vec<FieldError>) {
     match name {
         "" => errors.push(required(at)),
-        "." | ".." => errors.push(invalid(at, &format!("may not be '{name}'"))),
+        "." | ".." => errors.push(invalid_value(at, &name.into(), &format!("may not be '{name}'"))),
         _ => {
             let parts = ["/", "%"].into_iter().filter(|part| name.contains(part));
-            errors.extend(parts.map(|part| invalid(at, &format!("may not contain '{part}'"))));
+            let refusal = |part| invalid_value(at, &name.into(), &format!("may not contain '{part}'"));
+            errors.extend(parts.map(refusal));
         }
     }
 }
@@ -93,17 +99,16 @@ fn api_version(reference: &Value, at: &str, may_be_core: bool) -> Option<FieldEr
         None | Some(("", _)) if !may_be_core => "apiVersion must specify API group".to_owned(),
         None | Some(_) => return None,
     };
-    Some(invalid(format!("{at}.apiVersion"), &why))
+    Some(invalid_value(format!("{at}.apiVersion"), &version.into(), &why))
 }
 
 fn metric(metric: &Value, at: &str, errors: &mut Vec<FieldError>) {
-    let type_ = text(metric, "/type");
-    let types = SOURCES.map(|(type_, _)| type_);
-    if type_.is_empty() {
+    let named = text(metric, "/type");
+    if named.is_empty() {
         errors.push(required(format!("{at}.type")));
     }
-    errors.extend(is_one_of(format!("{at}.type"), &metric["type"], &types));
-    let wanted = SOURCES.iter().find(|(known, _)| *known == type_).map(|(_, field)| *field);
+    errors.extend(is_one_of(format!("{at}.type"), &metric["type"], &SOURCES.map(|(type_, _)| type_)));
+    let wanted = SOURCES.iter().find(|(known, _)| *known == named).map(|(_, field)| *field);
     if let Some(field) = wanted.filter(|field| !metric[*field].is_object()) {
         errors.push(required(format!("{at}.{field}")));
     }
@@ -133,7 +138,10 @@ fn source(field: &str, source: &Value, at: &str, errors: &mut Vec<FieldError>) {
     if field == "containerResource" {
         match text(source, "/container") {
             "" => errors.push(required(format!("{at}.container"))),
-            name => errors.extend(names::label(name).map(|why| invalid(format!("{at}.container"), &why))),
+            name => errors.extend(
+                names::label(name)
+                    .map(|why| invalid_value(format!("{at}.container"), &source["container"], &why)),
+            ),
         }
     }
     if field == "object" {
@@ -152,18 +160,26 @@ fn target(field: &str, target: &Value, at: &str, errors: &mut Vec<FieldError>) {
         errors.push(required(below("type")));
     }
     if !["Utilization", "Value", "AverageValue"].contains(&type_) {
-        errors.push(invalid(below("type"), "must be either Utilization, Value, or AverageValue"));
+        errors.push(invalid_value(
+            below("type"),
+            &type_.into(),
+            "must be either Utilization, Value, or AverageValue",
+        ));
     }
     for name in ["value", "averageValue"] {
         let amount = text(target, &format!("/{name}"));
         if amount.starts_with('-')
             || !amount.is_empty() && !amount.contains(|letter| ('1'..='9').contains(&letter))
         {
-            errors.push(invalid(below(name), "must be positive"));
+            errors.push(invalid_value(below(name), &target[name], "must be positive"));
         }
     }
     if number(target, "/averageUtilization").is_some_and(|percent| percent < 1) {
-        errors.push(invalid(below("averageUtilization"), "must be greater than 0"));
+        errors.push(invalid_value(
+            below("averageUtilization"),
+            &target["averageUtilization"],
+            "must be greater than 0",
+        ));
     }
     let has = |name: &str| !target[name].is_null();
     match field {
@@ -192,11 +208,15 @@ fn scaling(rules: &Value, at: &str, errors: &mut Vec<FieldError>) {
     let window = number(rules, "/stabilizationWindowSeconds").unwrap_or_default();
     if !(0..=LONGEST_WINDOW).contains(&window) {
         let why = format!("must be between 0 and {LONGEST_WINDOW}");
-        errors.push(invalid(format!("{at}.stabilizationWindowSeconds"), &why));
+        errors.push(invalid_value(format!("{at}.stabilizationWindowSeconds"), &window.into(), &why));
     }
     errors.extend(one_of(format!("{at}.selectPolicy"), &rules["selectPolicy"], &["Disabled", "Max", "Min"]));
     if text(rules, "/tolerance").starts_with('-') {
-        errors.push(invalid(format!("{at}.tolerance"), "must be greater than or equal to 0"));
+        errors.push(invalid_value(
+            format!("{at}.tolerance"),
+            &rules["tolerance"],
+            "must be greater than or equal to 0",
+        ));
     }
     let policies = rules["policies"].as_array().map(Vec::as_slice).unwrap_or_default();
     if policies.is_empty() {
@@ -205,13 +225,14 @@ fn scaling(rules: &Value, at: &str, errors: &mut Vec<FieldError>) {
     for (index, policy) in policies.iter().enumerate() {
         let at = |field: &str| format!("{at}.policies[{index}].{field}");
         errors.extend(is_one_of(at("type"), &policy["type"], &["Percent", "Pods"]));
-        if number(policy, "/value").unwrap_or_default() <= 0 {
-            errors.push(invalid(at("value"), "must be greater than zero"));
+        let amount = number(policy, "/value").unwrap_or_default();
+        if amount <= 0 {
+            errors.push(invalid_value(at("value"), &amount.into(), "must be greater than zero"));
         }
         let period = number(policy, "/periodSeconds").unwrap_or_default();
         if !(1..=LONGEST_PERIOD).contains(&period) {
             let why = format!("must be between 1 and {LONGEST_PERIOD}");
-            errors.push(invalid(at("periodSeconds"), &why));
+            errors.push(invalid_value(at("periodSeconds"), &period.into(), &why));
         }
     }
 }

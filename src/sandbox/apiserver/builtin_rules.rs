@@ -32,6 +32,11 @@ pub(super) fn invalid(path: impl Into<String>, why: &str) -> FieldError {
     FieldError { path: path.into(), reason: "FieldValueInvalid", message: format!("Invalid value: {why}") }
 }
 
+/// Refuses a value, which the message shows.
+pub(super) fn invalid_value(path: impl Into<String>, value: &Value, why: &str) -> FieldError {
+    invalid(path, &format!("{value}: {why}"))
+}
+
 pub(super) fn required(path: impl Into<String>) -> FieldError {
     FieldError { path: path.into(), reason: "FieldValueRequired", message: "Required value".to_owned() }
 }
@@ -63,8 +68,10 @@ pub(super) fn is_one_of(path: impl Into<String>, value: &Value, options: &[&str]
 
 /// A number that must not be negative.
 pub(super) fn not_negative(object: &Value, pointer: &str, errors: &mut Vec<FieldError>) {
-    if number(object, pointer).is_some_and(|value| value < 0) {
-        errors.push(invalid(pointer[1..].replace('/', "."), "must be greater than or equal to 0"));
+    if let Some(value) = object.pointer(pointer).filter(|value| value.as_i64().is_some_and(|count| count < 0))
+    {
+        let at = pointer[1..].replace('/', ".");
+        errors.push(invalid_value(at, value, "must be greater than or equal to 0"));
     }
 }
 

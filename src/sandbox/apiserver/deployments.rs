@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::builtins::{DEPLOYMENTS, REPLICA_SETS};
+use super::controllers::{POD_TEMPLATE_HASH, Replicas, living, pod_template_hash, put};
 use super::managed_fields::seconds;
 use super::object::{self, number};
 use super::resource::Resource;
-use super::workload_loop::{POD_TEMPLATE_HASH, Replicas, living, pod_template_hash, put};
 use super::write::Part;
 
 /// Annotation of Deployments and ReplicaSets: the revision of the pod template, counted from 1.

@@ -12,6 +12,7 @@ mod audit;
 mod autoscaler_columns;
 mod autoscaler_defaults;
 mod autoscaler_rules;
+mod autoscalers;
 mod body;
 mod builtin_columns;
 mod builtin_defaults;
@@ -19,6 +20,7 @@ mod builtin_rules;
 mod builtin_schema;
 mod builtins;
 mod connection;
+mod controllers;
 mod crds;
 mod decode;
 mod deletion;
@@ -57,7 +59,6 @@ mod unserved;
 mod view;
 mod watching;
 mod workload_defaults;
-mod workload_loop;
 mod workload_rules;
 mod write;
 
@@ -72,8 +73,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::audit::RequestRecord;
+pub use self::controllers::{READY_ANNOTATION, pod_template_hash};
 pub use self::faults::{Effect, Fault, Faults};
-pub use self::workload_loop::{READY_ANNOTATION, pod_template_hash};
 use crate::clock::Clock;
 
 /// How to start an API server.
@@ -175,7 +176,7 @@ impl ApiServer {
         });
         let mut tasks = vec![
             tokio::spawn(connection::accept(inner.clone(), listener)),
-            tokio::spawn(workload_loop::run(inner.clone())),
+            tokio::spawn(controllers::run(inner.clone())),
         ];
         if let Some(path) = options.data {
             tasks.push(tokio::spawn(persistence::run(inner.clone(), path)));

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::builtins::STATEFUL_SETS;
+use super::controllers::{Replicas, living, pod_template_hash, put};
 use super::object::{self, number, text};
-use super::workload_loop::{Replicas, living, pod_template_hash, put};
 use super::write::Part;
 
 pub(super) fn reconcile(state: &mut State) {

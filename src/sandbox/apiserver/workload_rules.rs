@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::builtin_rules::{forbidden, invalid, not_negative, one_of, required};
+use super::builtin_rules::{forbidden, invalid, invalid_value, not_negative, one_of, required};
 use super::names;
 use super::object::{number, text};
 use crate::sandbox::schema::FieldError;
@@ -53,7 +53,8 @@ pub(super) fn stateful_set(new: &Value, old: Option<&Value>) -> Vec<FieldError> 
         not_negative(new, field, &mut errors);
     }
     if !["OrderedReady", "Parallel"].contains(&text(spec, "/podManagementPolicy")) {
-        errors.push(invalid("spec.podManagementPolicy", "must be 'OrderedReady' or 'Parallel'"));
+        let why = "must be 'OrderedReady' or 'Parallel'";
+        errors.push(invalid_value("spec.podManagementPolicy", &spec["podManagementPolicy"], why));
     }
     stateful_set_strategy(new, &mut errors);
     for when in ["whenDeleted", "whenScaled"] {
@@ -71,7 +72,7 @@ pub(super) fn stateful_set(new: &Value, old: Option<&Value>) -> Vec<FieldError> 
         Some(old) => {
             for field in ["volumeClaimTemplates", "serviceName", "podManagementPolicy"] {
                 if old["spec"][field] != spec[field] {
-                    errors.push(invalid(format!("spec.{field}"), "field is immutable"));
+                    errors.push(invalid_value(format!("spec.{field}"), &spec[field], "field is immutable"));
                 }
             }
             let collisions = |object: &Value| number(object, "/status/collisionCount");

@@ -1,4 +1,4 @@
-//! The loop that makes workloads ready, and what the kinds that it does so for share. There are no pods.
+//! The loop that stands in for the controllers of a real control plane, and what its kinds share. There are no pods.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::object::{self, number};
 use super::resource::Resource;
 use super::store::Key;
 use super::write::{self, Part, Writing};
-use super::{Inner, State, deployments, ids, stateful_sets};
+use super::{Inner, State, autoscalers, deployments, ids, stateful_sets};
 
 /// Annotation on a Deployment or StatefulSet: at most that many of its replicas become ready.
 pub const READY_ANNOTATION: &str = "sandbox.tidegate.dev/ready";
@@ -45,12 +45,13 @@ pub(super) async fn run(server: Arc<Inner>) {
 fn reconcile(state: &mut State) {
     deployments::reconcile(state);
     stateful_sets::reconcile(state);
+    autoscalers::reconcile(state);
 }
 
-/// All workloads of a kind that nobody has deleted.
+/// All objects of a kind that nobody has deleted.
 pub(super) fn living(state: &State, storage: &str) -> Vec<Arc<Value>> {
     let all = state.store.list(storage, None).map(|(_, value)| value.clone());
-    all.filter(|workload| !object::is_terminating(workload)).collect()
+    all.filter(|object| !object::is_terminating(object)).collect()
 }
 
 /// How many replicas a workload wants, and how many of them are ready.
