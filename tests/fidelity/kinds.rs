@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use crate::objects::{
-    config_map, core_event, deployment, event, gateway_route, grpc_route, http_route, lease, rollout,
-    service, virtual_router, widget, wrapped_route,
+    autoscaler, config_map, core_event, deployment, event, gateway_route, grpc_route, http_route, lease,
+    rollout, service, stateful_set, virtual_router, widget, wrapped_route,
 };
 use crate::step::{
-    CONFIG_MAPS, CORE_EVENTS, DEPLOYMENTS, EVENTS, GATEWAY_ROUTES, GRPC_ROUTES, HTTP_ROUTES, LEASES,
-    ROLLOUTS, SERVICES, VIRTUAL_ROUTERS, WIDGETS,
+    AUTOSCALERS, CONFIG_MAPS, CORE_EVENTS, DEPLOYMENTS, EVENTS, GATEWAY_ROUTES, GRPC_ROUTES, HTTP_ROUTES,
+    LEASES, ROLLOUTS, SERVICES, STATEFUL_SETS, VIRTUAL_ROUTERS, WIDGETS,
 };
 
 /// A kind with what its objects look like and how they are spoiled.
@@ -18,7 +18,7 @@ pub struct Kind {
     pub changes: &'static [&'static str],
 }
 
-pub const KINDS: [Kind; 13] = [
+pub const KINDS: [Kind; 15] = [
     Kind {
         path: WIDGETS,
         make: widget,
@@ -133,6 +133,38 @@ pub const KINDS: [Kind; 13] = [
             r#"{"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}"#,
             r#"{"spec": {"selector": {"matchLabels": {"app": "other"}}}}"#,
             r#"{"spec": {"revisionHistoryLimit": 3, "nonsense": 1}}"#,
+        ],
+    },
+    Kind {
+        path: STATEFUL_SETS,
+        make: stateful_set,
+        changes: &[
+            r#"{"spec": {"replicas": 0}}"#,
+            r#"{"spec": {"replicas": 2}}"#,
+            r#"{"spec": {"replicas": -1}}"#,
+            r#"{"spec": {"template": {"metadata": {"annotations": {"tests.dev/n": "1"}}}}}"#,
+            r#"{"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "store:2"}]}}}}"#,
+            r#"{"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": {"partition": 1}}}}"#,
+            r#"{"spec": {"serviceName": "other"}}"#,
+            r#"{"spec": {"podManagementPolicy": "Parallel"}}"#,
+            r#"{"spec": {"selector": {"matchLabels": {"set": "other"}}}}"#,
+            r#"{"spec": {"minReadySeconds": -1, "nonsense": 1}}"#,
+        ],
+    },
+    Kind {
+        path: AUTOSCALERS,
+        make: autoscaler,
+        changes: &[
+            r#"{"spec": {"maxReplicas": 5}}"#,
+            r#"{"spec": {"minReplicas": 4}}"#,
+            r#"{"spec": {"minReplicas": null, "maxReplicas": 0}}"#,
+            r#"{"spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}}}"#,
+            r#"{"spec": {"behavior": null, "metrics": null}}"#,
+            r#"{"spec": {"scaleTargetRef": {"name": "other"}}}"#,
+            r#"{"spec": {"scaleTargetRef": {"apiVersion": "v1"}}}"#,
+            r#"{"spec": {"metrics": [{"type": "Pods", "pods": {"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "2"}}}]}}"#,
+            r#"{"spec": {"metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization"}}}]}}"#,
+            r#"{"spec": {"maxReplicas": 4, "nonsense": 1}}"#,
         ],
     },
     Kind {

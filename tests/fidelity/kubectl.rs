@@ -26,6 +26,23 @@ spec:
     metadata: {labels: {app: color}}
     spec: {containers: [{name: c, image: 'color:1'}]}
 ";
+const STATEFUL_SET: &str = "apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: store}
+spec:
+  serviceName: store
+  selector: {matchLabels: {app: store}}
+  template:
+    metadata: {labels: {app: store}}
+    spec: {containers: [{name: c, image: 'store:1'}]}
+";
+const AUTOSCALER: &str = "apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: store}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: StatefulSet, name: absent}
+  maxReplicas: 4
+";
 const CONFIG: &str = "apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings}
@@ -134,6 +151,24 @@ const COMMANDS: &[&str] = &[
     "wait deployment color --for=jsonpath={.status.readyReplicas}=2 --timeout=20s",
     "rollout status deployment color --timeout=20s",
     "delete deployment color",
+    "apply -f @set.yaml",
+    "wait sts store --for=jsonpath={.status.availableReplicas}=1 --timeout=20s",
+    "rollout status sts store --timeout=20s",
+    "get sts",
+    "get statefulset store -o wide",
+    "scale sts store --replicas=2",
+    "wait sts store --for=jsonpath={.status.availableReplicas}=2 --timeout=20s",
+    "rollout status sts store --timeout=20s",
+    "apply -f @moved.yaml",
+    "replace -f @moved.yaml",
+    "delete sts store",
+    "apply -f @scaler.yaml",
+    "get hpa",
+    "get hpa store -o wide",
+    "get hpa store -o jsonpath={.spec}",
+    "replace -f @backwards.yaml",
+    "scale hpa store --replicas=2",
+    "delete hpa store",
     "get widget a --watch --request-timeout=1s",
     "delete widget a",
     "delete widget a",
@@ -188,6 +223,10 @@ impl Kubectl {
             ("event.yaml", EVENT.replace("$NS", namespace)),
             ("rollout.yaml", ROLLOUT.to_owned()),
             ("deployment.yaml", DEPLOYMENT.to_owned()),
+            ("set.yaml", STATEFUL_SET.to_owned()),
+            ("moved.yaml", STATEFUL_SET.replace("serviceName: store", "serviceName: elsewhere")),
+            ("scaler.yaml", AUTOSCALER.to_owned()),
+            ("backwards.yaml", AUTOSCALER.replace("spec:", "spec:\n  minReplicas: 5")),
         ] {
             std::fs::write(own.file(name), text).unwrap();
         }

@@ -75,6 +75,11 @@ fn built_ins() {
 }
 
 #[test]
+fn workloads() {
+    with_world(|world| check(world, directed::workloads::scripts()));
+}
+
+#[test]
 fn random_sequences() {
     with_world(random::check);
 }

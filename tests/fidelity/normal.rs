@@ -10,9 +10,10 @@ use crate::side::Answer;
 use crate::step::Step;
 
 /// Where built-in kinds are served.
-const BUILT_IN: [&str; 5] = [
+const BUILT_IN: [&str; 6] = [
     "/api/v1/",
     "/apis/apps/",
+    "/apis/autoscaling/",
     "/apis/coordination.k8s.io/",
     "/apis/events.k8s.io/",
     "/apis/apiextensions.k8s.io/",
@@ -176,8 +177,15 @@ impl Normal {
     fn object(&mut self, field: &str, fields: &Map<String, Value>) -> Value {
         let mut fields = fields.clone();
         if field == "status" && self.is_built_in {
-            // What an earlier Deployment of the name left behind is collected in its own time.
+            // What an earlier workload of the name left behind is collected in its own time, and counts in a revision's
+            // name, of which a set's own is the rest.
             fields.remove("collisionCount");
+            if fields.contains_key("updateRevision") {
+                let is_newest = fields.get("currentRevision") == fields.get("updateRevision");
+                let current = if is_newest { "<newest revision>" } else { "<revision before>" };
+                fields.insert("currentRevision".to_owned(), json!(current));
+                fields.insert("updateRevision".to_owned(), json!("<newest revision>"));
+            }
             // Which condition changed last, and so stands last, is the controllers' own.
             if let Some(conditions) = fields.get_mut("conditions").and_then(Value::as_array_mut) {
                 conditions.iter_mut().filter_map(Value::as_object_mut).for_each(|condition| {

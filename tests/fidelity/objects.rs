@@ -29,6 +29,18 @@ pub fn deployment(name: &str) -> Value {
             {"name": "c", "image": "color:1", "ports": [{"containerPort": 8080}]}]}}}})
 }
 
+pub fn stateful_set(name: &str) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name}, "spec": {
+        "selector": {"matchLabels": {"set": name}}, "serviceName": name,
+        "template": {"metadata": {"labels": {"set": name}}, "spec": {"containers": [
+            {"name": "c", "image": "store:1", "ports": [{"containerPort": 8080}]}]}}}})
+}
+
+pub fn autoscaler(name: &str) -> Value {
+    json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "absent"}, "maxReplicas": 3}})
+}
+
 pub fn core_event(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name},
         "involvedObject": {"apiVersion": "v1", "kind": "ConfigMap", "name": "web", "namespace": "$NS"},

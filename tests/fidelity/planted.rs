@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::compare::Comparison;
 use crate::side::Answer;
-use crate::step::{Step, TABLE, WIDGETS, get};
+use crate::step::{STATEFUL_SETS, Step, TABLE, WIDGETS, get};
 
 const NAMESPACES: [&str; 2] = ["ours-1", "theirs-2"];
 
@@ -120,6 +120,20 @@ fn every_other_difference_is_told() {
         let told = difference(&get(WIDGETS), &answer(200, ours), &answer(200, theirs));
         assert!(told.is_some(), "{what} is not told");
     }
+}
+
+#[test]
+fn a_revision_is_the_newest_or_the_one_before_whatever_its_name() {
+    let told = |ours: [&str; 2], theirs: [&str; 2]| {
+        let set = |[current, newest]: [&str; 2]| {
+            let status = json!({"replicas": 1, "currentRevision": current, "updateRevision": newest});
+            answer(200, json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "status": status}))
+        };
+        difference(&get(STATEFUL_SETS), &set(ours), &set(theirs))
+    };
+    assert_eq!(told(["a-1", "a-1"], ["a-x", "a-x"]), None);
+    assert_eq!(told(["a-1", "a-2"], ["a-x", "a-y"]), None);
+    assert!(told(["a-1", "a-1"], ["a-x", "a-y"]).unwrap().contains("/body/status/currentRevision"));
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::compare::{Difference, differences};
 use crate::kinds::{KINDS, Kind, METADATA_CHANGES};
 use crate::objects::with;
 use crate::step::{
-    CONFIG_MAPS, CORE_EVENTS, DEPLOYMENTS, EVENTS, HTTP_ROUTES, METADATA, METADATA_LIST, ROLLOUTS, Step,
-    TABLE, WIDGETS, delete, delete_with, get, json_patch, merge, post, put,
+    AUTOSCALERS, CONFIG_MAPS, CORE_EVENTS, DEPLOYMENTS, EVENTS, HTTP_ROUTES, METADATA, METADATA_LIST,
+    ROLLOUTS, STATEFUL_SETS, Step, TABLE, WIDGETS, delete, delete_with, get, json_patch, merge, post, put,
 };
 use crate::world::World;
 
@@ -140,7 +140,7 @@ fn sequence(seed: u64) -> Vec<Step> {
 
 /// Whether a real control plane has more to say about the kind than its API server: how often it writes is its own.
 fn has_controller(kind: &Kind) -> bool {
-    kind.path == DEPLOYMENTS
+    [DEPLOYMENTS, STATEFUL_SETS, AUTOSCALERS].contains(&kind.path)
 }
 
 /// Any request, and the name that it is about.

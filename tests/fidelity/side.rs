@@ -200,16 +200,33 @@ fn has_come(until: Until, answer: &Answer, before: Option<&Answer>) -> bool {
     }
 }
 
-/// Whether a Deployment's controller has seen it as it is, and has all the replicas ready that it wants.
-fn is_settled(deployment: &Value) -> bool {
-    let (spec, status) = (&deployment["spec"], &deployment["status"]);
+/// Whether a controller has seen an object as it is, and has nothing more to say.
+fn is_settled(object: &Value) -> bool {
+    let status = &object["status"];
+    let says = |reason: &str| {
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        conditions.into_iter().any(|condition| condition["reason"] == reason)
+    };
+    match object["kind"].as_str() {
+        Some("Deployment") => {
+            let revision = &object["metadata"]["annotations"]["deployment.kubernetes.io/revision"];
+            has_its_replicas(object) && says("NewReplicaSetAvailable") && revision.is_string()
+        }
+        Some("StatefulSet") => {
+            has_its_replicas(object) && status["currentRevision"] == status["updateRevision"]
+        }
+        Some("HorizontalPodAutoscaler") => says("FailedGetScale"),
+        _ => false,
+    }
+}
+
+/// Whether the controller of a workload has seen it as it is, and has all the replicas ready that it wants.
+fn has_its_replicas(workload: &Value) -> bool {
+    let status = &workload["status"];
     let count = |field: &str| status[field].as_i64().unwrap_or_default();
-    let all = spec["replicas"].as_i64().unwrap_or(1);
-    let done = |condition: &Value| condition["reason"] == "NewReplicaSetAvailable";
-    status["observedGeneration"] == deployment["metadata"]["generation"]
+    let all = workload["spec"]["replicas"].as_i64().unwrap_or(1);
+    status["observedGeneration"] == workload["metadata"]["generation"]
         && ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|field| count(field) == all)
-        && status["conditions"].as_array().is_some_and(|conditions| conditions.iter().any(done))
-        && deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"].is_string()
 }
 
 async fn whole(body: Body) -> Value {

@@ -19,6 +19,8 @@ pub const SERVICES: &str = "/api/v1/namespaces/$NS/services";
 pub const CORE_EVENTS: &str = "/api/v1/namespaces/$NS/events";
 pub const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/$NS/events";
 pub const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/$NS/deployments";
+pub const STATEFUL_SETS: &str = "/apis/apps/v1/namespaces/$NS/statefulsets";
+pub const AUTOSCALERS: &str = "/apis/autoscaling/v2/namespaces/$NS/horizontalpodautoscalers";
 pub const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/$NS/leases";
 pub const ROLLOUTS: &str = "/apis/tidegate.dev/v1alpha1/namespaces/$NS/rollouts";
 pub const GATEWAY_ROUTES: &str = "/apis/appmesh.k8s.aws/v1beta2/namespaces/$NS/gatewayroutes";
@@ -32,7 +34,7 @@ pub const WIDGETS: &str = "/apis/fidelity.tidegate.dev/v1/namespaces/$NS/widgets
 pub enum Until {
     /// The answer has this code.
     Code(u16),
-    /// The Deployment is gone, or its controller has done all there is to do.
+    /// The object is gone, or its controller has done all there is to do.
     Settled,
 }
 

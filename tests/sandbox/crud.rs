@@ -1,7 +1,8 @@
 //! Create, read, update, delete, and what happens around them.
 
 use http::Request;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet, StatefulSet, StatefulSetStatus};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::wait::await_condition;
@@ -51,7 +52,8 @@ async fn what_is_not_served_says_so() {
         ("POST", collection, "application/yaml", 415),
         ("PATCH", "/api/v1/namespaces/default", "application/apply-patch+yaml", 415),
         ("GET", "/api/v1/namespaces/default/pods/x/log", "", 501),
-        ("GET", "/apis/apps/v1/statefulsets", "", 501),
+        ("GET", "/apis/apps/v1/daemonsets", "", 501),
+        ("GET", "/apis/autoscaling/v1/horizontalpodautoscalers", "", 501),
         ("GET", "/api/v1/namespaces/default/pods/x/nonsense", "", 404),
         ("POST", "/api/v1/configmaps", "application/json", 405),
     ] {
@@ -212,6 +214,97 @@ async fn deployments_become_ready_as_far_as_they_may() {
         .0,
         422
     );
+}
+
+#[tokio::test]
+async fn stateful_sets_become_ready_and_take_up_a_new_template_as_far_as_they_may() {
+    let server = server().await;
+    let api: Api<StatefulSet> = Api::default_namespaced(server.client().unwrap());
+    let template = json!({
+        "metadata": {"labels": {"app": "store"}}, "spec": {"containers": [{"name": "c", "image": "store:1"}]},
+    });
+    let set: StatefulSet = serde_json::from_value(json!({
+        "metadata": {"name": "store", "annotations": {READY_ANNOTATION: "1"}},
+        "spec": {
+            "replicas": 3, "serviceName": "store", "selector": {"matchLabels": {"app": "store"}}, "template": template,
+        },
+    }))
+    .unwrap();
+    api.create(&PostParams::default(), &set).await.unwrap();
+    // Ready, of the current revision, and of the newest one.
+    let told = |wanted: [i32; 3]| {
+        move |seen: Option<&StatefulSet>| {
+            let Some((seen, status)) = seen.and_then(|seen| Some((seen, seen.status.as_ref()?))) else {
+                return false;
+            };
+            let StatefulSetStatus { ready_replicas, current_replicas, updated_replicas, .. } = status;
+            let counts = [ready_replicas, current_replicas, updated_replicas].map(|count| count.unwrap_or(0));
+            status.observed_generation == seen.metadata.generation && counts == wanted
+        }
+    };
+    let change = |change: Value| {
+        let api = api.clone();
+        async move { api.patch("store", &PatchParams::default(), &Patch::Merge(change)).await }
+    };
+    let revisions = |set: StatefulSet| {
+        let status = set.status.unwrap();
+        (status.current_revision.unwrap(), status.update_revision.unwrap())
+    };
+    await_condition(api.clone(), "store", told([1, 3, 3])).await.unwrap();
+    let image = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}});
+    change(image("store:2")).await.unwrap();
+    await_condition(api.clone(), "store", told([1, 0, 3])).await.unwrap();
+    let (current, newest) = revisions(api.get("store").await.unwrap());
+    assert_ne!(current, newest, "it is not the current one before all replicas are ready");
+    change(json!({"metadata": {"annotations": {READY_ANNOTATION: null}}})).await.unwrap();
+    await_condition(api.clone(), "store", told([3, 3, 3])).await.unwrap();
+    assert_eq!(revisions(api.get("store").await.unwrap()), (newest.clone(), newest.clone()));
+    change(json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 2}}}})).await.unwrap();
+    change(image("store:3")).await.unwrap();
+    await_condition(api.clone(), "store", told([3, 2, 1])).await.unwrap();
+    assert_eq!(revisions(api.get("store").await.unwrap()).0, newest);
+    let scale = Patch::Merge(json!({"spec": {"replicas": 5}}));
+    let scaled = api.patch_scale("store", &PatchParams::default(), &scale).await.unwrap();
+    assert_eq!(scaled.spec.unwrap().replicas, Some(5));
+    await_condition(api.clone(), "store", told([5, 2, 3])).await.unwrap();
+    let immutable = json!({"spec": {"serviceName": "other", "selector": {"matchLabels": {"app": "other"}}}});
+    // The selector is not what it was, nor does it select the template.
+    assert_eq!(refusal(change(immutable).await), (422, "Invalid".into(), 3));
+}
+
+#[tokio::test]
+async fn autoscalers_are_kept_and_nothing_scales() {
+    let server = server().await;
+    let api: Api<HorizontalPodAutoscaler> = Api::default_namespaced(server.client().unwrap());
+    let scaler = |spec: Value| -> HorizontalPodAutoscaler {
+        serde_json::from_value(json!({"metadata": {"name": "color"}, "spec": spec})).unwrap()
+    };
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "color"});
+    let made = scaler(json!({"scaleTargetRef": target, "maxReplicas": 3, "behavior": {"scaleDown": {}}}));
+    let made = api.create(&PostParams::default(), &made).await.unwrap();
+    let spec = serde_json::to_value(made.spec).unwrap();
+    assert_eq!((&spec["minReplicas"], &spec["metrics"][0]["resource"]["name"]), (&json!(1), &json!("cpu")));
+    assert_eq!(spec["behavior"]["scaleUp"]["policies"].as_array().unwrap().len(), 2);
+    let status = Patch::Merge(json!({"spec": {"maxReplicas": 9}, "status": {"desiredReplicas": 2}}));
+    let told = api.patch_status("color", &PatchParams::default(), &status).await.unwrap();
+    assert_eq!((told.spec.unwrap().max_replicas, told.status.unwrap().desired_replicas), (3, 2));
+    let says_so = |seen: Option<&HorizontalPodAutoscaler>| {
+        let status = seen.and_then(|seen| seen.status.as_ref());
+        let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+        conditions.into_iter().any(|one| one.type_ == "AbleToScale" && one.status == "False")
+    };
+    await_condition(api.clone(), "color", says_so).await.unwrap();
+    for (change, causes) in [
+        (json!({"minReplicas": 4}), 1),
+        (json!({"minReplicas": 0}), 1),
+        (json!({"maxReplicas": 0}), 2),
+        (json!({"scaleTargetRef": {"kind": null, "apiVersion": "v1"}}), 2),
+        (json!({"metrics": [{"type": "Pods"}]}), 1),
+    ] {
+        let change = Patch::Merge(json!({"spec": change}));
+        let refused = api.patch("color", &PatchParams::default(), &change).await;
+        assert_eq!(refusal(refused), (422, "Invalid".into(), causes), "{change:?}");
+    }
 }
 
 #[tokio::test]

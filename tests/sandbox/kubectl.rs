@@ -31,6 +31,25 @@ spec:
     spec: {containers: [{name: c, image: 'color:1', ports: [{containerPort: 8080}]}]}
 ";
 
+const STATEFUL_SET: &str = "apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: store}
+spec:
+  serviceName: store
+  selector: {matchLabels: {app: store}}
+  template:
+    metadata: {labels: {app: store}}
+    spec: {containers: [{name: c, image: 'store:1'}]}
+";
+
+const AUTOSCALER: &str = "apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: store}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: StatefulSet, name: store}
+  maxReplicas: 4
+";
+
 const GATEWAY_ROUTE: &str = "apiVersion: appmesh.k8s.aws/v1beta2
 kind: GatewayRoute
 metadata: {name: color, namespace: default}
@@ -184,6 +203,30 @@ async fn deployments() {
         kubectl.refused(&format!("apply -f {typo}"), "unknown field \"spec.replicaz\"");
         kubectl.run("delete deployment color", &["deleted"]);
         assert_eq!(kubectl.run("get rs -o name", &[]), "");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stateful_sets_and_autoscalers() {
+    with_kubectl(|kubectl| {
+        let set = kubectl.file("set.yaml", STATEFUL_SET);
+        let scaler = kubectl.file("scaler.yaml", AUTOSCALER);
+        kubectl.run(&format!("apply -f {set} -f {scaler}"), &["statefulset.apps/store created"]);
+        kubectl.run("rollout status sts store --timeout=10s", &["roll out complete"]);
+        kubectl.run("scale sts store --replicas=3", &["statefulset.apps/store scaled"]);
+        kubectl.run("wait sts store --for=jsonpath={.status.readyReplicas}=3 --timeout=10s", &["met"]);
+        kubectl.run("get sts,hpa", &["3/3", "REFERENCE", "StatefulSet/store", "cpu: <unknown>/80%"]);
+        kubectl
+            .run("get all -o name", &["statefulset.apps/store", "horizontalpodautoscaler.autoscaling/store"]);
+        kubectl.run("get sts store -o wide", &["CONTAINERS", "IMAGES", "store:1"]);
+        kubectl.run("describe sts store", &["Replicas:", "3 desired | 3 total", "Partition:"]);
+        kubectl.run("describe hpa store", &["Max replicas:", "4", "StatefulSet/store"]);
+        kubectl.run("explain sts.spec.serviceName", &["FIELD: serviceName"]);
+        kubectl.run("explain hpa.spec.metrics", &["VERSION:    v2", "GROUP:      autoscaling"]);
+        let moved = kubectl.file("moved.yaml", &STATEFUL_SET.replace("serviceName: store", "serviceName: x"));
+        kubectl.refused(&format!("replace -f {moved}"), "spec.serviceName: Invalid value");
+        kubectl.run("delete sts,hpa store", &["\"store\" deleted"]);
     })
     .await;
 }

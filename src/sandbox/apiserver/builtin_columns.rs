@@ -10,7 +10,7 @@ fn path(name: &str, type_: &str, path: &str) -> Column {
     Column { name: name.to_owned(), type_: type_.to_owned(), description: String::new(), priority: 0, cell }
 }
 
-fn computed(name: &str, cell: fn(&Value) -> Value) -> Column {
+pub(super) fn computed(name: &str, cell: fn(&Value) -> Value) -> Column {
     Column { cell: Cell::Computed(cell), ..path(name, "string", "") }
 }
 
@@ -163,19 +163,20 @@ fn last_seen(object: &Value) -> Value {
 
 pub(super) fn deployment() -> Vec<Column> {
     vec![
-        computed("Ready", |object| {
-            let ready = number(object, "/status/readyReplicas").unwrap_or_default();
-            json!(format!("{ready}/{}", number(object, "/spec/replicas").unwrap_or_default()))
-        }),
+        ready_replicas(),
         computed("Up-to-date", |object| json!(number(object, "/status/updatedReplicas").unwrap_or_default())),
         computed("Available", |object| {
             json!(number(object, "/status/availableReplicas").unwrap_or_default())
         }),
         age(),
-        wide(computed("Containers", |object| containers(object, "name"))),
-        wide(computed("Images", |object| containers(object, "image"))),
+        container_names(),
+        container_images(),
         wide(computed("Selector", |object| selector(&object["spec"]["selector"]))),
     ]
+}
+
+pub(super) fn stateful_set() -> Vec<Column> {
+    vec![ready_replicas(), age(), container_names(), container_images()]
 }
 
 pub(super) fn replica_set() -> Vec<Column> {
@@ -184,8 +185,8 @@ pub(super) fn replica_set() -> Vec<Column> {
         count("Current", |object| json!(number(object, "/status/replicas").unwrap_or_default())),
         count("Ready", |object| json!(number(object, "/status/readyReplicas").unwrap_or_default())),
         age(),
-        wide(computed("Containers", |object| containers(object, "name"))),
-        wide(computed("Images", |object| containers(object, "image"))),
+        container_names(),
+        container_images(),
         wide(computed("Selector", |object| selector(&object["spec"]["selector"]))),
     ]
 }
@@ -244,6 +245,21 @@ fn labels(map: &Value) -> Value {
 /// A selector that is not there selects nothing, which is shown as nothing.
 fn selector(selector: &Value) -> Value {
     if selector.is_null() { json!("") } else { labels(&selector["matchLabels"]) }
+}
+
+fn ready_replicas() -> Column {
+    computed("Ready", |object| {
+        let ready = number(object, "/status/readyReplicas").unwrap_or_default();
+        json!(format!("{ready}/{}", number(object, "/spec/replicas").unwrap_or_default()))
+    })
+}
+
+fn container_names() -> Column {
+    wide(computed("Containers", |object| containers(object, "name")))
+}
+
+fn container_images() -> Column {
+    wide(computed("Images", |object| containers(object, "image")))
 }
 
 fn containers(object: &Value, field: &str) -> Value {

@@ -2,28 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::builtins::{DEPLOYMENTS, REPLICA_SETS, SERVICES};
+use super::builtins::{AUTOSCALERS, DEPLOYMENTS, REPLICA_SETS, SERVICES, STATEFUL_SETS};
 use super::object::{self, text};
 use super::resource::Resource;
+use super::{autoscaler_defaults, workload_defaults};
 
 /// Fills in the defaults of a built-in object in its stored shape.
 pub(super) fn apply(resource: &Resource, object: &mut Value) {
     match resource.storage.as_str() {
-        DEPLOYMENTS => {
-            if let Some(spec) = object::child(object, "spec") {
-                spec.entry("replicas").or_insert(json!(1));
-                default(spec, "revisionHistoryLimit", json!(10));
-                default(spec, "progressDeadlineSeconds", json!(600));
-                strategy(spec);
-                template(spec);
-            }
-        }
-        REPLICA_SETS => {
-            if let Some(spec) = object::child(object, "spec") {
-                spec.entry("replicas").or_insert(json!(1));
-                template(spec);
-            }
-        }
+        DEPLOYMENTS => workload_defaults::deployment(object),
+        REPLICA_SETS => workload_defaults::replica_set(object),
+        STATEFUL_SETS => workload_defaults::stateful_set(object),
+        AUTOSCALERS => autoscaler_defaults::apply(object),
         SERVICES => service(object),
         "/events" => {
             if let Some(fields) = object.as_object_mut() {
@@ -48,85 +38,29 @@ pub(super) fn apply(resource: &Resource, object: &mut Value) {
         }
         _ => {}
     }
-}
-
-fn default(fields: &mut Map<String, Value>, field: &str, value: Value) {
-    fields.entry(field).or_insert(value);
-}
-
-fn strategy(spec: &mut Map<String, Value>) {
-    let strategy = spec.entry("strategy").or_insert_with(|| json!({}));
-    if strategy["type"].as_str().is_none_or(str::is_empty) {
-        strategy["type"] = "RollingUpdate".into();
-    }
-    if strategy["type"] == "RollingUpdate"
-        && let Some(rolling) = object::child(strategy, "rollingUpdate")
+    if let Some(Value::Object(empty)) = empty_status(resource)
+        && let Some(status) = object::child(object, "status")
     {
-        default(rolling, "maxUnavailable", json!("25%"));
-        default(rolling, "maxSurge", json!("25%"));
+        for (field, value) in empty {
+            default(status, &field, value);
+        }
     }
 }
 
-fn template(spec: &mut Map<String, Value>) {
-    let template = spec.entry("template").or_insert_with(|| json!({}));
-    for field in ["metadata", "spec"] {
-        object::child(template, field);
-    }
-    if let Some(metadata) = template["metadata"].as_object_mut() {
-        metadata.retain(|_, value| !value.as_object().is_some_and(Map::is_empty));
-    }
-    let Some(pod) = object::child(template, "spec") else {
-        return;
-    };
-    for (field, value) in [
-        ("restartPolicy", json!("Always")),
-        ("terminationGracePeriodSeconds", json!(30)),
-        ("dnsPolicy", json!("ClusterFirst")),
-        ("securityContext", json!({})),
-        ("schedulerName", json!("default-scheduler")),
-    ] {
-        default(pod, field, value);
-    }
-    if let Some(account) = pod.get("serviceAccountName").cloned() {
-        default(pod, "serviceAccount", account);
-    }
-    for list in ["containers", "initContainers"] {
-        let containers = pod.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
-        containers.filter_map(Value::as_object_mut).for_each(container);
+/// The status of a kind before anybody writes one: the counts that have no `omitempty` upstream.
+pub(super) fn empty_status(resource: &Resource) -> Option<Value> {
+    match resource.storage.as_str() {
+        DEPLOYMENTS => Some(json!({})),
+        REPLICA_SETS => Some(json!({"replicas": 0})),
+        STATEFUL_SETS => Some(json!({"replicas": 0, "availableReplicas": 0})),
+        AUTOSCALERS => Some(json!({"desiredReplicas": 0, "currentMetrics": null})),
+        SERVICES => Some(json!({"loadBalancer": {}})),
+        _ => None,
     }
 }
 
-fn container(container: &mut Map<String, Value>) {
-    let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
-    let last = image.rsplit('/').next().unwrap_or_default();
-    let floats = !image.contains('@') && (last.ends_with(":latest") || !last.contains(':'));
-    let policy = if floats { "Always" } else { "IfNotPresent" };
-    for (field, value) in [
-        ("imagePullPolicy", json!(policy)),
-        ("resources", json!({})),
-        ("terminationMessagePath", json!("/dev/termination-log")),
-        ("terminationMessagePolicy", json!("File")),
-    ] {
-        default(container, field, value);
-    }
-    let ports = container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
-    for port in ports.filter_map(Value::as_object_mut) {
-        default(port, "protocol", json!("TCP"));
-    }
-    for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
-        let Some(probe) = container.get_mut(probe).and_then(Value::as_object_mut) else {
-            continue;
-        };
-        for (field, value) in
-            [("failureThreshold", 3), ("periodSeconds", 10), ("successThreshold", 1), ("timeoutSeconds", 1)]
-        {
-            default(probe, field, json!(value));
-        }
-        if let Some(get) = probe.get_mut("httpGet").and_then(Value::as_object_mut) {
-            default(get, "path", json!("/"));
-            default(get, "scheme", json!("HTTP"));
-        }
-    }
+pub(super) fn default(fields: &mut Map<String, Value>, field: &str, value: Value) {
+    fields.entry(field).or_insert(value);
 }
 
 fn service(object: &mut Value) {

@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::builtins::{DEFINITIONS, DEPLOYMENTS, NAMESPACES, REPLICA_SETS, SERVICES};
+use super::builtins::{
+    AUTOSCALERS, DEFINITIONS, DEPLOYMENTS, NAMESPACES, REPLICA_SETS, SERVICES, STATEFUL_SETS,
+};
 use super::names;
 use super::object::{self, number, text};
 use super::resource::{Model, Resource};
-use super::{crds, event_rules, workload_rules};
+use super::{autoscaler_rules, crds, event_rules, workload_rules};
 use crate::sandbox::schema::FieldError;
 
 /// What is wrong with a built-in object in its stored shape; `old` is what it replaces.
@@ -16,6 +18,8 @@ pub(super) fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Ve
         SERVICES => service(new, old),
         DEPLOYMENTS => workload_rules::deployment(new, old),
         REPLICA_SETS => workload_rules::replica_set(new, old),
+        STATEFUL_SETS => workload_rules::stateful_set(new, old),
+        AUTOSCALERS => autoscaler_rules::check(new, old),
         "coordination.k8s.io/leases" => lease(new),
         "/events" => event_rules::check(new, old, matches!(resource.model, Model::NewEvent(_))),
         DEFINITIONS => crds::check(new),
@@ -26,6 +30,11 @@ pub(super) fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Ve
 
 pub(super) fn invalid(path: impl Into<String>, why: &str) -> FieldError {
     FieldError { path: path.into(), reason: "FieldValueInvalid", message: format!("Invalid value: {why}") }
+}
+
+/// Refuses a value, which the message shows.
+pub(super) fn invalid_value(path: impl Into<String>, value: &Value, why: &str) -> FieldError {
+    invalid(path, &format!("{value}: {why}"))
 }
 
 pub(super) fn required(path: impl Into<String>) -> FieldError {
@@ -43,8 +52,13 @@ fn duplicate(path: impl Into<String>, value: &Value) -> FieldError {
 
 /// A value outside the list of those there are; absent is fine.
 pub(super) fn one_of(path: impl Into<String>, value: &Value, options: &[&str]) -> Option<FieldError> {
+    if value.as_str().is_none_or(str::is_empty) { None } else { is_one_of(path, value, options) }
+}
+
+/// A value outside the list of those there are, absent ones included.
+pub(super) fn is_one_of(path: impl Into<String>, value: &Value, options: &[&str]) -> Option<FieldError> {
     let found = value.as_str().unwrap_or_default();
-    if found.is_empty() || options.contains(&found) {
+    if options.contains(&found) {
         return None;
     }
     let options: Vec<String> = options.iter().map(|option| format!("{option:?}")).collect();
@@ -54,8 +68,10 @@ pub(super) fn one_of(path: impl Into<String>, value: &Value, options: &[&str]) -
 
 /// A number that must not be negative.
 pub(super) fn not_negative(object: &Value, pointer: &str, errors: &mut Vec<FieldError>) {
-    if number(object, pointer).is_some_and(|value| value < 0) {
-        errors.push(invalid(pointer[1..].replace('/', "."), "must be greater than or equal to 0"));
+    if let Some(value) = object.pointer(pointer).filter(|value| value.as_i64().is_some_and(|count| count < 0))
+    {
+        let at = pointer[1..].replace('/', ".");
+        errors.push(invalid_value(at, value, "must be greater than or equal to 0"));
     }
 }
 

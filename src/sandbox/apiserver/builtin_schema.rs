@@ -133,7 +133,9 @@ impl BuiltinSchema {
             known
         });
         fields.retain(|name, value| {
-            !properties.get(name).is_some_and(|property| self.is_left_out(property, value))
+            // To leave out the policies of an autoscaler is to take the defaults, to list none is refused.
+            name == "policies"
+                || !properties.get(name).is_some_and(|property| self.is_left_out(property, value))
         });
         for (name, value) in fields.iter_mut() {
             // Compiling it says more than walking it; k8s-openapi also types its free-form values as objects.

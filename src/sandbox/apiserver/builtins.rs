@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Event as CoreEvent, Namespace, Pod, Service, ServiceAccount,
@@ -12,10 +13,10 @@ use k8s_openapi::api::events::v1::Event as NewEvent;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use schemars::JsonSchema;
 
-use super::builtin_columns as columns;
 use super::builtin_schema::{BuiltinSchema, Collector, Definitions};
 use super::names::NameRule;
 use super::resource::{Column, Model, Resource, Scale, Updates};
+use super::{autoscaler_columns, builtin_columns as columns};
 
 /// Storage of namespaces, which own what is in them.
 pub(super) const NAMESPACES: &str = "/namespaces";
@@ -23,6 +24,10 @@ pub(super) const NAMESPACES: &str = "/namespaces";
 pub(super) const DEFINITIONS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 /// Storage of Deployments.
 pub(super) const DEPLOYMENTS: &str = "apps/deployments";
+/// Storage of StatefulSets.
+pub(super) const STATEFUL_SETS: &str = "apps/statefulsets";
+/// Storage of HorizontalPodAutoscalers.
+pub(super) const AUTOSCALERS: &str = "autoscaling/horizontalpodautoscalers";
 /// Storage of Services.
 pub(super) const SERVICES: &str = "/services";
 /// Storage of ReplicaSets.
@@ -53,6 +58,7 @@ const EVENT_FIELDS: [(&str, &str); 18] = [
 /// What differs between built-in kinds; the rest follows.
 struct Row {
     group: &'static str,
+    version: &'static str,
     kind: &'static str,
     plural: &'static str,
     short_names: &'static [&'static str],
@@ -74,6 +80,7 @@ fn row<T: JsonSchema>(
 ) -> Row {
     Row {
         group,
+        version: "v1",
         kind,
         plural,
         short_names: &[],
@@ -91,6 +98,7 @@ fn row<T: JsonSchema>(
 pub(super) fn resources() -> Vec<Resource> {
     let mut schemas = Collector::new();
     let mut rows = core_rows(&mut schemas);
+    rows.extend(workload_rows(&mut schemas));
     rows.extend(other_rows(&mut schemas));
     let definitions = schemas.finish();
     rows.into_iter().map(|row| resource(row, &definitions)).collect()
@@ -146,18 +154,8 @@ fn core_rows(schemas: &mut Collector) -> Vec<Row> {
     ]
 }
 
-fn other_rows(schemas: &mut Collector) -> Vec<Row> {
+fn workload_rows(schemas: &mut Collector) -> Vec<Row> {
     vec![
-        Row {
-            short_names: &["ev"],
-            columns: columns::event(),
-            selectable: &EVENT_FIELDS,
-            ..row::<NewEvent>(schemas, "events.k8s.io", "Event", "events")
-        },
-        Row {
-            columns: columns::endpoint_slice(),
-            ..row::<EndpointSlice>(schemas, "discovery.k8s.io", "EndpointSlice", "endpointslices")
-        },
         Row {
             short_names: &["deploy"],
             categories: &["all"],
@@ -173,6 +171,43 @@ fn other_rows(schemas: &mut Collector) -> Vec<Row> {
             counts_generation: true,
             columns: columns::replica_set(),
             ..row::<ReplicaSet>(schemas, "apps", "ReplicaSet", "replicasets")
+        },
+        Row {
+            short_names: &["sts"],
+            categories: &["all"],
+            has_status: true,
+            counts_generation: true,
+            columns: columns::stateful_set(),
+            ..row::<StatefulSet>(schemas, "apps", "StatefulSet", "statefulsets")
+        },
+        Row {
+            version: "v2",
+            short_names: &["hpa"],
+            categories: &["all"],
+            has_status: true,
+            counts_generation: true,
+            columns: autoscaler_columns::autoscaler(),
+            ..row::<HorizontalPodAutoscaler>(
+                schemas,
+                "autoscaling",
+                "HorizontalPodAutoscaler",
+                "horizontalpodautoscalers",
+            )
+        },
+    ]
+}
+
+fn other_rows(schemas: &mut Collector) -> Vec<Row> {
+    vec![
+        Row {
+            short_names: &["ev"],
+            columns: columns::event(),
+            selectable: &EVENT_FIELDS,
+            ..row::<NewEvent>(schemas, "events.k8s.io", "Event", "events")
+        },
+        Row {
+            columns: columns::endpoint_slice(),
+            ..row::<EndpointSlice>(schemas, "discovery.k8s.io", "EndpointSlice", "endpointslices")
         },
         Row { columns: columns::lease(), ..row::<Lease>(schemas, "coordination.k8s.io", "Lease", "leases") },
         Row {
@@ -198,7 +233,7 @@ fn resource(row: Row, definitions: &Arc<Definitions>) -> Resource {
     let storage_group = if is_new_event { "" } else { row.group };
     Resource {
         group: row.group.to_owned(),
-        version: "v1".to_owned(),
+        version: row.version.to_owned(),
         kind: row.kind.to_owned(),
         list_kind: format!("{}List", row.kind),
         plural: row.plural.to_owned(),
@@ -206,7 +241,7 @@ fn resource(row: Row, definitions: &Arc<Definitions>) -> Resource {
         short_names: row.short_names.iter().map(ToString::to_string).collect(),
         categories: row.categories.iter().map(ToString::to_string).collect(),
         namespaced: row.namespaced,
-        name_rule: if matches!(row.kind, "Namespace" | "Service") {
+        name_rule: if matches!(row.kind, "Namespace" | "Service" | "StatefulSet") {
             NameRule::Label
         } else {
             NameRule::Subdomain

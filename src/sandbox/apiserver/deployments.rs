@@ -1,4 +1,4 @@
-//! The loop that makes Deployments ready, with the ReplicaSets that carry their pod template hashes.
+//! Makes Deployments ready, with the ReplicaSets that carry their pod template hashes.
 //!
 //! It does what users of Deployments see of the real controllers: a ReplicaSet per pod template, labelled
 //! `pod-template-hash`, and a status that reaches the wanted replicas at once. There are no pods.
@@ -7,59 +7,28 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::State;
 use super::builtins::{DEPLOYMENTS, REPLICA_SETS};
+use super::controllers::{POD_TEMPLATE_HASH, Replicas, living, pod_template_hash, put};
 use super::managed_fields::seconds;
 use super::object::{self, number};
 use super::resource::Resource;
-use super::store::Key;
-use super::write::{self, Part, Writing};
-use super::{Inner, State, ids};
-
-/// Annotation on a Deployment: at most that many of its replicas become ready.
-pub const READY_ANNOTATION: &str = "sandbox.tidegate.dev/ready";
+use super::write::Part;
 
 /// Annotation of Deployments and ReplicaSets: the revision of the pod template, counted from 1.
 const REVISION: &str = "deployment.kubernetes.io/revision";
-const HASH: &str = "pod-template-hash";
 
-/// The hash of a pod template, as in the label `pod-template-hash` of its ReplicaSet.
-pub fn pod_template_hash(template: &Value) -> String {
-    let mut template = template.clone();
-    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-        labels.remove(HASH);
-    }
-    // FNV-1a over the canonical text: stable between runs, as the standard hashers need not be.
-    let digest = template
-        .to_string()
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    ids::safe_letters(u64::from(digest))
-}
-
-/// Follows all writes until the server stops.
-pub(super) async fn run(server: Arc<Inner>) {
-    let mut changed = server.state().store.subscribe();
-    loop {
-        reconcile_all(&mut server.state());
-        tokio::select! {
-            () = server.stop.cancelled() => return,
-            _ = changed.changed() => {}
-        }
-    }
-}
-
-fn reconcile_all(state: &mut State) {
+pub(super) fn reconcile(state: &mut State) {
     let (Some(deployments), Some(sets)) =
         (state.registry.by_storage(DEPLOYMENTS), state.registry.by_storage(REPLICA_SETS))
     else {
         return;
     };
-    let all: Vec<Arc<Value>> = state.store.list(DEPLOYMENTS, None).map(|(_, value)| value.clone()).collect();
-    for deployment in all.iter().filter(|deployment| !object::is_terminating(deployment)) {
-        let revision = roll_replica_sets(state, &sets, deployment);
-        let mut wanted = (**deployment).clone();
+    for deployment in living(state, DEPLOYMENTS) {
+        let revision = roll_replica_sets(state, &sets, &deployment);
+        let mut wanted = (*deployment).clone();
         annotate_revision(&mut wanted, revision);
-        wanted["status"] = status(deployment, &seconds(state.clock.now()));
+        wanted["status"] = status(&deployment, &seconds(state.clock.now()));
         // The real controller writes the revision with the status, too.
         put(state, &deployments, &wanted, Part::Status);
     }
@@ -76,7 +45,7 @@ fn roll_replica_sets(state: &mut State, sets: &Resource, deployment: &Value) -> 
         .map(|(_, value)| value.clone())
         .filter(|value| own(value))
         .collect();
-    let is_present = |set: &Value| set["metadata"]["labels"][HASH] == hash.as_str();
+    let is_present = |set: &Value| set["metadata"]["labels"][POD_TEMPLATE_HASH] == hash.as_str();
     let newest = known.iter().map(|set| revision_of(set)).max().unwrap_or_default();
     let revision = match known.iter().find(|set| is_present(set)) {
         Some(set) if revision_of(set) == newest => newest,
@@ -91,7 +60,7 @@ fn roll_replica_sets(state: &mut State, sets: &Resource, deployment: &Value) -> 
     let existing = known.iter().find(|set| is_present(set));
     let mut set = existing.map_or_else(|| new_replica_set(deployment, &hash), |set| (**set).clone());
     annotate_revision(&mut set, revision);
-    let Replicas { wanted, ready } = replicas(deployment);
+    let Replicas { wanted, ready } = Replicas::of(deployment);
     set["spec"]["replicas"] = wanted.into();
     let generation = number(&set, "/metadata/generation").unwrap_or(1);
     set["status"] = json!({
@@ -107,10 +76,10 @@ fn new_replica_set(deployment: &Value, hash: &str) -> Value {
     let mut selector = deployment["spec"]["selector"].clone();
     let labels = template.pointer_mut("/metadata").and_then(|metadata| object::child(metadata, "labels"));
     if let Some(labels) = labels {
-        labels.insert(HASH.to_owned(), hash.into());
+        labels.insert(POD_TEMPLATE_HASH.to_owned(), hash.into());
     }
     if let Some(labels) = object::child(&mut selector, "matchLabels") {
-        labels.insert(HASH.to_owned(), hash.into());
+        labels.insert(POD_TEMPLATE_HASH.to_owned(), hash.into());
     }
     let name = object::name(deployment);
     json!({
@@ -139,20 +108,8 @@ fn revision_of(set: &Value) -> i64 {
     set["metadata"]["annotations"][REVISION].as_str().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-struct Replicas {
-    wanted: i64,
-    ready: i64,
-}
-
-fn replicas(deployment: &Value) -> Replicas {
-    let wanted = number(deployment, "/spec/replicas").unwrap_or(1).max(0);
-    let limit =
-        deployment["metadata"]["annotations"][READY_ANNOTATION].as_str().and_then(|text| text.parse().ok());
-    Replicas { wanted, ready: limit.unwrap_or(wanted).clamp(0, wanted) }
-}
-
 fn status(deployment: &Value, now: &str) -> Value {
-    let Replicas { wanted, ready } = replicas(deployment);
+    let Replicas { wanted, ready } = Replicas::of(deployment);
     let available = ready == wanted;
     let condition = |type_: &str, holds: bool, reason: &str, message: &str| {
         let status = if holds { "True" } else { "False" };
@@ -198,22 +155,4 @@ fn status(deployment: &Value, now: &str) -> Value {
         }
     }
     status
-}
-
-fn put(state: &mut State, resource: &Resource, wanted: &Value, part: Part) {
-    let writing =
-        Writing { part, ..Writing::internal(resource, object::namespace(wanted), state.clock.now()) };
-    let name = object::name(wanted);
-    let key = Key {
-        storage: resource.storage.clone(),
-        namespace: object::namespace(wanted).to_owned(),
-        name: name.to_owned(),
-    };
-    let written = match state.store.get(&key) {
-        Some(_) => write::update(state, &writing, name, wanted.clone()),
-        None => write::create(state, &writing, wanted.clone()),
-    };
-    if let Err(failure) = written {
-        tracing::warn!(%name, kind = %resource.kind, status = %failure.status(), "cannot store a controlled object");
-    }
 }

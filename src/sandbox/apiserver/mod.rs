@@ -9,6 +9,10 @@
 //! of it, so requests are carried out one after another.
 
 mod audit;
+mod autoscaler_columns;
+mod autoscaler_defaults;
+mod autoscaler_rules;
+mod autoscalers;
 mod body;
 mod builtin_columns;
 mod builtin_defaults;
@@ -16,6 +20,7 @@ mod builtin_rules;
 mod builtin_schema;
 mod builtins;
 mod connection;
+mod controllers;
 mod crds;
 mod decode;
 mod deletion;
@@ -47,11 +52,13 @@ mod resource;
 mod rules;
 mod scale;
 mod selectors;
+mod stateful_sets;
 mod store;
 mod table;
 mod unserved;
 mod view;
 mod watching;
+mod workload_defaults;
 mod workload_rules;
 mod write;
 
@@ -66,7 +73,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::audit::RequestRecord;
-pub use self::deployments::{READY_ANNOTATION, pod_template_hash};
+pub use self::controllers::{READY_ANNOTATION, pod_template_hash};
 pub use self::faults::{Effect, Fault, Faults};
 use crate::clock::Clock;
 
@@ -169,7 +176,7 @@ impl ApiServer {
         });
         let mut tasks = vec![
             tokio::spawn(connection::accept(inner.clone(), listener)),
-            tokio::spawn(deployments::run(inner.clone())),
+            tokio::spawn(controllers::run(inner.clone())),
         ];
         if let Some(path) = options.data {
             tasks.push(tokio::spawn(persistence::run(inner.clone(), path)));

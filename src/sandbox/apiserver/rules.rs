@@ -99,12 +99,10 @@ pub(super) fn initialise(resource: &Resource, new: &mut Value, now: Timestamp) {
             new["status"] = json!({"phase": "Active"});
         }
         builtins::DEFINITIONS => crds::establish(new, Some(now)),
-        builtins::SERVICES => {
-            builtin_defaults::allocate_address(new);
-            new["status"] = json!({"loadBalancer": {}});
-        }
-        builtins::DEPLOYMENTS => new["status"] = json!({}),
-        builtins::REPLICA_SETS => new["status"] = json!({"replicas": 0}),
+        builtins::SERVICES => builtin_defaults::allocate_address(new),
         _ => {}
+    }
+    if let Some(empty) = builtin_defaults::empty_status(resource) {
+        new["status"] = empty;
     }
 }

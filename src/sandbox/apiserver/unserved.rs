@@ -26,18 +26,14 @@ const RESOURCES: [(&str, &[&str], &str); 18] = [
          validatingwebhookconfigurations",
     ),
     ("apiregistration.k8s.io", &["v1"], "apiservices apiservices/status"),
-    (
-        "apps",
-        &["v1"],
-        "controllerrevisions daemonsets daemonsets/status statefulsets statefulsets/scale statefulsets/status",
-    ),
+    ("apps", &["v1"], "controllerrevisions daemonsets daemonsets/status"),
     ("authentication.k8s.io", &["v1"], "tokenreviews"),
     (
         "authorization.k8s.io",
         &["v1"],
         "localsubjectaccessreviews selfsubjectrulesreviews subjectaccessreviews",
     ),
-    ("autoscaling", &["v1", "v2"], "horizontalpodautoscalers horizontalpodautoscalers/status"),
+    ("autoscaling", &["v1"], "horizontalpodautoscalers horizontalpodautoscalers/status"),
     ("batch", &["v1"], "cronjobs cronjobs/status jobs jobs/status"),
     (
         "certificates.k8s.io",
@@ -189,7 +185,11 @@ mod tests {
             ("/api/v1/namespaces/a/finalize", Some("namespaces/finalize;")),
             ("/api/v1/secrets", Some("secrets;")),
             ("/api/v2/secrets", None),
-            ("/apis/apps/v1/statefulsets", Some("statefulsets of apps;")),
+            ("/apis/apps/v1/daemonsets", Some("daemonsets of apps;")),
+            (
+                "/apis/autoscaling/v1/horizontalpodautoscalers",
+                Some("horizontalpodautoscalers of autoscaling"),
+            ),
             ("/apis/batch/v1/namespaces/a/jobs/b/status", Some("jobs/status of batch;")),
             ("/apis/batch/v1", Some("/apis/batch/v1;")),
             ("/apis/batch/v2", None),

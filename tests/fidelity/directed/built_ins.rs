@@ -1,13 +1,12 @@
-//! Built-in kinds: defaults, types, and the rules of their own.
+//! Built-in kinds but workloads: defaults, types, and the rules of their own.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::variants;
 use crate::compare::{Script, script};
-use crate::objects::{config_map, core_event, deployment, event, lease, service, with};
+use crate::objects::{config_map, core_event, event, lease, service, with};
 use crate::step::{
-    CONFIG_MAPS, CORE_EVENTS, DEPLOYMENTS, EVENTS, LEASES, SERVICES, delete, get, json_patch, merge, post,
-    put,
+    CONFIG_MAPS, CORE_EVENTS, EVENTS, LEASES, SERVICES, delete, get, json_patch, merge, post, put,
 };
 
 pub fn scripts() -> Vec<Script> {
@@ -18,8 +17,6 @@ pub fn scripts() -> Vec<Script> {
         service_writes(),
         lease_values(),
         lease_renewal(),
-        script("deployment values", variants(DEPLOYMENTS, &deployment("a"), deployment_values())),
-        no_replicas(),
         core_event_values(),
         event_values(),
         both_groups(),
@@ -166,20 +163,6 @@ fn lease_renewal() -> Script {
     )
 }
 
-fn no_replicas() -> Script {
-    script(
-        "a deployment without replicas",
-        vec![
-            post(
-                format!("{DEPLOYMENTS}?dryRun=All"),
-                &with(deployment("a"), &json!({"spec": {"replicas": 0}, "status": {"replicas": 3}})),
-            ),
-            get(format!("{DEPLOYMENTS}/a/scale")),
-            get(format!("{DEPLOYMENTS}/a/status")),
-        ],
-    )
-}
-
 fn core_event_values() -> Script {
     script(
         "core event values",
@@ -257,48 +240,4 @@ fn both_groups() -> Script {
             get(format!("{EVENTS}/new")),
         ],
     )
-}
-
-fn deployment_values() -> Vec<Value> {
-    let container = |change: Value| {
-        let container = with(json!({"name": "c", "image": "color:1"}), &change);
-        json!({"spec": {"template": {"spec": {"containers": [container]}}}})
-    };
-    vec![
-        json!({}),
-        json!({"spec": {"replicas": 3}}),
-        json!({"spec": {"replicas": -1}}),
-        json!({"spec": {"replicas": "3"}}),
-        json!({"spec": {"selector": null}}),
-        json!({"spec": {"selector": {"matchLabels": {"app": "other"}}}}),
-        json!({"spec": {"selector": {"matchLabels": null}}}),
-        json!({"spec": {"template": null}}),
-        json!({"spec": null}),
-        json!({"spec": {"template": {"spec": {"containers": []}}}}),
-        json!({"spec": {"template": {"spec": {"containers": null}}}}),
-        container(json!({"image": null})),
-        container(json!({"image": ""})),
-        container(json!({"name": null})),
-        container(json!({"name": "Bad"})),
-        container(json!({"image": "color"})),
-        container(json!({"image": "color:latest"})),
-        container(json!({"ports": [{"containerPort": 0}]})),
-        container(json!({"ports": [{"containerPort": 80, "protocol": "X"}]})),
-        container(json!({"env": [{"name": "A", "value": "b"}]})),
-        container(json!({"resources": {"limits": {"cpu": "1"}}})),
-        container(json!({"resources": {"limits": {"cpu": "x"}}})),
-        container(json!({"imagePullPolicy": "Nonsense"})),
-        container(json!({"readinessProbe": {"httpGet": {"port": 80}}})),
-        container(json!({"args": ["-v"], "command": ["/c"]})),
-        json!({"spec": {"strategy": {"type": "Recreate"}}}),
-        json!({"spec": {"strategy": {"rollingUpdate": {"maxSurge": 1}}}}),
-        json!({"spec": {"strategy": {"type": "Nonsense"}}}),
-        json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}}}),
-        json!({"spec": {"template": {"spec": {"restartPolicy": "Never"}}}}),
-        json!({"spec": {"template": {"spec": {"nonsense": 1}}}}),
-        json!({"spec": {"minReadySeconds": 5, "revisionHistoryLimit": 2, "progressDeadlineSeconds": 3}}),
-        json!({"spec": {"progressDeadlineSeconds": 5, "minReadySeconds": 5}}),
-        json!({"spec": {"template": {"spec": {"serviceAccountName": "x", "terminationGracePeriodSeconds": 5}}}}),
-        json!({"spec": {"paused": true}}),
-    ]
 }

@@ -4,11 +4,12 @@ use serde_json::json;
 
 use crate::compare::{Script, script};
 use crate::objects::{
-    config_map, deployment, gateway_route, http_route, lease, rollout, service, virtual_router, widget, with,
+    autoscaler, config_map, deployment, gateway_route, http_route, lease, rollout, service, stateful_set,
+    virtual_router, widget, with,
 };
 use crate::step::{
-    CONFIG_MAPS, DEPLOYMENTS, GATEWAY_ROUTES, HTTP_ROUTES, LEASES, METADATA, METADATA_LIST, ROLLOUTS,
-    SERVICES, Step, TABLE, VIRTUAL_ROUTERS, WIDGETS, get, merge, post,
+    AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, GATEWAY_ROUTES, HTTP_ROUTES, LEASES, METADATA, METADATA_LIST,
+    ROLLOUTS, SERVICES, STATEFUL_SETS, Step, TABLE, VIRTUAL_ROUTERS, WIDGETS, get, merge, post,
 };
 
 pub fn scripts() -> Vec<Script> {
@@ -225,6 +226,8 @@ fn tables_of_kinds() -> Script {
         get("/api/v1/namespaces/$NS").accept(TABLE),
         get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.fidelity.tidegate.dev?includeObject=None").accept(TABLE),
         post(format!("{DEPLOYMENTS}?dryRun=All"), &deployment("a")).accept(TABLE),
+        post(format!("{STATEFUL_SETS}?dryRun=All"), &stateful_set("a")).accept(TABLE),
+        post(format!("{AUTOSCALERS}?dryRun=All"), &autoscaler("a")).accept(TABLE),
     ])
 }
 

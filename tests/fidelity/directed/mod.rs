@@ -11,6 +11,7 @@ pub mod patching;
 pub mod protocol;
 pub mod schemas;
 pub mod watching;
+pub mod workloads;
 pub mod writing;
 
 use serde_json::Value;

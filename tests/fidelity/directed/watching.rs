@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::compare::{Script, script};
 use crate::objects::{config_map, widget, with};
 use crate::step::{
-    CONFIG_MAPS, CORE_EVENTS, DEPLOYMENTS, EVENTS, HTTP_ROUTES, LEASES, METADATA, ROLLOUTS, SERVICES, Step,
-    TABLE, WIDGETS, delete, get, merge, post,
+    AUTOSCALERS, CONFIG_MAPS, CORE_EVENTS, DEPLOYMENTS, EVENTS, HTTP_ROUTES, LEASES, METADATA, ROLLOUTS,
+    SERVICES, STATEFUL_SETS, Step, TABLE, WIDGETS, delete, get, merge, post,
 };
 
 fn watch(path: &str, query: &str) -> Step {
@@ -71,7 +71,18 @@ fn bookmarks() -> Script {
 /// A bookmark as a row: every kind has its own way to show nothing.
 fn rows_of_bookmarks() -> Script {
     let initial = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
-    let kinds = [CONFIG_MAPS, SERVICES, CORE_EVENTS, EVENTS, LEASES, DEPLOYMENTS, ROLLOUTS, HTTP_ROUTES];
+    let kinds = [
+        CONFIG_MAPS,
+        SERVICES,
+        CORE_EVENTS,
+        EVENTS,
+        LEASES,
+        DEPLOYMENTS,
+        STATEFUL_SETS,
+        AUTOSCALERS,
+        ROLLOUTS,
+        HTTP_ROUTES,
+    ];
     let steps = kinds.map(|path| watch(path, &format!("{initial}&labelSelector=absent")).accept(TABLE));
     script("watch without anything as a table", steps.into())
 }
