@@ -8,7 +8,7 @@ use super::{
     observed::{Pods, Scaled, Scaler, ScalerSeen, WorkloadKey},
     turn::{Turn, since},
 };
-use crate::api::{PlannedStep, RolloutSpec, Scale};
+use crate::api::{Phase, PlannedStep, RolloutSpec, Scale};
 
 /// How long a workload may take to be seen scaled before that is sent again.
 const SHOWN: Duration = Duration::from_secs(5);
@@ -28,8 +28,9 @@ pub fn scales(spec: &RolloutSpec) -> bool {
 }
 
 impl Turn<'_> {
-    /// Why this plan's scales can't be had, with the reason's word: before anything is written.
-    pub fn scales_refused(&self, plan: &[PlannedStep]) -> Option<(&'static str, String)> {
+    /// Why this plan's scales can't be had, or are not known to be, with the phase and the reason's word: before anything is
+    /// written.
+    pub fn scales_refused(&self, plan: &[PlannedStep]) -> Option<(Phase, &'static str, String)> {
         let asked: Vec<&Scale> = plan.iter().filter_map(|step| step.scale.as_ref()).collect();
         let field = match (asked.is_empty(), &self.spec.retire) {
             (false, _) => "scale",
@@ -41,7 +42,7 @@ impl Turn<'_> {
                 "{field} needs workloads to be scaled, and this controller scales none: set scaling: true in its \
                  configuration, and grant what `tidegate rbac --scaling` prints"
             );
-            return Some(("ScalingOff", sentence));
+            return Some((Phase::Invalid, "ScalingOff", sentence));
         }
         let wanted = self.wanted();
         let (key, pods) = self.pods(&wanted)?;
@@ -49,8 +50,17 @@ impl Turn<'_> {
         let needed =
             asked.iter().filter_map(|scale| scale.of(stable.as_ref().map(|(_, pods)| pods.replicas)));
         let needed = needed.max()?;
-        let Scaler::Horizontal(scaler) = &pods.scaler else { return None };
-        refusal(&key, pods, scaler, needed).map(|why| ("ScalerForbids", why))
+        match &pods.scaler {
+            Scaler::None => None,
+            Scaler::Horizontal(scaler) => {
+                refusal(&key, pods, scaler, needed).map(|why| (Phase::Invalid, "ScalerForbids", why))
+            }
+            Scaler::Unknown(why) => {
+                let sentence =
+                    format!("the run waits until it is known whether anything else scales {key}: {why}");
+                Some((Phase::Progressing, "Waiting", sentence))
+            }
+        }
     }
 
     /// How many replicas the canary needs at a step; 0 where nothing is asked. An error says what it can't be told for.

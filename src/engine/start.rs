@@ -232,8 +232,8 @@ impl Turn<'_> {
         if let Some((reason, sentence)) = self.previews_refused(&steps) {
             return self.say(Phase::Invalid, reason, sentence);
         }
-        if let Some((reason, sentence)) = self.scales_refused(&steps) {
-            return self.say(Phase::Invalid, reason, sentence);
+        if let Some((phase, reason, sentence)) = self.scales_refused(&steps) {
+            return self.say(phase, reason, sentence);
         }
         if self.has_leftovers() {
             let sentence = "the run waits until the preview of the one before is gone";

@@ -121,6 +121,9 @@ async fn the_schema_refuses_what_the_engine_would() {
         ("{weight: 10}, {weight: 50}", "", "spec.strategy.canary.steps"),
         ("{weight: 10}", "{weight: 10, hold: 5m, maxHold: 1m}", "must not be longer than its maxHold"),
         ("hold: 1s", "hold: soon", "spec.strategy.canary.hold"),
+        ("canary: {", "blueGreen: {}, canary: {", "exactly one of canary and blueGreen"),
+        ("kind: Deployment", "kind: DaemonSet", "spec.target.workloadRef.kind"),
+        ("{weight: 10}", "{weight: 10, scale: {replicas: 1, ofStable: 5}}", "either replicas or ofStable"),
         ("interval: 1s", "interval: 1h", "interval must be between"),
         ("{name: color", &format!("{{name: {}, namespace", "c".repeat(64)), "63 characters"),
     ];

@@ -41,3 +41,4 @@ mod told;
 mod traps;
 mod upgrade;
 mod waiting;
+mod workloads;
