@@ -192,7 +192,7 @@ fn evidence_is_stored_under_plain_lists() {
 
 /// The documents of every example file, with where they stand.
 fn examples() -> Vec<(String, Value)> {
-    let folders = ["", "demo", "virtual-router", "http-route", "grpc-route"];
+    let folders = ["", "demo", "virtual-router", "http-route", "grpc-route", "blue-green"];
     let folders = folders.map(|folder| std::fs::read_dir(format!("examples/{folder}")).unwrap());
     let paths = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
     let files = paths.filter(|path| path.extension().is_some_and(|e| e == "yaml"));

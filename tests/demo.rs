@@ -7,9 +7,11 @@ use tidegate::{
     demo::{self, Manner},
 };
 
-async fn both_acts_end_as_they_should(routes: demo::Routes) {
+/// Plays it; requests are few enough for a slow machine and many enough for proof.
+async fn ends_as_it_should(routes: demo::Routes, strategy: demo::Strategy, rate: u32) -> String {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let options = demo::DemoOptions { routes, keep: false, plain: true, rate: 1000.try_into().unwrap() };
+    let rate = rate.try_into().unwrap();
+    let options = demo::DemoOptions { routes, strategy, keep: false, plain: true, rate };
     let mut out = Vec::new();
     let outcome = demo::play(options, &mut out, Manner::Lines, |config, client, stop| {
         controller::run(config, client, stop.cancelled_owned())
@@ -17,26 +19,63 @@ async fn both_acts_end_as_they_should(routes: demo::Routes) {
     .await;
     let told = String::from_utf8(out).unwrap();
     assert!(outcome.is_ok(), "{outcome:?}\n{told}");
-    assert!(told.contains("Rolled back at"), "{told}");
     println!("{told}");
+    told
+}
+
+async fn a_canary_ends_as_it_should(routes: demo::Routes) {
+    let told = ends_as_it_should(routes, demo::Strategy::Canary, 1000).await;
+    assert!(told.contains("Rolled back at"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_gateway_route() {
-    both_acts_end_as_they_should(demo::Routes::GatewayRoute).await;
+    a_canary_ends_as_it_should(demo::Routes::GatewayRoute).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_virtual_router() {
-    both_acts_end_as_they_should(demo::Routes::VirtualRouter).await;
+    a_canary_ends_as_it_should(demo::Routes::VirtualRouter).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_an_http_route() {
-    both_acts_end_as_they_should(demo::Routes::HttpRoute).await;
+    a_canary_ends_as_it_should(demo::Routes::HttpRoute).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_grpc_route() {
-    both_acts_end_as_they_should(demo::Routes::GrpcRoute).await;
+    a_canary_ends_as_it_should(demo::Routes::GrpcRoute).await;
+}
+
+async fn blue_green_with_a_preview_ends_as_it_should(routes: demo::Routes) {
+    let told = ends_as_it_should(routes, demo::Strategy::BlueGreen, 200).await;
+    for line in [
+        "preview: requests with x-preview: true go to color-",
+        "load: before that, v2 answered",
+        "Act 2: v3 failed its preview",
+        "Rolled back at 100%",
+        "tolerated after stable's hour before",
+        "On its preview it answered",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert_eq!(told.matches("preview: gone").count(), 3, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blue_green_with_a_gateway_route() {
+    blue_green_with_a_preview_ends_as_it_should(demo::Routes::GatewayRoute).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blue_green_with_a_grpc_route() {
+    blue_green_with_a_preview_ends_as_it_should(demo::Routes::GrpcRoute).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blue_green_with_a_virtual_router() {
+    let told = ends_as_it_should(demo::Routes::VirtualRouter, demo::Strategy::BlueGreen, 200).await;
+    assert_eq!(told.matches("the demo asks: promote").count(), 2, "{told}");
+    assert!(told.contains("Rolled back at 100%"), "{told}");
 }

@@ -23,7 +23,7 @@ enum Command {
     Crds(cli::crds::Args),
     /// Print the account of the controller and the permissions it needs, for `kubectl apply -f -`
     Rbac(cli::rbac::Args),
-    /// Watch a canary promoted and a bad one put back, on this machine alone
+    /// Watch a version promoted and a bad one put back, on this machine alone
     #[cfg(feature = "sandbox")]
     Demo(demo::DemoOptions),
     /// Run an API server for kubectl to try Tidegate on, on this machine alone

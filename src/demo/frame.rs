@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::show::{Line, Metric, Share, Show};
+use super::{
+    show::{Line, Metric, Share, Show},
+    traffic::{ASKING, Tallies},
+};
 use crate::sandbox::load::Tally;
 
 /// Cells of a bar that is full.
@@ -17,11 +20,12 @@ pub fn frame(show: &Show) -> Vec<String> {
     let mut lines = vec![show.title.clone(), String::new()];
     let width = show.shares.iter().map(|share| share.name.len()).max().unwrap_or_default();
     lines.extend(show.shares.iter().map(|share| bar(share, width)));
+    lines.extend(show.preview.iter().map(|target| format!("  with {ASKING}: {target}")));
     lines.push(String::new());
     lines.push(standing(show));
     lines.extend(metrics(&show.metrics));
     lines.push(String::new());
-    lines.push(format!("load: {}", load(&show.tally)));
+    lines.extend(load("load", &show.load));
     lines.push(String::new());
     let earlier = show.lines.len().saturating_sub(RECENT);
     if earlier > 0 {
@@ -36,8 +40,14 @@ pub fn timeline(began: Timestamp, line: &Line) -> String {
     format!("{:>5.1} s  {}", line.at.duration_since(began).as_secs_f64(), line.text)
 }
 
-/// What the load got, by version.
-pub fn load(tally: &Tally) -> String {
+/// What the load got, by version; of those who ask for a preview in a line of their own.
+pub fn load(word: &str, Tallies { everybody, asking }: &Tallies) -> impl Iterator<Item = String> {
+    let everybody = format!("{word}: {}", answers(everybody));
+    let asking = asking.as_ref().map(|asking| format!("{word} with {ASKING}: {}", answers(asking)));
+    [everybody].into_iter().chain(asking)
+}
+
+fn answers(tally: &Tally) -> String {
     let mut versions: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for ((version, status), count) in &tally.answers {
         let name = if version.is_empty() { "no version" } else { version };
@@ -112,8 +122,8 @@ mod tests {
             },
         ];
         let answers = [(("v1", 200), 900), (("v1", 500), 1), (("v2", 200), 40)];
-        show.tally.answers = answers.into_iter().map(|((v, s), n)| ((v.to_owned(), s), n)).collect();
-        show.tally.skipped = 3;
+        show.load.everybody.answers = answers.into_iter().map(|((v, s), n)| ((v.to_owned(), s), n)).collect();
+        show.load.everybody.skipped = 3;
         show.lines = vec![Line { at: began + SignedDuration::from_millis(1250), text: "begun".to_owned() }];
         show
     }
@@ -135,6 +145,16 @@ load: v1 901 (1 failed), v2 40 (0 failed), not sent 3, for too many were open
 
   1.2 s  begun";
         assert_eq!(frame(&shown()).join("\n"), want);
+    }
+
+    #[test]
+    fn a_preview_and_those_who_ask_for_it_show() {
+        let mut show = shown();
+        show.preview = Some("v2".to_owned());
+        show.load.asking = Some(Tally { answers: [(("v2".to_owned(), 200), 7)].into(), ..Tally::default() });
+        let lines = frame(&show);
+        assert_eq!(lines[5], "  with x-preview: true: v2");
+        assert!(lines.contains(&"load with x-preview: true: v2 7 (0 failed)".to_owned()), "{lines:?}");
     }
 
     #[test]

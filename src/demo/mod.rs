@@ -1,12 +1,15 @@
 //! The commands `tidegate demo` and `tidegate sandbox`: color-app on loopback, and the real controller at work on it.
 //!
-//! [`story`] says what each act shows and whether it ended as it should; [`show`] collects what is to be seen;
-//! [`frame`] and [`screen`] put it on a terminal. All four are free of I/O but for the last. [`run`](run()) plays it.
+//! [`acts`] says what each act shows and [`story`] whether it ended as it should; [`show`] collects what is to be seen;
+//! [`frame`] and [`screen`] put it on a terminal, [`summary`] what it came to. All are free of I/O but for [`screen`].
+//! [`run`](run()) plays it.
 
+mod acts;
 mod frame;
 pub mod kubeconfig;
 mod manifests;
 mod measure;
+mod people;
 mod routes;
 mod run;
 pub mod sandbox;
@@ -14,6 +17,9 @@ pub mod screen;
 mod show;
 pub mod signals;
 mod story;
+mod strategy;
+mod summary;
+mod traffic;
 mod watching;
 pub mod world;
 
@@ -23,4 +29,5 @@ pub use self::{
     sandbox::{SandboxError, SandboxOptions},
     screen::Manner,
     story::Otherwise,
+    strategy::Strategy,
 };

@@ -7,8 +7,11 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{show::Share, world::NAMESPACE};
+use super::{show::Share, strategy::Strategy, world::NAMESPACE};
 use crate::{dataplane::ObjectKind, sandbox::programmer};
+
+/// The Rollout's name in all examples.
+pub const ROLLOUT: &str = "color";
 
 /// The kind of route that splits the traffic of color-app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -46,12 +49,20 @@ impl Routes {
     }
 
     /// The Rollout, whose target is v1.
-    pub(super) fn rollout(self) -> &'static str {
-        match self {
-            Self::GatewayRoute => include_str!("../../examples/demo/rollout.yaml"),
-            Self::VirtualRouter => include_str!("../../examples/virtual-router/rollout.yaml"),
-            Self::HttpRoute => include_str!("../../examples/http-route/rollout.yaml"),
-            Self::GrpcRoute => include_str!("../../examples/grpc-route/rollout.yaml"),
+    pub(super) fn rollout(self, strategy: Strategy) -> &'static str {
+        match strategy {
+            Strategy::Canary => match self {
+                Self::GatewayRoute => include_str!("../../examples/demo/rollout.yaml"),
+                Self::VirtualRouter => include_str!("../../examples/virtual-router/rollout.yaml"),
+                Self::HttpRoute => include_str!("../../examples/http-route/rollout.yaml"),
+                Self::GrpcRoute => include_str!("../../examples/grpc-route/rollout.yaml"),
+            },
+            Strategy::BlueGreen => match self {
+                Self::GatewayRoute => include_str!("../../examples/blue-green/gateway-route.yaml"),
+                Self::VirtualRouter => include_str!("../../examples/blue-green/virtual-router.yaml"),
+                Self::HttpRoute => include_str!("../../examples/blue-green/http-route.yaml"),
+                Self::GrpcRoute => include_str!("../../examples/blue-green/grpc-route.yaml"),
+            },
         }
     }
 
@@ -76,6 +87,19 @@ impl Routes {
             Self::GatewayRoute => "color-gateway-route",
             Self::VirtualRouter | Self::HttpRoute | Self::GrpcRoute => "color",
         }
+    }
+
+    /// Whether there can be a preview beside a route of the kind.
+    pub(super) fn has_previews(self) -> bool {
+        match self {
+            Self::GatewayRoute | Self::HttpRoute | Self::GrpcRoute => true,
+            Self::VirtualRouter => false,
+        }
+    }
+
+    /// What the preview of the route with the weights is called.
+    pub(super) fn preview(self) -> String {
+        format!("{}-preview-{ROLLOUT}", self.name())
     }
 
     /// A version's name in the route.
@@ -157,7 +181,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::demo::manifests;
+    use crate::{
+        api::{Rollout, RolloutStatus},
+        demo::{manifests, traffic::ASKING},
+        engine,
+    };
 
     #[test]
     fn shares_are_of_the_sum() {
@@ -215,13 +243,33 @@ mod tests {
             }
             let third = manifests::parse(routes.third()).unwrap();
             assert!(named("Deployment", &routes.workload("v3"), &third).is_some(), "{routes:?}");
-            let [rollout] = manifests::parse(routes.rollout()).unwrap().try_into().unwrap();
-            let spec = &rollout.data["spec"];
-            assert_eq!(spec["routes"][0]["kind"], routes.resource().kind);
-            assert_eq!(spec["routes"][0]["group"], routes.resource().group);
-            assert_eq!(spec["routes"][0]["name"], routes.name());
-            assert_eq!(spec["target"]["name"], routes.target("v1"));
-            assert_eq!(spec["target"]["workloadRef"]["name"], routes.workload("v1"));
+            for strategy in Strategy::value_variants() {
+                let [rollout] = manifests::parse(routes.rollout(*strategy)).unwrap().try_into().unwrap();
+                assert_eq!(rollout.name_any(), ROLLOUT);
+                let spec = &rollout.data["spec"];
+                assert_eq!(spec["routes"][0]["kind"], routes.resource().kind);
+                assert_eq!(spec["routes"][0]["group"], routes.resource().group);
+                assert_eq!(spec["routes"][0]["name"], routes.name());
+                assert_eq!(spec["target"]["name"], routes.target("v1"));
+                assert_eq!(spec["target"]["workloadRef"]["name"], routes.workload("v1"));
+            }
+        }
+    }
+
+    #[test]
+    fn previews_are_where_the_controller_makes_them() {
+        for routes in Routes::value_variants() {
+            let rollout: Rollout = serde_saphyr::from_str(routes.rollout(Strategy::BlueGreen)).unwrap();
+            let asked = &rollout.spec.strategy.blue_green.as_ref().unwrap().preview;
+            let headers = asked.iter().map(ToString::to_string);
+            assert_eq!(
+                headers.collect::<Vec<_>>(),
+                if routes.has_previews() { vec![ASKING] } else { vec![] }
+            );
+            let made = engine::previews(&rollout.spec, &RolloutStatus::default(), ROLLOUT);
+            let names = made.into_iter().map(|(_, preview)| preview.name);
+            let want = routes.has_previews().then(|| routes.preview());
+            assert_eq!(names.collect::<Vec<_>>(), want.into_iter().collect::<Vec<_>>());
         }
     }
 }

@@ -1,56 +1,47 @@
-//! The command `tidegate demo`: sets the stage, plays both acts, and tells what they showed.
+//! The command `tidegate demo`: sets the stage, plays all acts, and tells what they showed.
 
 use std::{
-    fmt::Write as _,
     io::{self, IsTerminal, Write},
     num::NonZeroU32,
     pin::Pin,
     time::Duration,
 };
 
-use http::uri::InvalidUri;
-use jiff::Timestamp;
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
-};
-use serde_json::json;
+use kube::Client;
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
-    time::{MissedTickBehavior, Sleep},
+    time::{Interval, MissedTickBehavior, Sleep},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    frame,
+    acts::{self, Act, Beginning},
     kubeconfig::{KubeconfigError, KubeconfigFile},
-    manifests::{self, MANAGER, ManifestError},
+    manifests::{self, ManifestError},
     measure::scrape_to_write,
+    people::{self, PeopleError},
     routes::Routes,
-    screen::{Manner, Screen, seconds},
+    screen::{Manner, Screen},
     show::{Seen, Show},
     signals,
-    story::{self, Act, Ending, Finished, Otherwise},
+    story::{Cue, Otherwise, Scene},
+    strategy::Strategy,
+    summary::{Played, summary},
+    traffic::{Traffic, TrafficError},
     watching,
     world::{self, ColorApp, NAMESPACE, WorldError},
 };
 use crate::{
-    api::{Phase, Rollout},
+    api::{Phase, RequestAction, Rollout},
     clock::Clock,
     config::{Config, ConfigError},
     controller,
-    sandbox::{
-        apiserver::ApiServer,
-        load::{Load, LoadConfig, NotLoopback},
-    },
+    sandbox::apiserver::ApiServer,
 };
 
-const ROLLOUT: &str = "color";
-/// The share of requests that the bad version fails.
-const BAD_SHARE: f64 = 0.05;
-/// Both acts should take half of it.
-const LIMIT: Duration = Duration::from_secs(90);
+/// All acts should take a quarter of it.
+const LIMIT: Duration = Duration::from_mins(3);
 /// How often the counts of the load are looked at; all else is shown when it happens.
 const REDRAW: Duration = Duration::from_millis(500);
 /// How long the controller may take to stop.
@@ -62,13 +53,17 @@ pub struct DemoOptions {
     /// The kind of route that splits the traffic.
     #[arg(long, value_enum, default_value_t, value_name = "KIND")]
     pub routes: Routes,
+    /// How traffic gets to a new version.
+    #[arg(long, value_enum, default_value_t, value_name = "STRATEGY")]
+    pub strategy: Strategy,
     /// Stay up after the last act, until interrupted, and say how to look around.
     #[arg(long)]
     pub keep: bool,
     /// Print plain lines on a terminal too.
     #[arg(long)]
     pub plain: bool,
-    /// Requests sent to color-app each second. The fewer, the longer the proof of a step takes.
+    /// Requests sent to color-app each second; where there are previews, a tenth as many again ask for them. The fewer, the
+    /// longer the proof of a step takes.
     #[arg(long, default_value = "1000", value_name = "PER SECOND")]
     pub rate: NonZeroU32,
 }
@@ -88,20 +83,12 @@ pub enum DemoError {
     /// The controller's configuration was refused.
     #[error("cannot configure the demo's controller")]
     Config(#[from] ConfigError),
-    /// The gateway's address could not be read.
-    #[error("cannot read the gateway's address")]
-    Address(#[from] InvalidUri),
-    /// The load was refused.
-    #[error("cannot send load to the gateway")]
-    Load(#[from] NotLoopback),
-    /// The Rollout's target could not be changed.
-    #[error("cannot make {target} the target of the Rollout {ROLLOUT}")]
-    Target {
-        /// The target.
-        target: String,
-        /// What the API server said.
-        source: Box<kube::Error>,
-    },
+    /// Nothing is sent to color-app.
+    #[error("cannot send requests to color-app")]
+    Traffic(#[from] TrafficError),
+    /// Something of the Rollout could not be changed.
+    #[error("cannot steer the demo's Rollout")]
+    People(#[from] PeopleError),
     /// Standard output is closed.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
@@ -167,24 +154,17 @@ struct Stage<W: Write> {
     client: Client,
     clock: Clock,
     kubeconfig: KubeconfigFile,
-    load: Load,
+    strategy: Strategy,
+    traffic: Traffic,
     controller: JoinHandle<Result<(), DemoError>>,
     seen: mpsc::Receiver<Seen>,
     rollout: Option<Box<Rollout>>,
     show: Show,
     screen: Screen<W>,
+    tick: Interval,
     interrupted: Pin<Box<dyn Future<Output = io::Result<()>>>>,
     limit: Pin<Box<Sleep>>,
     stop: DropGuard,
-}
-
-/// An act that is over.
-struct Played {
-    finished: Finished,
-    began: Timestamp,
-    over: Timestamp,
-    /// When the version's first share was seen on the route.
-    raised: Option<Timestamp>,
 }
 
 impl<W: Write> Stage<W> {
@@ -198,27 +178,31 @@ impl<W: Write> Stage<W> {
         let client = server.client().map_err(|source| WorldError::Client(Box::new(source)))?;
         let clock = server.clock();
         let app = ColorApp::start(client.clone(), clock, options.routes).await?;
-        app.set_error_share(story::BAD.version, BAD_SHARE);
         let kubeconfig = KubeconfigFile::write(None, &server.kubeconfig())?;
         let stop = CancellationToken::new();
-        let load = start_load(&app, options.rate, clock, &stop)?;
+        let previews = options.strategy == Strategy::BlueGreen && options.routes.has_previews();
+        let traffic = Traffic::start(&app, options.rate, previews, clock, &stop)?;
         let running = controller(configuration(&app)?, client.clone(), stop.clone());
         let controller =
             tokio::spawn(
                 async move { running.await.map_err(|error| DemoError::Controller(Box::new(error))) },
             );
-        let seen = watching::start(&client, ROLLOUT, options.routes, &stop);
+        let seen = watching::start(&client, options.routes, &stop);
+        let mut tick = tokio::time::interval(REDRAW);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             server,
             app,
             clock,
             kubeconfig,
-            load,
+            strategy: options.strategy,
+            traffic,
             controller,
             seen,
             rollout: None,
             show: Show::new(clock.now()),
             screen,
+            tick,
             interrupted: Box::pin(signals::interrupted()),
             limit: Box::pin(tokio::time::sleep(LIMIT)),
             client,
@@ -233,81 +217,104 @@ impl<W: Write> Stage<W> {
             self.kubeconfig.export()
         );
         self.show.begin(self.clock.now(), title);
-        manifests::apply(&self.client, self.app.routes().rollout()).await?;
-        self.watch_until(|show, _| (show.phase == Some(Phase::Healthy)).then_some(())).await?;
-        let healthy = self.act(story::HEALTHY).await?;
-        manifests::apply(&self.client, self.app.routes().third()).await?;
-        let bad = self.act(story::BAD).await?;
-        self.show.tally = self.load.tally();
+        let routes = self.app.routes();
+        manifests::apply(&self.client, routes.rollout(self.strategy)).await?;
+        while self.show.phase != Some(Phase::Healthy) {
+            self.look().await?;
+        }
+        let mut played = Vec::new();
+        for act in acts::acts(self.strategy, routes) {
+            played.push(self.play(*act).await?);
+        }
+        self.show.load = self.traffic.tallies();
         self.screen.close(&self.show)?;
-        let summary = self.summary(&[healthy, bad]);
+        let summary = summary(&played, &self.show.load, self.rolled_back_in(&played));
         self.screen.print(&summary)?;
         if keep { self.stay().await } else { Ok(()) }
     }
 
-    async fn act(&mut self, act: Act) -> Result<Played, DemoError> {
-        let (began, target, clock) = (self.clock.now(), act.target(self.app.routes()), self.clock);
+    async fn play(&mut self, act: Act) -> Result<Played, DemoError> {
+        let began = self.clock.now();
         self.show.begin(began, format!("Act {}: {}", act.number, act.title));
-        let generation = self.set_target(&act).await?;
-        let (mut greatest, mut raised) = (0, None);
-        let judged = self
-            .watch_until(|show, rollout| {
-                let share = show.share(&target);
-                if share > 0 {
-                    raised.get_or_insert_with(|| clock.now());
-                }
-                greatest = greatest.max(share);
-                act.judge(rollout?, (&target, generation), &show.shares, greatest)
-            })
-            .await?;
-        Ok(Played { finished: judged?, began, over: self.clock.now(), raised })
-    }
-
-    /// Names the act's version as the Rollout's target; the generation that has it.
-    async fn set_target(&self, act: &Act) -> Result<i64, DemoError> {
-        let routes = self.app.routes();
-        let (target, workload) = (act.target(routes), routes.workload(act.version));
-        let patch = json!({"spec": {"target": {
-            "name": target,
-            "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload},
-        }}});
-        let api: Api<Rollout> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        match api.patch(ROLLOUT, &params, &Patch::Merge(patch)).await {
-            Ok(rollout) => Ok(rollout.metadata.generation.unwrap_or_default()),
-            Err(source) => Err(DemoError::Target { target, source: Box::new(source) }),
-        }
-    }
-
-    /// Shows what the watches see until `done` says that it is enough.
-    async fn watch_until<T>(
-        &mut self,
-        mut done: impl FnMut(&Show, Option<&Rollout>) -> Option<T>,
-    ) -> Result<T, DemoError> {
-        let mut tick = tokio::time::interval(REDRAW);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.app.set_error_share(act.version, act.error_share(false));
+        let mut trial = act.trial(self.traffic.tallies());
+        let cue = self.begin(&act).await?;
+        let (mut greatest, mut raised, mut agreed) = (0, None, false);
         loop {
-            tokio::select! {
-                seen = self.seen.recv() => self.take(seen.ok_or(DemoError::WatchesEnded)?),
-                _ = tick.tick() => self.show.tally = self.load.tally(),
-                ended = &mut self.controller => return Err(too_early(ended)),
-                ended = &mut self.interrupted => {
-                    return Err(ended.map_or_else(DemoError::Signals, |()| DemoError::Interrupted));
-                }
-                () = &mut self.limit => return Err(DemoError::TimedOut { last: self.last() }),
+            self.look().await?;
+            if let Some(trial) = &mut trial {
+                trial.see(&self.show.load);
             }
-            self.screen.draw(&self.show)?;
-            if let Some(found) = done(&self.show, self.rollout.as_deref()) {
-                return Ok(found);
+            let share = self.show.share(&cue.target);
+            if share > 0 && raised.is_none() {
+                raised = Some(self.clock.now());
+                self.app.set_error_share(act.version, act.error_share(true));
+                if let Some(trial) = &trial {
+                    self.show.see_trial(self.clock.now(), act.version, trial);
+                }
+            }
+            greatest = share.max(greatest);
+            let Some(rollout) = &self.rollout else { continue };
+            if !agreed && act.asks(rollout, &cue) {
+                agreed = true;
+                self.ask(RequestAction::Promote).await?;
+                continue;
+            }
+            let (shares, previewed) = (&self.show.shares, self.show.preview.is_some());
+            let scene = Scene { shares, previewed, greatest, trial: trial.as_ref() };
+            if let Some(judged) = act.judge(rollout, &cue, scene) {
+                return Ok(Played { finished: judged?, began, over: self.clock.now(), raised, trial });
             }
         }
+    }
+
+    /// Does what an act begins with.
+    async fn begin(&mut self, act: &Act) -> Result<Cue, DemoError> {
+        let (routes, rollout) = (self.app.routes(), self.rollout.as_deref());
+        let run =
+            rollout.and_then(|rollout| Some(rollout.status.as_ref()?.run.as_ref()?.number)).unwrap_or(0);
+        let generation = rollout.and_then(|rollout| rollout.metadata.generation).unwrap_or_default();
+        let target = act.target(routes);
+        if act.beginning == Beginning::Again {
+            self.ask(RequestAction::Retry).await?;
+            return Ok(Cue { target, generation, run });
+        }
+        if act.beginning == Beginning::New {
+            manifests::apply(&self.client, routes.third()).await?;
+        }
+        let generation = people::release(&self.client, target.clone(), &routes.workload(act.version)).await?;
+        Ok(Cue { target, generation, run })
+    }
+
+    /// Asks something of the run that is shown.
+    async fn ask(&mut self, action: RequestAction) -> Result<(), DemoError> {
+        let now = self.clock.now();
+        self.show.say(now, format!("the demo asks: {}", action.word()));
+        if let Some(status) = self.rollout.as_ref().and_then(|rollout| rollout.status.as_ref()) {
+            people::ask(&self.client, action, status, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what there is to see next, and shows it.
+    async fn look(&mut self) -> Result<(), DemoError> {
+        tokio::select! {
+            seen = self.seen.recv() => self.take(seen.ok_or(DemoError::WatchesEnded)?),
+            _ = self.tick.tick() => self.show.load = self.traffic.tallies(),
+            ended = &mut self.controller => return Err(too_early(ended)),
+            ended = &mut self.interrupted => {
+                return Err(ended.map_or_else(DemoError::Signals, |()| DemoError::Interrupted));
+            }
+            () = &mut self.limit => return Err(DemoError::TimedOut { last: self.last() }),
+        }
+        Ok(self.screen.draw(&self.show)?)
     }
 
     fn take(&mut self, seen: Seen) {
         self.show.see(self.clock.now(), &seen);
         match seen {
             Seen::Rollout(rollout) => self.rollout = Some(rollout),
-            Seen::Route(_) | Seen::Event(_) => {}
+            Seen::Route(_) | Seen::Preview(_) | Seen::Event(_) => {}
         }
     }
 
@@ -318,34 +325,11 @@ impl<W: Write> Stage<W> {
         }
     }
 
-    fn summary(&self, acts: &[Played]) -> String {
-        let mut text = String::from("\n");
-        for act in acts {
-            let Finished { act: played, share, sentence } = &act.finished;
-            let ending = match played.ending {
-                Ending::Promoted => "promoted".to_owned(),
-                Ending::RolledBack => format!("rolled back at {share}%"),
-            };
-            let took = seconds(act.began, act.over);
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "Act {}: {} {ending} after {took}.", played.number, played.version);
-            let _ = writeln!(text, "  {sentence}");
-        }
-        let _ = writeln!(text, "Requests: {}.", frame::load(&self.show.tally));
-        let raised = acts.last().and_then(|act| act.raised);
-        let took = raised.and_then(|raised| {
-            let (requests, scrapes) = (self.server.requests(), self.app.gateway().scrapes());
-            let routes = self.app.routes();
-            scrape_to_write(&requests, &scrapes, (&routes.resource().plural, routes.name()), raised)
-        });
-        if let Some(took) = took {
-            let _ = writeln!(
-                text,
-                "From the gateway's last scrape to the write of the rolled back route: {} ms.",
-                took.as_millis()
-            );
-        }
-        text
+    /// How long the last act's rollback took, from the gateway's last scrape.
+    fn rolled_back_in(&self, played: &[Played]) -> Option<Duration> {
+        let (raised, routes) = (played.last()?.raised?, self.app.routes());
+        let (requests, scrapes) = (self.server.requests(), self.app.gateway().scrapes());
+        scrape_to_write(&requests, &scrapes, (&routes.resource().plural, routes.name()), raised)
     }
 
     /// Keeps everything up until interrupted.
@@ -387,30 +371,11 @@ fn too_early(ended: Result<Result<(), DemoError>, tokio::task::JoinError>) -> De
     }
 }
 
-fn start_load(
-    app: &ColorApp,
-    rate: NonZeroU32,
-    clock: Clock,
-    stop: &CancellationToken,
-) -> Result<Load, DemoError> {
-    let config = LoadConfig {
-        url: app.url().parse()?,
-        rate,
-        in_flight: 512,
-        timeout: Duration::from_secs(2),
-        headers: app.routes().headers(),
-    };
-    let load = Load::new(config, clock)?;
-    let (running, stop) = (load.clone(), stop.clone());
-    tokio::spawn(async move { running.run(None, &stop).await });
-    Ok(load)
-}
-
-/// The controller's configuration: one provider, which scrapes the gateway itself.
+/// The controller's configuration: one provider, which scrapes the gateway itself, and routes of its own for previews.
 fn configuration(app: &ColorApp) -> Result<Config, ConfigError> {
     let text = format!(
-        "providers:\n  default:\n    envoy:\n      urls: [\"{}\"]\n      scrapeInterval: 500ms\n\
-         namespaces: [{NAMESPACE}]\nlisten: 127.0.0.1:0\n",
+        "providers:\n  default:\n    envoy:\n      urls: [\"{}\"]\n      scrapeInterval: 500ms\n      timeout: 5s\n\
+         namespaces: [{NAMESPACE}]\npreviews: true\nlisten: 127.0.0.1:0\n",
         app.stats_url()
     );
     Config::parse(&text, "the demo's configuration")
@@ -420,8 +385,13 @@ fn configuration(app: &ColorApp) -> Result<Config, ConfigError> {
 mod tests {
     use super::*;
 
-    const QUIET: DemoOptions =
-        DemoOptions { routes: Routes::GatewayRoute, keep: false, plain: true, rate: NonZeroU32::MIN };
+    const QUIET: DemoOptions = DemoOptions {
+        routes: Routes::GatewayRoute,
+        strategy: Strategy::Canary,
+        keep: false,
+        plain: true,
+        rate: NonZeroU32::MIN,
+    };
 
     #[tokio::test]
     async fn a_controller_that_fails_ends_the_demo_with_what_was_seen() {

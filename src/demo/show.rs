@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
+use super::traffic::{ASKING, Tallies, Trial};
 use crate::{
-    analysis::Verdict,
+    analysis::{Verdict, sentence::count},
     api::{Phase, Rollout},
-    sandbox::load::Tally,
 };
 
 /// An event that somebody told about the Rollout.
@@ -28,6 +28,8 @@ pub enum Seen {
     Rollout(Box<Rollout>),
     /// The entries of the route with weights.
     Route(Vec<Share>),
+    /// Where those who ask for it are sent by the preview of the route; none: there is no preview.
+    Preview(Option<String>),
     /// An event.
     Event(Told),
 }
@@ -70,6 +72,8 @@ pub struct Show {
     pub title: String,
     /// The shares on the route.
     pub shares: Vec<Share>,
+    /// Where those who ask for it are sent by the preview, if there is one.
+    pub preview: Option<String>,
     /// Where the Rollout stands.
     pub phase: Option<Phase>,
     /// The step, such as `2/4`.
@@ -79,7 +83,7 @@ pub struct Show {
     /// What each metric says.
     pub metrics: Vec<Metric>,
     /// What the load has got so far.
-    pub tally: Tally,
+    pub load: Tallies,
     /// All changes so far, oldest first.
     pub lines: Vec<Line>,
     told: HashSet<String>,
@@ -94,11 +98,12 @@ impl Show {
             began,
             title: String::new(),
             shares: Vec::new(),
+            preview: None,
             phase: None,
             step: None,
             message: String::new(),
             metrics: Vec::new(),
-            tally: Tally::default(),
+            load: Tallies::default(),
             lines: Vec::new(),
             told: HashSet::new(),
             events: HashSet::new(),
@@ -117,6 +122,7 @@ impl Show {
         match seen {
             Seen::Rollout(rollout) => self.see_rollout(at, rollout),
             Seen::Route(shares) => self.see_route(at, shares),
+            Seen::Preview(target) => self.see_preview(at, target.as_deref()),
             // An event is written again when it recurs; an act does not tell an earlier one's again.
             Seen::Event(told) => {
                 if self.events.insert((told.uid.clone(), told.note.clone())) {
@@ -139,6 +145,29 @@ impl Show {
             shares.iter().map(|share| format!("{} {}%", share.name, share.percent)).collect();
         self.say(at, format!("weights: {}", listed.join(", ")));
         shares.clone_into(&mut self.shares);
+    }
+
+    fn see_preview(&mut self, at: Timestamp, target: Option<&str>) {
+        if self.preview.as_deref() == target {
+            return;
+        }
+        let text = target.map_or_else(
+            || "preview: gone".to_owned(),
+            |target| format!("preview: requests with {ASKING} go to {target}"),
+        );
+        self.say(at, text);
+        self.preview = target.map(str::to_owned);
+    }
+
+    /// Tells what came of a trial that is over, for everybody gets the version now.
+    pub fn see_trial(&mut self, at: Timestamp, version: &str, trial: &Trial) {
+        let Trial { answered, others, .. } = trial;
+        let text = format!(
+            "load: before that, {version} answered {} requests with {ASKING}, and none of {} without",
+            count(*answered as f64),
+            count(*others as f64)
+        );
+        self.say(at, text);
     }
 
     fn see_rollout(&mut self, at: Timestamp, rollout: &Rollout) {
@@ -173,12 +202,15 @@ impl Show {
 
     /// The same sentence comes as an event, a message and a verdict; it is told once an act.
     fn say_once(&mut self, at: Timestamp, word: &str, sentence: &str) {
-        if self.told.insert(sentence.to_owned()) {
+        // Of a pause the event says that it is one; the message need not.
+        let key = sentence.strip_prefix("Paused: ").unwrap_or(sentence);
+        if self.told.insert(key.to_owned()) {
             self.say(at, format!("{word}: {sentence}"));
         }
     }
 
-    fn say(&mut self, at: Timestamp, text: String) {
+    /// Tells something.
+    pub fn say(&mut self, at: Timestamp, text: String) {
         self.lines.push(Line { at, text });
     }
 }
@@ -199,17 +231,20 @@ mod tests {
             })
         };
         let route = Seen::Route(vec![Share { name: "a".to_owned(), percent: 100 }]);
+        let preview = Seen::Preview(Some("b".to_owned()));
         show.begin(at, "Act 1".to_owned());
         for seen in [event("1"), event("1"), event("2"), route.clone(), route] {
             show.see(at, &seen);
         }
         show.begin(at, "Act 2".to_owned());
-        for seen in [event("1"), event("3")] {
+        for seen in [event("1"), event("3"), preview.clone(), preview, Seen::Preview(None)] {
             show.see(at, &seen);
         }
         let lines: Vec<&str> = show.lines.iter().map(|line| line.text.as_str()).collect();
         let step = "Step: 20% to the canary";
-        assert_eq!(lines, ["Act 1", step, "weights: a 100%", "Act 2", step]);
+        let asking = "preview: requests with x-preview: true go to b";
+        let want = ["Act 1", step, "weights: a 100%", "Act 2", step, asking, "preview: gone"];
+        assert_eq!(lines, want);
         assert_eq!((show.share("a"), show.share("b")), (100, 0));
     }
 }

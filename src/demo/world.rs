@@ -51,7 +51,7 @@ const VERSIONS: [(&str, &str); 3] = [("v1", "blue"), ("v2", "green"), ("v3", "re
 /// Usual time of an answer: enough to look like a service, far below any latency goal.
 const USUAL_LATENCY: Duration = Duration::from_millis(3);
 /// Usual share of failed requests: no service is without.
-const USUAL_ERRORS: f64 = 0.001;
+pub(super) const USUAL_ERRORS: f64 = 0.001;
 /// How long the gateway may take to serve the route.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(15);
 

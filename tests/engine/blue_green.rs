@@ -76,6 +76,19 @@ fn a_good_target_is_tried_and_then_gets_everything_at_once() {
 }
 
 #[test]
+fn how_long_a_preview_takes_is_not_foretold_by_the_routes_traffic() {
+    let mut world = previewed(&format!("{BLUE_GREEN}  proveFrom: 0\n"));
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    let foretold: Vec<&str> = world
+        .notes
+        .iter()
+        .filter(|note| note.reason == "Preflight")
+        .map(|note| note.message.as_str())
+        .collect();
+    assert_eq!(foretold, Vec::<&str>::new());
+}
+
+#[test]
 fn one_that_fails_on_the_preview_never_gets_traffic() {
     let mut world = previewed(BLUE_GREEN);
     world.traffic.failing.insert("v2".into(), 0.3);

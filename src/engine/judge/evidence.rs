@@ -181,8 +181,9 @@ impl Turn<'_> {
         let config = self.config(analysis, &test);
         let goal =
             analysis::ProofGoal { absolute: test.catch.absolute, beta: config.beta, burst: config.burst };
+        // A step without a share has only what a match sends, and nothing tells how much that is.
         let wanted = |step: &&crate::api::PlannedStep| {
-            step.weight >= analysis.prove_from && step.weight.percent() < 100
+            step.weight >= analysis.prove_from && (1..100).contains(&step.weight.percent())
         };
         let plain = |step: &crate::api::PlannedStep| analysis::PlannedStep {
             weight: step.weight.percent(),
