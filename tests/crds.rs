@@ -190,6 +190,17 @@ fn evidence_is_stored_under_plain_lists() {
     }
 }
 
+#[test]
+fn what_no_controller_has_seen_answers_to_no_generation() {
+    let status = &open_api()["properties"]["status"];
+    assert_eq!(status["default"], json!({ "observedGeneration": -1 }), "kstatus would call it current");
+    let (schema, _) = Schema::compile(&open_api()).unwrap();
+    let mut new = good();
+    schema.apply_defaults(&mut new);
+    let errors = schema.validate(&new, None);
+    assert!(errors.is_empty() && new["status"]["observedGeneration"] == json!(-1), "{new}");
+}
+
 /// The documents of every example file, with where they stand.
 fn examples() -> Vec<(String, Value)> {
     let folders = ["", "demo", "virtual-router", "http-route", "grpc-route", "blue-green"];

@@ -13,6 +13,9 @@ use crate::analysis::Verdict;
 /// What the controller knows, intends and tells.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+// A Rollout that no controller has seen yet has a status all the same, and one that answers to no generation: kstatus takes
+// an object without any for one that is as it should be, and Flux would not wait for it.
+#[schemars(extend("default" = { "observedGeneration": -1 }))]
 pub struct RolloutStatus {
     /// The version of what is kept here, from 1 on; 0 where nothing was kept yet. A controller that finds a greater one
     /// than its own leaves the Rollout alone, for it would lose what it does not know.

@@ -69,13 +69,18 @@ impl Cluster {
         let mut cluster = Self::empty().await;
         cluster.kind = kind;
         cluster.create(route_of(kind, "color", &[("v1", 100), ("v2", 0)])).await;
-        if kind == RouteKind::VirtualRouter {
-            for object in way_to("color") {
-                cluster.create(object).await;
-            }
-        }
+        cluster.create_way_to("color").await;
         cluster.run_controller();
         cluster
+    }
+
+    /// Creates what a gateway needs to come to a route, where its kind needs anything.
+    pub async fn create_way_to(&self, route: &str) {
+        if self.kind == RouteKind::VirtualRouter {
+            for object in way_to(route) {
+                self.create(object).await;
+            }
+        }
     }
 
     /// A cluster whose pods come and go as a test wants them to, without the controller; `None`, said aloud, elsewhere.

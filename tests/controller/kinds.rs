@@ -7,16 +7,12 @@ use tidegate::api::{Phase, Rollout, RouteKind};
 
 use crate::{
     cluster::Cluster,
-    objects::{ROLLOUT, list_of, reference, route_of, way_to},
+    objects::{ROLLOUT, list_of, reference, rollout_of, route_of},
     told::message,
     waiting::eventually,
 };
 
 const PLAIN: &str = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
-
-fn rollout(kind: RouteKind) -> String {
-    ROLLOUT.replace(PLAIN, &reference(kind, "color"))
-}
 
 /// What of a route is nobody's to step: all of it but the weights of the list that is.
 async fn rest_of(cluster: &Cluster) -> Value {
@@ -38,7 +34,7 @@ async fn rolled(kind: RouteKind, yaml: &str) -> (Cluster, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_canary_is_promoted() {
     for kind in RouteKind::ALL {
-        let (cluster, rest) = rolled(kind, &rollout(kind)).await;
+        let (cluster, rest) = rolled(kind, &rollout_of(kind)).await;
         cluster.phase(Phase::Healthy).await;
         assert_eq!((cluster.share("v1").await, cluster.share("v2").await), (0, 100), "{kind:?}");
         assert_eq!(rest_of(&cluster).await, rest, "{kind:?}");
@@ -55,7 +51,7 @@ async fn a_bad_canary_is_put_back() {
         cluster.gateway.fail("v3", 0.2);
         // One that no route lists: its entry is added, and goes again.
         let yaml =
-            rollout(kind).replace("v2", "v3").replace("  strategy:", "  stable: {name: v1}\n  strategy:");
+            rollout_of(kind).replace("v2", "v3").replace("  strategy:", "  stable: {name: v1}\n  strategy:");
         cluster.roll(&yaml).await;
         let rollout = cluster.phase(Phase::Failed).await;
         assert!(message(&rollout).starts_with("Rolled back at 10%"), "{kind:?}: {}", message(&rollout));
@@ -67,7 +63,7 @@ async fn a_bad_canary_is_put_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abort_is_taken_at_once() {
     for kind in RouteKind::ALL {
-        let (cluster, rest) = rolled(kind, &rollout(kind).replace("hold: 1s", "hold: 5m")).await;
+        let (cluster, rest) = rolled(kind, &rollout_of(kind).replace("hold: 1s", "hold: 5m")).await;
         cluster.at(10).await;
         cluster.abort("checkout is slow").await;
         cluster.phase(Phase::Failed).await;
@@ -79,7 +75,7 @@ async fn an_abort_is_taken_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_share_that_somebody_raised_goes_back() {
     for kind in RouteKind::ALL {
-        let (cluster, rest) = rolled(kind, &rollout(kind).replace("hold: 1s", "hold: 5m")).await;
+        let (cluster, rest) = rolled(kind, &rollout_of(kind).replace("hold: 1s", "hold: 5m")).await;
         cluster.at(10).await;
         cluster.set_weights("color", "argocd-controller", &[(0, 20), (1, 80)]).await;
         let told = cluster.event("Drifted").await.message.unwrap_or_default();
@@ -96,7 +92,7 @@ async fn a_share_that_somebody_raised_goes_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletion_leaves_stable_with_everything() {
     for kind in RouteKind::ALL {
-        let (cluster, rest) = rolled(kind, &rollout(kind).replace("hold: 1s", "hold: 5m")).await;
+        let (cluster, rest) = rolled(kind, &rollout_of(kind).replace("hold: 1s", "hold: 5m")).await;
         cluster.at(10).await;
         cluster.rollouts().delete("color", &DeleteParams::default()).await.unwrap();
         let api = cluster.rollouts();
@@ -157,9 +153,7 @@ async fn on_two_rules(kind: RouteKind) -> Cluster {
     let mut cluster = Cluster::empty().await;
     cluster.kind = kind;
     cluster.create(two_rules(kind)).await;
-    for object in way_to("color").into_iter().filter(|_| kind == RouteKind::VirtualRouter) {
-        cluster.create(object).await;
-    }
+    cluster.create_way_to("color").await;
     cluster.run_controller();
     cluster
 }

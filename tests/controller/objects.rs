@@ -42,6 +42,11 @@ pub fn reference(kind: RouteKind, name: &str) -> String {
     format!("{{group: {}, kind: {}, name: {name}}}", kind.group().word(), kind.word())
 }
 
+/// The Rollout over a route of a kind.
+pub fn rollout_of(kind: RouteKind) -> String {
+    ROLLOUT.replace(&reference(RouteKind::GatewayRoute, "color"), &reference(kind, "color"))
+}
+
 /// A route of a kind that gives two versions these weights, and, where the kind has rules, another one behind it that is
 /// nobody's to step.
 pub fn route_of(kind: RouteKind, name: &str, weights: &[(&str, i64)]) -> Value {

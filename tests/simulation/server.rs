@@ -209,7 +209,8 @@ impl Server {
         Answer::Rollout(self.rollout().clone())
     }
 
-    /// A change of the Rollout; one that changes nothing keeps its version.
+    /// A change of the Rollout; one that changes nothing keeps its version. The first one does change something: it stores
+    /// the default of the status.
     pub fn edit_rollout(&mut self, change: impl FnOnce(&mut RolloutNow)) {
         let before = self.rollout().clone();
         let mut now = (*before).clone();
@@ -218,7 +219,7 @@ impl Server {
             && Arc::ptr_eq(&now.spec, &before.spec)
             && (now.finalizer, &now.abort, &now.request)
                 == (before.finalizer, &before.abort, &before.request);
-        if same {
+        if same && self.rollout.len() > 1 {
             return;
         }
         self.revision += 1;

@@ -3,7 +3,7 @@
 //! Every change gets the next revision, which becomes the object's `resourceVersion`. The log is bounded: what
 //! it no longer covers has expired (HTTP 410).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -42,6 +42,8 @@ pub(super) struct Compacted {
 #[derive(Debug)]
 pub(super) struct Store {
     objects: BTreeMap<Key, Arc<Value>>,
+    /// The objects in which a default shows that no write has stored yet.
+    unwritten: BTreeSet<Key>,
     log: VecDeque<Change>,
     revision: u64,
     compacted: u64,
@@ -52,6 +54,7 @@ impl Store {
     pub fn new() -> Self {
         Self {
             objects: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
             log: VecDeque::new(),
             revision: 0,
             compacted: 0,
@@ -78,6 +81,7 @@ impl Store {
         let revision = self.revision + 1;
         object::set_metadata(&mut value, "resourceVersion", revision.to_string().into());
         let value = Arc::new(value);
+        self.unwritten.remove(&key);
         let before = self.objects.insert(key.clone(), value.clone());
         self.record(Change { revision, key, before, after: Some(value.clone()) });
         value
@@ -86,9 +90,20 @@ impl Store {
     /// Removes an object; its deletion has a revision of its own.
     pub fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
         let before = self.objects.remove(key)?;
+        self.unwritten.remove(key);
         let revision = self.revision + 1;
         self.record(Change { revision, key: key.clone(), before: Some(before.clone()), after: None });
         Some(before)
+    }
+
+    /// Notes that a default shows in an object which only its next write will store.
+    pub fn note_unwritten(&mut self, key: Key) {
+        self.unwritten.insert(key);
+    }
+
+    /// Whether a write that changes nothing makes a version all the same: it stores a default that showed before.
+    pub fn has_unwritten(&self, key: &Key) -> bool {
+        self.unwritten.contains(key)
     }
 
     fn record(&mut self, change: Change) {

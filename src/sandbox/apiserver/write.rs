@@ -97,15 +97,20 @@ impl<'a> Writing<'a> {
     fn complete(&self, mut sent: Value) -> Value {
         sent["apiVersion"] = self.resource.api_version().into();
         sent["kind"] = self.resource.kind.as_str().into();
-        match &self.resource.model {
-            Model::Custom { schema, .. } => schema.apply_defaults(&mut sent),
-            Model::BuiltIn(_) | Model::NewEvent(_) => {}
-        }
+        self.apply_defaults(&mut sent);
         let mut stored = self.resource.accept(sent);
         if !self.resource.is_custom() {
             builtin_defaults::apply(self.resource, &mut stored);
         }
         stored
+    }
+
+    /// Fills in the defaults of a custom resource.
+    fn apply_defaults(&self, object: &mut Value) {
+        match &self.resource.model {
+            Model::Custom { schema, .. } => schema.apply_defaults(object),
+            Model::BuiltIn(_) | Model::NewEvent(_) => {}
+        }
     }
 
     fn check_namespace_matches(&self, sent: &Value) -> Result<(), Failure> {
@@ -180,10 +185,17 @@ pub(super) fn create(state: &mut State, writing: &Writing<'_>, sent: Value) -> R
     }
     object::shorten_numbers(&mut new);
     managed_fields::record(None, &mut new, &writing.writer(), writing.now);
+    // Defaults are filled in again whenever a custom resource is read, and so that of a status that was not taken.
+    let had_status = new.get("status").is_some();
+    writing.apply_defaults(&mut new);
+    let unwritten = !had_status && new.get("status").is_some();
     if writing.dry_run {
         return Ok(Written { object: Arc::new(new), created: true, warnings });
     }
-    let object = state.store.put(key, new);
+    let object = state.store.put(key.clone(), new);
+    if unwritten {
+        state.store.note_unwritten(key);
+    }
     warnings.extend(state.registry.refresh(&state.store, &resource.storage));
     Ok(Written { object, created: true, warnings })
 }
@@ -221,7 +233,7 @@ pub(super) fn update(
         object::set_metadata(&mut new, "generation", generation.into());
     }
     let is_same = object::without_bookkeeping(&new) == object::without_bookkeeping(&current);
-    if is_same && !resets_managers {
+    if is_same && !resets_managers && !state.store.has_unwritten(&key) {
         return Ok(Written { object: current, created: false, warnings });
     }
     record_managers(writing, resets_managers, &current, &mut new);

@@ -13,12 +13,12 @@ import (
 // binaries maps a program's name to its path.
 type binaries map[string]string
 
-// build returns every program, built first where the cache holds it not, and cleans the cache.
-func build(root, cache string) (binaries, error) {
+// build returns every program of these modules, built first where the cache holds it not, and cleans the cache.
+func build(root, cache string, of []module) (binaries, error) {
 	found := binaries{}
 	var missing []module
 	keys := map[string]string{}
-	for _, m := range modules {
+	for _, m := range of {
 		key, err := m.key(root)
 		if err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func build(root, cache string) (binaries, error) {
 // buildMissing builds the modules into the folders of keys. Builds of several launchers follow each other.
 func buildMissing(root, cache string, missing []module, keys map[string]string) error {
 	if _, err := exec.LookPath("go"); err != nil {
-		return exitWith(exitUnavailable, "Go is missing; it builds Kubernetes' own programs, so install Go 1.26 or later")
+		return exitWith(exitUnavailable, "Go is missing; it builds what the tests are held against, so install Go 1.26 or later")
 	}
 	lock, err := lockForBuild(cache)
 	if err != nil {
@@ -103,11 +103,7 @@ func buildModule(root string, m module, final string) error {
 		return err
 	}
 	names := strings.Join(m.programs, ", ")
-	duration := "once, about a minute"
-	if len(m.programs) > 1 {
-		duration = "once, some minutes"
-	}
-	say("building %s %s (%s)…", names, version, duration)
+	say("building %s %s (once, some minutes)…", names, version)
 	started := time.Now()
 	command := exec.Command("go", m.buildArguments(version, partial)...)
 	command.Dir = filepath.Join(root, m.dir)

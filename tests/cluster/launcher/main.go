@@ -8,6 +8,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 )
 
 // serveVerb is what `up` tells the launcher that it detaches.
@@ -18,7 +19,8 @@ const usage = `usage:
   tests/cluster/run up DIR     start a control plane that stays, in DIR
   tests/cluster/run down DIR   end it and remove DIR
   tests/cluster/run build      build the programs, nothing else
-  tests/cluster/run programs   the same, and tell where KUBECTL and HELM are, for a shell to evaluate`
+  tests/cluster/run programs   the same, and tell where KUBECTL and HELM are, for a shell to evaluate
+  tests/cluster/run program P  build P and what is built with it, nothing else, and tell where P is`
 
 func main() {
 	code, err := do(os.Args)
@@ -50,12 +52,18 @@ func do(arguments []string) (int, error) {
 		fmt.Println(usage)
 		return 0, nil
 	case first == "build" && len(words) == 1:
-		_, err := build(root, cache)
+		_, err := build(root, cache, modules)
 		return 0, err
 	case first == "programs" && len(words) == 1:
-		programs, err := build(root, cache)
+		programs, err := build(root, cache, modules)
 		if err == nil {
 			fmt.Println(export(clients(programs)))
+		}
+		return 0, err
+	case first == "program" && len(words) == 2:
+		path, err := program(root, cache, words[1])
+		if err == nil {
+			fmt.Println(path)
 		}
 		return 0, err
 	case first == "up" && len(words) == 2:
@@ -66,7 +74,7 @@ func do(arguments []string) (int, error) {
 		return 0, serve(root, cache, words[1])
 	case first == "--" && len(words) > 1:
 		return runCommand(root, cache, words[1:])
-	case first == "build" || evaluated[first] || first == "down" || first[:min(1, len(first))] == "-" || first == "":
+	case first == "build" || first == "program" || evaluated[first] || first == "down" || first[:min(1, len(first))] == "-" || first == "":
 		return 0, exitWith(exitUsage, "%s", usage)
 	default:
 		return runCommand(root, cache, words)
@@ -75,7 +83,7 @@ func do(arguments []string) (int, error) {
 
 // prepared builds what is missing, and tells the version of the control plane.
 func prepared(root, cache string) (binaries, string, error) {
-	programs, err := build(root, cache)
+	programs, err := build(root, cache, modules)
 	if err != nil {
 		return nil, "", err
 	}
@@ -86,6 +94,17 @@ func prepared(root, cache string) (binaries, string, error) {
 		}
 	}
 	panic("no module is called kubernetes")
+}
+
+// program builds the module that a program is of, and tells where the program is.
+func program(root, cache, name string) (string, error) {
+	for _, m := range modules {
+		if slices.Contains(m.programs, name) {
+			programs, err := build(root, cache, []module{m})
+			return programs[name], err
+		}
+	}
+	return "", exitWith(exitUsage, "no module builds %s", name)
 }
 
 // say prints a line for the user, apart from the command's output.

@@ -29,6 +29,8 @@ var modules = []module{
 		[]string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}, "./..."},
 	{"kwok", "sigs.k8s.io/kwok", []string{"kwok"}, "sigs.k8s.io/kwok/cmd/kwok"},
 	{"helm", "helm.sh/helm/v4", []string{"helm"}, "helm.sh/helm/v4/cmd/helm"},
+	{"argo-cd", "github.com/argoproj/argo-cd/v3", []string{"argo-cd"}, "./..."},
+	{"flux", "github.com/fluxcd/kustomize-controller/api", []string{"flux"}, "./..."},
 }
 
 // version reads the required version from the module's go.mod.
