@@ -28,7 +28,7 @@ use tidegate::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Far more than any of it takes on a busy machine.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// color-app, the controller, and everybody's requests.
 struct Stage {
@@ -49,8 +49,8 @@ impl Stage {
         let everybody = LoadConfig {
             url: app.url().parse().unwrap(),
             rate: NonZeroU32::new(200).unwrap(),
-            in_flight: 256,
-            timeout: Duration::from_secs(5),
+            in_flight: 64,
+            timeout: Duration::from_secs(10),
             headers: http::HeaderMap::new(),
         };
         let mut asking = LoadConfig { rate: NonZeroU32::new(40).unwrap(), ..everybody.clone() };
