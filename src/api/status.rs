@@ -156,6 +156,8 @@ pub struct Retired {
     pub name: String,
     /// How many replicas it wanted before.
     pub replicas: i32,
+    /// How many it was left.
+    pub to: i32,
     /// When that was decided.
     pub at: Timestamp,
     /// It was seen done: whoever scales it up again may.

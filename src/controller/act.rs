@@ -21,11 +21,11 @@ use crate::{
         observed::Subject,
     },
     routes::{self, ApplyError, Failure, Packed},
-    workloads,
+    workloads::{self, ScaleError},
 };
 
 /// A route that refuses a write is left alone for so long.
-const SLOW: SignedDuration = SignedDuration::from_secs(30);
+pub const SLOW: SignedDuration = SignedDuration::from_secs(30);
 /// A lowering that is forbidden comes again sooner: an API server that has just started refuses everybody for a moment,
 /// until it knows the roles.
 const FORBIDDEN: SignedDuration = SignedDuration::from_secs(3);
@@ -94,11 +94,11 @@ pub async fn write_preview(
 }
 
 /// Scales a workload. What comes of it shows in the watch.
-pub async fn scale(context: &Context, subject: &Subject, write: &ScaleWrite) -> Result<(), TurnError> {
+pub async fn scale(context: &Context, subject: &Subject, write: &ScaleWrite) -> Result<(), ScaleError> {
     let may = || context.leadership.leads_for(&subject.uid);
     let answer = workloads::scale(&context.client, &subject.namespace, write, may).await;
     context.meters.write("scale", answer.is_ok());
-    answer.map_err(TurnError::scale)?;
+    answer?;
     tracing::info!(workload = %write.workload, from = write.from, to = write.to, "scaled");
     Ok(())
 }

@@ -9,7 +9,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::{
     act,
-    context::{Context, Entry, Working, lock},
+    context::{Context, Entry, Problem, Working, lock},
     error::TurnError,
     looks,
     precedence::Kind,
@@ -18,10 +18,11 @@ use super::{
 use crate::{
     api::{Rollout, RouteRef},
     engine::{
-        decision::{Decision, Effect, RouteWrite},
+        decision::{Decision, Effect, RouteWrite, ScaleWrite},
         observed::{LookDone, Subject},
     },
     routes::ApplyError,
+    workloads::ScaleError,
 };
 
 /// How long a turn waits for its place among those who write.
@@ -231,7 +232,7 @@ impl Turn<'_> {
         rollout: &mut Arc<Rollout>,
         decision: &Decision,
     ) -> Result<(), TurnError> {
-        let mut outcome = Ok(());
+        let (mut outcome, mut scaled) = (Ok(()), Ok(()));
         for effect in decision.effects.iter().filter(|effect| !effect.lowers()) {
             match effect {
                 Effect::Look { run, step, request } => {
@@ -239,7 +240,7 @@ impl Turn<'_> {
                 }
                 Effect::Tell(note) => self.context.notes.tell(rollout.object_ref(&()), note.clone()),
                 Effect::Reread => working.refresh = true,
-                Effect::Write(_) | Effect::Preview(_) | Effect::Scale(_) | Effect::Hold | Effect::Release
+                Effect::Write(_) | Effect::Preview(_) | Effect::Hold | Effect::Release
                     if outcome.is_err() => {}
                 Effect::Write(write) => {
                     if let Err(error) = act::write_once(self.context, self.subject, write).await {
@@ -252,17 +253,28 @@ impl Turn<'_> {
                     }
                 }
                 Effect::Scale(write) => {
-                    outcome = act::scale(self.context, self.subject, write).await;
-                    if outcome.is_err() {
-                        // Not sent, or not for sure: what it wants shows in the watch.
-                        working.memory.scaled = None;
+                    // No route waits for it.
+                    if let Err(error) = act::scale(self.context, self.subject, write).await {
+                        scaled = Err(self.not_scaled(working, write, error));
                     }
                 }
                 Effect::Hold => outcome = self.set_finalizer(working, rollout, true).await,
                 Effect::Release => outcome = self.set_finalizer(working, rollout, false).await,
             }
         }
-        outcome
+        outcome.and(scaled)
+    }
+
+    /// Draws the consequence of a workload that was not scaled, or not for sure: what it wants shows in the watch. One that
+    /// may not be is left alone for a while, with the reason told.
+    fn not_scaled(&self, working: &mut Working, write: &ScaleWrite, error: ScaleError) -> TurnError {
+        working.memory.scaled = None;
+        if let Some(message) = error.refusal() {
+            let until = self.now.saturating_add(act::SLOW).unwrap_or(Timestamp::MAX);
+            let problem = Problem { message, until, lowering: false };
+            working.problems.insert(write.workload.to_string(), problem);
+        }
+        TurnError::Scale(error)
     }
 
     /// Draws the consequence of a write to a route that failed; whether it was a lowering stands beside the route.

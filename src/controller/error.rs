@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::permissions::REMEDY;
 use crate::{
     metrics::ProviderError,
-    routes::{ApplyError, Failure, forbidden},
+    routes::{ApplyError, Failure},
     workloads::ScaleError,
 };
 
@@ -197,16 +197,6 @@ pub enum Again {
 pub const REFUSED_FOR_GOOD: u32 = 5;
 
 impl TurnError {
-    /// A workload could not be scaled.
-    pub fn scale(error: ScaleError) -> Self {
-        if let ScaleError::Request { source, .. } = &error
-            && let Some(said) = forbidden(source)
-        {
-            return Self::Forbidden { attempt: "scale a workload", said };
-        }
-        Self::Scale(error)
-    }
-
     /// A bounded label for metrics.
     pub fn label(&self) -> &'static str {
         match self {

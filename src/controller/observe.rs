@@ -23,7 +23,8 @@ use crate::{
         self,
         decision::{Decision, Effect},
         observed::{
-            Observed, Other, PreviewSeen, RouteSeen, RouteState, Subject, WorkloadKey, workload_keys,
+            Observed, Other, PreviewSeen, RouteSeen, RouteState, Scaler, Subject, WorkloadKey, WorkloadSeen,
+            workload_keys,
         },
     },
 };
@@ -42,7 +43,7 @@ pub fn observe(
     let refs = engine::routes(&rollout.spec, status);
     let previews = engine::previews(&rollout.spec, status, &subject.name);
     let keys = workloads(rollout, status, &namespace);
-    let scales = context.allowed.scaling && engine::scales(&rollout.spec);
+    let scales = context.allowed.scaling && engine::scales(&rollout.spec, status);
     if scales {
         context.workloads.scalers.want();
     }
@@ -106,23 +107,19 @@ pub fn hide_problems(
     decision: &Decision,
     problems: &BTreeMap<String, Problem>,
 ) -> Option<Observed> {
-    // Each write's route, and whether it is lowered.
+    // What each write is to, and whether it is lowered.
     let writes = || {
         decision.effects.iter().filter_map(|effect| match effect {
-            Effect::Write(write) => Some((&write.route, write.purpose.lowers())),
-            Effect::Preview(write) => Some((&write.route, false)),
-            Effect::Scale(_)
-            | Effect::Look { .. }
-            | Effect::Tell(_)
-            | Effect::Hold
-            | Effect::Release
-            | Effect::Reread => None,
+            Effect::Write(write) => Some((write.route.to_string(), write.purpose.lowers())),
+            Effect::Preview(write) => Some((write.route.to_string(), false)),
+            Effect::Scale(write) => Some((write.workload.to_string(), false)),
+            Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => None,
         })
     };
-    let refused = |(route, lowers): (&RouteRef, bool)| {
-        problems.get(&route.to_string()).is_some_and(|problem| problem.lowering || !lowers)
+    let refused = |(name, lowers): &(String, bool)| {
+        problems.get(name).is_some_and(|problem| problem.lowering || !lowers)
     };
-    if !writes().any(refused) || writes().any(|write| write.1 && !refused(write)) {
+    if !writes().any(|write| refused(&write)) || writes().any(|write| write.1 && !refused(&write)) {
         return None;
     }
     let mut hidden = seen.clone();
@@ -130,6 +127,11 @@ pub fn hide_problems(
     for route in hidden.routes.iter_mut().chain(previews) {
         if let Some(problem) = problems.get(&route.route.to_string()) {
             route.state = RouteState::Refused(problem.message.clone());
+        }
+    }
+    for (key, seen) in &mut hidden.workloads {
+        if let (Some(problem), WorkloadSeen::Present(pods)) = (problems.get(&key.to_string()), seen) {
+            pods.scaler = Scaler::Refused(problem.message.clone());
         }
     }
     Some(hidden)
@@ -314,10 +316,12 @@ mod tests {
                 uid: "r".into(),
                 resource_version: "1".into(),
                 lists: Vec::new(),
+                beside: Vec::new(),
                 gone: Vec::new(),
                 name_field: "",
                 called: Vec::new(),
                 stamps: BTreeMap::new(),
+                deleting: false,
                 annotated: false,
                 no_preview: None,
                 in_effect: InEffect::Unreported,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     decision::Effect,
-    observed::{RouteSeen, RouteState},
+    observed::{PreviewSeen, RouteSeen, RouteState},
     turn::{Turn, since},
     workloads::Readiness,
 };
@@ -59,7 +59,13 @@ impl Turn<'_> {
 
     /// The finalizer goes; what could not be put right is told.
     fn let_go(&mut self, blocked: Vec<String>) {
-        if self.remove_previews() {
+        let held = |preview: &PreviewSeen| match &preview.seen.state {
+            RouteState::Refused(_) => true,
+            RouteState::Present(view) => view.deleting,
+            RouteState::Missing | RouteState::Unusable { .. } | RouteState::Unreadable(_) => false,
+        };
+        // One that can't be deleted now goes with the Rollout, which is its owner.
+        if self.remove_previews() && !self.seen.previews.iter().any(held) {
             return self.say(
                 Phase::RollingBack,
                 "Deleted",

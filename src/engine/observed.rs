@@ -150,6 +150,8 @@ pub struct RouteView {
     pub resource_version: String,
     /// The lists in their order; at least one.
     pub lists: Vec<ListSeen>,
+    /// Its other lists: they are not stepped, and may send traffic to the same versions.
+    pub beside: Vec<ListSeen>,
     /// The rules that the run took and that are not to be found any more, or can't be read, in words.
     pub gone: Vec<String>,
     /// The JSON pointer of the target's name within an entry.
@@ -159,6 +161,8 @@ pub struct RouteView {
     pub called: Vec<(String, String)>,
     /// Stamps by Rollout name, as they are spelled.
     pub stamps: BTreeMap<String, String>,
+    /// Its deletion has begun, and something holds it.
+    pub deleting: bool,
     /// The object has annotations at all.
     pub annotated: bool,
     /// Why no route of ours can take requests before it, in a sentence; none where one can.
@@ -271,6 +275,8 @@ pub enum Scaler {
     Horizontal(ScalerSeen),
     /// Whether anything does is not known; the sentence says why.
     Unknown(String),
+    /// We may not scale it ourselves; the sentence says why.
+    Refused(String),
 }
 
 /// A HorizontalPodAutoscaler.

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     decision::{Effect, PreviewChange, PreviewContent, PreviewWrite},
-    observed::{PreviewSeen, RouteState},
+    observed::{ListSeen, PreviewSeen, RouteState},
     selection::routes,
     turn::Turn,
 };
@@ -83,9 +83,17 @@ impl Turn<'_> {
         let number = self.run().map_or(0, |run| run.number);
         let stamp = view.stamp_of(&self.seen.subject).filter(|stamp| stamp.run == number);
         let name = canary.name_on(&preview.of);
-        let mut entries = view.lists.iter().flat_map(|list| &list.entries);
+        // One that no longer asks for the headers would take everybody's requests.
+        let asks = |list: &ListSeen| {
+            let headers = self.matching().into_iter().flat_map(|matching| &matching.headers);
+            headers.map(|header| header.name.to_lowercase()).all(|header| list.headers.contains(&header))
+        };
+        let sends = |list: &ListSeen| {
+            !list.entries.is_empty() && list.entries.iter().all(|entry| entry.is_called(name, canary.port))
+        };
         stamp.is_some_and(|stamp| self.matching_at(stamp.step) == self.matching())
-            && entries.all(|entry| entry.is_called(name, canary.port))
+            && view.lists.iter().all(|list| asks(list) && sends(list))
+            && !view.deleting
     }
 
     /// Why this run can't have the previews that its plan asks for, with the reason's word.
@@ -146,6 +154,10 @@ impl Turn<'_> {
         let route = preview.seen.route.clone();
         let change = match &preview.seen.state {
             RouteState::Missing => self.content(&preview.of, &matching).map(PreviewChange::Create),
+            RouteState::Present(view) if view.deleting => {
+                let sentence = format!("{route} is being deleted; it is made again once it is gone");
+                return self.wait_for_preview("PreviewRefused", sentence);
+            }
             RouteState::Present(view) if !self.is_taken(&preview) => {
                 let view = Arc::clone(view);
                 self.content(&preview.of, &matching).map(|content| PreviewChange::Replace { view, content })
@@ -207,6 +219,15 @@ impl Turn<'_> {
         let leftovers = self.leftovers();
         for PreviewSeen { of, seen } in &leftovers {
             match &seen.state {
+                RouteState::Present(view) if view.deleting => {
+                    let sentence = format!(
+                        "{} is deleted, and held by a finalizer of somebody else's; take that off, for until then it sends \
+                         its requests on",
+                        seen.route
+                    );
+                    self.told.out_of_sync = Some(("PreviewRefused", sentence));
+                    self.wake_in(AGAIN);
+                }
                 RouteState::Present(view) => {
                     let change = PreviewChange::Remove(Arc::clone(view));
                     let write = PreviewWrite { of: of.clone(), route: seen.route.clone(), change };

@@ -197,7 +197,8 @@ impl Turn<'_> {
             let Some(seen) = self.seen.routes.iter().find(|seen| seen.route.same(&route)) else {
                 continue;
             };
-            let previewed = |preview: &PreviewSeen| preview.of.same(&route) && preview.seen.view().is_some();
+            let previewed =
+                |preview: &PreviewSeen| preview.of.same(&route) && preview.seen.state != RouteState::Missing;
             if self.seen.previews.iter().any(previewed) {
                 // It is looked for as long as its route is kept.
                 continue;

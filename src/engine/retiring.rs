@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 
 use super::{
-    observed::{RouteState, Scaler, WorkloadKey, workload_keys},
-    scaling::is_of,
+    decision::Effect,
+    observed::{ListSeen, RouteState, Scaler, WorkloadKey, workload_keys},
+    scaling::{SCALING_OFF, is_of},
     turn::{Turn, later},
 };
 use crate::api::{EndReason, HistoryEntry, Retire, Retired, RolloutSpec, RolloutStatus, Target};
@@ -64,9 +65,8 @@ impl Turn<'_> {
     pub fn retire_workloads(&mut self, failed: bool) {
         let Some(retire) = self.spec.retire.clone() else { return };
         if !self.seen.allowed.scaling {
-            let sentence = "retire needs workloads to be scaled, and this controller scales none: set scaling: true in its \
-                            configuration, and grant what `tidegate rbac --scaling` prints";
-            self.told.besides.push(("WorkloadKept", "ScalingOff", sentence.to_owned()));
+            let sentence = format!("retire {SCALING_OFF}");
+            self.told.besides.push(("WorkloadKept", "ScalingOff", sentence));
             return;
         }
         let status = self.status.clone();
@@ -83,6 +83,10 @@ impl Turn<'_> {
                 self.wake_at(due);
             } else if !wanted.same_entry(target) || failed {
                 self.retire(&retire, target, since, &needed);
+                if self.effects.iter().any(|effect| matches!(effect, Effect::Scale(_))) {
+                    // One at a time.
+                    return self.wake_in(AGAIN);
+                }
             }
         }
     }
@@ -109,6 +113,7 @@ impl Turn<'_> {
             (Some(_), Scaler::Unknown(why)) => {
                 Some(format!("whether anything else scales it is not known: {why}"))
             }
+            (Some(_), Scaler::Refused(why)) => Some(why.clone()),
             (Some(_), Scaler::Horizontal(scaler)) => match &scaler.keda {
                 Some(object) => Some(format!(
                     "the ScaledObject {object} scales it; let that scale it to nothing (minReplicaCount: 0)"
@@ -134,6 +139,7 @@ impl Turn<'_> {
                 kind: key.kind,
                 name: key.name.clone(),
                 replicas: pods.replicas,
+                to: retire.scale_to,
                 at: self.now,
                 done: false,
             };
@@ -157,7 +163,14 @@ impl Turn<'_> {
             retired.at = if known.is_some() { retired.at } else { self.now };
             return;
         }
-        let retired = Retired { kind: key.kind, name: key.name.clone(), replicas, at: self.now, done: true };
+        let retired = Retired {
+            kind: key.kind,
+            name: key.name.clone(),
+            replicas,
+            to: replicas,
+            at: self.now,
+            done: true,
+        };
         self.status.retired.insert(0, retired);
         self.status.retired.truncate(KEPT);
     }
@@ -166,7 +179,11 @@ impl Turn<'_> {
     fn has_no_traffic(&self, target: &Target) -> bool {
         let routes = self.spec_routes();
         let none = |state: &RouteState| match state {
-            RouteState::Present(view) => view.gone.is_empty() && !view.gives(target),
+            // Rules that are not stepped may send traffic there as well, and those that can't be read may.
+            RouteState::Present(view) => {
+                let clear = |list: &ListSeen| list.unusable.is_none() && list.weight(target) == 0;
+                view.gone.is_empty() && !view.gives(target) && view.beside.iter().all(clear)
+            }
             RouteState::Missing
             | RouteState::Unusable { .. }
             | RouteState::Unreadable(_)

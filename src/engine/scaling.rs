@@ -8,23 +8,40 @@ use super::{
     observed::{Pods, Scaled, Scaler, ScalerSeen, WorkloadKey},
     turn::{Turn, since},
 };
-use crate::api::{Phase, PlannedStep, RolloutSpec, Scale};
+use crate::api::{Phase, PlannedStep, RolloutSpec, RolloutStatus, Scale};
 
 /// How long a workload may take to be seen scaled before that is sent again.
 const SHOWN: Duration = Duration::from_secs(5);
 /// How long until what scales it is looked at again, and what undoes it.
 const AGAIN: Duration = Duration::from_secs(30);
+/// What is said of a field that needs what the installation has not switched on.
+pub(super) const SCALING_OFF: &str = "needs workloads to be scaled, and this controller scales none: set scaling: true in its \
+                                      configuration, and grant what `tidegate rbac --scaling` prints";
+/// What is said of a part of nothing.
+const OF_STABLE_UNKNOWN: &str = "scale.ofStable is a part of stable's replicas, and stable's workload is not known: give \
+                                 scale.replicas, or spec.stable.workloadRef before the Rollout is first seen";
 /// So often in one step it is scaled again after that was undone.
 const ATTEMPTS: u32 = 3;
 
-/// Whether a Rollout scales anything, so that what else scales its workloads has to be known.
-pub fn scales(spec: &RolloutSpec) -> bool {
+/// Whether a Rollout scales anything, or has, so that what else scales its workloads has to be known.
+pub fn scales(spec: &RolloutSpec, status: &RolloutStatus) -> bool {
     let canary = spec.strategy.canary.as_ref();
     let blue_green = spec.strategy.blue_green.as_ref();
     spec.retire.is_some()
+        || !status.retired.is_empty()
+        || status.run.iter().flat_map(|run| &run.plan).any(|step| step.scale.is_some())
         || canary.is_some_and(|canary| canary.scale.is_some())
         || canary.is_some_and(|canary| canary.steps.iter().any(|step| step.scale.is_some()))
         || blue_green.is_some_and(|blue_green| blue_green.scale.is_some())
+}
+
+/// How many pods the canary needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Needed {
+    /// What the step asks for; 0 where it asks for nothing.
+    asked: i32,
+    /// What it had before it was retired, where that is to be given back; 0 otherwise.
+    before: i32,
 }
 
 impl Turn<'_> {
@@ -32,26 +49,28 @@ impl Turn<'_> {
     /// written.
     pub fn scales_refused(&self, plan: &[PlannedStep]) -> Option<(Phase, &'static str, String)> {
         let asked: Vec<&Scale> = plan.iter().filter_map(|step| step.scale.as_ref()).collect();
-        let field = match (asked.is_empty(), &self.spec.retire) {
-            (false, _) => "scale",
-            (true, Some(_)) => "retire",
-            (true, None) => return None,
-        };
+        if asked.is_empty() {
+            return None;
+        }
         if !self.seen.allowed.scaling {
-            let sentence = format!(
-                "{field} needs workloads to be scaled, and this controller scales none: set scaling: true in its \
-                 configuration, and grant what `tidegate rbac --scaling` prints"
-            );
-            return Some((Phase::Invalid, "ScalingOff", sentence));
+            return Some((Phase::Invalid, "ScalingOff", format!("scale {SCALING_OFF}")));
         }
         let wanted = self.wanted();
-        let (key, pods) = self.pods(&wanted)?;
+        let Some((key, pods)) = self.pods(&wanted) else {
+            let sentence = format!(
+                "scale needs the workload of {}, and none is known: give spec.target.workloadRef of one that is there",
+                wanted.name
+            );
+            return Some((Phase::Invalid, "WorkloadUnknown", sentence));
+        };
         let stable = self.status.stable.as_ref().and_then(|stable| self.pods(stable));
-        let needed =
-            asked.iter().filter_map(|scale| scale.of(stable.as_ref().map(|(_, pods)| pods.replicas)));
-        let needed = needed.max()?;
+        let stable = stable.map(|(_, pods)| pods.replicas);
+        let needed: Option<Vec<i32>> = asked.into_iter().map(|scale| scale.of(stable)).collect();
+        let Some(needed) = needed.and_then(|needed| needed.into_iter().max()) else {
+            return Some((Phase::Invalid, "WorkloadUnknown", OF_STABLE_UNKNOWN.to_owned()));
+        };
         match &pods.scaler {
-            Scaler::None => None,
+            Scaler::None | Scaler::Refused(_) => None,
             Scaler::Horizontal(scaler) => {
                 refusal(&key, pods, scaler, needed).map(|why| (Phase::Invalid, "ScalerForbids", why))
             }
@@ -63,19 +82,23 @@ impl Turn<'_> {
         }
     }
 
-    /// How many replicas the canary needs at a step; 0 where nothing is asked. An error says what it can't be told for.
-    fn needed(&self, step: i32, key: &WorkloadKey) -> Result<i32, String> {
+    /// How many pods the canary needs at a step. An error says what it can't be told for.
+    fn needed(&self, step: i32, key: &WorkloadKey, pods: &Pods) -> Result<Needed, String> {
         let plan = self.run().map(|run| run.plan.as_slice()).unwrap_or_default();
         let planned = usize::try_from(step).ok().and_then(|at| plan.get(at.checked_sub(1)?));
         let retired = self.status.retired.iter().find(|retired| is_of(retired, key));
-        let before = retired.filter(|_| self.seen.allowed.scaling).map_or(0, |retired| retired.replicas);
-        let Some(scale) = planned.and_then(|step| step.scale.as_ref()) else { return Ok(before) };
+        let before = match retired.filter(|_| self.seen.allowed.scaling) {
+            Some(retired) if pods.replicas <= retired.to => retired.replicas,
+            // Somebody has taken it up since, and knows how far.
+            Some(retired) => retired.replicas.min(pods.replicas),
+            None => 0,
+        };
+        let Some(scale) = planned.and_then(|step| step.scale.as_ref()) else {
+            return Ok(Needed { asked: 0, before });
+        };
         let stable = self.status.stable.as_ref().and_then(|stable| self.pods(stable));
         let asked = scale.of(stable.map(|(_, pods)| pods.replicas));
-        asked.map(|asked| asked.max(before)).ok_or_else(|| {
-            "its scale is a part of stable's, whose workload is not known (give spec.stable.workloadRef)"
-                .to_owned()
-        })
+        asked.map(|asked| Needed { asked, before }).ok_or_else(|| OF_STABLE_UNKNOWN.to_owned())
     }
 
     /// Why the canary has not the pods that a step needs, if it has not; scales it where it may.
@@ -83,32 +106,36 @@ impl Turn<'_> {
         let (_, canary) = self.arms()?;
         let (key, pods) = self.pods(&canary)?;
         let pods = pods.clone();
-        let needed = match self.needed(step, &key) {
-            Ok(0) => return None,
+        let Needed { asked, before } = match self.needed(step, &key, &pods) {
             Ok(needed) => needed,
             Err(why) => return Some(why),
         };
-        let needed = match (&pods.scaler, pods.replicas) {
-            // One that was scaled to nothing is left alone by it, and taken up from where it is put.
-            (Scaler::Horizontal(scaler), 0) if scaler.keda.is_none() => needed.clamp(scaler.min, scaler.max),
-            (Scaler::Horizontal(scaler), _) => match refusal(&key, &pods, scaler, needed) {
-                Some(why) => {
-                    self.wake_in(AGAIN);
-                    return Some(why);
-                }
-                None => needed,
-            },
-            (Scaler::Unknown(why), replicas) if replicas < needed => {
-                let why = format!("whether anything else scales {key} is not known: {why}");
-                self.wake_in(AGAIN);
-                return Some(why);
-            }
-            (Scaler::None | Scaler::Unknown(_), _) => needed,
-        };
-        if pods.replicas < needed {
-            return Some(self.scale(&key, &pods, needed));
+        let needed = asked.max(before);
+        if needed == 0 || pods.ready >= needed {
+            return None;
         }
-        (pods.ready < needed).then(|| format!("{} of the {needed} pods of {key} are ready", pods.ready))
+        let waits = |needed: i32| {
+            (pods.ready < needed).then(|| format!("{} of the {needed} pods of {key} are ready", pods.ready))
+        };
+        match &pods.scaler {
+            Scaler::None if pods.replicas < needed => Some(self.scale(&key, &pods, needed)),
+            Scaler::None => waits(needed),
+            // One that was scaled to nothing is left alone by it, and taken up from where it is put.
+            Scaler::Horizontal(scaler) if pods.replicas == 0 && scaler.keda.is_none() => {
+                Some(self.scale(&key, &pods, needed.clamp(scaler.min, scaler.max)))
+            }
+            Scaler::Horizontal(scaler) => {
+                self.wake_in(AGAIN);
+                let by_itself = needed.min(scaler.min);
+                let forbidden = if asked > 0 { refusal(&key, &pods, scaler, asked) } else { None };
+                forbidden.or_else(|| waits(by_itself))
+            }
+            Scaler::Unknown(why) | Scaler::Refused(why) if pods.replicas < needed => {
+                self.wake_in(AGAIN);
+                Some(format!("{key} can't be scaled to {needed}: {why}"))
+            }
+            Scaler::Unknown(_) | Scaler::Refused(_) => waits(needed),
+        }
     }
 
     /// Scales a workload, not too often; says how that stands.
@@ -141,10 +168,12 @@ pub(super) fn is_of(retired: &crate::api::Retired, key: &WorkloadKey) -> bool {
     retired.kind == key.kind && retired.name == key.name
 }
 
-/// Why so many replicas can't be had beside what scales the workload; none where it has them by itself.
+/// Why so many pods can't be had beside what scales the workload; none where it sees to them by itself, or has them.
 fn refusal(key: &WorkloadKey, pods: &Pods, scaler: &ScalerSeen, needed: i32) -> Option<String> {
     let ScalerSeen { name, min, max, keda, .. } = scaler;
-    if *min >= needed || (pods.replicas == 0 && keda.is_none()) {
+    // KEDA's own least may be none, whatever its autoscaler says.
+    let enough = *min >= needed && (keda.is_none() || pods.replicas > 0);
+    if enough || pods.ready >= needed {
         return None;
     }
     let (what, least, most) = match keda {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::observed::{EntrySeen, ListSeen, RouteState, RouteView};
-use crate::api::{RolloutSpec, RolloutStatus, RouteRef, Target, units::Weight};
+use crate::api::{RawEntry, RolloutSpec, RolloutStatus, RouteRef, Target, units::Weight};
 
 /// Why none of a route's lists can be stepped.
 type Refusal = (&'static str, String);
@@ -32,12 +32,13 @@ pub fn select(spec: &RolloutSpec, status: &RolloutStatus, route: &RouteRef, foun
     if everything && names.called.is_empty() {
         return RouteState::Present(whole);
     }
-    let lists = lists
-        .into_iter()
-        .filter_map(|at| whole.lists.get(at))
-        .map(|list| names.translated(&whole, list))
-        .collect();
-    RouteState::Present(Arc::new(RouteView { lists, gone, called: names.called, ..(*whole).clone() }))
+    let (own, beside): (Vec<_>, Vec<_>) =
+        whole.lists.iter().enumerate().partition(|(at, _)| lists.contains(at));
+    let translated = |lists: Vec<(usize, &ListSeen)>| -> Vec<ListSeen> {
+        lists.into_iter().map(|(_, list)| names.translated(&whole, list)).collect()
+    };
+    let (lists, beside) = (translated(own), translated(beside));
+    RouteState::Present(Arc::new(RouteView { lists, beside, gone, called: names.called, ..(*whole).clone() }))
 }
 
 /// The objects of spec and status that are routes, each once.
@@ -95,6 +96,8 @@ struct Names {
     called: Vec<(String, String)>,
     /// Single targets can be stepped.
     switched: bool,
+    /// Stable's entry on this route, as the run found it.
+    noted: Option<RawEntry>,
 }
 
 impl Names {
@@ -147,7 +150,9 @@ impl Names {
         });
         let target = plain(&spec.target.name, spec.target.port);
         let switched = is_switched(spec, status);
-        Self { frozen, stable, canary: status.canary.clone(), target, called: known, switched }
+        let noted = status.routes.iter().find(|noted| frozen && noted.route.same(route));
+        let noted = noted.map(|noted| noted.stable_entry.clone());
+        Self { frozen, stable, canary: status.canary.clone(), target, called: known, switched, noted }
     }
 
     /// The target that an entry goes by the name of.
@@ -179,6 +184,16 @@ impl Names {
     /// The entry of a target that a single target does not name: like the one that stands there.
     fn absent(&self, whole: &RouteView, list: &ListSeen, target: &Target) -> Option<EntrySeen> {
         let mut entry = list.entries.first()?.clone();
+        if let Some(noted) = self
+            .noted
+            .as_ref()
+            .filter(|_| self.stable.as_ref().is_some_and(|stable| stable.same_entry(target)))
+        {
+            // Stable's own is known, port and all.
+            let port = noted.0.get("port").and_then(serde_json::Value::as_i64);
+            let port = port.and_then(|port| i32::try_from(port).ok());
+            return Some(EntrySeen { name: target.name.clone(), port, weight: 0, raw: noted.0.clone() });
+        }
         let there = self.called.iter().find(|(name, _)| *name == target.name);
         let there = there.map_or(&target.name, |(_, there)| there);
         *entry.raw.pointer_mut(whole.name_field)? = there.as_str().into();

@@ -352,10 +352,13 @@ impl Turn<'_> {
 
     /// The step is over: the next one, approval, or promotion.
     fn go_on(&mut self, planned: &PlannedStep, promoted: bool) {
-        if self.held_back((self.step_index() + 1).min(self.last_index())) {
+        let asks = planned.approval == Some(Approval::Required) && !promoted;
+        // The next step's pods come once somebody has agreed to it.
+        let next = if asks { self.step_index() } else { (self.step_index() + 1).min(self.last_index()) };
+        if self.held_back(next) {
             return;
         }
-        if planned.approval == Some(Approval::Required) && !promoted {
+        if asks {
             let what = match planned.stage {
                 Some(StageName::Before) => "the stage before the switch".to_owned(),
                 Some(StageName::After) => "the stage after the switch".to_owned(),

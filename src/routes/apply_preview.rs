@@ -9,7 +9,8 @@ use json_patch::{
 };
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, ValidationDirective},
+    core::Request,
 };
 use serde_json::{Value, json};
 
@@ -35,7 +36,7 @@ pub async fn apply_preview(
 ) -> Result<Option<DynamicObject>, ApplyError> {
     let routes: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &resource(write.route.kind));
-    match tokio::time::timeout(DEADLINE, send(&routes, write)).await {
+    match tokio::time::timeout(DEADLINE, send(client, &routes, write)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(ApplyError::Timeout {
             route: write.route.clone(),
@@ -45,7 +46,19 @@ pub async fn apply_preview(
     }
 }
 
+/// Creates an object whose every field the API server must know: one that it drops could widen the match.
+async fn create(client: &Client, url: &str, object: &Value) -> kube::Result<DynamicObject> {
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    let mut request = Request::new(url).create(&params, body).map_err(kube::Error::BuildRequest)?;
+    let strict = format!("{}&fieldValidation=Strict", request.uri());
+    *request.uri_mut() =
+        strict.parse().map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
+    client.request(request).await
+}
+
 async fn send(
+    client: &Client,
     routes: &Api<DynamicObject>,
     write: &PreviewWrite,
 ) -> Result<Option<DynamicObject>, ApplyError> {
@@ -54,14 +67,15 @@ async fn send(
     match &write.change {
         PreviewChange::Create(content) => {
             let copy = copy(routes, write, content).await?;
-            let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-            let copy =
-                serde_json::from_value(copy).map_err(|error| refused(kube::Error::SerdeError(error)))?;
-            routes.create(&params, &copy).await.map(Some).map_err(refused)
+            create(client, routes.resource_url(), &copy).await.map(Some).map_err(refused)
         }
         PreviewChange::Replace { view, content } => {
             let patch = replacement(view, &copy(routes, write, content).await?, content);
-            let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+            let params = PatchParams {
+                field_manager: Some(FIELD_MANAGER.into()),
+                field_validation: Some(ValidationDirective::Strict),
+                ..PatchParams::default()
+            };
             routes.patch(name, &params, &Patch::Json::<()>(patch)).await.map(Some).map_err(refused)
         }
         PreviewChange::Remove(view) => {
@@ -70,7 +84,8 @@ async fn send(
                 resource_version: Some(view.resource_version.clone()),
             };
             let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-            routes.delete(name, &params).await.map(|_| None).map_err(refused)
+            // One that something holds stands on for now.
+            routes.delete(name, &params).await.map(|deleted| deleted.left()).map_err(refused)
         }
     }
 }

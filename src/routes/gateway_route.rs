@@ -32,6 +32,9 @@ const LONE_DIALECT: Spelling = Spelling { entry: "target", ..SPELLING };
 /// Why no route of ours goes before one of priority 0.
 pub(super) const FIRST: &str =
     "its priority is 0, and nothing can go before that; give it a greater number, and those after it too";
+/// Why no route of ours goes before one without a priority.
+pub(super) const UNORDERED: &str = "it has no priority, and a preview would go before all other routes that have none, more \
+                                    specific ones too; give it a priority, and those that go before it a smaller number";
 /// The priority of a route that has none written: the last.
 const LAST: i64 = 1000;
 
@@ -61,7 +64,11 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
     };
     let in_effect = object::app_mesh_in_effect(object, "GatewayRouteActive");
     let mut view = object::view(object, &spelling, vec![list], &path, in_effect);
-    view.no_preview = (priority(object, &action) == 0).then_some(FIRST);
+    view.no_preview = match object.pointer(priority_field(&action)).and_then(Value::as_i64) {
+        Some(0) => Some(FIRST),
+        Some(_) => None,
+        None => Some(UNORDERED),
+    };
     Ok(view)
 }
 

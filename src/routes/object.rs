@@ -67,12 +67,14 @@ pub(super) fn view(
         uid: text(object, "/metadata/uid"),
         resource_version: text(object, "/metadata/resourceVersion"),
         lists,
+        beside: Vec::new(),
         gone: Vec::new(),
         name_field: spelling.name,
         called: Vec::new(),
         stamps: annotations
             .map(|all| all.iter().filter_map(stamp).collect::<BTreeMap<_, _>>())
             .unwrap_or_default(),
+        deleting: present(object, "/metadata/deletionTimestamp"),
         annotated: annotations.is_some(),
         no_preview: None,
         in_effect,

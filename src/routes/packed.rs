@@ -28,7 +28,9 @@ struct Spelled {
     stamps: BTreeMap<String, String>,
     annotated: bool,
     #[serde(default, skip_serializing_if = "is_false")]
-    no_preview: bool,
+    deleting: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    no_preview: Option<Cow<'static, str>>,
     in_effect: Spoken,
     writer: Option<String>,
 }
@@ -68,13 +70,15 @@ enum Spoken {
 
 impl From<RouteView> for Packed {
     fn from(view: RouteView) -> Self {
+        let is_router = view.no_preview == Some(virtual_router::ALONE);
         let spelled = Spelled {
             uid: view.uid,
             version: view.resource_version,
             lists: view.lists.into_iter().map(Listed::from).collect(),
             stamps: view.stamps,
             annotated: view.annotated,
-            no_preview: view.no_preview.is_some(),
+            deleting: view.deleting,
+            no_preview: view.no_preview.filter(|_| !is_router).map(Cow::Borrowed),
             in_effect: match view.in_effect {
                 InEffect::Yes => Spoken::Yes,
                 InEffect::No(why) => Spoken::No(why),
@@ -127,13 +131,18 @@ impl Packed {
             uid: spelled.uid,
             resource_version: spelled.version,
             lists,
+            beside: Vec::new(),
             gone: Vec::new(),
             name_field,
             called: Vec::new(),
             stamps: spelled.stamps,
+            deleting: spelled.deleting,
             annotated: spelled.annotated,
             no_preview: match kind {
-                RouteKind::GatewayRoute => spelled.no_preview.then_some(gateway_route::FIRST),
+                RouteKind::GatewayRoute => {
+                    let known = [gateway_route::FIRST, gateway_route::UNORDERED];
+                    known.into_iter().find(|why| spelled.no_preview.as_deref() == Some(*why))
+                }
                 RouteKind::VirtualRouter => Some(virtual_router::ALONE),
                 RouteKind::HttpRoute | RouteKind::GrpcRoute => None,
             },

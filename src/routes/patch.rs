@@ -83,9 +83,11 @@ fn switch(view: &RouteView, place: Place, patch: &mut Builder) -> Result<(), Pat
     let (target, entry) = (&list(view, place.list)?.path, entry(view, place)?);
     let name = entry.raw.pointer(view.name_field).cloned().ok_or(PatchError::Shape("a name"))?;
     patch.add(&format!("{target}{}", view.name_field), name)?;
-    match entry.port {
-        Some(port) => patch.add(&format!("{target}/port"), json!(port)),
-        None => Ok(()),
+    let seen = list(view, place.list)?.entries.iter().find(|entry| entry.weight > 0);
+    match (entry.port, seen.and_then(|seen| seen.port)) {
+        (Some(port), _) => patch.add(&format!("{target}/port"), json!(port)),
+        (None, Some(_)) => patch.remove(&format!("{target}/port")),
+        (None, None) => Ok(()),
     }
 }
 

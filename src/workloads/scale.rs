@@ -16,7 +16,7 @@ use crate::{
 
 /// An answer that takes longer is not waited for.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// Our name in `managedFields`.
+/// Our name in `managedFields`, as that of the routes.
 const FIELD_MANAGER: &str = "tidegate";
 
 /// Why a workload was not scaled, or not for sure.
@@ -49,6 +49,17 @@ pub enum ScaleError {
     /// It was not sent: another controller leads.
     #[error("cannot scale {0}: this controller does not lead any more")]
     Withheld(WorkloadKey),
+}
+
+impl ScaleError {
+    /// Why it will be refused as long as nothing else changes, in a sentence; none where it may pass.
+    pub fn refusal(&self) -> Option<String> {
+        let Self::Request { workload, source } = self else { return None };
+        let kube::Error::Api(status) = source.as_ref() else { return None };
+        let said =
+            if status.message.is_empty() { format!("HTTP {}", status.code) } else { status.message.clone() };
+        matches!(status.code, 400 | 401 | 403 | 404 | 422).then(|| format!("cannot scale {workload}: {said}"))
+    }
 }
 
 /// Scales a workload through its subresource. `may` is asked just before that is written.

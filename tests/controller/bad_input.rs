@@ -24,7 +24,7 @@ pub fn lone() -> Value {
     json!({
         "apiVersion": "appmesh.k8s.aws/v1beta2", "kind": "GatewayRoute",
         "metadata": { "name": "lone" },
-        "spec": { "httpRoute": { "match": { "prefix": "/" }, "action": { "target": { "virtualService": { "virtualServiceRef": { "name": "v1" } } } } } },
+        "spec": { "priority": 600, "httpRoute": { "match": { "prefix": "/" }, "action": { "target": { "virtualService": { "virtualServiceRef": { "name": "v1" } } } } } },
     })
 }
 

@@ -33,7 +33,10 @@ pub fn route(name: &str, entries: &Value) -> Value {
         "apiVersion": "appmesh.k8s.aws/v1beta2",
         "kind": "GatewayRoute",
         "metadata": { "name": name },
-        "spec": { "httpRoute": { "match": { "prefix": format!("/{name}") }, "action": { "weightedTargets": entries } } },
+        "spec": {
+            "priority": 500,
+            "httpRoute": { "match": { "prefix": format!("/{name}") }, "action": { "weightedTargets": entries } },
+        },
     })
 }
 

@@ -429,3 +429,47 @@ fn a_single_target_can_have_no_canary_and_says_so() {
     world.traffic.failing.insert("v2".into(), 0.2);
     world.run_until("back", |world| names(world) == ["v1"]);
 }
+
+#[test]
+fn a_single_target_goes_back_to_the_port_that_it_had() {
+    for port in [Some(8080), None] {
+        let mut world = lone(&BLUE_GREEN.replace("target: {name: v2,", "target: {name: v2, port: 9090,"));
+        world.edit("color", |view| {
+            view.lists[0].entries[0].port = port;
+            if let Some(port) = port {
+                view.lists[0].entries[0].raw["port"] = port.into();
+            }
+        });
+        world.run_until("switched", |world| names(world) == ["v2"]);
+        let RouteState::Present(view) = world.observed().routes[0].state.clone() else { panic!() };
+        let stable = view.lists[0].entries.iter().find(|entry| entry.name == "v1").unwrap();
+        assert_eq!((stable.port, stable.weight), (port, 0));
+    }
+}
+
+#[test]
+fn a_preview_that_no_longer_asks_for_its_header_is_put_right() {
+    let mut world = previewed(BLUE_GREEN);
+    world.run_until("previewed", |world| world.previews.contains_key(PREVIEW));
+    let change = |world: &mut World, change: fn(&mut tidegate::engine::observed::RouteView)| {
+        let Some(RouteState::Present(view)) = world.previews.get(PREVIEW).cloned() else { panic!() };
+        let mut changed = (*view).clone();
+        change(&mut changed);
+        changed.resource_version.push('x');
+        world.previews.insert(PREVIEW.into(), RouteState::Present(changed.into()));
+    };
+    change(&mut world, |view| view.lists[0].headers.clear());
+    world.settle();
+    let Some(RouteState::Present(view)) = world.previews.get(PREVIEW) else { panic!() };
+    assert_eq!(view.lists[0].headers, ["x-preview"]);
+    // One that is held while it goes is told, and holds nothing that matters.
+    change(&mut world, |view| view.deleting = true);
+    let run = world.working.run.as_ref().unwrap().number;
+    world.subject.abort = Some(format!(r#"{{"run":{run},"by":"ann","at":"{}"}}"#, world.now));
+    world.run_for(Duration::from_mins(1));
+    assert_eq!(world.condition("RoutesInSync").unwrap().1, "PreviewRefused");
+    assert_eq!(world.phase(), Phase::RollingBack);
+    world.subject.deleting = true;
+    world.run_for(Duration::from_mins(1));
+    assert!(!world.subject.finalizer, "a deletion does not wait for it");
+}

@@ -131,19 +131,72 @@ fn a_scaler_whose_bounds_forbid_it_is_told_before_anything_is_written() {
 }
 
 #[test]
-fn where_nothing_may_be_scaled_that_is_said_first() {
-    for (yaml, field) in [(scaled(), "scale"), (retiring(), "retire")] {
-        let mut world = World::new(&yaml);
-        world.scaling.allowed = false;
-        world.settle();
-        assert_eq!(world.condition("Ready").unwrap().1, "ScalingOff");
-        assert!(
-            world.message().starts_with(&format!("{field} needs workloads to be scaled")),
-            "{}",
-            world.message()
-        );
-        assert!(world.writes.is_empty());
-    }
+fn where_nothing_may_be_scaled_that_is_said_first_and_hinders_no_release_that_asks_for_none() {
+    let mut world = World::new(&scaled());
+    world.scaling.allowed = false;
+    world.settle();
+    assert_eq!(world.condition("Ready").unwrap().1, "ScalingOff");
+    assert!(world.message().starts_with("scale needs workloads to be scaled"), "{}", world.message());
+    assert!(world.writes.is_empty());
+    let mut world = World::new(&retiring());
+    world.scaling.allowed = false;
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    world.run_for(Duration::from_mins(15));
+    assert!(
+        besides(&world, "WorkloadKept").starts_with("retire needs"),
+        "{}",
+        besides(&world, "WorkloadKept")
+    );
+    assert!(world.scaled.is_empty());
+}
+
+#[test]
+fn what_can_t_be_told_of_a_scale_is_told_before_anything_is_written() {
+    let mut world = World::new(&scaled());
+    world.workloads.insert("v1".into(), WorkloadSeen::Missing);
+    world.settle();
+    assert!(world.message().contains("scale.ofStable is a part of stable's replicas"), "{}", world.message());
+    assert!(world.writes.is_empty());
+    let mut world = World::new(&scaled());
+    world.workloads.insert("v2".into(), WorkloadSeen::Missing);
+    world.settle();
+    assert!(world.message().contains("scale needs the workload of v2"), "{}", world.message());
+    assert!(world.writes.is_empty());
+}
+
+#[test]
+fn one_that_was_retired_beside_an_autoscaler_comes_back() {
+    let mut world = World::new(&format!("{}rollbackWindow: {{within: 24h}}\n", retiring()));
+    workload(&mut world, "v1", 7);
+    scaler(&mut world, "v1", (1, 10), None);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    world.run_for(Duration::from_mins(11));
+    assert_eq!(world.scaled, [("v1".to_owned(), 0)]);
+    world.spec.target = spec(&SPEC.replace("v2", "v1")).target;
+    world.spec.retire = None;
+    world.run_until("back", |world| world.share("v1") == 100);
+    assert_eq!(world.scaled[1..], [("v1".to_owned(), 7)]);
+    // From there it is the autoscaler's, which has the last word.
+    workload(&mut world, "v1", 2);
+    scaler(&mut world, "v1", (1, 10), None);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    assert_eq!(world.scaled.len(), 2);
+}
+
+#[test]
+fn another_rule_s_traffic_keeps_a_workload() {
+    let mut world = World::new(&retiring());
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    world.edit("color", |view| {
+        let mut legacy = view.lists[0].clone();
+        legacy.entries = vec![entry("v1", 100)];
+        view.beside = vec![legacy];
+    });
+    world.run_for(Duration::from_mins(15));
+    assert!(world.scaled.is_empty(), "{:?}", world.scaled);
+    world.edit("color", |view| view.beside.clear());
+    world.run_for(Duration::from_mins(1));
+    assert_eq!(world.scaled, [("v1".to_owned(), 0)]);
 }
 
 #[test]
@@ -199,7 +252,7 @@ type Change = fn(&mut World);
 
 #[test]
 fn what_others_use_or_scale_or_send_traffic_to_is_kept() {
-    let cases: [(Change, &str); 4] = [
+    let cases: [(Change, &str); 5] = [
         (
             |world| world.scaling.in_use = ["v1".to_owned()].into(),
             "another Rollout of the namespace names it too",
@@ -218,6 +271,13 @@ fn what_others_use_or_scale_or_send_traffic_to_is_kept() {
                 pods.scaler = Scaler::Unknown("forbidden".into());
             },
             "is not known: forbidden",
+        ),
+        (
+            |world| {
+                let WorkloadSeen::Present(pods) = world.workloads.get_mut("v1").unwrap() else { panic!() };
+                pods.scaler = Scaler::Refused("cannot scale it: forbidden".into());
+            },
+            "cannot scale it: forbidden",
         ),
     ];
     for (change, part) in cases {

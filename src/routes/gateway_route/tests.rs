@@ -107,6 +107,8 @@ fn a_single_target_can_be_switched_and_says_what_a_canary_needs() {
 #[test]
 fn what_a_preview_has_to_know_of_a_route_is_seen() {
     let mut object = weighted();
+    assert!(view(&object).unwrap().no_preview.unwrap().contains("no priority"));
+    object["spec"]["priority"] = json!(7);
     assert_eq!((view(&object).unwrap().no_preview, view(&object).unwrap().lists[0].headers.len()), (None, 0));
     object["spec"]["priority"] = json!(0);
     object["spec"]["httpRoute"]["match"] = json!({"headers": [{"name": "X-Team"}]});

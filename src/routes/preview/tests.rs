@@ -37,7 +37,7 @@ fn entry(name: &str, weight: i64) -> Value {
 
 #[test]
 fn it_is_known_for_ours_and_for_nobody_else_s() {
-    let route = gateway_route(&json!({"httpRoute": {
+    let route = gateway_route(&json!({"priority": 9, "httpRoute": {
         "match": {"prefix": "/"}, "action": {"weightedTargets": [entry("v1", 100), entry("v2", 0)]},
     }}));
     let content = content(vec![(None, entry("v1", 100))]);
@@ -67,11 +67,11 @@ fn of_a_gateway_route_it_goes_before_and_asks_for_more() {
     });
     let wrapped = json!({
         "gatewayRouteName": "r",
-        "routeSpec": {"grpcRoute": {
+        "routeSpec": {"priority": 1000, "grpcRoute": {
             "match": {"serviceName": "s"}, "action": {"targets": [entry("v1", 100)]},
         }},
     });
-    let lone = json!({"http2Route": {
+    let lone = json!({"priority": 1000, "http2Route": {
         "match": {"prefix": "/"},
         "action": {"target": {"port": 8080, "virtualService": {"virtualServiceRef": {"name": "v1"}}}},
     }});
@@ -172,7 +172,7 @@ fn of_rules_only_those_of_the_run_are_copied_and_each_match_asks_for_more() {
 
 #[test]
 fn another_port_is_the_canary_s() {
-    let route = gateway_route(&json!({"httpRoute": {
+    let route = gateway_route(&json!({"priority": 9, "httpRoute": {
         "match": {"prefix": "/"}, "action": {"weightedTargets": [entry("v1", 100)]},
     }}));
     let content = PreviewContent { port: Some(9090), ..content(vec![(None, entry("v1", 100))]) };
@@ -190,6 +190,9 @@ fn where_nothing_can_go_before_it_there_is_none() {
     assert!(refused.message.contains("priority is 0"), "{refused}");
     route["spec"]["priority"] = json!(1);
     assert!(preview(RouteKind::GatewayRoute, &route, "p", &content).is_ok());
+    route["spec"].as_object_mut().unwrap().remove("priority");
+    let refused = preview(RouteKind::GatewayRoute, &route, "p", &content).unwrap_err();
+    assert!(refused.message.contains("it has no priority"), "{refused}");
     let router = json!({"spec": {"routes": [{"name": "a", "httpRoute": {"action": {"weightedTargets": [
         {"virtualNodeRef": {"name": "v1"}, "weight": 1},
     ]}}}]}});
