@@ -33,7 +33,7 @@ pub fn select(spec: &RolloutSpec, status: &RolloutStatus, route: &RouteRef, foun
     }
     let lists =
         lists.into_iter().filter_map(|at| whole.lists.get(at)).map(|list| names.translated(list)).collect();
-    RouteState::Present(Arc::new(RouteView { lists, gone, called: names.called, ..(*whole).clone() }))
+    RouteState::Present(Arc::new(RouteView { gone, called: names.called, ..whole.with_lists(lists) }))
 }
 
 /// The objects of spec and status that are routes, each once.
