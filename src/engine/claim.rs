@@ -23,6 +23,8 @@ pub(super) enum Claim {
     Underway,
     /// A route carries an epoch that no status ever had: nothing is raised.
     Forged,
+    /// Another Rollout has claimed a route first: nothing is written until it lets go of it.
+    Owned,
 }
 
 impl Turn<'_> {
@@ -115,6 +117,11 @@ impl Turn<'_> {
             self.told.out_of_sync = Some(("ForgedStamp", sentence.clone()));
             self.say(Phase::Paused, "ForgedStamp", sentence);
             return Claim::Forged;
+        }
+        let owned = self.run_routes().into_iter().find_map(|seen| self.came_second(seen, seen.view()?));
+        if let Some(owned) = owned {
+            self.say(Phase::Paused, "RouteOwned", owned.sentence);
+            return Claim::Owned;
         }
         if self.memory.held.is_none() {
             self.raise_epoch();

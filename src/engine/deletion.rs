@@ -27,6 +27,7 @@ impl Turn<'_> {
         let noted = |seen: &&RouteSeen| self.status.routes.iter().any(|noted| noted.route.same(&seen.route));
         for seen in self.seen.routes.iter().filter(noted) {
             match &seen.state {
+                RouteState::Present(view) if self.is_anothers(seen, view) => {}
                 RouteState::Present(view) => {
                     let ours = view.stamp_of(&self.seen.subject).is_some() || view.gives(&canary);
                     if ours && !promoted {

@@ -109,6 +109,7 @@ impl Turn<'_> {
                 self.told.out_of_sync = Some(("RouteGone", format!("{}: {what}", seen.route)));
             }
             match &seen.state {
+                RouteState::Present(view) if self.is_anothers(seen, view) => {}
                 RouteState::Present(view) if !self.lowered(view, &stable, &canary) => {
                     done = false;
                     writes.push(self.lowering(seen, view, &stable, &canary));

@@ -393,6 +393,26 @@ impl RouteSeen {
 }
 
 impl RouteView {
+    /// The same object with other lists in view. None of its own is copied for it.
+    #[must_use]
+    pub fn with_lists(&self, lists: Vec<ListSeen>) -> Self {
+        Self {
+            uid: self.uid.clone(),
+            resource_version: self.resource_version.clone(),
+            lists,
+            beside: self.beside.clone(),
+            gone: self.gone.clone(),
+            name_field: self.name_field,
+            called: self.called.clone(),
+            stamps: self.stamps.clone(),
+            deleting: self.deleting,
+            annotated: self.annotated,
+            no_preview: self.no_preview,
+            in_effect: self.in_effect.clone(),
+            writer: self.writer.clone(),
+        }
+    }
+
     /// Whether a target has weight on any list.
     pub fn gives(&self, target: &Target) -> bool {
         self.lists.iter().any(|list| list.weight(target) > 0)

@@ -136,7 +136,7 @@ impl Turn<'_> {
                 let doubt = format!("whether {} still has traffic there is not known", canary.name);
                 unusable = Some((*reason, format!("{}: {message}; {doubt}", seen.route)));
             }
-            let Some(view) = seen.view() else { continue };
+            let Some(view) = seen.view().filter(|view| !self.is_anothers(seen, view)) else { continue };
             if let Some(list) = view.lists.iter().find(|list| list.weight(&canary) > 0) {
                 let sentence = format!(
                     "{}: {} gave the failed {} weight {}, which goes back to 0. {}",

@@ -36,7 +36,9 @@ impl Turn<'_> {
             Claim::Underway => {
                 return self.say(Phase::Progressing, "Claiming", "taking the routes over, weights untouched");
             }
-            Claim::Forged => {
+            // Nothing is given yet, and nothing goes on until the route is free.
+            Claim::Owned if self.step_index() == 0 => return,
+            Claim::Forged | Claim::Owned => {
                 // Held, not blind: a bad canary still goes back.
                 self.ask_for_evidence();
                 let opinions = self.opinions();

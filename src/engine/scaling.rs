@@ -119,7 +119,6 @@ impl Turn<'_> {
         };
         match &pods.scaler {
             Scaler::None if pods.replicas < needed => Some(self.scale(&key, &pods, needed)),
-            Scaler::None => waits(needed),
             // One that was scaled to nothing is left alone by it, and taken up from where it is put.
             Scaler::Horizontal(scaler) if pods.replicas == 0 && scaler.keda.is_none() => {
                 Some(self.scale(&key, &pods, needed.clamp(scaler.min, scaler.max)))
@@ -134,7 +133,7 @@ impl Turn<'_> {
                 self.wake_in(AGAIN);
                 Some(format!("{key} can't be scaled to {needed}: {why}"))
             }
-            Scaler::Unknown(_) | Scaler::Refused(_) => waits(needed),
+            Scaler::None | Scaler::Unknown(_) | Scaler::Refused(_) => waits(needed),
         }
     }
 

@@ -37,8 +37,8 @@ pub fn select(spec: &RolloutSpec, status: &RolloutStatus, route: &RouteRef, foun
     let translated = |lists: Vec<(usize, &ListSeen)>| -> Vec<ListSeen> {
         lists.into_iter().map(|(_, list)| names.translated(&whole, list)).collect()
     };
-    let (lists, beside) = (translated(own), translated(beside));
-    RouteState::Present(Arc::new(RouteView { lists, beside, gone, called: names.called, ..(*whole).clone() }))
+    let (own, beside) = (translated(own), translated(beside));
+    RouteState::Present(Arc::new(RouteView { beside, gone, called: names.called, ..whole.with_lists(own) }))
 }
 
 /// The objects of spec and status that are routes, each once.

@@ -22,6 +22,14 @@ struct Found {
     share: Option<Weight>,
 }
 
+/// That another Rollout steps a rule that is ours too.
+pub(super) struct Owned {
+    /// The same in a sentence, with the remedy.
+    pub sentence: String,
+    /// It can be read, and names the rule; one that can't be may step any.
+    known: bool,
+}
+
 impl Turn<'_> {
     /// Why the routes don't allow a run, with the reason's word: missing, of a wrong shape, somebody else's.
     pub fn routes_refused(&self) -> Option<(&'static str, String)> {
@@ -41,13 +49,8 @@ impl Turn<'_> {
                 }
                 RouteState::Refused(why) => return Some(("RouteRefused", why.clone())),
                 RouteState::Present(view) => {
-                    if let Some((owner, rules)) = self.foreign_owner(seen, view) {
-                        let sentence = format!(
-                            "{} is stepped by the Rollout {owner}{rules}; a rule has one Rollout, so take it out of one of \
-                             them",
-                            seen.route
-                        );
-                        return Some(("RouteOwned", sentence));
+                    if let Some(owned) = self.foreign_owner(seen, view) {
+                        return Some(("RouteOwned", owned.sentence));
                     }
                 }
             }
@@ -55,8 +58,8 @@ impl Turn<'_> {
         None
     }
 
-    /// Another living Rollout that has left its stamp and steps a rule that is ours too, and which rules it steps.
-    fn foreign_owner(&self, seen: &RouteSeen, view: &RouteView) -> Option<(String, String)> {
+    /// What there is to tell where another living Rollout has left its stamp and steps a rule that is ours too.
+    fn foreign_owner(&self, seen: &RouteSeen, view: &RouteView) -> Option<Owned> {
         let mut others = view.stamps.keys().filter(|name| **name != self.seen.subject.name);
         others.find_map(|name| {
             let other = self.seen.others.get(name)?;
@@ -67,10 +70,29 @@ impl Turn<'_> {
                 !rules.is_empty() && !view.lists.iter().any(ours)
             };
             let clashes = living && !rules.as_ref().is_some_and(apart);
+            let known = rules.is_some();
             let told =
                 rules.filter(|rules| !rules.is_empty()).map(|rules| format!(" (rule {})", rules.join(", ")));
-            clashes.then(|| (name.clone(), told.unwrap_or_default()))
+            clashes.then(|| {
+                let sentence = format!(
+                    "{} is stepped by the Rollout {name}{}; a rule has one Rollout, so take it out of one of them",
+                    seen.route,
+                    told.unwrap_or_default()
+                );
+                Owned { sentence, known }
+            })
         })
+    }
+
+    /// The same where our stamp is not there: both saw the rule free, and the other has claimed it.
+    pub fn came_second(&self, seen: &RouteSeen, view: &RouteView) -> Option<Owned> {
+        self.foreign_owner(seen, view).filter(|_| view.stamp_of(&self.seen.subject).is_none())
+    }
+
+    /// Whether what a route gives our canary is another's to take back. Where it is not known, it may be as long as we have
+    /// given nothing.
+    pub fn is_anothers(&self, seen: &RouteSeen, view: &RouteView) -> bool {
+        self.came_second(seen, view).is_some_and(|owned| owned.known || self.step_index() == 0)
     }
 
     /// The routes of the spec, in the fixed order.

@@ -85,7 +85,7 @@ async fn send(
             };
             let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
             // One that something holds stands on for now.
-            routes.delete(name, &params).await.map(|deleted| deleted.left()).map_err(refused)
+            routes.delete(name, &params).await.map(|deleted| deleted.either(Some, |_| None)).map_err(refused)
         }
     }
 }

@@ -5,7 +5,10 @@ use tidegate::{
     engine::observed::{Other, RouteState},
 };
 
-use crate::world::{SPEC, World, entry, route, spec};
+use crate::{
+    rules::abort,
+    world::{SPEC, World, entry, route, spec},
+};
 
 fn refused(change: impl FnOnce(&mut World)) -> (String, String) {
     let mut world = World::new(SPEC);
@@ -65,6 +68,53 @@ fn refusals_name_the_reason_and_the_remedy() {
         assert_eq!(got, reason, "{message}");
         assert!(message.contains(part), "{message}");
     }
+}
+
+#[test]
+fn of_two_that_saw_a_route_free_the_one_that_claims_second_writes_nothing() {
+    let second = || {
+        let mut world = World::new(SPEC);
+        world.crash_after = Some(1);
+        world.settle();
+        assert!(world.stored.run.is_some(), "the intent is stored, and the route is not claimed yet");
+        step_by_another(&mut world);
+        world.restart();
+        world.settle();
+        assert_eq!((world.phase(), world.condition("Ready")), (Phase::Paused, Some(("False", "RouteOwned"))));
+        world
+    };
+    let mut waits = second();
+    assert!(waits.writes.is_empty());
+    waits.others.clear();
+    waits.run_until("10, as soon as the other is gone", |world| world.share("v2") == 10);
+
+    let mut aborted = second();
+    aborted.somebody_sets("color", "tidegate", &[80, 20]);
+    abort(&mut aborted);
+    assert!(aborted.writes.is_empty(), "what the other gives its canary is the other's");
+    assert_eq!(aborted.share("v2"), 20);
+
+    let mut deleted = second();
+    deleted.somebody_sets("color", "tidegate", &[80, 20]);
+    (deleted.subject.deleting, deleted.subject.finalizer) = (true, true);
+    deleted.settle();
+    assert!(!deleted.subject.finalizer, "it is let go");
+    assert!(deleted.writes.is_empty());
+}
+
+#[test]
+fn what_was_let_go_and_another_has_claimed_since_is_not_let_go_again() {
+    let mut world = World::new(SPEC);
+    world.run_until("10", |world| world.share("v2") == 10);
+    step_by_another(&mut world);
+    world.others.get_mut("other").unwrap().routes = world.spec.routes.clone();
+    world.edit("color", |view| drop(view.stamps.remove("color")));
+    world.somebody_sets("color", "tidegate", &[80, 20]);
+    let writes = world.writes.len();
+    (world.subject.deleting, world.subject.finalizer) = (true, true);
+    world.settle();
+    assert!(!world.subject.finalizer);
+    assert_eq!((world.writes.len(), world.share("v2")), (writes, 20));
 }
 
 #[test]

@@ -140,6 +140,7 @@ impl World {
         let mut view = (*view).clone();
         view.stamps.insert(content.owner.0.clone(), content.stamp.spelled());
         view.resource_version = self.now.to_string();
+        view.lists[0].entries[0].port = content.port;
         let headers = content.matching.headers.iter();
         view.lists[0].headers = headers.map(|header| header.name.to_lowercase()).collect();
         self.previews.insert(name, RouteState::Present(view.into()));

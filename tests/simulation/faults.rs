@@ -30,10 +30,15 @@ pub enum Fault {
     PodsVanish,
     ImagesChange,
     NewerLeads,
+    PeopleDelete,
+    /// Somebody makes something of a Rollout that can't be read as one.
+    PeopleGarble,
+    StampsAreForged,
+    AdmissionRefuses,
 }
 
 impl Fault {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::LosesRequests,
         Self::LosesReplies,
         Self::Delays,
@@ -61,6 +66,10 @@ impl Fault {
         Self::PodsVanish,
         Self::ImagesChange,
         Self::NewerLeads,
+        Self::PeopleDelete,
+        Self::PeopleGarble,
+        Self::StampsAreForged,
+        Self::AdmissionRefuses,
     ];
 }
 

@@ -17,12 +17,14 @@ use tidegate::{
 use crate::{
     chance::Chance,
     server::{Answer, Request, Server},
+    setup::Setup,
     shapes::Shape,
     specs,
 };
 
-/// Calls a seed.
+/// Calls a seed, and after its Rollout was deleted.
 const CALLS: usize = 60;
+const CALLS_OF_DELETED: usize = 10;
 const SEEDS: u64 = 12;
 
 /// What came of a call, with everything that differs by nature left out.
@@ -87,14 +89,14 @@ impl Both {
         let made = routes.create(&params, &fresh_route(&name)).await.unwrap();
         let rollout = Rollout::new("color", (*spec).clone());
         let rolled = rollouts.create(&params, &rollout).await.unwrap();
-        let model = Server::new(spec, [Shape::PLAIN; 2]);
+        let model = Server::new(Setup::alone(spec, [Shape::PLAIN; 2]));
         let route = vec![(model.route(0).version, made.metadata.resource_version.unwrap())];
-        let rollout = vec![(model.rollout().version, rolled.metadata.resource_version.unwrap())];
+        let rollout = vec![(model.rollout(0).version, rolled.metadata.resource_version.unwrap())];
         Self { model, rollouts, routes, rollout, route }
     }
 
     fn name(&self) -> String {
-        self.model.rollout().spec.routes[0].name.clone()
+        self.model.rollout(0).spec.routes[0].name.clone()
     }
 
     /// A version of one's own choice: mostly the newest, at times an older one.
@@ -109,7 +111,8 @@ impl Both {
         match self.model.handle(request) {
             Answer::Refused(code) => Outcome::Refused(code as u16),
             Answer::Rollout(now) => Outcome::Done {
-                changed: self.model.revision != before,
+                // What goes with its last finalizer is answered as the version that it was.
+                changed: self.model.revision != before && !now.is_gone(),
                 object: json!([now.status.epoch, now.finalizer, now.generation]),
             },
             Answer::Route(index, _) => {
@@ -125,7 +128,7 @@ impl Both {
     }
 
     fn rolled(&mut self, answer: Result<Rollout, kube::Error>) -> Outcome {
-        let newest = self.model.rollout().version;
+        let newest = self.model.rollout(0).version;
         outcome(answer, &mut self.rollout, newest, |now| {
             let held = now.finalizers().iter().any(|one| one == FINALIZER);
             let epoch = now.status.as_ref().map_or(0, |status| status.epoch);
@@ -143,11 +146,7 @@ impl Both {
 
     async fn call(&mut self, chance: &mut Chance) -> (String, Outcome, Outcome) {
         match chance.below(10) {
-            0 => {
-                let modelled = self.modelled(&Request::ReadRollout);
-                let answer = self.rollouts.get("color").await;
-                ("read the Rollout".to_owned(), modelled, self.rolled(answer))
-            }
+            0 => self.read_rollout().await,
             1 => {
                 let modelled = self.modelled(&Request::ReadRoute { route: 0 });
                 let answer = self.routes.get(&self.name()).await;
@@ -160,14 +159,39 @@ impl Both {
         }
     }
 
+    async fn read_rollout(&mut self) -> (String, Outcome, Outcome) {
+        let modelled = self.modelled(&Request::ReadRollout { rollout: 0 });
+        let answer = self.rollouts.get("color").await;
+        ("read the Rollout".to_owned(), modelled, self.rolled(answer))
+    }
+
+    /// The Rollout is deleted, and is there for as long as somebody holds it.
+    async fn delete_rollout(&mut self) {
+        self.model.delete_rollout(0);
+        self.rollouts.delete("color", &DeleteParams::default()).await.unwrap();
+        if let Some(now) = self.rollouts.get_opt("color").await.unwrap() {
+            let version = now.metadata.resource_version.unwrap();
+            self.rollout.push((self.model.rollout(0).version, version));
+        }
+    }
+
+    /// What there is to ask of one that is being deleted, or is gone.
+    async fn call_of_deleted(&mut self, chance: &mut Chance) -> (String, Outcome, Outcome) {
+        match chance.below(3) {
+            0 => self.read_rollout().await,
+            1 => self.store_status(chance).await,
+            _ => self.set_finalizer(chance).await,
+        }
+    }
+
     async fn store_status(&mut self, chance: &mut Chance) -> (String, Outcome, Outcome) {
         let (version, theirs) = Self::version(&self.rollout, chance);
         let status = RolloutStatus { epoch: 1 + chance.up_to(3) as i64, ..RolloutStatus::default() };
         // The same status in another allocation is the same status.
-        let same = *self.model.rollout().status == status;
-        let stored = if same { Arc::clone(&self.model.rollout().status) } else { Arc::new(status.clone()) };
-        let modelled = self.modelled(&Request::StoreStatus { version, status: stored });
-        let mut rollout = Rollout::new("color", (*self.model.rollout().spec).clone());
+        let same = *self.model.rollout(0).status == status;
+        let stored = if same { Arc::clone(&self.model.rollout(0).status) } else { Arc::new(status.clone()) };
+        let modelled = self.modelled(&Request::StoreStatus { rollout: 0, version, status: stored });
+        let mut rollout = Rollout::new("color", (*self.model.rollout(0).spec).clone());
         rollout.metadata.resource_version = Some(theirs);
         rollout.status = Some(status);
         let answer = self.rollouts.replace_status("color", &PostParams::default(), &rollout).await;
@@ -177,7 +201,7 @@ impl Both {
     async fn set_finalizer(&mut self, chance: &mut Chance) -> (String, Outcome, Outcome) {
         let (version, theirs) = Self::version(&self.rollout, chance);
         let hold = chance.per_mille(500);
-        let modelled = self.modelled(&Request::SetFinalizer { version, hold });
+        let modelled = self.modelled(&Request::SetFinalizer { rollout: 0, version, hold });
         let finalizers: Vec<&str> = hold.then_some(FINALIZER).into_iter().collect();
         let patch = json!({"metadata": {"resourceVersion": theirs, "finalizers": finalizers}});
         let answer = self.rollouts.patch("color", &PatchParams::default(), &Patch::Merge(patch)).await;
@@ -266,8 +290,15 @@ async fn hold_against(client: &Client, server: &str) {
         let mut both = Both::start(client, &namespace).await;
         let mut chance = Chance::new(seed);
         let mut story = Vec::new();
-        for _ in 0..CALLS {
-            let (told, modelled, answered) = both.call(&mut chance).await;
+        for call in 0..CALLS + CALLS_OF_DELETED {
+            if call == CALLS {
+                both.delete_rollout().await;
+                story.push("delete the Rollout".to_owned());
+            }
+            let (told, modelled, answered) = match call {
+                ..CALLS => both.call(&mut chance).await,
+                _ => both.call_of_deleted(&mut chance).await,
+            };
             story.push(told);
             assert_eq!(modelled, answered, "model and {server}, seed {seed}: {story:#?}");
         }

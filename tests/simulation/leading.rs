@@ -5,10 +5,12 @@ use std::{collections::BTreeSet, time::Duration};
 use tidegate::lease::{Move, Seen};
 
 use crate::{
+    event::Event,
+    kept::Actor,
     network::{Reply, Role},
     process::Process,
     server::{Answer, Request},
-    world::{Event, Rivalry, World},
+    world::{Rivalry, World},
 };
 
 impl Process {
@@ -31,7 +33,8 @@ impl World {
             self.processes[id].known_lease = self.server.leases[0].clone();
         }
         let lease = self.processes[id].known_lease.clone();
-        let led = self.leads(id);
+        let by = Actor { process: id, rollout: 0 };
+        let led = self.leads(by);
         let election = &mut self.processes[id].lease;
         let seen = Seen {
             version: lease.version.to_string(),
@@ -42,7 +45,7 @@ impl World {
             Move::Take | Move::Renew => {
                 let holder = Some(election.me().to_owned());
                 let (lease, version, knows) = (0, lease.version, BTreeSet::new());
-                self.send(id, Role::Lease, Request::StoreLease { lease, version, holder, knows });
+                self.send(by, Role::Lease, Request::StoreLease { lease, version, holder, knows });
             }
             Move::Wait if led => return self.crash(id),
             Move::Wait => {}
@@ -58,12 +61,12 @@ impl World {
         }
         let Reply::Answer(Answer::Lease(_, lease)) = reply else { return };
         let sent = self.processes[id].elapsed(sent);
-        let led = self.leads(id);
+        let led = self.leads(Actor { process: id, rollout: 0 });
         self.processes[id].known_lease = lease;
         self.processes[id].lease.stored(sent);
         if !led {
             self.tell(|_| format!("controller {id} leads"));
-            self.wake(id);
+            self.wake_all(id);
         }
     }
 }

@@ -14,17 +14,24 @@
 #![allow(clippy::cast_precision_loss)]
 
 mod chance;
+mod concern;
+mod edits;
+mod event;
 mod faults;
 #[cfg(feature = "sandbox")]
 mod fidelity;
 mod happenings;
+mod kept;
 mod leading;
 mod lowering;
 mod mutants;
 mod network;
 mod oracle;
 mod process;
+mod repairs;
+mod replies;
 mod server;
+mod setup;
 mod shapes;
 mod sharing;
 mod shell;
@@ -32,10 +39,10 @@ mod shell;
 #[path = "../support/skip.rs"]
 mod skip;
 mod specs;
-mod standing;
 mod story;
 mod traffic;
 mod verdict;
+mod versions;
 mod watching;
 mod world;
 

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use json_patch::{Patch, PatchOperation};
 use tidegate::{
-    api::{RolloutStatus, Stamp},
+    api::{RolloutStatus, Run, Stamp},
     engine::{
         decision::{Decision, Effect, Fence, Purpose, RouteWrite, StampChange},
-        observed::{InEffect, Observed, RouteState},
+        observed::{InEffect, Observed, RouteState, RouteView, Subject},
     },
 };
 
 use crate::{
-    faults::{Fault, Faults},
+    faults::Fault,
+    shapes::{Rules, Shape},
     verdict,
     world::Case,
 };
@@ -70,10 +71,20 @@ pub enum Mutant {
     OneListLowered,
     /// A lowering does not test that the rule is the one that was meant.
     RuleUntested,
+    /// While a process has a turn of one Rollout, no other gets one.
+    TurnsOneByOne,
+    /// While a process asks the metrics for one Rollout, it asks for no other.
+    LooksOneByOne,
+    /// A route that refuses the writes for one Rollout is left alone for all.
+    RefusalForAll,
+    /// Whose a rule is is asked before a run, and no more once its intent is stored.
+    OwnerIgnored,
+    /// Another Rollout's stamp on the object is taken for one's own.
+    StampOfAnother,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 30] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -99,21 +110,34 @@ impl Mutant {
         Self::NewerIgnored,
         Self::OneListLowered,
         Self::RuleUntested,
+        Self::TurnsOneByOne,
+        Self::LooksOneByOne,
+        Self::RefusalForAll,
+        Self::OwnerIgnored,
+        Self::StampOfAnother,
     ];
 }
 
 impl Mutant {
-    /// The world of a seed in which it is looked for. What shows only where people do one certain thing is looked for where
-    /// they do it.
+    /// The world of a seed in which it is looked for. What shows only where one certain thing happens is looked for where it
+    /// does.
     pub fn case(self, seed: u64) -> Case {
+        // Rules that list the same versions are on few worlds' routes.
+        let has_two = |seed: &u64| Shape::of_seed(*seed)[0].rules == Rules::Named;
+        let seed = match self {
+            Self::RuleUntested => (seed * 100..seed * 100 + 100).find(has_two).unwrap_or(seed),
+            _ => seed,
+        };
         let case = verdict::case(seed);
-        match self {
-            Self::RuleUntested => {
-                let faults = [Fault::PeopleReorder, Fault::PeopleAbort, Fault::Delays];
-                Case { faults: faults.into_iter().fold(case.faults, Faults::with), ..case }
-            }
-            _ => case,
-        }
+        let faults: &[Fault] = match self {
+            Self::RuleUntested => &[Fault::PeopleReorder, Fault::PeopleAbort, Fault::Delays],
+            Self::EvidenceIgnored => &[Fault::ClocksDiffer],
+            Self::TurnsOneByOne => &[Fault::LosesRequests, Fault::LosesReplies, Fault::Delays],
+            Self::LooksOneByOne => &[Fault::LosesMetrics],
+            Self::RefusalForAll => &[Fault::AdmissionRefuses, Fault::PeopleSetWeights],
+            _ => &[],
+        };
+        Case { faults: faults.iter().fold(case.faults, |faults, fault| faults.with(*fault)), ..case }
     }
 }
 
@@ -127,6 +151,20 @@ pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
                 }
             }
         }
+        Some(Mutant::OwnerIgnored) => {
+            let over = |run: &Run| run.ended.as_ref().is_some_and(|ended| ended.settled);
+            if seen.stored.run.as_ref().is_some_and(|run| !over(run)) {
+                seen.others.clear();
+            }
+        }
+        Some(Mutant::StampOfAnother) => {
+            let Observed { subject, routes, .. } = seen;
+            for route in routes {
+                if let RouteState::Present(view) = &mut route.state {
+                    take_others_stamp(Arc::make_mut(view), subject);
+                }
+            }
+        }
         Some(Mutant::AbortIgnored) => seen.subject.abort = None,
         Some(Mutant::ReadinessIgnored) => {
             for workload in seen.workloads.values_mut() {
@@ -136,6 +174,15 @@ pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
             }
         }
         _ => {}
+    }
+}
+
+/// The stamp that comes last of all is one's own.
+fn take_others_stamp(view: &mut RouteView, subject: &Subject) {
+    let last = view.stamps.values().next_back().and_then(|text| Stamp::parse(text));
+    if let Some(last) = last {
+        let own = Stamp { uid: subject.uid.clone(), ..last };
+        view.stamps.insert(subject.name.clone(), own.spelled());
     }
 }
 

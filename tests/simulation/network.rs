@@ -6,11 +6,14 @@ use std::rc::Rc;
 use tidegate::engine::decision::RouteWrite;
 
 use crate::{
+    concern::Concern,
+    event::Event,
     faults::Fault,
+    kept::Actor,
     mutants::Mutant,
     oracle::Landed,
     server::{Answer, Code, Request},
-    world::{Event, World},
+    world::World,
 };
 
 /// Which part of a turn waits for a call.
@@ -39,7 +42,7 @@ pub enum Reply {
 /// A call on its way.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pub process: usize,
+    pub by: Actor,
     pub life: u32,
     pub role: Role,
     pub request: Request,
@@ -57,25 +60,26 @@ pub struct Call {
 const DEADLINE: u64 = 10_000;
 
 impl World {
-    pub fn send(&mut self, process: usize, role: Role, request: Request) {
-        self.send_for(process, role, request, None);
+    pub fn send(&mut self, by: Actor, role: Role, request: Request) {
+        self.send_for(by, role, request, None);
     }
 
-    pub fn send_for(&mut self, process: usize, role: Role, request: Request, write: Option<Rc<RouteWrite>>) {
-        let life = self.processes[process].life;
+    pub fn send_for(&mut self, by: Actor, role: Role, request: Request, write: Option<Rc<RouteWrite>>) {
+        let (process, life) = (by.process, self.processes[by.process].life);
         let call = self.calls.len();
-        let mute = self.strikes(Fault::LosesReplies, 40);
+        let concern = if role == Role::Lease { Concern::All } else { Concern::One(by.rollout) };
+        let mute = self.strikes(Fault::LosesReplies, 40, concern);
         let sent = self.now;
-        self.calls.push(Call { process, life, role, request, write, closed: false, mute, sent });
-        let lost = self.strikes(Fault::LosesRequests, 40);
-        let slow = self.strikes(Fault::Delays, 60);
+        self.calls.push(Call { by, life, role, request, write, closed: false, mute, sent });
+        let lost = self.strikes(Fault::LosesRequests, 40, concern);
+        let slow = self.strikes(Fault::Delays, 60, concern);
         if !lost {
             let delay = if slow { self.chance.up_to(15_000) } else { 1 + self.chance.up_to(4) };
-            if self.strikes(Fault::Crashes, 15) {
+            if self.strikes(Fault::Crashes, 15, Concern::All) {
                 self.later(delay, Event::Crash { process, life });
             }
             self.later(delay, Event::Arrives { call });
-            if self.strikes(Fault::Doubles, 50) {
+            if self.strikes(Fault::Doubles, 50, concern) {
                 let delay = delay + self.chance.up_to(20_000);
                 self.later(delay, Event::ArrivesAgain { call });
             }
@@ -88,14 +92,14 @@ impl World {
 
     /// A call reaches the API server.
     pub fn arrives(&mut self, call: usize, again: bool) {
-        let Call { process, life, mute, .. } = self.calls[call];
+        let Call { by, life, mute, .. } = self.calls[call];
         let request = self.calls[call].request.clone();
         let answer = self.served(call, &request);
         if again {
             return;
         }
-        if self.strikes(Fault::Crashes, 15) {
-            self.later(0, Event::Crash { process, life });
+        if self.strikes(Fault::Crashes, 15, Concern::All) {
+            self.later(0, Event::Crash { process: by.process, life });
         }
         if !mute {
             let delay = 1 + self.chance.up_to(4);
@@ -104,7 +108,9 @@ impl World {
     }
 
     fn served(&mut self, call: usize, request: &Request) -> Answer {
-        if self.strikes(Fault::Refuses, 60) {
+        let Call { by, role, .. } = self.calls[call];
+        let concern = if role == Role::Lease { Concern::All } else { Concern::One(by.rollout) };
+        if self.strikes(Fault::Refuses, 60, concern) {
             let code = [Code::TooMany, Code::Unavailable, Code::Internal, Code::Conflict];
             let code = code[self.chance.below(code.len())];
             // A 500 says nothing about what was done.
@@ -113,44 +119,51 @@ impl World {
             }
             return Answer::Refused(code);
         }
+        if matches!(request, Request::WriteRoute { .. }) && self.refused[by.rollout] {
+            return Answer::Refused(Code::Forbidden);
+        }
         self.carry_out_call(call, request)
     }
 
     fn carry_out_call(&mut self, call: usize, request: &Request) -> Answer {
         let revision = self.server.revision;
-        let sender = (self.calls[call].process, self.calls[call].life);
+        let Call { by, life, .. } = self.calls[call];
+        let sender = (by.process, life);
         match request {
             Request::WriteRoute { route, .. } => {
                 let before = self.server.route(*route).clone();
                 let answer = self.server.handle(request);
                 if self.server.revision != revision {
                     let write = self.calls[call].write.clone().unwrap();
-                    let landed = Landed { server: &self.server, sender, route: *route, write: &write };
+                    let Actor { rollout, .. } = by;
+                    let landed =
+                        Landed { server: &self.server, sender, rollout, route: *route, write: &write };
                     self.oracle.route_written(&landed, &before, request);
-                    self.tell(|world| world.told_write(sender.0, *route, &write));
+                    self.tell(|world| world.told_write(by, *route, &write));
                     self.route_changed(*route);
                 } else if let Some(write) = &self.calls[call].write {
-                    self.oracle.route_refused(write, &before, &answer);
+                    self.oracle.route_refused(&self.server, by.rollout, write, &before, &answer);
                 }
                 answer
             }
-            Request::StoreStatus { .. } | Request::SetFinalizer { .. } => {
-                let before = self.server.rollout().clone();
+            Request::StoreStatus { rollout, .. } | Request::SetFinalizer { rollout, .. } => {
+                let rollout = *rollout;
+                let before = self.server.rollout(rollout).clone();
                 let answer = match (self.mutant, request) {
                     (Some(Mutant::StatusUnconditional), Request::StoreStatus { status, .. }) => {
-                        let version = before.version;
-                        self.server.handle(&Request::StoreStatus { version, status: status.clone() })
+                        let (version, status) = (before.version, status.clone());
+                        self.server.handle(&Request::StoreStatus { rollout, version, status })
                     }
                     _ => self.server.handle(request),
                 };
                 if self.server.revision != revision {
-                    self.oracle.status_stored(&self.server, sender, &before, self.now, &self.traffic);
-                    self.tell(|world| world.told_status(sender.0, &before));
-                    self.rollout_changed();
+                    self.oracle.status_stored(&self.server, rollout, sender, &before, self.now);
+                    self.tell(|world| world.told_status(by, &before));
+                    self.rollout_changed(rollout);
                 }
                 answer
             }
-            Request::ReadRollout | Request::ReadRoute { .. } | Request::StoreLease { .. } => {
+            Request::ReadRollout { .. } | Request::ReadRoute { .. } | Request::StoreLease { .. } => {
                 self.server.handle(request)
             }
         }
@@ -158,16 +171,14 @@ impl World {
 
     /// An answer reaches its client, or the client gives up waiting for one.
     pub fn answers(&mut self, call: usize, reply: Reply) {
-        let Call { process, life, role, closed, sent, .. } = self.calls[call];
+        let Call { by, life, role, closed, sent, .. } = self.calls[call];
         let request = self.calls[call].request.clone();
         if closed {
             return;
         }
         self.calls[call].closed = true;
-        let now = &self.processes[process];
-        if !now.up || now.life != life {
-            return;
+        if self.lives(by.process, life) {
+            self.answered(by, role, &request, reply, sent);
         }
-        self.answered(process, role, &request, reply, sent);
     }
 }

@@ -1,6 +1,6 @@
 //! A controller as the model knows it: what one process has in memory, and what it sees from there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,23 +9,19 @@ use jiff::Timestamp;
 use tidegate::{
     api::{RolloutStatus, RouteRef},
     engine::{
-        decision::{Decision, RouteWrite},
-        observed::{Allowed, LookDone, Memory, Observed, RouteSeen, RouteState, Subject, WorkloadKey},
+        observed::{Allowed, Observed, Other, RouteSeen, RouteState, Subject, WorkloadKey},
         routes, select,
     },
+    lease::Election,
 };
-
-use tidegate::lease::Election;
 
 use crate::{
-    server::{LeaseNow, RolloutNow, RouteNow, Server, WorkloadNow},
+    kept::Kept,
+    server::Server,
+    setup::{Identity, NAMESPACE},
     sharing::{Sharing, TERMS},
+    versions::{LeaseNow, Life, RolloutNow, RouteNow, WorkloadNow},
 };
-
-/// The Rollout of the model.
-pub const NAMESPACE: &str = "ns";
-pub const ROLLOUT: &str = "color";
-pub const UID: &str = "uid";
 
 /// Where every clock begins.
 const EPOCH_MS: i64 = 1_767_225_600_000;
@@ -44,19 +40,10 @@ pub struct Process {
     pub lease: Election,
     pub known_lease: Rc<LeaseNow>,
     pub sharing: Sharing,
-    pub rollout: Rc<RolloutNow>,
     pub routes: Vec<Rc<RouteNow>>,
     pub workloads: Vec<(&'static str, Rc<WorkloadNow>)>,
-    pub working: Working,
-    pub look: LookSlot,
-    /// The Rollout is being read before the next decision.
-    pub reading: bool,
-    pub turn: Option<Turn>,
-    /// Something happened during the turn.
-    pub again: bool,
-    /// The number of the newest timer; older ones are void.
-    pub timer: u64,
-    pub failed_turns: u32,
+    /// What it keeps of each Rollout.
+    pub kept: Vec<Kept>,
 }
 
 /// A process' wall clock: anchored when it starts, and going on at its own rate.
@@ -80,48 +67,6 @@ impl Clock {
     }
 }
 
-/// A look: under way, come back, or neither.
-#[derive(Default)]
-pub struct LookSlot {
-    pub done: Option<LookDone>,
-    pub under_way: bool,
-}
-
-/// What the turns work on; see the controller's own.
-#[derive(Default)]
-pub struct Working {
-    pub own: Option<Rc<RolloutNow>>,
-    pub base: Option<Arc<RolloutStatus>>,
-    pub status: Option<Arc<RolloutStatus>>,
-    pub memory: Memory,
-    pub refresh: bool,
-}
-
-/// A turn under way.
-pub struct Turn {
-    pub decision: Decision,
-    pub rollout: Rc<RolloutNow>,
-    pub look: Option<LookDone>,
-    /// The Rollout should have been read first and could not be.
-    pub unread: bool,
-    pub lowering: Vec<Lowering>,
-    /// Everything but lowering is done, or failed.
-    pub rest_over: bool,
-    /// What is not lowering failed, and is tried again after so long at least.
-    pub failed: Option<u64>,
-    pub last_stored_at: Option<Timestamp>,
-    /// Lowerings that a planted fault has made wait, once they were sent.
-    pub awaited: BTreeSet<usize>,
-}
-
-/// A lowering that is sent until it is stored or known to be outdated.
-pub struct Lowering {
-    pub write: Rc<RouteWrite>,
-    pub give_up_at: u64,
-    pub attempt: u32,
-    pub over: bool,
-}
-
 impl Process {
     /// A process that has just started and listed everything.
     pub fn start(id: usize, life: u32, server: &Server, clock: Clock) -> Self {
@@ -135,34 +80,12 @@ impl Process {
             lease: Election::new(format!("{id}-{life}"), TERMS),
             known_lease: server.leases[0].clone(),
             sharing: Sharing::new(format!("{id}-{life}")),
-            rollout: server.rollout().clone(),
             routes: (0..server.routes.len()).map(|index| server.route(index).clone()).collect(),
             workloads: (0..server.workloads.len())
                 .map(|index| (server.workloads[index].0, server.workload(index).clone()))
                 .collect(),
-            working: Working::default(),
-            look: LookSlot::default(),
-            reading: false,
-            turn: None,
-            again: false,
-            timer: 0,
-            failed_turns: 0,
+            kept: (0..server.rollouts.len()).map(|at| Kept::new(server.rollout(at).clone())).collect(),
         }
-    }
-
-    /// The newest Rollout known: our own write or read, unless the watch is ahead of it.
-    pub fn newest(&mut self) -> Rc<RolloutNow> {
-        self.working.own.take_if(|own| own.version < self.rollout.version);
-        let newest = self.working.own.get_or_insert_with(|| self.rollout.clone()).clone();
-        if self.working.base.as_ref() != Some(&newest.status) {
-            self.working.base = Some(Arc::clone(&newest.status));
-            self.working.status = Some(Arc::clone(&newest.status));
-        }
-        newest
-    }
-
-    pub fn status(&self) -> Arc<RolloutStatus> {
-        self.working.status.clone().unwrap_or_default()
     }
 
     /// What a write or read of its own returned about a route.
@@ -172,41 +95,77 @@ impl Process {
         }
     }
 
-    pub fn observed(&mut self, rollout: &RolloutNow, status: &RolloutStatus, fresh: bool) -> Observed {
-        let refs = routes(&rollout.spec, status);
+    /// What it sees of the routes of a Rollout.
+    pub fn views(&self, identity: &Identity) -> impl Iterator<Item = &Rc<RouteNow>> {
+        identity.places.iter().map(|place| &self.routes[place.object])
+    }
+
+    pub fn observed(
+        &mut self,
+        identities: &[Identity],
+        at: usize,
+        rollout: &RolloutNow,
+        status: &RolloutStatus,
+        fresh: bool,
+    ) -> Observed {
+        let identity = &identities[at];
         let state = |route: &RouteRef| {
             let index = rollout.spec.routes.iter().position(|known| known.same(route));
-            let found = index.map_or(RouteState::Missing, |index| self.routes[index].state.clone());
+            let object = index.map(|index| identity.places[index].object);
+            let found = object.map_or(RouteState::Missing, |object| self.routes[object].state.clone());
             select(&rollout.spec, status, route, found)
         };
-        let routes = refs.iter().map(|route| RouteSeen { route: route.clone(), state: state(route) });
+        let routes = routes(&rollout.spec, status);
+        let routes: Vec<RouteSeen> =
+            routes.into_iter().map(|route| RouteSeen { state: state(&route), route }).collect();
+        let others =
+            if identities.len() > 1 { self.others(identities, at, &routes) } else { BTreeMap::new() };
+        let look = &mut self.kept[at].look;
         Observed {
             subject: Subject {
                 namespace: NAMESPACE.into(),
-                name: ROLLOUT.into(),
-                uid: UID.into(),
+                name: identity.name.into(),
+                uid: identity.uid.into(),
                 generation: rollout.generation,
-                deleting: false,
+                deleting: rollout.life == Life::Ends,
                 finalizer: rollout.finalizer,
                 abort: rollout.abort.clone(),
                 request: rollout.request.clone(),
             },
             stored: Arc::clone(&rollout.status),
             fresh,
-            routes: routes.collect(),
+            routes,
             workloads: self
                 .workloads
                 .iter()
+                .filter(|(name, _)| identity.versions.contains(name))
                 .map(|(name, now)| (WorkloadKey::deployment(*name), now.seen.clone()))
                 .collect(),
             allowed: Allowed::default(),
             in_use: None,
             previews: Vec::new(),
-            others: BTreeMap::new(),
-            look: self.look.done.take(),
-            looking: self.look.under_way,
+            others,
+            look: look.done.take(),
+            looking: look.under_way,
             settle: Duration::from_secs(1),
             unknown_providers: Vec::new(),
         }
+    }
+
+    /// The other living Rollouts, of those that left stamps on these routes.
+    fn others(&self, identities: &[Identity], at: usize, routes: &[RouteSeen]) -> BTreeMap<String, Other> {
+        let left =
+            |name: &str| routes.iter().filter_map(RouteSeen::view).any(|view| view.stamps.contains_key(name));
+        let others = identities.iter().zip(&self.kept).enumerate().filter(|(other, _)| *other != at);
+        let living =
+            others.map(|(_, other)| other).filter(|(known, kept)| !kept.shown.is_gone() && left(known.name));
+        living
+            .map(|(known, kept)| {
+                let named = kept.shown.spec.routes.iter().cloned();
+                let noted = kept.shown.status.routes.iter().map(|noted| noted.route.clone());
+                let routes = if kept.shown.unreadable { vec![] } else { named.chain(noted).collect() };
+                (known.name.to_owned(), Other { uid: known.uid.to_owned(), routes })
+            })
+            .collect()
     }
 }

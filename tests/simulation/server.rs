@@ -1,4 +1,4 @@
-//! The model of the API server: one Rollout and its routes, with resourceVersions, conditional writes and history.
+//! The model of the API server: Rollouts and their routes, with resourceVersions, conditional writes and history.
 
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
@@ -7,65 +7,27 @@ use serde_json::{Value, json};
 use tidegate::{
     api::{RolloutSpec, RolloutStatus},
     engine::observed::{RouteState, RouteView, WorkloadSeen},
-    routes,
 };
 
-use crate::shapes::{Entry, Shape};
-
-/// The Rollout as one version of it stands.
-#[derive(Clone, Debug)]
-pub struct RolloutNow {
-    pub version: u64,
-    pub generation: i64,
-    pub spec: Arc<RolloutSpec>,
-    pub status: Arc<RolloutStatus>,
-    pub finalizer: bool,
-    pub abort: Option<String>,
-    pub request: Option<String>,
-}
-
-/// A route as one version of it stands.
-#[derive(Clone, Debug)]
-pub struct RouteNow {
-    pub version: u64,
-    /// The whole object, as the controllers read it.
-    pub state: RouteState,
-    /// What of it is the Rollout's own, by the names that the Rollout knows.
-    own: Option<Arc<RouteView>>,
-}
-
-impl RouteNow {
-    /// What of the route is the Rollout's own; none where it does not exist.
-    pub fn view(&self) -> Option<&Arc<RouteView>> {
-        self.own.as_ref()
-    }
-}
-
-/// A workload as one version of it stands.
-#[derive(Clone, Debug)]
-pub struct WorkloadNow {
-    pub version: u64,
-    pub seen: WorkloadSeen,
-}
-
-/// Who leads, or holds a share, as a Lease says.
-#[derive(Clone, Debug, Default)]
-pub struct LeaseNow {
-    pub version: u64,
-    pub holder: Option<String>,
-    /// Whom the holder knows.
-    pub knows: BTreeSet<String>,
-}
+use crate::{
+    setup::{Identity, Object, Setup},
+    shapes::Entry,
+    versions::{LeaseNow, Life, RolloutNow, RouteNow, WorkloadNow},
+};
 
 /// What a process asks.
 #[derive(Clone, Debug)]
 pub enum Request {
-    ReadRollout,
+    ReadRollout {
+        rollout: usize,
+    },
     StoreStatus {
+        rollout: usize,
         version: u64,
         status: Arc<RolloutStatus>,
     },
     SetFinalizer {
+        rollout: usize,
         version: u64,
         hold: bool,
     },
@@ -97,6 +59,7 @@ pub enum Answer {
 /// The HTTP status of what was not done, or not for sure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
+    Forbidden = 403,
     NotFound = 404,
     Conflict = 409,
     Unprocessable = 422,
@@ -108,19 +71,20 @@ pub enum Code {
 /// Everything that is stored, with all former versions.
 pub struct Server {
     pub revision: u64,
-    pub rollout: Vec<Rc<RolloutNow>>,
+    pub identities: Vec<Identity>,
+    pub rollouts: Vec<Vec<Rc<RolloutNow>>>,
+    pub objects: Vec<Object>,
     pub routes: Vec<Vec<Rc<RouteNow>>>,
     documents: Vec<Value>,
-    pub shapes: [Shape; 2],
     pub workloads: Vec<(&'static str, Vec<Rc<WorkloadNow>>)>,
     /// One by which a leader is elected, or a slot for each of those who share.
     pub leases: Vec<Rc<LeaseNow>>,
 }
 
 impl Server {
-    pub fn new(spec: Arc<RolloutSpec>, shapes: [Shape; 2]) -> Self {
-        let names: Vec<String> = spec.routes.iter().map(|route| route.name.clone()).collect();
-        let rollout = RolloutNow {
+    pub fn new(setup: Setup) -> Self {
+        let Setup { specs, identities, objects, comes_at, .. } = setup;
+        let fresh = |(spec, comes_at): (Arc<RolloutSpec>, u64)| RolloutNow {
             version: 1,
             generation: 1,
             spec,
@@ -128,35 +92,67 @@ impl Server {
             finalizer: false,
             abort: None,
             request: None,
+            unreadable: false,
+            life: if comes_at == 0 { Life::Exists } else { Life::None },
         };
-        let present = |hash: &str| WorkloadNow { version: 1, seen: WorkloadSeen::present(2, 2, hash) };
-        let workloads = [("v1", "h1"), ("v2", "h2"), ("v3", "h3")];
+        let mut workloads: Vec<(&'static str, Vec<Rc<WorkloadNow>>)> = Vec::new();
+        for identity in &identities {
+            for (at, name) in identity.versions.into_iter().enumerate() {
+                if workloads.iter().all(|(known, _)| *known != name) {
+                    let seen = WorkloadSeen::present(2, 2, format!("h{}", at + 1));
+                    workloads.push((name, vec![Rc::new(WorkloadNow { version: 1, seen })]));
+                }
+            }
+        }
         let mut server = Self {
             revision: 1,
-            rollout: vec![Rc::new(rollout)],
+            identities,
+            rollouts: specs.into_iter().zip(comes_at).map(|spec| vec![Rc::new(fresh(spec))]).collect(),
+            objects,
             routes: Vec::new(),
             documents: Vec::new(),
-            shapes,
-            workloads: workloads
-                .into_iter()
-                .map(|(name, hash)| (name, vec![Rc::new(present(hash))]))
-                .collect(),
+            workloads,
             leases: vec![Rc::default()],
         };
-        for (index, name) in names.iter().enumerate() {
-            server.documents.push(shapes[index].document(name, index, "1"));
-            let shown = shown(shapes[index], 1, &server.documents[index]);
-            server.routes.push(vec![Rc::new(shown)]);
+        for (index, Object { name, shape, lists }) in server.objects.iter().enumerate() {
+            let document = shape.document(name, lists, index, "1");
+            server.routes.push(vec![Rc::new(RouteNow::shown(
+                &server.identities,
+                *shape,
+                index,
+                1,
+                &document,
+            ))]);
+            server.documents.push(document);
         }
         server
     }
 
-    pub fn rollout(&self) -> &Rc<RolloutNow> {
-        self.rollout.last().unwrap()
+    pub fn rollout(&self, rollout: usize) -> &Rc<RolloutNow> {
+        self.rollouts[rollout].last().unwrap()
     }
 
     pub fn route(&self, index: usize) -> &Rc<RouteNow> {
         self.routes[index].last().unwrap()
+    }
+
+    /// What of its routes is a Rollout's own; none of one that does not exist.
+    pub fn views(&self, rollout: usize) -> impl Iterator<Item = Option<&Arc<RouteView>>> {
+        self.identities[rollout].places.iter().map(move |place| self.route(place.object).view(rollout))
+    }
+
+    /// The Rollouts that stand on an object.
+    pub fn on(&self, object: usize) -> Vec<usize> {
+        self.those(|identity| identity.stands_on(object))
+    }
+
+    /// The Rollouts with a version that a workload is behind.
+    pub fn behind(&self, workload: usize) -> Vec<usize> {
+        self.those(|identity| identity.versions.contains(&self.workloads[workload].0))
+    }
+
+    fn those(&self, are: impl Fn(&Identity) -> bool) -> Vec<usize> {
+        (0..self.identities.len()).filter(|at| are(&self.identities[*at])).collect()
     }
 
     /// The route whole, as it was stored last.
@@ -165,20 +161,41 @@ impl Server {
         &self.documents[index]
     }
 
+    /// Whether an object exists.
+    pub fn exists(&self, route: usize) -> bool {
+        self.route(route).state != RouteState::Missing
+    }
+
+    /// The workload behind a version of a Rollout.
+    pub fn workload_of(&self, rollout: usize, version: usize) -> usize {
+        let name = self.identities[rollout].versions[version];
+        self.workloads.iter().position(|(known, _)| *known == name).unwrap()
+    }
+
     pub fn workload(&self, index: usize) -> &Rc<WorkloadNow> {
         self.workloads[index].1.last().unwrap()
     }
 
     pub fn handle(&mut self, request: &Request) -> Answer {
         match request {
-            Request::ReadRollout => Answer::Rollout(self.rollout().clone()),
-            Request::StoreStatus { version, status } => self.conditionally(*version, |now| {
-                if now.status != *status {
-                    now.status = Arc::clone(status);
-                }
-            }),
-            Request::SetFinalizer { version, hold } => {
-                self.conditionally(*version, |now| now.finalizer = *hold)
+            Request::ReadRollout { rollout } if self.rollout(*rollout).is_gone() => {
+                Answer::Refused(Code::NotFound)
+            }
+            Request::ReadRollout { rollout } => Answer::Rollout(self.rollout(*rollout).clone()),
+            Request::StoreStatus { rollout, version, status } => {
+                self.conditionally(*rollout, *version, |now| {
+                    if now.status != *status {
+                        now.status = Arc::clone(status);
+                    }
+                })
+            }
+            Request::SetFinalizer { rollout, version, hold } => {
+                self.conditionally(*rollout, *version, |now| {
+                    now.finalizer = *hold;
+                    if now.life == Life::Ends && !now.finalizer {
+                        now.life = Life::None;
+                    }
+                })
             }
             Request::ReadRoute { route } => match &self.route(*route).state {
                 RouteState::Missing => Answer::Refused(Code::NotFound),
@@ -201,39 +218,70 @@ impl Server {
         }
     }
 
-    fn conditionally(&mut self, version: u64, change: impl FnOnce(&mut RolloutNow)) -> Answer {
-        if self.rollout().version != version {
+    fn conditionally(
+        &mut self,
+        rollout: usize,
+        version: u64,
+        change: impl FnOnce(&mut RolloutNow),
+    ) -> Answer {
+        if self.rollout(rollout).is_gone() {
+            return Answer::Refused(Code::NotFound);
+        }
+        if self.rollout(rollout).version != version {
             return Answer::Refused(Code::Conflict);
         }
-        self.edit_rollout(change);
-        Answer::Rollout(self.rollout().clone())
+        self.edit_rollout(rollout, change);
+        Answer::Rollout(self.rollout(rollout).clone())
     }
 
-    /// A change of the Rollout; one that changes nothing keeps its version. The first one does change something: it stores
-    /// the default of the status.
-    pub fn edit_rollout(&mut self, change: impl FnOnce(&mut RolloutNow)) {
-        let before = self.rollout().clone();
+    /// A change of a Rollout; one that changes nothing keeps its version, and of one that is gone there is none. The first
+    /// one does change something: it stores the default of the status.
+    pub fn edit_rollout(&mut self, rollout: usize, change: impl FnOnce(&mut RolloutNow)) {
+        let before = self.rollout(rollout).clone();
+        if before.is_gone() {
+            return;
+        }
         let mut now = (*before).clone();
         change(&mut now);
         let same = Arc::ptr_eq(&now.status, &before.status)
             && Arc::ptr_eq(&now.spec, &before.spec)
             && (now.finalizer, &now.abort, &now.request)
-                == (before.finalizer, &before.abort, &before.request);
-        if same && self.rollout.len() > 1 {
+                == (before.finalizer, &before.abort, &before.request)
+            && (now.unreadable, now.life) == (before.unreadable, before.life);
+        let first = || self.rollouts[rollout].iter().rev().nth(1).is_none_or(|past| past.life == Life::None);
+        if same && !first() {
             return;
         }
         self.revision += 1;
         now.version = self.revision;
         now.generation += i64::from(!Arc::ptr_eq(&now.spec, &before.spec));
-        self.rollout.push(Rc::new(now));
+        self.rollouts[rollout].push(Rc::new(now));
+    }
+
+    /// Somebody makes a Rollout that was not there from the first.
+    pub fn make_rollout(&mut self, rollout: usize) {
+        self.revision += 1;
+        let now =
+            RolloutNow { version: self.revision, life: Life::Exists, ..(**self.rollout(rollout)).clone() };
+        self.rollouts[rollout].push(Rc::new(now));
+    }
+
+    /// Somebody deletes a Rollout: it is gone once nobody holds it any more.
+    pub fn delete_rollout(&mut self, rollout: usize) {
+        self.edit_rollout(rollout, |now| {
+            // That it is to go counts as a change of what is wanted.
+            now.generation += i64::from(now.life == Life::Exists);
+            now.life = if now.finalizer { Life::Ends } else { Life::None };
+        });
     }
 
     fn patch(&mut self, route: usize, patch: &Patch) -> Answer {
-        if self.route(route).state == RouteState::Missing {
+        if !self.exists(route) {
             return Answer::Refused(Code::NotFound);
         }
         let mut document = self.documents[route].clone();
-        if json_patch::patch(&mut document, patch).is_err() {
+        // What a refused patch leaves behind is dropped whole.
+        if json_patch::patch_unsafe(&mut document, patch).is_err() {
             return Answer::Refused(Code::Unprocessable);
         }
         self.put_route(route, document);
@@ -242,7 +290,7 @@ impl Server {
 
     /// Somebody else's change of a route, as JSON.
     pub fn edit_route(&mut self, route: usize, change: impl FnOnce(&mut Value)) {
-        if self.route(route).state == RouteState::Missing {
+        if !self.exists(route) {
             return;
         }
         let mut document = self.documents[route].clone();
@@ -268,43 +316,69 @@ impl Server {
             let generation = document["metadata"]["generation"].as_i64().unwrap_or(0);
             document["metadata"]["generation"] = json!(generation + 1);
         }
+        self.show(route, document);
+    }
+
+    /// The newest version of a route.
+    fn show(&mut self, route: usize, mut document: Value) {
         document["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        let shown = shown(self.shapes[route], self.revision, &document);
+        let shape = self.objects[route].shape;
+        let shown = RouteNow::shown(&self.identities, shape, route, self.revision, &document);
         self.documents[route] = document;
         self.routes[route].push(Rc::new(shown));
     }
 
     /// The data plane reports the present generation.
     pub fn programmed(&mut self, route: usize) {
-        let shape = self.shapes[route];
-        self.edit_route(route, |document| shape.report(document));
+        let reported = self.objects[route].shape.status(&self.documents[route]["metadata"]["generation"]);
+        if !self.exists(route) || self.documents[route]["status"] == reported {
+            return;
+        }
+        self.revision += 1;
+        let mut document = std::mem::take(&mut self.documents[route]);
+        document["status"] = reported;
+        self.show(route, document);
     }
 
-    /// Where the lists stand that are the Rollout's own.
-    pub fn paths(&self, route: usize) -> Vec<String> {
-        self.shapes[route].paths(&self.documents[route])
+    /// Where the lists stand that are a Rollout's own.
+    pub fn paths(&self, rollout: usize, route: usize) -> Vec<String> {
+        let own = self.identities[rollout].own(route);
+        own.map_or(Vec::new(), |own| self.objects[route].shape.paths(&self.documents[route], own))
     }
 
-    /// Somebody else's change of the weighted lists that are the Rollout's own, or only of the first.
-    pub fn edit_lists(&mut self, route: usize, all: bool, mut change: impl FnMut(&mut Vec<Entry>)) {
-        let shape = self.shapes[route];
-        self.edit_route(route, |document| shape.edit(document, all, &mut change));
+    /// Somebody else's change of the weighted lists that are a Rollout's own, or only of the first.
+    pub fn edit_lists(
+        &mut self,
+        rollout: usize,
+        route: usize,
+        all: bool,
+        change: impl FnMut(&mut Vec<Entry>),
+    ) {
+        let shape = self.objects[route].shape;
+        let Some(own) = self.identities[rollout].own(route) else { return };
+        let edited = shape.edited(&self.documents[route], own, all, change);
+        if edited.is_empty() {
+            return;
+        }
+        self.edit_route(route, |document| {
+            for (path, list) in edited {
+                *document.pointer_mut(&path).unwrap() = list;
+            }
+        });
     }
 
     pub fn delete_route(&mut self, route: usize) {
         self.revision += 1;
-        let gone = RouteNow { version: self.revision, state: RouteState::Missing, own: None };
+        let gone = RouteNow::gone(self.revision);
         self.routes[route].push(Rc::new(gone));
     }
 
     /// The same route, made again as it stands in Git.
     pub fn make_route(&mut self, route: usize) {
         self.revision += 1;
-        let name = self.rollout().spec.routes[route].name.clone();
-        let document = self.shapes[route].document(&name, 100 + route, &self.revision.to_string());
-        let shown = shown(self.shapes[route], self.revision, &document);
-        self.documents[route] = document;
-        self.routes[route].push(Rc::new(shown));
+        let Object { name, shape, lists } = &self.objects[route];
+        let document = shape.document(name, lists, 100 + route, &self.revision.to_string());
+        self.show(route, document);
     }
 
     pub fn set_workload(&mut self, index: usize, seen: WorkloadSeen) {
@@ -312,22 +386,4 @@ impl Server {
         let now = WorkloadNow { version: self.revision, seen };
         self.workloads[index].1.push(Rc::new(now));
     }
-}
-
-fn shown(shape: Shape, version: u64, document: &Value) -> RouteNow {
-    let state = routes::state(shape.kind, document);
-    let own = match &state {
-        RouteState::Present(view) if shape == Shape::PLAIN => Some(Arc::clone(view)),
-        RouteState::Present(view) => {
-            let mut own = (**view).clone();
-            let paths = shape.paths(document);
-            own.lists.retain(|list| paths.contains(&list.path));
-            for entry in own.lists.iter_mut().flat_map(|list| &mut list.entries) {
-                entry.name = shape.version(&entry.name).to_owned();
-            }
-            Some(Arc::new(own))
-        }
-        _ => None,
-    };
-    RouteNow { version, state, own }
 }

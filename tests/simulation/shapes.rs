@@ -1,20 +1,32 @@
 //! The kinds of route, and where each keeps the weights: the model's own knowledge, apart from what it tests.
 
 use serde_json::{Value, json};
-use tidegate::api::{RolloutSpec, RouteKind, RouteRef, TargetRef};
+use tidegate::api::{RolloutSpec, RouteKind, RouteRef};
+
+use crate::{chance::Chance, setup::Versions};
 
 /// An entry of a weighted list: which version, and its weight.
 pub type Entry = (String, i64);
 
-/// How an object's rules and the Rollout's are related.
+/// Which rules an object has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rules {
     /// There is one.
     One,
-    /// The Rollout names one of two that list the same versions; the other is somebody else's.
+    /// Two with names, `theirs` and `ours`; a Rollout names the one that it steps.
     Named,
-    /// The Rollout names none, so those are its own that list stable: two of three.
+    /// Three, of which two list stable; a Rollout names none.
     Every,
+}
+
+/// What of an object is a Rollout's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    All,
+    /// The rule that it names.
+    Rule(&'static str),
+    /// Those that list stable.
+    Listing,
 }
 
 /// What a route of a world looks like.
@@ -50,6 +62,15 @@ impl Shape {
         })
     }
 
+    /// The same with two rules to stand on; a kind that has none is another one then.
+    pub fn with_two_rules(self, chance: &mut Chance) -> Self {
+        let kind = match self.kind {
+            RouteKind::GatewayRoute => RouteKind::ALL[1 + chance.below(3)],
+            kind => kind,
+        };
+        Self { kind, rules: Rules::Named, ..self }
+    }
+
     fn called(self, version: &str) -> String {
         if self.calls { format!("{PREFIX}{version}") } else { version.to_owned() }
     }
@@ -76,18 +97,19 @@ impl Shape {
         (self.version(called.as_str().unwrap()).to_owned(), entry["weight"].as_i64().unwrap())
     }
 
-    /// The JSON pointers of the lists that are the Rollout's own, wherever their rules stand by now.
-    pub fn paths(self, document: &Value) -> Vec<String> {
+    /// The JSON pointers of the lists that are a Rollout's own, wherever their rules stand by now.
+    pub fn paths(self, document: &Value, own: Own) -> Vec<String> {
         let (rules, list) = match self.kind {
             RouteKind::GatewayRoute => return vec!["/spec/httpRoute/action/weightedTargets".to_owned()],
             RouteKind::VirtualRouter => ("/spec/routes", "/http2Route/action/weightedTargets"),
             RouteKind::HttpRoute | RouteKind::GrpcRoute => ("/spec/rules", "/backendRefs"),
         };
-        let all = document.pointer(rules).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let ours = |rule: &Value| match self.rules {
-            Rules::One => true,
-            Rules::Named => rule["name"] == "ours",
-            Rules::Every => rule["name"] != "other",
+        let all =
+            document["spec"][&rules["/spec/".len()..]].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ours = |rule: &Value| match own {
+            Own::All => true,
+            Own::Rule(name) => rule["name"] == name,
+            Own::Listing => rule["name"] != "other",
         };
         let places = all.iter().enumerate().filter(|(_, rule)| ours(rule)).map(|(at, _)| at);
         places.map(|at| format!("{rules}/{at}{list}")).collect()
@@ -101,31 +123,44 @@ impl Shape {
         }
     }
 
-    /// Changes the entries of the lists that are the Rollout's own, or only of the first.
-    pub fn edit(self, document: &mut Value, all: bool, change: &mut dyn FnMut(&mut Vec<Entry>)) {
-        for path in self.paths(document).into_iter().take(if all { usize::MAX } else { 1 }) {
-            let list = document.pointer_mut(&path).and_then(Value::as_array_mut).unwrap();
-            let mut entries: Vec<Entry> = list.iter().map(|entry| self.read(entry)).collect();
-            change(&mut entries);
-            *list = entries.iter().map(|entry| self.spelled(entry)).collect();
-        }
+    /// What the lists that are a Rollout's own are to be, or only the first, where a change makes others of them.
+    pub fn edited(
+        self,
+        document: &Value,
+        own: Own,
+        all: bool,
+        mut change: impl FnMut(&mut Vec<Entry>),
+    ) -> Vec<(String, Value)> {
+        let paths = self.paths(document, own).into_iter().take(if all { usize::MAX } else { 1 });
+        paths
+            .filter_map(|path| {
+                let list = document.pointer(&path).and_then(Value::as_array)?;
+                let before: Vec<Entry> = list.iter().map(|entry| self.read(entry)).collect();
+                let mut entries = before.clone();
+                change(&mut entries);
+                let spelled = entries.iter().map(|entry| self.spelled(entry)).collect();
+                (entries != before).then_some((path, spelled))
+            })
+            .collect()
     }
 
     /// The route as it stands in Git.
-    pub fn document(self, name: &str, uid: usize, version: &str) -> Value {
+    pub fn document(self, name: &str, lists: &[Versions; 2], uid: usize, version: &str) -> Value {
         let mut document = json!({
             "metadata": {
                 "name": name, "namespace": "ns", "uid": format!("route-{uid}"), "resourceVersion": version,
                 "generation": 1,
             },
-            "spec": self.spec(),
+            "spec": self.spec(lists),
         });
-        self.report(&mut document);
+        document["status"] = self.status(&document["metadata"]["generation"]);
         document
     }
 
-    fn spec(self) -> Value {
-        let list = json!([self.spelled(&("v1".into(), 100)), self.spelled(&("v2".into(), 0))]);
+    fn spec(self, lists: &[Versions; 2]) -> Value {
+        let [list, theirs] = lists.map(|versions| {
+            json!([self.spelled(&(versions[0].into(), 100)), self.spelled(&(versions[1].into(), 0))])
+        });
         let other = json!([self.spelled(&("x".into(), 1))]);
         let rule = |place: usize, name: Option<&str>, list: &Value| {
             let mut rule = match self.kind {
@@ -141,7 +176,7 @@ impl Shape {
         };
         let rules = match self.rules {
             Rules::One => vec![rule(0, None, &list)],
-            Rules::Named => vec![rule(0, Some("theirs"), &list), rule(1, Some("ours"), &list)],
+            Rules::Named => vec![rule(0, Some("theirs"), &theirs), rule(1, Some("ours"), &list)],
             Rules::Every => vec![rule(0, None, &list), rule(1, Some("other"), &other), rule(2, None, &list)],
         };
         match self.kind {
@@ -153,12 +188,11 @@ impl Shape {
         }
     }
 
-    /// The data plane reports the present generation, as is usual for the kind.
-    pub fn report(self, document: &mut Value) {
-        let generation = document["metadata"]["generation"].clone();
+    /// What the data plane reports of a generation, as is usual for the kind.
+    pub fn status(self, generation: &Value) -> Value {
         let condition =
             |kind: &str| json!({"type": kind, "status": "True", "observedGeneration": generation});
-        document["status"] = match self.kind {
+        match self.kind {
             RouteKind::GatewayRoute => json!({"conditions": [condition("Programmed")]}),
             RouteKind::VirtualRouter => json!({
                 "observedGeneration": generation,
@@ -168,27 +202,21 @@ impl Shape {
                 "parentRef": {"name": "gw"},
                 "conditions": [condition("Accepted"), condition("ResolvedRefs")],
             }]}),
-        };
+        }
     }
 
     /// The route as a Rollout names it.
-    fn reference(self, name: &str) -> RouteRef {
+    pub fn reference(self, name: &str, own: Own, versions: Versions) -> RouteRef {
+        let rule = match own {
+            Own::Rule(rule) => Some(rule.to_owned()),
+            Own::All | Own::Listing => None,
+        };
         RouteRef {
-            rule: (self.rules == Rules::Named).then(|| "ours".to_owned()),
-            target: self.calls.then(|| self.called("v2")),
-            stable: self.calls.then(|| self.called("v1")),
+            rule,
+            target: self.calls.then(|| self.called(versions[1])),
+            stable: self.calls.then(|| self.called(versions[0])),
             ..RouteRef::new(self.kind, name)
         }
-    }
-}
-
-/// The spec of a world's Rollout with its routes as they look there.
-pub fn shaped(spec: &mut RolloutSpec, shapes: [Shape; 2]) {
-    for (route, shape) in spec.routes.iter_mut().zip(shapes) {
-        *route = shape.reference(&route.name);
-    }
-    if spec.routes.iter().any(|route| route.stable.is_some()) {
-        spec.stable = Some(TargetRef { name: "v1".into(), port: None, workload_ref: None });
     }
 }
 

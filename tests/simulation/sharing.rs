@@ -1,5 +1,5 @@
-//! A Lease for each of several controllers that share: the rules are the product's own. With one Rollout a world, it is the
-//! one Rollout that changes hands.
+//! A Lease for each of several controllers that share: the rules are the product's own. It is the Rollouts that change
+//! hands, each by itself.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,10 +9,11 @@ use tidegate::{
 };
 
 use crate::{
+    event::Event,
+    kept::Actor,
     network::{Reply, Role},
-    process::UID,
     server::{Answer, Request},
-    world::{Event, World},
+    world::World,
 };
 
 /// The product's, at half the pace: what counts is how they stand to each other, and each renewal is work here.
@@ -31,14 +32,12 @@ pub struct Sharing {
     share: Option<Share>,
     /// The newest versions of the slots that it knows.
     versions: BTreeMap<usize, u64>,
-    /// Another process may have had the Rollout meanwhile.
-    pub anew: bool,
 }
 
 impl Sharing {
     pub fn new(me: String) -> Self {
         let shards = Shards::new(me, "s".to_owned(), TERMS);
-        Self { shards, writes: false, share: None, versions: BTreeMap::new(), anew: false }
+        Self { shards, writes: false, share: None, versions: BTreeMap::new() }
     }
 }
 
@@ -53,12 +52,13 @@ fn number(name: &str) -> usize {
 impl World {
     pub fn look_at_slots(&mut self, id: usize) {
         let (now, life) = (self.processes[id].elapsed(self.now), self.processes[id].life);
-        let acted = self.leads(id);
+        let rollouts = 0..self.server.rollouts.len();
+        let acted: Vec<bool> = rollouts.map(|rollout| self.leads(Actor { process: id, rollout })).collect();
         if self.processes[id].frozen_until <= self.now {
             self.show_slots(id, now);
         }
         let next = self.processes[id].sharing.shards.next(now);
-        self.take_share(id, now, acted);
+        self.take_share(id, now, &acted);
         let name = match next {
             Move::End => return self.crash(id),
             Move::Wait => None,
@@ -71,7 +71,8 @@ impl World {
             let lease = number(&name);
             let version = sharing.versions.get(&lease).copied().unwrap_or(0);
             let (holder, knows) = (Some(sharing.shards.me().to_owned()), sharing.shards.living(now));
-            self.send(id, Role::Lease, Request::StoreLease { lease, version, holder, knows });
+            let request = Request::StoreLease { lease, version, holder, knows };
+            self.send(Actor { process: id, rollout: 0 }, Role::Lease, request);
         }
         // A watch tells at once; here it is looked at so often.
         let delay = self.processes[id].clock.real(TERMS.retry);
@@ -96,17 +97,20 @@ impl World {
         }
     }
 
-    /// Takes the Rollout up where it has become this process' own.
-    fn take_share(&mut self, id: usize, now: Duration, acted: bool) {
+    /// Takes the Rollouts up that have become this process' own.
+    fn take_share(&mut self, id: usize, now: Duration, acted: &[bool]) {
         let sharing = &mut self.processes[id].sharing;
         let Some((share, _)) = sharing.shards.share(now) else { return };
-        let had = sharing.share.as_ref().is_some_and(|share| share.owns(UID));
-        let has = share.owns(UID);
-        sharing.share = Some(share);
-        sharing.anew |= has && !(had && acted);
-        if has && !(had && acted) {
-            self.tell(|_| format!("controller {id} has the Rollout in its share"));
-            self.wake(id);
+        let before = sharing.share.replace(share.clone());
+        for (rollout, acted) in acted.iter().enumerate() {
+            let uid = self.server.identities[rollout].uid;
+            let had = before.as_ref().is_some_and(|share| share.owns(uid));
+            if share.owns(uid) && !(had && *acted) {
+                let by = Actor { process: id, rollout };
+                self.kept(by).anew = true;
+                self.tell(|world| format!("controller {id} has {} in its share", world.named(rollout)));
+                self.wake(by);
+            }
         }
     }
 

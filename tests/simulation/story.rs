@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tidegate::engine::decision::{Decision, Effect, RouteWrite};
 
-use crate::{mutants::stamp_of, server::RolloutNow, world::World};
+use crate::{kept::Actor, mutants::stamp_of, versions::RolloutNow, world::World};
 
 /// Either tells nothing and costs nothing, or keeps every sentence.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Story {
 }
 
 /// What a controller has decided.
-pub fn decision(id: usize, decision: &Decision) -> String {
+pub fn decision(teller: &str, decision: &Decision) -> String {
     let mut parts = Vec::new();
     if decision.before.is_some() {
         parts.push("stores its intent".to_owned());
@@ -57,26 +57,35 @@ pub fn decision(id: usize, decision: &Decision) -> String {
         parts.push("records it".to_owned());
     }
     let message = decision.after.message.as_deref().unwrap_or_default();
-    format!("controller {id} {} ({message})", parts.join(", "))
+    format!("{teller} {} ({message})", parts.join(", "))
 }
 
 impl World {
-    pub fn told_write(&self, id: usize, route: usize, write: &RouteWrite) -> String {
-        let weights = self.server.route(route).view().map(|view| {
+    /// Which process acts, and for which Rollout where there are two.
+    pub fn teller(&self, by: Actor) -> String {
+        match self.server.rollouts.len() {
+            1 => format!("controller {}", by.process),
+            _ => format!("controller {} for {}", by.process, self.named(by.rollout)),
+        }
+    }
+
+    pub fn told_write(&self, by: Actor, route: usize, write: &RouteWrite) -> String {
+        let weights = self.server.route(route).view(by.rollout).map(|view| {
             let entries = view.lists.iter().flat_map(|list| &list.entries);
             let each = entries.map(|entry| format!("{} {}", entry.name, entry.weight));
             each.collect::<Vec<_>>().join(", ")
         });
         format!(
-            "controller {id}'s {} lands on route {route}: {}; stamp {}",
+            "{}: its {} lands on route {route}: {}; stamp {}",
+            self.teller(by),
             write.purpose.verb(),
             weights.unwrap_or_default(),
             stamp_of(write).map_or("as it was".to_owned(), tidegate::api::Stamp::spelled),
         )
     }
 
-    pub fn told_status(&self, id: usize, before: &RolloutNow) -> String {
-        let now = self.server.rollout();
+    pub fn told_status(&self, by: Actor, before: &RolloutNow) -> String {
+        let now = self.server.rollout(by.rollout);
         let spell = |status: &tidegate::api::RolloutStatus| {
             let run = status.run.as_ref();
             let ended = run.and_then(|run| run.ended.as_ref());
@@ -95,7 +104,7 @@ impl World {
         };
         let (was, is) = (spell(&before.status), spell(&now.status));
         let what = if was == is { format!("{is} as before") } else { format!("{was} → {is}") };
-        format!("controller {id}'s status is stored: {what}")
+        format!("{}: its status is stored: {what}", self.teller(by))
     }
 }
 

@@ -8,9 +8,8 @@ use tidegate::engine::{
 };
 
 use crate::{
-    faults::Fault,
-    mutants::Mutant,
-    world::{Event, World},
+    concern::Concern, event::Event, faults::Fault, kept::Actor, mutants::Mutant, setup::Versions,
+    world::World,
 };
 
 /// Requests a millisecond, over all versions.
@@ -19,11 +18,10 @@ const PER_MS: f64 = 2.0;
 const BAD: f64 = 0.2;
 const GOOD: f64 = 0.001;
 
-/// The versions, in the order of their counters.
-pub const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
-
+/// That of one Rollout, as its queries tell it from any other's.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
+    versions: Versions,
     /// Errors and requests by version.
     counters: [(f64, f64); 3],
     /// The share that the gateway gives each version.
@@ -37,8 +35,8 @@ pub struct Traffic {
 
 impl Traffic {
     /// A world in which the second version fails from some time on.
-    pub fn failing_from(bad_from: Option<u64>) -> Self {
-        Self { bad_from, ..Self::default() }
+    pub fn failing_from(bad_from: Option<u64>, versions: Versions) -> Self {
+        Self { versions, bad_from, ..Self::default() }
     }
 
     /// Lets traffic flow until now.
@@ -64,7 +62,7 @@ impl Traffic {
     }
 
     fn counters(&self, version: &str) -> Counters {
-        let index = VERSIONS.iter().position(|known| *known == version).unwrap_or(0);
+        let index = self.versions.iter().position(|known| *known == version).unwrap_or(0);
         let (errors, total) = self.counters[index];
         let one = |value: f64| [("gw".to_owned(), value.floor())].into();
         Counters { errors: one(errors), total: one(total), buckets: Vec::new() }
@@ -73,78 +71,88 @@ impl Traffic {
 
 impl World {
     /// Asks the metrics; the counters are those of now, the answer comes later.
-    pub fn look(&mut self, id: usize, run: i64, step: i32, request: &LookRequest) {
-        if std::mem::replace(&mut self.processes[id].look.under_way, true) {
+    pub fn look(&mut self, by: Actor, run: i64, step: i32, request: &LookRequest) {
+        if self.mutant == Some(Mutant::LooksOneByOne) && self.looks_of_others(by) {
             return;
         }
-        self.traffic.flow(self.now);
-        let at = self.processes[id].clock.at(self.now);
-        let down = self.traffic.down;
+        if std::mem::replace(&mut self.kept(by).look.under_way, true) {
+            return;
+        }
+        let at = self.processes[by.process].clock.at(self.now);
+        let (now, mutant) = (self.now, self.mutant);
+        let traffic = &mut self.traffic[by.rollout];
+        traffic.flow(now);
+        let down = traffic.down;
         let arms = request.arms.as_ref().map(|_| {
-            if down && self.mutant == Some(Mutant::OutagePasses) {
+            if down && mutant == Some(Mutant::OutagePasses) {
                 let of = |count: f64| Counters {
                     errors: [("gw".to_owned(), 0.0)].into(),
                     total: [("gw".to_owned(), count)].into(),
                     buckets: Vec::new(),
                 };
-                let count = self.now as f64;
+                let count = now as f64;
                 return Ok(Arms { at, canary: of(count), stable: of(count), past: Vec::new() });
             }
             if down {
                 return Err(ReadError::Unreachable);
             }
-            let (canary, stable) =
-                (self.traffic.counters(&request.canary), self.traffic.counters(&request.stable));
+            let (canary, stable) = (traffic.counters(&request.canary), traffic.counters(&request.stable));
             Ok(Arms { at, canary, stable, past: Vec::new() })
         });
-        let bad = request.canary == "v2" && self.traffic.is_bad(self.now);
+        let bad = request.canary == traffic.versions[1] && traffic.is_bad(now);
         let numbers: BTreeMap<_, _> = request
             .numbers
             .iter()
             .map(|number| {
                 let query = number.name.clone();
-                let sample = match (down, self.traffic.nan) {
+                let sample = match (down, traffic.nan) {
                     (true, _) => Err(ReadError::Unreachable),
-                    (false, true) if self.mutant == Some(Mutant::NanPasses) => Ok(Sample { at, value: 0.0 }),
+                    (false, true) if mutant == Some(Mutant::NanPasses) => Ok(Sample { at, value: 0.0 }),
                     (false, true) => Err(ReadError::NotFinite { query }),
                     (false, false) => Ok(Sample { at, value: if bad { 1.0 } else { 0.0 } }),
                 };
                 (number.name.clone(), sample)
             })
             .collect();
-        let sound = !down && (!self.traffic.nan || numbers.is_empty());
-        if sound {
-            self.oracle.standing.looked(&self.server, &self.processes[id], (run, step));
+        if !down && (!traffic.nan || numbers.is_empty()) {
+            self.oracle.looked(&self.server, &self.processes[by.process], by.rollout, (run, step));
         }
         let look = LookDone { run, step, look: Look { arms, numbers } };
-        let life = self.processes[id].life;
-        let slow = self.strikes(Fault::LosesMetrics, 100);
+        let life = self.processes[by.process].life;
+        let slow = self.strikes(Fault::LosesMetrics, 100, Concern::One(by.rollout));
         let delay = if slow { self.chance.up_to(10_000) } else { 5 + self.chance.up_to(20) };
-        self.later(delay, Event::Looked { process: id, life, look: Box::new(look) });
+        self.later(delay, Event::Looked { by, life, look: Box::new(look) });
     }
 
-    pub fn looked(&mut self, id: usize, look: LookDone) {
-        let process = &mut self.processes[id];
-        process.look.under_way = false;
-        process.look.done = Some(look);
-        self.wake(id);
+    /// Whether this process asks the metrics for another Rollout now.
+    fn looks_of_others(&self, by: Actor) -> bool {
+        let mut kept = self.processes[by.process].kept.iter().enumerate();
+        kept.any(|(rollout, kept)| rollout != by.rollout && kept.look.under_way)
+    }
+
+    pub fn looked(&mut self, by: Actor, look: LookDone) {
+        let kept = self.kept(by);
+        kept.look.under_way = false;
+        kept.look.done = Some(look);
+        self.wake(by);
     }
 
     /// The gateway takes up the weights as they are written: what the routes show, on the average.
-    pub fn shift_traffic(&mut self) {
+    pub fn shift_traffic(&mut self, rollout: usize) {
         let mut shares = [0.0; 3];
-        let routes = self.server.routes.len() as f64;
-        for index in 0..self.server.routes.len() {
-            let Some(view) = self.server.route(index).view() else { continue };
+        let versions = self.server.identities[rollout].versions;
+        let routes = self.server.identities[rollout].places.len() as f64;
+        for view in self.server.views(rollout).flatten() {
             for list in &view.lists {
                 let whole = list.total().max(1) as f64 * routes * view.lists.len() as f64;
                 for entry in &list.entries {
-                    if let Some(place) = VERSIONS.iter().position(|version| *version == entry.name) {
+                    if let Some(place) = versions.iter().position(|version| *version == entry.name) {
                         shares[place] += entry.weight as f64 / whole;
                     }
                 }
             }
         }
-        self.traffic.set_shares(self.now, shares);
+        let now = self.now;
+        self.traffic[rollout].set_shares(now, shares);
     }
 }

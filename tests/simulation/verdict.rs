@@ -1,14 +1,18 @@
 //! One case from its beginning to its end: trouble, then quiet, then what must have come of it.
 
+use std::sync::Arc;
+
 use tidegate::{
     api::{EndReason, Phase, Target},
-    engine::ON_THE_WAY,
+    engine::{ON_THE_WAY, observed::RouteView},
 };
 
 use crate::{
     faults::{Fault, Faults},
+    kept::Actor,
     mutants::Mutant,
     oracle::{Violation, index, share},
+    setup::Neighbours,
     story::Story,
     world::{Case, World},
 };
@@ -62,29 +66,34 @@ fn play(mut world: World) -> World {
         world.run_until(until);
     }
     let quiet_at = world.oracle.quiet_at.unwrap_or(world.now);
-    let mut settled = false;
-    let mut stands = Stands::default();
-    while world.oracle.is_content() && world.now < quiet_at + LONG {
+    let rollouts = 0..world.server.rollouts.len();
+    let mut unsettled: Vec<usize> = rollouts.clone().collect();
+    let mut stands: Vec<Stands> = rollouts.clone().map(|_| Stands::default()).collect();
+    while world.oracle.is_content() && world.now < quiet_at + LONG && !unsettled.is_empty() {
         let until = world.now + 5_000;
         world.run_until(until);
-        stands.says_why(&mut world);
-        if world.now > quiet_at + MOVED_BY {
-            stands.bad_is_off(&mut world);
+        for (rollout, stands) in stands.iter_mut().enumerate() {
+            stands.says_why(&mut world, rollout);
+            if world.now > quiet_at + MOVED_BY {
+                stands.bad_is_off(&mut world, rollout);
+            }
         }
-        if world.now > quiet_at + EVERYBODY_IS_BACK && is_settled(&world) && is_led(&world) {
-            settled = true;
-            break;
+        if world.now > quiet_at + EVERYBODY_IS_BACK {
+            unsettled = rollouts.clone().filter(|rollout| !is_settled(&world, *rollout)).collect();
         }
     }
     if !world.oracle.is_content() {
         return world;
     }
-    if !settled {
-        let status = &world.server.rollout().status;
+    if let Some(rollout) = unsettled.first() {
+        let status = &world.server.rollout(*rollout).status;
         let sentence =
             format!("no end: {:?} {}", status.phase, status.message.as_deref().unwrap_or_default());
         world.oracle.violated("L2", sentence);
         return world;
+    }
+    for rollout in rollouts {
+        came_to_its_end(&mut world, rollout);
     }
     rests(&mut world);
     world
@@ -99,12 +108,12 @@ struct Stands {
 
 impl Stands {
     /// A run that does not go on says what holds it up.
-    fn says_why(&mut self, world: &mut World) {
-        let status = world.server.rollout().status.clone();
+    fn says_why(&mut self, world: &mut World, rollout: usize) {
+        let status = world.server.rollout(rollout).status.clone();
         let active = status.run.as_ref().filter(|run| run.ended.is_none());
-        let given = shares(world, status.canary.as_ref()).iter().any(|share| *share > 0);
+        let given = shares(world, rollout, status.canary.as_ref()).iter().any(|share| *share > 0);
         let place = active.map(|run| (run.number, index(&status), given));
-        if place != self.place || !is_led(world) {
+        if place != self.place || !is_led(world, rollout) {
             (self.place, self.since) = (place, world.now);
         }
         let Some((run, step, _)) = place.filter(|_| world.now > self.since + SAYS_WHY_BY) else { return };
@@ -119,20 +128,24 @@ impl Stands {
     }
 
     /// A version that is bad has no traffic any more, once its run has stood for as long as it takes to find out.
-    fn bad_is_off(&self, world: &mut World) {
-        let status = world.server.rollout().status.clone();
-        let Some(run) = &status.run else { return };
-        let bad = world.traffic.bad_from.is_some_and(|from| from + MOVED_BY < world.now);
-        let is_canary = status.canary.as_ref().is_some_and(|canary| canary.name == "v2");
+    fn bad_is_off(&self, world: &mut World, rollout: usize) {
+        let now = world.server.rollout(rollout).clone();
+        let status = &now.status;
+        let Some(run) = status.run.as_ref().filter(|_| !now.is_gone()) else { return };
+        let bad = world.traffic[rollout].bad_from.is_some_and(|from| from + MOVED_BY < world.now);
+        let version = world.server.identities[rollout].versions[1];
+        let is_canary = status.canary.as_ref().is_some_and(|canary| canary.name == version);
         let promoted = run.ended.as_ref().is_some_and(|ended| ended.reason == EndReason::Promoted);
-        if !bad || !is_canary || promoted || world.now < self.since + FOUND_OUT_BY {
+        // What both name is the other's as long as this one has given nothing.
+        let others = world.neighbours == Neighbours::Rivals && index(status) == 0;
+        if !bad || !is_canary || promoted || others || world.now < self.since + FOUND_OUT_BY {
             return;
         }
         let settled = run.ended.as_ref().is_some_and(|ended| ended.settled);
         if settled && world.now < world.oracle.quiet_at.unwrap_or(0) + TAKEN_BACK_BY {
             return;
         }
-        let shares = shares(world, status.canary.as_ref());
+        let shares = shares(world, rollout, status.canary.as_ref());
         if shares.iter().any(|share| *share > 0) {
             let sentence = format!("the bad version still has {shares:?}%: {:?}", status.message);
             world.oracle.violated("L1", sentence);
@@ -140,60 +153,78 @@ impl Stands {
     }
 }
 
-fn shares(world: &World, target: Option<&Target>) -> Vec<i64> {
+fn shares(world: &World, rollout: usize, target: Option<&Target>) -> Vec<i64> {
     let Some(target) = target else { return Vec::new() };
-    let routes = 0..world.server.routes.len();
-    routes.filter_map(|route| Some(share(world.server.route(route).view()?, target))).collect()
+    world.server.views(rollout).flatten().map(|view| share(view, target)).collect()
 }
 
-/// Whether somebody may act.
-fn is_led(world: &World) -> bool {
-    (0..world.processes.len()).any(|id| world.leads(id))
+/// Whether somebody may act for a Rollout.
+fn is_led(world: &World, rollout: usize) -> bool {
+    (0..world.processes.len()).any(|process| world.leads(Actor { process, rollout }))
 }
 
-fn is_settled(world: &World) -> bool {
-    let rollout = world.server.rollout();
-    let status = &rollout.status;
+fn is_settled(world: &World, rollout: usize) -> bool {
+    let now = world.server.rollout(rollout);
+    if now.is_gone() {
+        return true;
+    }
+    let status = &now.status;
+    let answered = status.observed_generation == Some(now.generation);
+    let wanted = now.spec.target.name == world.server.identities[rollout].versions[1];
+    if !answered || !wanted || now.spec.suspend || !is_led(world, rollout) {
+        return false;
+    }
+    // Of two that name the same rule one is refused as long as the other lives.
+    let refused = status.conditions.iter().any(|condition| condition.reason == "RouteOwned");
+    if refused && world.neighbours == Neighbours::Rivals && !world.server.rollout(1 - rollout).is_gone() {
+        return true;
+    }
     let over = status.run.as_ref().is_none_or(|run| run.ended.as_ref().is_some_and(|ended| ended.settled));
-    let answered = status.observed_generation == Some(rollout.generation);
     let in_sync = status.conditions.iter().any(|c| c.type_ == "RoutesInSync" && c.status == "True");
-    over && answered
-        && in_sync
-        && rollout.spec.target.name == "v2"
-        && !rollout.spec.suspend
-        && !rollout.finalizer
-        && matches!(status.phase, Some(Phase::Healthy | Phase::Failed))
+    over && !now.finalizer && in_sync && matches!(status.phase, Some(Phase::Healthy | Phase::Failed))
 }
 
-/// At rest everything is where it should be, and nothing is written any more.
-fn rests(world: &mut World) {
-    let status = world.server.rollout().status.clone();
+/// What has come to its end is where the end says.
+fn came_to_its_end(world: &mut World, rollout: usize) {
+    let now = world.server.rollout(rollout).clone();
+    let status = &now.status;
+    if now.is_gone() {
+        return;
+    }
     match status.phase {
         Some(Phase::Healthy) => {
-            let on = |route: usize| {
-                let view = world.server.route(route).view();
+            let on = |view: Option<&Arc<RouteView>>| {
                 view.is_some_and(|view| status.stable.as_ref().is_some_and(|stable| view.all_on(stable)))
             };
-            if !(0..world.server.routes.len()).all(on) {
+            if !world.server.views(rollout).all(on) {
                 world.oracle.violated("L2", "Healthy, but not all traffic is on stable".to_owned());
             }
         }
-        Some(Phase::Failed) if shares(world, status.canary.as_ref()).iter().any(|share| *share > 0) => {
+        // What both name is the other's where this one was ended before it gave anything.
+        Some(Phase::Failed) if world.neighbours == Neighbours::Rivals && index(status) == 0 => {}
+        Some(Phase::Failed)
+            if shares(world, rollout, status.canary.as_ref()).iter().any(|share| *share > 0) =>
+        {
             world.oracle.violated("L1", "Failed, and the canary has traffic".to_owned());
         }
         _ => {}
     }
-    if world.faults == Faults::default() {
-        let good = world.traffic.bad_from.is_none();
-        let wanted = if good { Phase::Healthy } else { Phase::Failed };
-        let late = world.traffic.bad_from.is_some_and(|from| from > 0);
+    if world.faults == Faults::default() && world.neighbours != Neighbours::Rivals {
+        let bad_from = world.traffic[rollout].bad_from;
+        let wanted = if bad_from.is_none() { Phase::Healthy } else { Phase::Failed };
+        let late = bad_from.is_some_and(|from| from > 0);
         if status.phase != Some(wanted) && !late {
-            world
-                .oracle
-                .violated("L2", format!("undisturbed it ends {:?}: {:?}", status.phase, status.message));
+            let sentence = format!("undisturbed it ends {:?}: {:?}", status.phase, status.message);
+            world.oracle.violated("L2", sentence);
         }
     }
-    let until = world.now + ARRIVED_BY;
+}
+
+/// At rest nothing is written any more.
+fn rests(world: &mut World) {
+    // Whoever is refused what another steps notes what it sees there once a minute.
+    let noted_by = if world.neighbours == Neighbours::Rivals { 60_000 } else { 0 };
+    let until = world.now + ARRIVED_BY + noted_by;
     world.run_until(until);
     let writes = world.oracle.writes;
     let until = world.now + REST;

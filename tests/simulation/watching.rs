@@ -4,46 +4,53 @@ use std::rc::Rc;
 
 use tidegate::engine::observed::InEffect;
 
-use crate::{
-    faults::Fault,
-    world::{Event, World},
-};
+use crate::{concern::Concern, event::Event, faults::Fault, kept::Actor, world::World};
 
 /// The data plane takes up a weight after so long at most.
 const PROGRAMS: u64 = 1_500;
 
 impl World {
-    fn lag(&mut self) -> u64 {
-        if self.strikes(Fault::Delays, 100) { self.chance.up_to(4_000) } else { 1 + self.chance.up_to(20) }
+    fn lag(&mut self, concern: Concern) -> u64 {
+        if self.strikes(Fault::Delays, 100, concern) {
+            self.chance.up_to(4_000)
+        } else {
+            1 + self.chance.up_to(20)
+        }
     }
 
-    pub fn rollout_changed(&mut self) {
-        let version = self.server.rollout.len() - 1;
+    pub fn rollout_changed(&mut self, rollout: usize) {
+        let version = self.server.rollouts[rollout].len() - 1;
         for process in 0..self.processes.len() {
-            let (life, lag) = (self.processes[process].life, self.lag());
-            self.later(lag, Event::ShowsRollout { process, life, version });
+            let (life, lag) = (self.processes[process].life, self.lag(Concern::One(rollout)));
+            self.later(lag, Event::ShowsRollout { by: Actor { process, rollout }, life, version });
         }
     }
 
     pub fn route_changed(&mut self, route: usize) {
-        self.shift_traffic();
-        self.oracle.standing.weights_changed(&self.server);
-        let waits = self.server.route(route).view().is_some_and(|view| view.in_effect != InEffect::Yes);
+        let mut waits = false;
+        for rollout in self.server.on(route) {
+            self.shift_traffic(rollout);
+            self.oracle.weights_changed(&self.server, rollout, self.now);
+            let view = self.server.route(route).view(rollout);
+            waits |= view.is_some_and(|view| view.in_effect != InEffect::Yes);
+        }
         if waits {
             let delay = 10 + self.chance.up_to(PROGRAMS);
             self.later(delay, Event::Programmed { route });
         }
         let version = self.server.routes[route].len() - 1;
+        let concern = self.concern_of_route(route);
         for process in 0..self.processes.len() {
-            let (life, lag) = (self.processes[process].life, self.lag());
+            let (life, lag) = (self.processes[process].life, self.lag(concern));
             self.later(lag, Event::ShowsRoute { process, life, route, version });
         }
     }
 
     pub fn workload_changed(&mut self, workload: usize) {
         let version = self.server.workloads[workload].1.len() - 1;
+        let concern = self.concern_of_workload(workload);
         for process in 0..self.processes.len() {
-            let (life, lag) = (self.processes[process].life, self.lag());
+            let (life, lag) = (self.processes[process].life, self.lag(concern));
             self.later(lag, Event::ShowsWorkload { process, life, workload, version });
         }
     }
@@ -52,16 +59,21 @@ impl World {
         self.lives(process, life) && self.processes[process].frozen_until <= self.now
     }
 
-    pub fn shows_rollout(&mut self, id: usize, life: u32, version: usize) {
-        let shown = self.server.rollout[version].clone();
-        if !self.hears(id, life) || self.processes[id].rollout.version >= shown.version {
+    pub fn shows_rollout(&mut self, by: Actor, life: u32, version: usize) {
+        let shown = self.server.rollouts[by.rollout][version].clone();
+        if !self.hears(by.process, life) || self.kept(by).shown.version >= shown.version {
             return;
         }
-        let own = self.processes[id].working.own.as_ref().map_or(0, |own| own.version);
+        let kept = self.kept(by);
+        let own = kept.working.own.as_ref().map_or(0, |own| own.version);
         let news = own < shown.version;
-        self.processes[id].rollout = shown;
-        if news {
-            self.wake(id);
+        let gone = shown.is_gone();
+        kept.shown = shown;
+        if gone {
+            // Somebody may have waited for what it stood on.
+            self.wake_all(by.process);
+        } else if news {
+            self.wake(by);
         }
     }
 
@@ -71,7 +83,9 @@ impl World {
             return;
         }
         self.processes[id].routes[route] = shown;
-        self.wake(id);
+        for rollout in self.server.on(route) {
+            self.wake(Actor { process: id, rollout });
+        }
     }
 
     pub fn shows_workload(&mut self, id: usize, life: u32, workload: usize, version: usize) {
@@ -80,7 +94,9 @@ impl World {
             return;
         }
         self.processes[id].workloads[workload].1 = shown;
-        self.wake(id);
+        for rollout in self.server.behind(workload) {
+            self.wake(Actor { process: id, rollout });
+        }
     }
 
     /// A list comes from an API server that is behind: everything is seen as it once was.
@@ -93,11 +109,13 @@ impl World {
             let old = self.chance.below(self.server.routes[route].len());
             self.processes[id].routes[route] = self.server.routes[route][old].clone();
         }
-        let old = self.chance.below(self.server.rollout.len());
-        self.processes[id].rollout = self.server.rollout[old].clone();
+        for rollout in 0..self.server.rollouts.len() {
+            let old = self.chance.below(self.server.rollouts[rollout].len());
+            self.processes[id].kept[rollout].shown = self.server.rollouts[rollout][old].clone();
+        }
         let (life, delay) = (self.processes[id].life, 100 + self.chance.up_to(5_000));
         self.catches_up_later(id, life, delay);
-        self.wake(id);
+        self.wake_all(id);
     }
 
     pub fn catches_up_later(&mut self, process: usize, life: u32, delay: u64) {
@@ -115,7 +133,9 @@ impl World {
         for (index, (_, workload)) in process.workloads.iter_mut().enumerate() {
             *workload = self.server.workload(index).clone();
         }
-        process.rollout = Rc::clone(self.server.rollout());
-        self.wake(id);
+        for (rollout, kept) in process.kept.iter_mut().enumerate() {
+            kept.shown = Rc::clone(self.server.rollout(rollout));
+        }
+        self.wake_all(id);
     }
 }

@@ -1,96 +1,25 @@
 //! The world of one seed: virtual time, what is due when, and whom it concerns.
 
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
-
-use tidegate::{api::RolloutSpec, engine::observed::LookDone};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use crate::{
     chance::Chance,
+    concern::Concern,
+    event::Event,
     faults::{Fault, Faults},
+    kept::{Actor, Kept},
     mutants::Mutant,
     network::{Call, Reply},
     oracle::Oracle,
-    process::{Clock, Process, UID},
+    process::{Clock, Process},
     server::Server,
-    shapes::{Shape, shaped},
-    specs,
+    setup::{Neighbours, Setup},
     story::Story,
     traffic::Traffic,
 };
 
-/// What is due at some time.
-#[derive(Debug)]
-pub enum Event {
-    Arrives {
-        call: usize,
-    },
-    /// The network delivers a call twice.
-    ArrivesAgain {
-        call: usize,
-    },
-    Answers {
-        call: usize,
-        reply: Reply,
-    },
-    GivesUp {
-        call: usize,
-    },
-    Timer {
-        process: usize,
-        life: u32,
-        timer: u64,
-    },
-    SendAgain {
-        process: usize,
-        life: u32,
-        lowering: usize,
-    },
-    ShowsRollout {
-        process: usize,
-        life: u32,
-        version: usize,
-    },
-    ShowsRoute {
-        process: usize,
-        life: u32,
-        route: usize,
-        version: usize,
-    },
-    ShowsWorkload {
-        process: usize,
-        life: u32,
-        workload: usize,
-        version: usize,
-    },
-    CatchesUp {
-        process: usize,
-        life: u32,
-    },
-    Looked {
-        process: usize,
-        life: u32,
-        look: Box<LookDone>,
-    },
-    LooksAtLease {
-        process: usize,
-        life: u32,
-    },
-    Programmed {
-        route: usize,
-    },
-    Crash {
-        process: usize,
-        life: u32,
-    },
-    Start {
-        process: usize,
-    },
-    /// Somebody does something, or something happens to anything else than a call.
-    Happens(Fault),
-    /// Trouble ends; people put right what only people can.
-    Quiet,
-    Repair,
-}
+/// More than any honest Rollout needs.
+const MOST: u64 = 60_000;
 
 /// How the controllers share the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +49,17 @@ pub struct World {
     pub server: Server,
     pub processes: Vec<Process>,
     pub calls: Vec<Call>,
-    pub traffic: Traffic,
+    /// That of each Rollout.
+    pub traffic: Vec<Traffic>,
+    /// Rollouts whose writes to routes are refused.
+    pub refused: Vec<bool>,
     pub oracle: Oracle,
     pub story: Story,
     pub faults: Faults,
     pub quiet: bool,
+    pub neighbours: Neighbours,
+    /// The Rollout that all trouble is aimed at, where it is one's.
+    pub aimed: Option<usize>,
     pub rivalry: Rivalry,
     pub mutant: Option<Mutant>,
     pub actions: u64,
@@ -133,41 +68,56 @@ pub struct World {
 impl World {
     pub fn new(case: Case, mutant: Option<Mutant>, story: Story) -> Self {
         let mut chance = Chance::new(case.seed);
-        let shapes = Shape::of_seed(case.seed);
-        let mut spec: Arc<RolloutSpec> = specs::any(&mut chance);
-        if shapes != [Shape::PLAIN; 2] {
-            shaped(Arc::make_mut(&mut spec), shapes);
-        }
+        let setup = Setup::of(case.seed, &mut chance);
         let rivalry = match chance.below(4) {
             0 => Rivalry::Unled,
             1 if case.seed.is_multiple_of(2) => Rivalry::Shared,
             1 => Rivalry::Led,
             _ => Rivalry::Alone,
         };
-        let bad_from = match chance.below(4) {
+        let rivalry = match rivalry {
+            // Those take the Rollouts from each other, which is trouble for both.
+            Rivalry::Unled | Rivalry::Shared if setup.aimed.is_some() => Rivalry::Led,
+            rivalry => rivalry,
+        };
+        let mut bad_from = || match chance.below(4) {
             0 | 1 => Some(0),
             2 => Some(chance.up_to(60_000)),
             _ => None,
         };
-        let server = Server::new(spec, shapes);
+        let versions = setup.identities.iter().map(|identity| identity.versions);
+        let traffic: Vec<Traffic> =
+            versions.map(|versions| Traffic::failing_from(bad_from(), versions)).collect();
+        let (neighbours, aimed) = (setup.neighbours, setup.aimed);
+        let comes_at = setup.comes_at.clone();
         let mut world = Self {
             now: 0,
             chance,
             due: BinaryHeap::new(),
             events: Vec::new(),
-            server,
             processes: Vec::new(),
             calls: Vec::new(),
-            traffic: Traffic::failing_from(bad_from),
-            oracle: Oracle::default(),
+            refused: vec![false; traffic.len()],
+            oracle: Oracle::of(&traffic, neighbours),
+            traffic,
+            server: Server::new(setup),
             story,
             faults: case.faults,
             quiet: false,
+            neighbours,
+            aimed,
             rivalry,
             mutant,
             actions: 0,
         };
-        world.shift_traffic();
+        for (rollout, comes_at) in comes_at.into_iter().enumerate() {
+            world.shift_traffic(rollout);
+            if comes_at > 0 {
+                world.later(comes_at, Event::Made { rollout });
+            }
+            world.oracle.weights_changed(&world.server, rollout, 0);
+        }
+        world.rivals_concern_all();
         world.begin();
         world
     }
@@ -194,16 +144,11 @@ impl World {
 
     fn clock(&mut self) -> Clock {
         let mut clock = Clock { started: self.now, offset_ms: 0, rate: 1.0 };
-        if self.strikes(Fault::ClocksDiffer, 700) {
+        if self.strikes(Fault::ClocksDiffer, 700, Concern::All) {
             clock.rate = [0.9, 1.0, 1.1][self.chance.below(3)];
             clock.offset_ms = [-3_600_000, -5_000, 0, 5_000][self.chance.below(4)];
         }
         clock
-    }
-
-    /// Whether trouble of a kind strikes now.
-    pub fn strikes(&mut self, fault: Fault, per_mille: u32) -> bool {
-        !self.quiet && self.faults.has(fault) && self.chance.per_mille(per_mille)
     }
 
     pub fn later(&mut self, delay: u64, event: Event) {
@@ -240,17 +185,17 @@ impl World {
             Event::ArrivesAgain { call } => self.arrives(call, true),
             Event::Answers { call, reply } => self.answers(call, reply),
             Event::GivesUp { call } => self.answers(call, Reply::Nothing),
-            Event::Timer { process, life, timer } => {
-                if self.lives(process, life) && self.processes[process].timer == timer {
-                    self.wake(process);
+            Event::Timer { by, life, timer } => {
+                if self.lives(by.process, life) && self.kept(by).timer == timer {
+                    self.wake(by);
                 }
             }
-            Event::SendAgain { process, life, lowering } => {
-                if self.lives(process, life) {
-                    self.send_lowering(process, lowering);
+            Event::SendAgain { by, life, lowering } => {
+                if self.lives(by.process, life) {
+                    self.send_lowering(by, lowering);
                 }
             }
-            Event::ShowsRollout { process, life, version } => self.shows_rollout(process, life, version),
+            Event::ShowsRollout { by, life, version } => self.shows_rollout(by, life, version),
             Event::ShowsRoute { process, life, route, version } => {
                 self.shows_route(process, life, route, version);
             }
@@ -258,9 +203,9 @@ impl World {
                 self.shows_workload(process, life, workload, version);
             }
             Event::CatchesUp { process, life } => self.catch_up(process, life),
-            Event::Looked { process, life, look } => {
-                if self.lives(process, life) {
-                    self.looked(process, *look);
+            Event::Looked { by, life, look } => {
+                if self.lives(by.process, life) {
+                    self.looked(by, *look);
                 }
             }
             Event::LooksAtLease { process, life } => {
@@ -281,6 +226,7 @@ impl World {
                 }
             }
             Event::Start { process } => self.start(process),
+            Event::Made { rollout } => self.made(rollout),
             Event::Happens(fault) => self.happens(fault),
             Event::Quiet => self.quieten(),
             Event::Repair => self.repair(),
@@ -291,14 +237,22 @@ impl World {
         self.processes[id].up && self.processes[id].life == life
     }
 
-    /// Whether a process may act.
-    pub fn leads(&self, id: usize) -> bool {
-        let process = &self.processes[id];
+    /// What a process keeps of a Rollout.
+    pub fn kept(&mut self, by: Actor) -> &mut Kept {
+        &mut self.processes[by.process].kept[by.rollout]
+    }
+
+    /// Whether a process may act for a Rollout.
+    pub fn leads(&self, by: Actor) -> bool {
+        let process = &self.processes[by.process];
         let now = process.elapsed(self.now);
         let leads = match self.rivalry {
             Rivalry::Alone | Rivalry::Unled => true,
             Rivalry::Led => process.lease.leads(now),
-            Rivalry::Shared => process.sharing.shards.share(now).is_some_and(|(share, _)| share.owns(UID)),
+            Rivalry::Shared => {
+                let uid = self.server.identities[by.rollout].uid;
+                process.sharing.shards.share(now).is_some_and(|(share, _)| share.owns(uid))
+            }
         };
         process.up && leads
     }
@@ -314,22 +268,31 @@ impl World {
         if matches!(self.rivalry, Rivalry::Led | Rivalry::Shared) {
             self.later(0, Event::LooksAtLease { process: id, life });
         }
-        self.wake(id);
+        self.wake_all(id);
+    }
+
+    fn made(&mut self, rollout: usize) {
+        self.tell(|world| format!("{} is made", world.named(rollout)));
+        self.server.make_rollout(rollout);
+        self.oracle.weights_changed(&self.server, rollout, self.now);
+        self.rollout_changed(rollout);
     }
 
     pub fn crash(&mut self, id: usize) {
         self.tell(|_| format!("controller {id} is killed"));
         let process = &mut self.processes[id];
         process.up = false;
-        process.turn = None;
+        for kept in &mut process.kept {
+            kept.turn = None;
+        }
         let delay = 100 + self.chance.up_to(15_000);
         self.later(delay, Event::Start { process: id });
     }
 
     /// Everything that is due happens, up to a time.
     pub fn run_until(&mut self, until: u64) {
-        while self.oracle.is_content() && self.actions < MOST && self.advance(until) {}
-        if self.actions >= MOST {
+        while self.oracle.is_content() && self.actions < self.most() && self.advance(until) {}
+        if self.actions >= self.most() {
             self.oracle.violated("S7", "there is no end to it".to_owned());
         }
         if self.oracle.is_content() && until > self.now {
@@ -338,38 +301,19 @@ impl World {
         }
     }
 
+    fn most(&self) -> u64 {
+        MOST * self.server.rollouts.len() as u64
+    }
+
+    /// What a story calls a Rollout.
+    pub fn named(&self, rollout: usize) -> &'static str {
+        self.server.identities[rollout].name
+    }
+
     pub fn tell(&mut self, what: impl FnOnce(&Self) -> String) {
         if self.story.is_told() {
             let sentence = what(self);
             self.story.add(self.now, &sentence);
-        }
-    }
-}
-
-/// More than any honest seed needs.
-const MOST: u64 = 60_000;
-
-impl Event {
-    /// The process that would hear of it, and does not while it is stopped.
-    fn heard_by(&self, calls: &[Call]) -> Option<usize> {
-        match self {
-            Self::Answers { call, .. } | Self::GivesUp { call } => Some(calls[*call].process),
-            Self::Timer { process, .. }
-            | Self::SendAgain { process, .. }
-            | Self::ShowsRollout { process, .. }
-            | Self::ShowsRoute { process, .. }
-            | Self::ShowsWorkload { process, .. }
-            | Self::CatchesUp { process, .. }
-            | Self::Looked { process, .. }
-            | Self::LooksAtLease { process, .. } => Some(*process),
-            Self::Arrives { .. }
-            | Self::ArrivesAgain { .. }
-            | Self::Programmed { .. }
-            | Self::Crash { .. }
-            | Self::Start { .. }
-            | Self::Happens(_)
-            | Self::Quiet
-            | Self::Repair => None,
         }
     }
 }

@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use tidegate::engine::observed::InEffect;
 
-use crate::{
-    oracle::{index, planned, share},
-    process::Process,
-    server::{RouteNow, Server},
-};
+use super::reading::{index, planned, share};
+use crate::{process::Process, server::Server, versions::RouteNow};
 
 /// A step of a run.
 pub type Step = (i64, i32);
@@ -30,20 +27,19 @@ pub struct Standing {
 
 impl Standing {
     /// Time goes on; `owner` is the process that holds the run, if it lives.
-    pub fn pass(&mut self, span: u64, server: &Server, owner: Option<&Process>) {
+    pub fn pass(&mut self, span: u64, server: &Server, rollout: usize, owner: Option<&Process>) {
         let Some(step) = self.begun else { return };
         let in_effect = self.effect == Some(step);
-        if owner.is_some_and(|process| in_effect || shows(server, process, step)) {
+        if owner.is_some_and(|process| in_effect || shows(server, process, rollout, step)) {
             *self.held.entry(step).or_default() += span;
         }
     }
 
     /// A route or the status has changed.
-    pub fn weights_changed(&mut self, server: &Server) {
-        let canary = server.rollout().status.canary.as_ref();
-        self.shares.resize(server.routes.len(), (None, false));
-        for (route, known) in self.shares.iter_mut().enumerate() {
-            let view = server.route(route).view();
+    pub fn weights_changed(&mut self, server: &Server, rollout: usize) {
+        let canary = server.rollout(rollout).status.canary.as_ref();
+        self.shares.resize(server.identities[rollout].places.len(), (None, false));
+        for (known, view) in self.shares.iter_mut().zip(server.views(rollout)) {
             // Lists of one object that differ are no step.
             let share = view.and_then(|view| {
                 let share = share(view, canary?);
@@ -54,13 +50,13 @@ impl Standing {
             }
             known.1 |= view.is_some_and(|view| view.in_effect == InEffect::Yes);
         }
-        self.effect = in_effect(server, &self.shares);
+        self.effect = in_effect(server, rollout, &self.shares);
         self.begun = self.effect.or(self.begun);
     }
 
     /// A look that tells something, asked for while the step's share was on the routes, as far as the process can know.
-    pub fn looked(&mut self, server: &Server, process: &Process, step: Step) {
-        if written(server, step) || shows(server, process, step) {
+    pub fn looked(&mut self, server: &Server, process: &Process, rollout: usize, step: Step) {
+        if written(server, rollout, step) || shows(server, process, rollout, step) {
             *self.looks.entry(step).or_default() += 1;
         }
     }
@@ -74,8 +70,8 @@ impl Standing {
     }
 }
 
-fn in_effect(server: &Server, shares: &[(Option<i64>, bool)]) -> Option<Step> {
-    let status = &server.rollout().status;
+fn in_effect(server: &Server, rollout: usize, shares: &[(Option<i64>, bool)]) -> Option<Step> {
+    let status = &server.rollout(rollout).status;
     let run = status.run.as_ref().filter(|run| run.ended.is_none())?;
     let step = index(status);
     let share = (Some(planned(run, step)), true);
@@ -83,25 +79,27 @@ fn in_effect(server: &Server, shares: &[(Option<i64>, bool)]) -> Option<Step> {
 }
 
 /// Whether a process sees a step's share on every route; what somebody just changed there it can't know yet.
-fn shows(server: &Server, process: &Process, step: Step) -> bool {
-    stands(server, process.routes.iter(), step)
+fn shows(server: &Server, process: &Process, rollout: usize, step: Step) -> bool {
+    stands(server, rollout, process.views(&server.identities[rollout]), step)
 }
 
 /// Whether a step's share stands on every route.
-fn written(server: &Server, step: Step) -> bool {
-    stands(server, (0..server.routes.len()).map(|route| server.route(route)), step)
+fn written(server: &Server, rollout: usize, step: Step) -> bool {
+    let places = server.identities[rollout].places.iter();
+    stands(server, rollout, places.map(|place| server.route(place.object)), step)
 }
 
 fn stands<'a>(
     server: &Server,
+    rollout: usize,
     mut routes: impl Iterator<Item = &'a Rc<RouteNow>>,
     (number, step): Step,
 ) -> bool {
-    let status = &server.rollout().status;
+    let status = &server.rollout(rollout).status;
     let Some((run, canary)) = status.run.as_ref().zip(status.canary.as_ref()) else { return false };
     let share = planned(run, step);
     let seen = |route: &Rc<RouteNow>| {
-        route.view().is_some_and(|view| view.lists.iter().all(|list| list.weight(canary) == share))
+        route.view(rollout).is_some_and(|view| view.lists.iter().all(|list| list.weight(canary) == share))
     };
     run.number == number && index(status) == step && routes.all(seen)
 }

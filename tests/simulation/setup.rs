@@ -1,0 +1,186 @@
+//! What the world of a seed consists of: its Rollouts, and the objects that they stand on.
+
+use std::sync::Arc;
+
+use tidegate::api::{RolloutSpec, TargetRef};
+
+use crate::{
+    chance::Chance,
+    shapes::{Own, Rules, Shape},
+    specs,
+};
+
+/// The versions of one service, in the order in which they came.
+pub type Versions = [&'static str; 3];
+
+const FIRST: Versions = ["v1", "v2", "v3"];
+const SECOND: Versions = ["w1", "w2", "w3"];
+
+/// The namespace of all of them.
+pub const NAMESPACE: &str = "ns";
+
+/// Who a Rollout is, and where it stands.
+pub struct Identity {
+    pub name: &'static str,
+    pub uid: &'static str,
+    pub versions: Versions,
+    /// In the order of its spec's routes.
+    pub places: Vec<Place>,
+}
+
+/// An object that a Rollout names, and what of it is its own.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub object: usize,
+    pub own: Own,
+}
+
+/// A route object.
+pub struct Object {
+    pub name: &'static str,
+    pub shape: Shape,
+    /// The versions that the rule `ours` and all without a name list, and those that the rule `theirs` lists.
+    pub lists: [Versions; 2],
+}
+
+/// How the two Rollouts of a world stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Neighbours {
+    /// There is one Rollout.
+    None,
+    /// Each has objects of its own.
+    Apart,
+    /// They stand on the same objects, each on a rule of its own.
+    Beside,
+    /// Both name the same rule: the one that comes second is refused.
+    Rivals,
+}
+
+/// A world before anything happens in it.
+pub struct Setup {
+    pub specs: Vec<Arc<RolloutSpec>>,
+    /// When each is made.
+    pub comes_at: Vec<u64>,
+    pub identities: Vec<Identity>,
+    pub objects: Vec<Object>,
+    pub neighbours: Neighbours,
+    /// The Rollout that all trouble of this world is aimed at; any may be where there is none.
+    pub aimed: Option<usize>,
+}
+
+impl Setup {
+    /// In one of six worlds there are two Rollouts; in half of those all trouble is one's.
+    pub fn of(seed: u64, chance: &mut Chance) -> Self {
+        let mut own = Chance::new(seed ^ 0x7477_6f73);
+        let neighbours = match own.below(48) {
+            0 => Neighbours::Rivals,
+            1..=4 => Neighbours::Beside,
+            5..=7 => Neighbours::Apart,
+            _ => Neighbours::None,
+        };
+        let mut shapes = Shape::of_seed(seed);
+        if neighbours == Neighbours::Beside {
+            shapes = shapes.map(|shape| shape.with_two_rules(&mut own));
+        }
+        let first = specs::any(chance);
+        let mut setup = Self::alone(first, shapes);
+        setup.neighbours = neighbours;
+        if neighbours != Neighbours::None {
+            let same = neighbours == Neighbours::Rivals || own.per_mille(500);
+            let spec = specs::any(chance);
+            setup.aimed = own.per_mille(500).then(|| own.below(2));
+            setup.add(spec, if same { FIRST } else { SECOND });
+            setup.comes_at[1] = if own.per_mille(500) { 0 } else { own.up_to(20_000) };
+        }
+        setup
+    }
+
+    /// A world with one Rollout.
+    pub fn alone(spec: Arc<RolloutSpec>, shapes: [Shape; 2]) -> Self {
+        let count = spec.routes.len();
+        let objects = ["one", "two"].into_iter().zip(shapes).take(count);
+        let objects: Vec<Object> =
+            objects.map(|(name, shape)| Object { name, shape, lists: [FIRST; 2] }).collect();
+        let places = objects.iter().enumerate();
+        let places = places.map(|(object, found)| Place { object, own: found.shape.first() }).collect();
+        let identity = Identity { name: "color", uid: "uid", versions: FIRST, places };
+        let mut setup = Self {
+            specs: Vec::new(),
+            comes_at: Vec::new(),
+            identities: Vec::new(),
+            objects,
+            neighbours: Neighbours::None,
+            aimed: None,
+        };
+        setup.push(spec, identity);
+        setup
+    }
+
+    /// A second Rollout. Its name begins as the first one's does.
+    fn add(&mut self, spec: Arc<RolloutSpec>, versions: Versions) {
+        let mut places = Vec::new();
+        for (at, name) in ["three", "four"].into_iter().enumerate().take(spec.routes.len()) {
+            let shared = match self.neighbours {
+                Neighbours::Beside if at < self.places_of_first() => {
+                    self.objects[at].lists[1] = versions;
+                    Some(Place { object: at, own: Own::Rule("theirs") })
+                }
+                Neighbours::Rivals if at < self.places_of_first() => Some(self.identities[0].places[at]),
+                _ => None,
+            };
+            places.push(shared.unwrap_or_else(|| {
+                let shape = self.objects[0].shape;
+                self.objects.push(Object { name, shape, lists: [versions; 2] });
+                Place { object: self.objects.len() - 1, own: shape.first() }
+            }));
+        }
+        self.push(spec, Identity { name: "colors", uid: "uid-2", versions, places });
+    }
+
+    fn places_of_first(&self) -> usize {
+        self.identities[0].places.len()
+    }
+
+    /// Takes a Rollout in, its routes in the spec as they look here.
+    fn push(&mut self, mut spec: Arc<RolloutSpec>, identity: Identity) {
+        let plain = identity.places.iter().all(|place| self.objects[place.object].shape == Shape::PLAIN);
+        if !plain || !self.identities.is_empty() {
+            let spec = Arc::make_mut(&mut spec);
+            for (route, place) in spec.routes.iter_mut().zip(&identity.places) {
+                let Object { name, shape, .. } = &self.objects[place.object];
+                *route = shape.reference(name, place.own, identity.versions);
+            }
+            if spec.routes.iter().any(|route| route.stable.is_some()) {
+                spec.stable =
+                    Some(TargetRef { name: identity.versions[0].into(), port: None, workload_ref: None });
+            }
+            crate::shapes::set_target(spec, identity.versions[1]);
+        }
+        self.specs.push(spec);
+        self.comes_at.push(0);
+        self.identities.push(identity);
+    }
+}
+
+impl Identity {
+    /// Whether it stands on an object.
+    pub fn stands_on(&self, object: usize) -> bool {
+        self.places.iter().any(|place| place.object == object)
+    }
+
+    /// What of an object is its own.
+    pub fn own(&self, object: usize) -> Option<Own> {
+        self.places.iter().find(|place| place.object == object).map(|place| place.own)
+    }
+}
+
+impl Shape {
+    /// What of such an object is the first Rollout's.
+    fn first(self) -> Own {
+        match self.rules {
+            Rules::One => Own::All,
+            Rules::Named => Own::Rule("ours"),
+            Rules::Every => Own::Listing,
+        }
+    }
+}
