@@ -24,22 +24,8 @@ const SOURCES: [(&str, &str); 5] = [
 pub(super) fn check(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let spec = &new["spec"];
-    not_negative(new, "/spec/minReplicas", &mut errors);
-    let most = number(spec, "/maxReplicas").unwrap_or_default();
-    match most {
-        0 => errors.push(required("spec.maxReplicas")),
-        ..0 => errors.push(invalid_value(
-            "spec.maxReplicas",
-            &spec["maxReplicas"],
-            "must be greater than or equal to 1",
-        )),
-        _ => {}
-    }
     let least = number(spec, "/minReplicas").unwrap_or(1);
-    if most < least {
-        let why = "must be greater than or equal to `minReplicas`";
-        errors.push(invalid_value("spec.maxReplicas", &most.into(), why));
-    }
+    replicas(new, least, &mut errors);
     let target = &spec["scaleTargetRef"];
     reference(target, "spec.scaleTargetRef", &mut errors);
     // What was let in before is let be.
@@ -66,10 +52,23 @@ pub(super) fn check(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
             scaling(rules, &format!("spec.behavior.{direction}"), &mut errors);
         }
     }
-    for count in ["currentReplicas", "desiredReplicas"] {
-        not_negative(new, &format!("/status/{count}"), &mut errors);
-    }
     errors
+}
+
+fn replicas(new: &Value, least: i64, errors: &mut Vec<FieldError>) {
+    for count in ["/spec/minReplicas", "/status/currentReplicas", "/status/desiredReplicas"] {
+        not_negative(new, count, errors);
+    }
+    let at = "spec.maxReplicas";
+    let most = number(new, "/spec/maxReplicas").unwrap_or_default();
+    match most {
+        0 => errors.push(required(at)),
+        ..0 => errors.push(invalid_value(at, &most.into(), "must be greater than or equal to 1")),
+        _ => {}
+    }
+    if most < least {
+        errors.push(invalid_value(at, &most.into(), "must be greater than or equal to `minReplicas`"));
+    }
 }
 
 /// What another object is named by.
