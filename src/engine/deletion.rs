@@ -51,6 +51,7 @@ impl Turn<'_> {
         }
         self.mark_deleted();
         self.effects.extend(writes.into_iter().map(Effect::Write));
+        self.remove_previews();
         self.say(
             Phase::RollingBack,
             "Deleted",

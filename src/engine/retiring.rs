@@ -149,6 +149,12 @@ impl Turn<'_> {
             self.intent = true;
         }
         let told = self.scale(&key, &pods, retire.scale_to);
+        let sent = self.effects.iter().any(|effect| matches!(effect, Effect::Scale(_)));
+        if let Some(retired) = self.status.retired.iter_mut().find(|retired| sent && is_of(retired, &key)) {
+            // Whoever comes next has to know that it may be on its way.
+            retired.at = self.now;
+            self.intent = true;
+        }
         let sentence = format!("{} has no traffic any more: {told}", target.name);
         self.told.besides.push(("Retiring", "ScaledDown", sentence));
     }

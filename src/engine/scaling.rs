@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::{
     decision::{Effect, ScaleWrite},
     observed::{Pods, Scaled, Scaler, ScalerSeen, WorkloadKey},
-    turn::{Turn, since},
+    turn::{Turn, later, since},
 };
 use crate::api::{Phase, PlannedStep, RolloutSpec, RolloutStatus, Scale};
 
 /// How long a workload may take to be seen scaled before that is sent again.
 const SHOWN: Duration = Duration::from_secs(5);
+/// A call that was sent has landed within this, whatever became of its sender, or does not any more.
+const IN_FLIGHT: Duration = Duration::from_secs(30);
 /// How long until what scales it is looked at again, and what undoes it.
 const AGAIN: Duration = Duration::from_secs(30);
 /// What is said of a field that needs what the installation has not switched on.
@@ -106,6 +108,10 @@ impl Turn<'_> {
         let (_, canary) = self.arms()?;
         let (key, pods) = self.pods(&canary)?;
         let pods = pods.clone();
+        if let Some(landed_by) = self.may_be_scaled_down_until(&key, &pods) {
+            self.wake_at(landed_by);
+            return Some(format!("{key} was being scaled down a moment ago, which may still land"));
+        }
         let Needed { asked, before } = match self.needed(step, &key, &pods) {
             Ok(needed) => needed,
             Err(why) => return Some(why),
@@ -135,6 +141,13 @@ impl Turn<'_> {
             }
             Scaler::None | Scaler::Unknown(_) | Scaler::Refused(_) => waits(needed),
         }
+    }
+
+    /// Until when a scaling down that was sent, maybe by somebody else, may still land.
+    fn may_be_scaled_down_until(&self, key: &WorkloadKey, pods: &Pods) -> Option<jiff::Timestamp> {
+        let sent = self.status.retired.iter().find(|retired| is_of(retired, key) && !retired.done)?;
+        let landed_by = later(sent.at, IN_FLIGHT);
+        (pods.replicas > sent.to && self.now < landed_by).then_some(landed_by)
     }
 
     /// Scales a workload, not too often; says how that stands.

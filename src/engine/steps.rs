@@ -189,9 +189,14 @@ impl Turn<'_> {
             step.stored_at.get_or_insert(now);
         }
         self.note_added();
-        let previews = self.wanted_previews().into_iter().map(|preview| &preview.seen);
-        let mut seen = self.run_routes().into_iter().chain(previews);
-        let missing = seen.find_map(|seen| Some((seen.route.to_string(), missing_evidence(seen)?)));
+        let seen = |seen: &RouteSeen| Some((seen.route.to_string(), missing_evidence(seen)?));
+        let of_routes = self.run_routes().into_iter().find_map(seen);
+        let missing = of_routes.or_else(|| {
+            self.wanted_previews().into_iter().find_map(|preview| {
+                let route = self.seen.routes.iter().find(|seen| seen.route.same(&preview.of));
+                Some((preview.seen.route.to_string(), missing_of_preview(&preview.seen, route?)?))
+            })
+        });
         let Some((route, why)) = missing else {
             self.memory.waiting_for_evidence = None;
             if let Some(step) = self.step_mut() {
@@ -261,6 +266,12 @@ impl Turn<'_> {
             }
         }
         match self.step_decision(opinions, &planned, elapsed) {
+            // What holds the next step is told all the while, and not only between two looks.
+            StepDecision::Advance if self.is_unseen(opinions) => {
+                if !self.held_back(self.next_step(&planned, false)) {
+                    self.say_step(opinions, &planned, elapsed);
+                }
+            }
             StepDecision::Advance => {
                 self.lift(PauseReason::Inconclusive);
                 self.go_on(&planned, false);
@@ -307,7 +318,7 @@ impl Turn<'_> {
             OnInconclusive::Rollback => analysis::OnInconclusive::Rollback,
         };
         let canary_requests = opinions.canary_requests;
-        let decision = analysis::decide_step(&StepFacts {
+        analysis::decide_step(&StepFacts {
             metrics: &enforced,
             elapsed,
             duration: planned.hold.span(),
@@ -315,15 +326,22 @@ impl Turn<'_> {
             baseline_unhealthy: opinions.stable_sick,
             on_inconclusive,
             proof: if relaxed { Proof::Relaxed { canary_requests } } else { Proof::Required },
-        });
-        // A process that has just taken over has its predecessor's proof, but has not looked itself yet; and what
-        // is being asked for right now is waited for.
-        let unseen = !self.memory.looked || self.seen.looking || self.asked();
-        if decision == StepDecision::Advance && unseen { StepDecision::Wait } else { decision }
+        })
     }
 
-    fn asked(&self) -> bool {
-        self.effects.iter().any(|effect| matches!(effect, Effect::Look { .. }))
+    /// Whether there is a look to wait for, where metrics apply: a process that has just taken over has its predecessor's
+    /// proof, but has not looked itself yet; and what is being asked for right now is waited for.
+    fn is_unseen(&self, opinions: &Opinions) -> bool {
+        let asked = self.effects.iter().any(|effect| matches!(effect, Effect::Look { .. }));
+        let instant = self.run().is_some_and(|run| run.instant_return);
+        let applies = !instant && opinions.expected && !opinions.enforced().is_empty();
+        applies && (!self.memory.looked || self.seen.looking || asked)
+    }
+
+    /// The step whose pods are needed next: they come once somebody has agreed to it.
+    fn next_step(&self, planned: &PlannedStep, promoted: bool) -> i32 {
+        let asks = planned.approval == Some(Approval::Required) && !promoted;
+        if asks { self.step_index() } else { (self.step_index() + 1).min(self.last_index()) }
     }
 
     /// Whether an enforced metric has given nothing for this long.
@@ -352,13 +370,10 @@ impl Turn<'_> {
 
     /// The step is over: the next one, approval, or promotion.
     fn go_on(&mut self, planned: &PlannedStep, promoted: bool) {
-        let asks = planned.approval == Some(Approval::Required) && !promoted;
-        // The next step's pods come once somebody has agreed to it.
-        let next = if asks { self.step_index() } else { (self.step_index() + 1).min(self.last_index()) };
-        if self.held_back(next) {
+        if self.held_back(self.next_step(planned, promoted)) {
             return;
         }
-        if asks {
+        if planned.approval == Some(Approval::Required) && !promoted {
             let what = match planned.stage {
                 Some(StageName::Before) => "the stage before the switch".to_owned(),
                 Some(StageName::After) => "the stage after the switch".to_owned(),
@@ -423,6 +438,16 @@ impl Step {
             restoring: false,
         }
     }
+}
+
+/// The same of a preview: where its route's status reports anything, that of a new one is about to.
+fn missing_of_preview(preview: &RouteSeen, route: &RouteSeen) -> Option<String> {
+    let reports = route.view().is_some_and(|view| view.in_effect != InEffect::Unreported);
+    let unreported = preview.view().is_some_and(|view| view.in_effect == InEffect::Unreported);
+    if reports && unreported {
+        return Some("its status reports nothing yet".to_owned());
+    }
+    missing_evidence(preview)
 }
 
 /// Why a route's weight is not known to be in effect, if it is not.

@@ -3,30 +3,20 @@
 //! A copy is made of the route as the API server has it at that moment: what was seen of it keeps no more than decisions
 //! need.
 
-use json_patch::{
-    AddOperation, Patch as JsonPatch, PatchOperation, TestOperation,
-    jsonptr::{PointerBuf, Token},
-};
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, ValidationDirective},
     core::Request,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     FIELD_MANAGER,
     apply::{ApplyError, DEADLINE},
-    preview::preview,
+    preview::{preview, replacement},
     resource,
 };
-use crate::{
-    api::stamp_annotation,
-    engine::{
-        decision::{PreviewChange, PreviewContent, PreviewWrite},
-        observed::RouteView,
-    },
-};
+use crate::engine::decision::{PreviewChange, PreviewContent, PreviewWrite};
 
 /// Creates, changes or deletes a preview, once. The answer is the preview as it is now; none where it is gone.
 pub async fn apply_preview(
@@ -106,17 +96,4 @@ async fn copy(
         verb,
         source,
     })
-}
-
-/// Everything but the metadata in place of what was seen, and our mark.
-fn replacement(view: &RouteView, copy: &Value, content: &PreviewContent) -> JsonPatch {
-    let at = |parts: &[&str]| PointerBuf::from_tokens(parts.iter().map(|part| Token::new(*part)));
-    let test = |parts: &[&str], value| PatchOperation::Test(TestOperation { path: at(parts), value });
-    let add = |parts: &[&str], value| PatchOperation::Add(AddOperation { path: at(parts), value });
-    let stamp = stamp_annotation(&content.owner.0);
-    JsonPatch(vec![
-        test(&["metadata", "resourceVersion"], json!(view.resource_version)),
-        add(&["spec"], copy.get("spec").cloned().unwrap_or_default()),
-        add(&["metadata", "annotations", &stamp], json!(content.stamp.spelled())),
-    ])
 }

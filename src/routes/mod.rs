@@ -10,7 +10,7 @@ mod gateway_route;
 mod object;
 mod packed;
 pub mod patch;
-mod preview;
+pub mod preview;
 #[cfg(test)]
 mod scripted;
 mod virtual_router;

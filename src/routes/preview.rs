@@ -4,12 +4,19 @@
 //! Of a GatewayRoute the smaller priority number goes first; of HTTPRoutes and GRPCRoutes the one that asks for more headers.
 //! GitOps tools must not take the copy for what they have applied, so none of their labels is copied.
 
+use json_patch::{
+    AddOperation, Patch, PatchOperation, TestOperation,
+    jsonptr::{PointerBuf, Token},
+};
 use serde_json::{Map, Value, json};
 
 use super::{gateway_route, object::Unusable, view};
 use crate::{
     api::{GROUP, RouteKind, stamp_annotation},
-    engine::{decision::PreviewContent, observed::ListSeen},
+    engine::{
+        decision::PreviewContent,
+        observed::{ListSeen, RouteView},
+    },
 };
 
 #[cfg(test)]
@@ -47,6 +54,20 @@ pub fn preview(
         },
         "spec": spec,
     }))
+}
+
+/// The patch that makes what was seen a preview like this `copy`, if it is as it was seen: everything but the metadata, and our
+/// mark.
+pub fn replacement(view: &RouteView, copy: &Value, content: &PreviewContent) -> Patch {
+    let at = |parts: &[&str]| PointerBuf::from_tokens(parts.iter().map(|part| Token::new(*part)));
+    let test = |parts: &[&str], value| PatchOperation::Test(TestOperation { path: at(parts), value });
+    let add = |parts: &[&str], value| PatchOperation::Add(AddOperation { path: at(parts), value });
+    let stamp = stamp_annotation(&content.owner.0);
+    Patch(vec![
+        test(&["metadata", "resourceVersion"], json!(view.resource_version)),
+        add(&["spec"], copy.get("spec").cloned().unwrap_or_default()),
+        add(&["metadata", "annotations", &stamp], json!(content.stamp.spelled())),
+    ])
 }
 
 fn labels(route: &Value) -> Value {

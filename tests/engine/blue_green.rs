@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tidegate::{
     api::{EndReason, PauseReason, Phase, RouteKind},
-    engine::{decision::Purpose, observed::RouteState},
+    engine::{
+        decision::{Effect, Purpose},
+        observed::{InEffect, RouteState},
+    },
 };
 
 use crate::{
@@ -262,6 +265,9 @@ fn deletion_and_leaving_take_it_along() {
     let mut world = previewed(BLUE_GREEN);
     world.run_until("previewed", |world| world.previews.contains_key(PREVIEW));
     world.subject.deleting = true;
+    let decision = world.decide();
+    let goes = |effect: &Effect| matches!(effect, Effect::Preview(_));
+    assert!(decision.lowers() && decision.effects.iter().any(goes), "both at once: {:?}", decision.effects);
     world.settle();
     assert!(world.previews.is_empty() && !world.subject.finalizer);
     assert!(world.view("color").stamps.is_empty());
@@ -286,6 +292,27 @@ fn it_waits_for_a_ready_pod_and_for_evidence() {
     world.workloads.insert("v2".into(), tidegate::engine::observed::WorkloadSeen::present(2, 1, "h2"));
     world.run_until("previewed", |world| world.previews.contains_key(PREVIEW));
     let since = |world: &World| world.working.step.as_ref().and_then(|step| step.since);
+    world.settle();
+    assert!(since(&world).is_some());
+
+    // The data plane has told of the route, and of the new one not yet.
+    let mut world = previewed(BLUE_GREEN);
+    world.programmed = false;
+    world.run_until("previewed", |world| world.previews.contains_key(PREVIEW));
+    let reports = |world: &mut World, in_effect: InEffect| {
+        let RouteState::Present(view) = world.previews.get_mut(PREVIEW).unwrap() else { panic!("no view") };
+        Arc::make_mut(view).in_effect = in_effect;
+    };
+    world.edit("color", |view| view.in_effect = InEffect::Yes);
+    reports(&mut world, InEffect::Unreported);
+    world.settle();
+    assert_eq!(since(&world), None);
+    assert!(
+        world.message().contains("color-preview-color but not known to be in effect"),
+        "{}",
+        world.message()
+    );
+    reports(&mut world, InEffect::Yes);
     world.settle();
     assert!(since(&world).is_some());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate::{
-    api::Phase,
+    api::{Phase, Retired, WorkloadKind},
     engine::observed::{Pods, Scaler, ScalerSeen, WorkloadKey, WorkloadSeen},
 };
 
@@ -230,6 +230,44 @@ fn what_was_stable_is_scaled_down_once_and_gets_its_pods_again() {
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
     assert!(world.working.retired.iter().all(|retired| retired.name != "v1"));
     assert_eq!(pods(&world, "v1").replicas, 4);
+}
+
+#[test]
+fn what_was_being_scaled_down_gets_traffic_once_that_can_land_no_more() {
+    let mut world = World::new(&format!("{}rollbackWindow: {{within: 24h}}\n", retiring()));
+    workload(&mut world, "v1", 4);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    // Somebody has sent it, and is no more.
+    let (kind, name) = (WorkloadKind::Deployment, "v1".to_owned());
+    let sent = Retired { kind, name, replicas: 4, to: 0, at: world.now, done: false };
+    world.stored.retired.push(sent);
+    world.restart();
+    world.spec.target = spec(&SPEC.replace("v2", "v1")).target;
+    world.run_for(Duration::from_secs(25));
+    assert_eq!(world.share("v1"), 0);
+    assert!(world.message().contains("which may still land"), "{}", world.message());
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.share("v1"), 100);
+}
+
+#[test]
+fn what_the_next_step_waits_for_is_told_all_the_while() {
+    let mut world = World::new(&scaled());
+    workload(&mut world, "v1", 5);
+    workload(&mut world, "v2", 3);
+    world.scaling.delay = true;
+    world
+        .run_until("waiting", |world| world.message().contains("3 of the 5 pods of Deployment v2 are ready"));
+    world.run_for(Duration::from_secs(10));
+    let (mut told, before) = (Vec::new(), world.status_writes);
+    for _ in 0..60 {
+        world.settle();
+        told.push(world.message().to_owned());
+        world.pass(Duration::from_secs(1));
+    }
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(world.status_writes - before <= 2, "{}", world.status_writes - before);
 }
 
 #[test]

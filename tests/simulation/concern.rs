@@ -1,6 +1,8 @@
 //! Whom trouble concerns. In some worlds with two Rollouts it is all one's: what would concern the other too does not
 //! happen there, and the other must not notice any of it (L4).
 
+use tidegate::engine::observed::RouteView;
+
 use crate::{
     faults::Fault,
     world::{Rivalry, World},
@@ -43,12 +45,27 @@ impl World {
         }
     }
 
-    /// A Rollout that can't be read may step any rule of the objects that bear its stamp: no run starts there meanwhile.
+    /// A Rollout that can't be read may step any rule of the objects that bear its stamp: nobody claims one there meanwhile.
     pub fn concern_of_garbling(&self, rollout: usize) -> Concern {
         let places = &self.server.identities[rollout].places;
-        let neighbours = places.iter().flat_map(|place| self.server.on(place.object));
-        let mut idle = neighbours.filter(|other| self.server.rollout(*other).status.run.is_none());
-        if idle.any(|other| other != rollout) { Concern::All } else { Concern::One(rollout) }
+        let mut neighbours = places.iter().flat_map(|place| self.server.on(place.object));
+        let waits = neighbours.any(|other| other != rollout && !self.has_claimed(other));
+        if waits { Concern::All } else { Concern::One(rollout) }
+    }
+
+    /// Whether a run is under way whose stamp is on every route.
+    fn has_claimed(&self, rollout: usize) -> bool {
+        let identity = &self.server.identities[rollout];
+        let stamped = |view: &RouteView| view.stamp(identity.name).is_some_and(|by| by.uid == identity.uid);
+        self.server.rollout(rollout).status.run.is_some()
+            && self.server.views(rollout).all(|view| view.is_some_and(|view| stamped(view)))
+    }
+
+    /// What one has scaled down another may be about to want.
+    pub fn concerns_the_others_behind(&mut self, workload: usize, rollout: usize) {
+        for other in self.server.behind(workload).into_iter().filter(|other| *other != rollout) {
+            self.oracle.befallen(Concern::One(other));
+        }
     }
 
     pub fn concern_of_route(&self, route: usize) -> Concern {

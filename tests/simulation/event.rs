@@ -68,6 +68,13 @@ pub enum Event {
     Programmed {
         route: usize,
     },
+    PodsCome {
+        workload: usize,
+    },
+    /// What belonged to a Rollout that is gone goes too.
+    Collects {
+        rollout: usize,
+    },
     Crash {
         process: usize,
         life: u32,
@@ -101,6 +108,8 @@ impl Event {
             Self::Arrives { .. }
             | Self::ArrivesAgain { .. }
             | Self::Programmed { .. }
+            | Self::PodsCome { .. }
+            | Self::Collects { .. }
             | Self::Crash { .. }
             | Self::Start { .. }
             | Self::Made { .. }

@@ -35,10 +35,13 @@ pub enum Fault {
     PeopleGarble,
     StampsAreForged,
     AdmissionRefuses,
+    PeopleTouchPreviews,
+    PeopleScale,
+    ScalersChange,
 }
 
 impl Fault {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::LosesRequests,
         Self::LosesReplies,
         Self::Delays,
@@ -70,26 +73,29 @@ impl Fault {
         Self::PeopleGarble,
         Self::StampsAreForged,
         Self::AdmissionRefuses,
+        Self::PeopleTouchPreviews,
+        Self::PeopleScale,
+        Self::ScalersChange,
     ];
 }
 
 /// A set of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults(pub u32);
+pub struct Faults(pub u64);
 
 impl Faults {
     pub const fn has(self, fault: Fault) -> bool {
-        self.0 & (1 << fault as u32) != 0
+        self.0 & (1 << fault as u64) != 0
     }
 
     #[must_use]
     pub const fn with(self, fault: Fault) -> Self {
-        Self(self.0 | 1 << fault as u32)
+        Self(self.0 | 1 << fault as u64)
     }
 
     #[must_use]
     pub const fn without(self, fault: Fault) -> Self {
-        Self(self.0 & !(1 << fault as u32))
+        Self(self.0 & !(1 << fault as u64))
     }
 
     pub fn list(self) -> impl Iterator<Item = Fault> {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use kube::{
     Api, Client, CustomResourceExt, ResourceExt,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Value, json};
 use tidegate::{
@@ -35,7 +35,10 @@ enum Outcome {
         changed: bool,
         object: Value,
     },
+    /// It is not there any more.
+    Deleted,
     Refused(u16),
+    Several(Vec<Self>),
 }
 
 /// Both servers, and which version of one is which of the other.
@@ -123,7 +126,10 @@ impl Both {
                     object: route_shape(&document["spec"], &annotations),
                 }
             }
-            Answer::Lease(..) => unreachable!("no lease is asked for"),
+            Answer::Deleted(_) => Outcome::Deleted,
+            Answer::Lease(..) | Answer::Document(_) | Answer::Workload(_) => {
+                unreachable!("nothing of the kind is asked for")
+            }
         }
     }
 
@@ -154,7 +160,7 @@ impl Both {
             }
             2 | 3 => self.store_status(chance).await,
             4 => self.set_finalizer(chance).await,
-            5 => self.replace_route().await,
+            5 => self.replace_route(chance).await,
             _ => self.write_route(chance).await,
         }
     }
@@ -208,18 +214,32 @@ impl Both {
         (format!("set the finalizer {hold} under {version}"), modelled, self.rolled(answer))
     }
 
-    /// The route is deleted, looked for, and made again.
-    async fn replace_route(&mut self) -> (String, Outcome, Outcome) {
+    /// The route is deleted if it is what was seen, looked for, and made, if it is not there.
+    async fn replace_route(&mut self, chance: &mut Chance) -> (String, Outcome, Outcome) {
         let name = self.name();
-        self.model.delete_route(0);
-        self.routes.delete(&name, &DeleteParams::default()).await.unwrap();
-        let modelled = self.modelled(&Request::ReadRoute { route: 0 });
-        let gone = self.routes.get(&name).await;
-        let outcome = self.routed(gone);
-        self.model.make_route(0);
-        let made = self.routes.create(&PostParams::default(), &fresh_route(&name)).await;
-        self.routed(made);
-        ("delete the route, read it, and make it again".to_owned(), modelled, outcome)
+        let (version, theirs) = Self::version(&self.route, chance);
+        let uid = self.model.document(0)["metadata"]["uid"].as_str().unwrap().to_owned();
+        let delete = Request::DeleteRoute { route: 0, uid, version: version.to_string() };
+        let document = Rc::new(serde_json::to_value(fresh_route(&name)).unwrap());
+        let create = Request::CreateRoute { route: 0, document };
+        let uid = self.routes.get(&name).await.unwrap().metadata.uid;
+        let preconditions = Some(Preconditions { uid, resource_version: Some(theirs) });
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
+
+        let deleted = self.modelled(&delete);
+        let answer = self.routes.delete(&name, &params).await;
+        let answered = answer.map_or_else(|error| Outcome::Refused(code(&error)), |_| Outcome::Deleted);
+        let read = self.modelled(&Request::ReadRoute { route: 0 });
+        let answer = self.routes.get(&name).await;
+        let seen = self.routed(answer);
+        let made = self.modelled(&create);
+        let answer = self.routes.create(&PostParams::default(), &fresh_route(&name)).await;
+        let created = self.routed(answer);
+        (
+            format!("delete the route under {version}, read it, and make it"),
+            Outcome::Several(vec![deleted, read, made]),
+            Outcome::Several(vec![answered, seen, created]),
+        )
     }
 
     /// A patch like ours: tests of version, stamp, name and weight, some of them wrong, then weights and a stamp.

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use tidegate::{api::RolloutStatus, engine::observed::WorkloadSeen};
+use tidegate::{
+    api::RolloutStatus,
+    engine::observed::{Pods, WorkloadSeen},
+};
 
 use crate::{
     chance::Chance,
@@ -32,7 +35,8 @@ impl Fault {
             | Self::GivesNaN
             | Self::PeoplePromote
             | Self::ToolsTouch
-            | Self::NewerLeads => 1 + chance.below(3),
+            | Self::NewerLeads
+            | Self::PeopleTouchPreviews => 1 + chance.below(3),
             Self::PeopleDelete => 1,
             Self::PeopleAbort
             | Self::PeoplePause
@@ -48,7 +52,9 @@ impl Fault {
             | Self::ImagesChange
             | Self::PeopleGarble
             | Self::StampsAreForged
-            | Self::AdmissionRefuses => 1 + chance.below(2),
+            | Self::AdmissionRefuses
+            | Self::PeopleScale
+            | Self::ScalersChange => 1 + chance.below(2),
         }
     }
 }
@@ -65,7 +71,10 @@ impl World {
                     self.befalls_a_process(fault);
                 }
             }
-            Fault::PodsVanish | Fault::ImagesChange => self.befalls_pods(fault),
+            Fault::PodsVanish | Fault::ImagesChange | Fault::PeopleScale | Fault::ScalersChange => {
+                self.befalls_pods(fault);
+            }
+            Fault::PeopleTouchPreviews => self.befalls_a_preview(),
             Fault::LosesMetrics
             | Fault::GivesNaN
             | Fault::PeopleAbort
@@ -163,17 +172,24 @@ impl World {
 
     fn befalls_pods(&mut self, fault: Fault) {
         let rollout = self.anyones();
-        let index = if fault == Fault::PodsVanish { self.chance.below(2) } else { 1 };
+        let index = if fault == Fault::ImagesChange { 1 } else { self.chance.below(2) };
         let workload = self.server.workload_of(rollout, index);
         if !self.befalls(self.concern_of_workload(workload)) {
             return;
         }
-        let seen = if fault == Fault::PodsVanish {
-            WorkloadSeen::present(2, self.chance.below(2) as i32, format!("h{}", index + 1))
+        let WorkloadSeen::Present(pods) = self.server.workload(workload).seen.clone() else { return };
+        match fault {
+            Fault::PeopleScale => return self.people_scale(workload),
+            Fault::ScalersChange => return self.scaler_changes(workload),
+            _ => {}
+        }
+        let pods = if fault == Fault::PodsVanish {
+            let ready = (self.chance.below(2) as i32).min(pods.replicas);
+            Pods { ready, hash: format!("h{}", index + 1), ..pods }
         } else {
-            WorkloadSeen::present(2, 2, format!("image-{}", self.chance.below(3)))
+            Pods { ready: pods.replicas, hash: format!("image-{}", self.chance.below(3)), ..pods }
         };
-        self.set_workload(workload, seen);
+        self.set_workload(workload, WorkloadSeen::Present(pods));
     }
 
     fn abort(&mut self, rollout: usize) {

@@ -9,7 +9,7 @@ use tidegate::{
     api::RolloutStatus,
     engine::{
         decision::{Decision, Effect, RouteWrite},
-        observed::{LookDone, Memory, Observed, RouteState},
+        observed::{LookDone, Memory, Observed, RouteState, Scaler, WorkloadSeen},
     },
 };
 
@@ -55,7 +55,7 @@ pub struct Working {
     pub status: Option<Arc<RolloutStatus>>,
     pub memory: Memory,
     pub refresh: bool,
-    /// Routes that refuse our writes, by name.
+    /// Routes and workloads that refuse our writes, by name.
     pub problems: BTreeMap<String, Problem>,
 }
 
@@ -81,6 +81,8 @@ pub struct Turn {
     pub rest_over: bool,
     /// What is not lowering failed, and is tried again after so long at least.
     pub failed: Option<u64>,
+    /// A workload was not scaled.
+    pub unscaled: bool,
     pub last_stored_at: Option<Timestamp>,
     /// Lowerings that a planted fault has made wait, once they were sent.
     pub awaited: BTreeSet<usize>,
@@ -142,23 +144,35 @@ impl Working {
     /// What there is to decide from where the decision would only send a route what it has just refused: that route hidden. A
     /// lowering is hidden only by a lowering that was refused.
     pub fn hide_problems(&self, seen: &Observed, decision: &Decision) -> Option<Observed> {
+        if self.problems.is_empty() {
+            return None;
+        }
         let writes = || {
             decision.effects.iter().filter_map(|effect| match effect {
-                Effect::Write(write) => Some(write),
+                Effect::Write(write) => Some((write.route.to_string(), write.purpose.lowers())),
+                Effect::Preview(write) => Some((write.route.to_string(), false)),
+                Effect::Scale(write) => Some((write.workload.to_string(), false)),
                 _ => None,
             })
         };
-        let refused = |write: &RouteWrite| {
-            let problem = self.problems.get(&write.route.to_string());
-            problem.is_some_and(|problem| problem.lowering || !write.purpose.lowers())
+        let refused = |(name, lowers): &(String, bool)| {
+            self.problems.get(name).is_some_and(|problem| problem.lowering || !lowers)
         };
-        if !writes().any(refused) || writes().any(|write| write.purpose.lowers() && !refused(write)) {
+        if !writes().any(|write| refused(&write)) || writes().any(|write| write.1 && !refused(&write)) {
             return None;
         }
         let mut hidden = seen.clone();
-        for route in &mut hidden.routes {
+        let previews = hidden.previews.iter_mut().map(|preview| &mut preview.seen);
+        for route in hidden.routes.iter_mut().chain(previews) {
             if self.problems.contains_key(&route.route.to_string()) {
                 route.state = RouteState::Refused(format!("{} refuses our writes", route.route));
+            }
+        }
+        for (key, seen) in &mut hidden.workloads {
+            if let WorkloadSeen::Present(pods) = seen
+                && self.problems.contains_key(&key.to_string())
+            {
+                pods.scaler = Scaler::Refused(format!("{key} refuses our writes"));
             }
         }
         Some(hidden)

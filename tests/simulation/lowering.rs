@@ -1,7 +1,5 @@
 //! Lowerings: sent until each is stored or known to be outdated, whatever else the turn does.
 
-use std::rc::Rc;
-
 use crate::{
     event::Event,
     kept::Actor,
@@ -31,8 +29,8 @@ impl World {
         }
         self.turn(by).failed = Some(reply.retry_after());
         if reply.is_forbidden() {
-            let write = Rc::clone(&self.turn(by).lowering[index].write);
-            self.leave_alone(by, &write);
+            let route = self.turn(by).lowering[index].write.route.to_string();
+            self.leave_alone(by, &route, true);
         }
         if reply.is_busy() || reply.is_forbidden() {
             return self.lowering_over(by, index);

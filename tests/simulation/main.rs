@@ -27,6 +27,7 @@ mod lowering;
 mod mutants;
 mod network;
 mod oracle;
+mod previews;
 mod process;
 mod repairs;
 mod replies;
@@ -44,6 +45,7 @@ mod traffic;
 mod verdict;
 mod versions;
 mod watching;
+mod workloads;
 mod world;
 
 use std::{
@@ -138,7 +140,7 @@ fn what_found_something_once_finds_nothing_any_more() {
     for line in lines {
         let mut words = line.split_whitespace();
         let seed = words.next().unwrap().parse().unwrap();
-        let faults = u32::from_str_radix(words.next().unwrap().trim_start_matches("0x"), 16).unwrap();
+        let faults = u64::from_str_radix(words.next().unwrap().trim_start_matches("0x"), 16).unwrap();
         let case = Case { seed, faults: Faults(faults) };
         if let (Some(violation), _) = verdict::run(case, None) {
             panic!("{}", report(case, &violation));

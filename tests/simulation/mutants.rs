@@ -1,13 +1,13 @@
 //! Faults that are planted on purpose, one at a time: the simulator has to find each of them.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use json_patch::{Patch, PatchOperation};
 use tidegate::{
     api::{RolloutStatus, Run, Stamp},
     engine::{
-        decision::{Decision, Effect, Fence, Purpose, RouteWrite, StampChange},
-        observed::{InEffect, Observed, RouteState, RouteView, Subject},
+        decision::{Decision, Effect, Fence, PreviewChange, Purpose, RouteWrite, StampChange},
+        observed::{InEffect, Observed, RouteState, RouteView, Scaler, Subject, WorkloadKey, WorkloadSeen},
     },
 };
 
@@ -81,10 +81,26 @@ pub enum Mutant {
     OwnerIgnored,
     /// Another Rollout's stamp on the object is taken for one's own.
     StampOfAnother,
+    /// A preview stays when its run is over.
+    PreviewKept,
+    /// A preview takes everybody's requests.
+    PreviewAsksNothing,
+    /// Whatever stands in a preview's place is taken for ours.
+    PreviewTaken,
+    /// A workload is scaled whatever it wants by now.
+    ScaledWhateverIs,
+    /// What scales a workload besides is not looked at.
+    ScalerIgnored,
+    /// What another Rollout uses is scaled down as well.
+    UsedRetired,
+    /// A version is scaled down although it is live.
+    LiveRetired,
+    /// A run takes no notice of a scaling down that may still be on its way.
+    RetiredForgotten,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 38] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -115,6 +131,14 @@ impl Mutant {
         Self::RefusalForAll,
         Self::OwnerIgnored,
         Self::StampOfAnother,
+        Self::PreviewKept,
+        Self::PreviewAsksNothing,
+        Self::PreviewTaken,
+        Self::ScaledWhateverIs,
+        Self::ScalerIgnored,
+        Self::UsedRetired,
+        Self::LiveRetired,
+        Self::RetiredForgotten,
     ];
 }
 
@@ -135,6 +159,10 @@ impl Mutant {
             Self::TurnsOneByOne => &[Fault::LosesRequests, Fault::LosesReplies, Fault::Delays],
             Self::LooksOneByOne => &[Fault::LosesMetrics],
             Self::RefusalForAll => &[Fault::AdmissionRefuses, Fault::PeopleSetWeights],
+            Self::PreviewTaken => &[Fault::PeopleTouchPreviews],
+            Self::ScaledWhateverIs => &[Fault::PeopleScale, Fault::Delays],
+            Self::ScalerIgnored => &[Fault::ScalersChange],
+            Self::RetiredForgotten => &[Fault::Delays, Fault::PeopleChangeTarget, Fault::PeopleAbort],
             _ => &[],
         };
         Case { faults: faults.iter().fold(case.faults, |faults, fault| faults.with(*fault)), ..case }
@@ -166,9 +194,25 @@ pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
             }
         }
         Some(Mutant::AbortIgnored) => seen.subject.abort = None,
+        Some(Mutant::PreviewTaken) => {
+            let own = seen.routes.iter().find_map(|route| route.view()?.stamp_of(&seen.subject));
+            for preview in &mut seen.previews {
+                if let (RouteState::Present(view), Some(own)) = (&mut preview.seen.state, &own) {
+                    Arc::make_mut(view).stamps.insert(seen.subject.name.clone(), own.spelled());
+                }
+            }
+        }
+        Some(Mutant::ScalerIgnored) => {
+            for workload in seen.workloads.values_mut() {
+                if let WorkloadSeen::Present(pods) = workload {
+                    pods.scaler = Scaler::None;
+                }
+            }
+        }
+        Some(Mutant::UsedRetired) => seen.in_use = seen.in_use.as_ref().map(|_| BTreeSet::new()),
         Some(Mutant::ReadinessIgnored) => {
             for workload in seen.workloads.values_mut() {
-                if let tidegate::engine::observed::WorkloadSeen::Present(pods) = workload {
+                if let WorkloadSeen::Present(pods) = workload {
                     pods.ready = 1;
                 }
             }
@@ -202,9 +246,28 @@ pub fn tamper(mutant: Option<Mutant>, decision: &mut Decision) {
             decision.store = true;
         }
     }
+    let removes = |effect: &Effect| match effect {
+        Effect::Preview(write) => matches!(write.change, PreviewChange::Remove(_)),
+        _ => false,
+    };
+    if mutant == Mutant::PreviewKept {
+        decision.effects.retain(|effect| !removes(effect));
+    }
+    let live = decision.after.stable.as_ref().map(|stable| WorkloadKey::deployment(stable.name.clone()));
     for effect in &mut decision.effects {
-        if let Effect::Write(write) = effect {
-            tamper_write(mutant, write);
+        match (mutant, effect) {
+            (_, Effect::Write(write)) => tamper_write(mutant, write),
+            (Mutant::PreviewAsksNothing, Effect::Preview(write)) => {
+                if let PreviewChange::Create(content) | PreviewChange::Replace { content, .. } =
+                    &mut write.change
+                {
+                    content.matching.headers.clear();
+                }
+            }
+            (Mutant::LiveRetired, Effect::Scale(write)) if write.to < write.from => {
+                write.workload = live.clone().unwrap_or(write.workload.clone());
+            }
+            _ => {}
         }
     }
 }

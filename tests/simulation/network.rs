@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use tidegate::engine::decision::RouteWrite;
+use tidegate::engine::decision::{PreviewWrite, RouteWrite, ScaleWrite};
 
 use crate::{
     concern::Concern,
@@ -23,6 +23,10 @@ pub enum Role {
     Reading,
     Before,
     Effect(usize),
+    /// The route is read that a preview is made of.
+    Copying(usize),
+    /// The workload is read that is to be scaled.
+    Measuring(usize),
     ReadingBack(usize),
     After,
     Lowering(usize),
@@ -39,6 +43,14 @@ pub enum Reply {
     Withheld,
 }
 
+/// What a call is to change.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Route(Rc<RouteWrite>),
+    Preview(Rc<PreviewWrite>),
+    Workload(ScaleWrite),
+}
+
 /// A call on its way.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -46,8 +58,8 @@ pub struct Call {
     pub life: u32,
     pub role: Role,
     pub request: Request,
-    /// The decision behind a change of a route.
-    pub write: Option<Rc<RouteWrite>>,
+    /// The decision behind it, of what is written to others than the Rollout.
+    pub change: Option<Change>,
     /// The client has its answer, or has given up.
     pub closed: bool,
     /// Its answer will not reach the client.
@@ -64,13 +76,13 @@ impl World {
         self.send_for(by, role, request, None);
     }
 
-    pub fn send_for(&mut self, by: Actor, role: Role, request: Request, write: Option<Rc<RouteWrite>>) {
+    pub fn send_for(&mut self, by: Actor, role: Role, request: Request, change: Option<Change>) {
         let (process, life) = (by.process, self.processes[by.process].life);
         let call = self.calls.len();
         let concern = if role == Role::Lease { Concern::All } else { Concern::One(by.rollout) };
         let mute = self.strikes(Fault::LosesReplies, 40, concern);
         let sent = self.now;
-        self.calls.push(Call { by, life, role, request, write, closed: false, mute, sent });
+        self.calls.push(Call { by, life, role, request, change, closed: false, mute, sent });
         let lost = self.strikes(Fault::LosesRequests, 40, concern);
         let slow = self.strikes(Fault::Delays, 60, concern);
         if !lost {
@@ -119,7 +131,7 @@ impl World {
             }
             return Answer::Refused(code);
         }
-        if matches!(request, Request::WriteRoute { .. }) && self.refused[by.rollout] {
+        if request.writes_to_others() && self.refused[by.rollout] {
             return Answer::Refused(Code::Forbidden);
         }
         self.carry_out_call(call, request)
@@ -130,19 +142,49 @@ impl World {
         let Call { by, life, .. } = self.calls[call];
         let sender = (by.process, life);
         match request {
-            Request::WriteRoute { route, .. } => {
+            Request::WriteRoute { route, .. }
+            | Request::CreateRoute { route, .. }
+            | Request::DeleteRoute { route, .. } => {
                 let before = self.server.route(*route).clone();
                 let answer = self.server.handle(request);
-                if self.server.revision != revision {
-                    let write = self.calls[call].write.clone().unwrap();
-                    let Actor { rollout, .. } = by;
-                    let landed =
-                        Landed { server: &self.server, sender, rollout, route: *route, write: &write };
-                    self.oracle.route_written(&landed, &before, request);
-                    self.tell(|world| world.told_write(by, *route, &write));
-                    self.route_changed(*route);
-                } else if let Some(write) = &self.calls[call].write {
-                    self.oracle.route_refused(&self.server, by.rollout, write, &before, &answer);
+                let (rollout, route, change) = (by.rollout, *route, self.calls[call].change.clone());
+                let changed = self.server.revision != revision;
+                let server = &self.server;
+                match change {
+                    Some(Change::Route(write)) if changed => {
+                        let landed = Landed { server, sender, rollout, route, write: &write };
+                        self.oracle.route_written(&landed, &before, request);
+                        self.tell(|world| world.told_write(by, route, &write));
+                        self.route_changed(route);
+                    }
+                    Some(Change::Route(write)) => {
+                        self.oracle.route_refused(server, rollout, &write, &before, &answer);
+                    }
+                    Some(Change::Preview(write)) if changed => {
+                        self.oracle.preview_written(server, (rollout, sender), route, &before);
+                        self.tell(|world| world.told_preview(by, &write));
+                        self.route_changed(route);
+                        self.collect_later(rollout);
+                    }
+                    Some(Change::Preview(_) | Change::Workload(_)) | None => {}
+                }
+                answer
+            }
+            Request::Scale { workload, .. } => {
+                let before = self.server.workload(*workload).clone();
+                let answer = self.server.handle(request);
+                if self.server.revision != revision
+                    && let Some(Change::Workload(write)) = self.calls[call].change.clone()
+                {
+                    self.oracle.scaled(&self.server, by.rollout, *workload, &before, &write);
+                    self.tell(|world| {
+                        format!("{}: {} has {} replicas", world.teller(by), write.workload, write.to)
+                    });
+                    if write.to < write.from {
+                        self.concerns_the_others_behind(*workload, by.rollout);
+                    }
+                    self.workload_changed(*workload);
+                    self.pods_come_later(*workload);
                 }
                 answer
             }
@@ -163,9 +205,11 @@ impl World {
                 }
                 answer
             }
-            Request::ReadRollout { .. } | Request::ReadRoute { .. } | Request::StoreLease { .. } => {
-                self.server.handle(request)
-            }
+            Request::ReadRollout { .. }
+            | Request::ReadRoute { .. }
+            | Request::CopyRoute { .. }
+            | Request::ReadWorkload { .. }
+            | Request::StoreLease { .. } => self.server.handle(request),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A controller as the model knows it: what one process has in memory, and what it sees from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use tidegate::{
     api::{RolloutStatus, RouteRef},
     engine::{
-        observed::{Allowed, Observed, Other, RouteSeen, RouteState, Subject, WorkloadKey},
+        self,
+        observed::{Allowed, Observed, Other, PreviewSeen, RouteSeen, RouteState, Subject, WorkloadKey},
         routes, select,
     },
     lease::Election,
@@ -95,6 +96,13 @@ impl Process {
         }
     }
 
+    /// A call of its own was answered that a route is not there.
+    pub fn forget(&mut self, index: usize) {
+        if self.routes[index].state != RouteState::Missing {
+            self.routes[index] = Rc::new(RouteNow::gone(self.routes[index].version));
+        }
+    }
+
     /// What it sees of the routes of a Rollout.
     pub fn views(&self, identity: &Identity) -> impl Iterator<Item = &Rc<RouteNow>> {
         identity.places.iter().map(|place| &self.routes[place.object])
@@ -107,6 +115,7 @@ impl Process {
         rollout: &RolloutNow,
         status: &RolloutStatus,
         fresh: bool,
+        now: Timestamp,
     ) -> Observed {
         let identity = &identities[at];
         let state = |route: &RouteRef| {
@@ -120,6 +129,21 @@ impl Process {
             routes.into_iter().map(|route| RouteSeen { state: state(&route), route }).collect();
         let others =
             if identities.len() > 1 { self.others(identities, at, &routes) } else { BTreeMap::new() };
+        let previews = if identity.previews.is_empty() {
+            Vec::new()
+        } else {
+            engine::previews(&rollout.spec, status, identity.name)
+                .into_iter()
+                .map(|(of, route)| {
+                    let made = identity.previews.iter().find(|made| made.name == route.name);
+                    let state =
+                        made.map_or(RouteState::Missing, |made| self.routes[made.object].state.clone());
+                    PreviewSeen { of, seen: RouteSeen { route, state } }
+                })
+                .collect()
+        };
+        let due = rollout.spec.retire.is_some() && engine::retires(&rollout.spec, status, NAMESPACE, now);
+        let in_use = if due { self.in_use(at) } else { None };
         let look = &mut self.kept[at].look;
         Observed {
             subject: Subject {
@@ -141,15 +165,42 @@ impl Process {
                 .filter(|(name, _)| identity.versions.contains(name))
                 .map(|(name, now)| (WorkloadKey::deployment(*name), now.seen.clone()))
                 .collect(),
-            allowed: Allowed::default(),
-            in_use: None,
-            previews: Vec::new(),
+            allowed: Allowed { previews: true, scaling: true },
+            in_use,
+            previews,
             others,
             look: look.done.take(),
             looking: look.under_way,
             settle: Duration::from_secs(1),
             unknown_providers: Vec::new(),
         }
+    }
+
+    /// The workloads that the other Rollouts use; none where one of them can't be read.
+    fn in_use(&self, at: usize) -> Option<BTreeSet<WorkloadKey>> {
+        let mut all = BTreeSet::new();
+        for (_, kept) in self.kept.iter().enumerate().filter(|(other, _)| *other != at) {
+            let RolloutNow { spec, status, unreadable, .. } = &*kept.shown;
+            if kept.shown.is_gone() {
+                continue;
+            }
+            if *unreadable {
+                return None;
+            }
+            let known = status.stable.iter().chain(&status.canary).map(|target| &target.name);
+            let past = status.history.iter().filter(|_| spec.retire.is_some());
+            let past = past.flat_map(|entry| [&entry.target.name, &entry.stable.name]);
+            let named = [Some(&spec.target.name), spec.stable.as_ref().map(|stable| &stable.name)];
+            all.extend(
+                named
+                    .into_iter()
+                    .flatten()
+                    .chain(known)
+                    .chain(past)
+                    .map(|name| WorkloadKey::deployment(name.clone())),
+            );
+        }
+        Some(all)
     }
 
     /// The other living Rollouts, of those that left stamps on these routes.

@@ -1,9 +1,6 @@
 //! The end of trouble, and what people put right once they read the conditions.
 
-use tidegate::{
-    api::{PauseReason, Phase, RolloutStatus, stamp_annotation},
-    engine::observed::WorkloadSeen,
-};
+use tidegate::api::{PauseReason, Phase, RolloutStatus, stamp_annotation};
 
 use crate::{edits::set_weight, event::Event, shapes::set_target, world::World};
 
@@ -35,20 +32,16 @@ impl World {
     /// What people do once they read the conditions.
     pub fn repair(&mut self) {
         for index in 0..self.server.workloads.len() {
-            let WorkloadSeen::Present(pods) = self.server.workload(index).seen.clone() else {
-                continue;
-            };
-            if pods.ready == 0 {
-                self.set_workload(index, WorkloadSeen::present(2, 2, pods.hash));
-            }
+            self.repair_workload(index);
         }
         for route in 0..self.server.routes.len() {
-            if !self.server.exists(route) {
+            if !self.server.exists(route) && !self.server.objects[route].made {
                 self.server.make_route(route);
                 self.route_changed(route);
             }
         }
         for rollout in 0..self.server.rollouts.len() {
+            self.repair_previews(rollout);
             if !self.server.rollout(rollout).is_gone() {
                 self.repair_rollout(rollout);
             }

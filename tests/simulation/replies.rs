@@ -2,10 +2,7 @@
 
 use std::rc::Rc;
 
-use tidegate::{
-    engine::decision::{Effect, RouteWrite},
-    routes::patch::patch,
-};
+use tidegate::{engine::decision::Effect, routes::patch::patch};
 
 use crate::{
     kept::{Actor, Problem},
@@ -27,14 +24,16 @@ impl World {
             Role::Reading => self.was_read(by, reply),
             Role::Before => self.before_answered(by, reply),
             Role::Effect(index) => self.effect_answered(by, index, request, reply),
+            Role::Copying(index) => self.copied(by, index, &reply),
+            Role::Measuring(index) => self.measured(by, index, &reply),
             Role::ReadingBack(index) => {
-                self.read_back(by, &reply);
+                self.read_back(by, request, &reply);
                 self.effects_from(by, index + 1);
             }
             Role::After => self.after_answered(by, reply),
             Role::Lowering(index) => self.lowering_answered(by, index, request, &reply),
             Role::ReadingLoweringBack(index) => {
-                self.read_back(by, &reply);
+                self.read_back(by, request, &reply);
                 self.lowering_over(by, index);
             }
         }
@@ -82,43 +81,63 @@ impl World {
     }
 
     fn effect_answered(&mut self, by: Actor, index: usize, request: &Request, reply: Reply) {
-        let kept = self.kept(by);
         match (request, reply) {
             (_, Reply::Answer(Answer::Route(route, now))) => {
                 self.processes[by.process].learn(route, &now);
                 self.effects_from(by, index + 1);
             }
             (_, Reply::Answer(Answer::Rollout(stored))) => {
-                kept.working.own = Some(stored.clone());
+                self.kept(by).working.own = Some(stored.clone());
                 self.turn(by).rollout = stored;
                 self.effects_from(by, index + 1);
             }
-            (Request::WriteRoute { route, .. }, reply) => {
-                let route = *route;
-                self.turn(by).failed = Some(reply.retry_after());
-                if self.mutant == Some(Mutant::Forced) && reply.has_changed() {
-                    self.turn(by).failed = None;
-                    let decision = Rc::clone(&self.turn(by).decision);
-                    let Effect::Write(write) = &decision.effects[index] else { return };
-                    let Ok(patch) = patch(write) else { return };
-                    return self.send_patch(by, Role::Effect(index), write, mutants::forced(patch));
-                }
-                if reply.is_forbidden() {
-                    let decision = Rc::clone(&self.turn(by).decision);
-                    let Effect::Write(write) = &decision.effects[index] else { return };
-                    self.leave_alone(by, write);
-                }
-                if reply.is_busy() || reply.is_forbidden() {
-                    return self.effects_from(by, index + 1);
-                }
-                self.send(by, Role::ReadingBack(index), Request::ReadRoute { route });
+            (_, Reply::Answer(Answer::Deleted(route))) => {
+                self.processes[by.process].forget(route);
+                self.effects_from(by, index + 1);
             }
+            (_, Reply::Answer(Answer::Workload(_))) => self.effects_from(by, index + 1),
+            (Request::Scale { .. }, reply) => self.not_scaled(by, index, &reply),
+            (Request::WriteRoute { route, .. }, reply)
+                if self.mutant == Some(Mutant::Forced) && reply.has_changed() =>
+            {
+                let decision = Rc::clone(&self.turn(by).decision);
+                let Effect::Write(write) = &decision.effects[index] else {
+                    return self.write_failed(by, index, *route, &reply);
+                };
+                let Ok(patch) = patch(write) else { return };
+                self.send_patch(by, Role::Effect(index), write, mutants::forced(patch));
+            }
+            (
+                Request::WriteRoute { route, .. }
+                | Request::CreateRoute { route, .. }
+                | Request::DeleteRoute { route, .. },
+                reply,
+            ) => self.write_failed(by, index, *route, &reply),
             (_, reply) => {
-                kept.working.refresh = true;
+                self.kept(by).working.refresh = true;
                 self.turn(by).failed = Some(reply.retry_after());
                 self.effects_from(by, index + 1);
             }
         }
+    }
+
+    /// Draws the consequence of a write to a route that did not land, or not for sure.
+    pub fn write_failed(&mut self, by: Actor, index: usize, route: usize, reply: &Reply) {
+        self.turn(by).failed = Some(reply.retry_after());
+        if reply.is_forbidden() {
+            let decision = Rc::clone(&self.turn(by).decision);
+            match &decision.effects[index] {
+                Effect::Write(write) => {
+                    self.leave_alone(by, &write.route.to_string(), write.purpose.lowers());
+                }
+                Effect::Preview(write) => self.leave_alone(by, &write.route.to_string(), false),
+                _ => {}
+            }
+        }
+        if reply.is_busy() || reply.is_forbidden() {
+            return self.effects_from(by, index + 1);
+        }
+        self.send(by, Role::ReadingBack(index), Request::ReadRoute { route });
     }
 
     pub fn after_answered(&mut self, by: Actor, reply: Reply) {
@@ -135,20 +154,23 @@ impl World {
         self.end_turn(by);
     }
 
-    fn read_back(&mut self, by: Actor, reply: &Reply) {
-        if let Reply::Answer(Answer::Route(route, now)) = reply {
-            self.processes[by.process].learn(*route, now);
+    fn read_back(&mut self, by: Actor, request: &Request, reply: &Reply) {
+        match (request, reply) {
+            (_, Reply::Answer(Answer::Route(route, now))) => self.processes[by.process].learn(*route, now),
+            (Request::ReadRoute { route }, Reply::Answer(Answer::Refused(Code::NotFound))) => {
+                self.processes[by.process].forget(*route);
+            }
+            _ => {}
         }
     }
 
-    /// A route that refuses a write is not asked again for a while.
-    pub fn leave_alone(&mut self, by: Actor, write: &RouteWrite) {
-        let lowering = write.purpose.lowers();
+    /// What refuses a write is not asked again for a while.
+    pub fn leave_alone(&mut self, by: Actor, name: &str, lowering: bool) {
         let until = self.now + if lowering { FORBIDDEN } else { SLOW };
-        let (mutant, route) = (self.mutant, write.route.to_string());
+        let mutant = self.mutant;
         for (rollout, kept) in self.processes[by.process].kept.iter_mut().enumerate() {
             if rollout == by.rollout || mutant == Some(Mutant::RefusalForAll) {
-                kept.working.problems.insert(route.clone(), Problem { until, lowering });
+                kept.working.problems.insert(name.to_owned(), Problem { until, lowering });
             }
         }
     }

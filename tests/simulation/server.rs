@@ -6,12 +6,13 @@ use json_patch::Patch;
 use serde_json::{Value, json};
 use tidegate::{
     api::{RolloutSpec, RolloutStatus},
-    engine::observed::{RouteState, RouteView, WorkloadSeen},
+    engine::observed::{Pods, RouteState, RouteView, WorkloadSeen},
 };
 
 use crate::{
-    setup::{Identity, Object, Setup},
+    setup::{Identity, NAMESPACE, Object, Setup},
     shapes::Entry,
+    specs::{PODS, scales_up},
     versions::{LeaseNow, Life, RolloutNow, RouteNow, WorkloadNow},
 };
 
@@ -38,6 +39,29 @@ pub enum Request {
         route: usize,
         patch: Rc<Patch>,
     },
+    /// The same, for all that is in it.
+    CopyRoute {
+        route: usize,
+    },
+    CreateRoute {
+        route: usize,
+        document: Rc<Value>,
+    },
+    /// It goes if it is what was seen.
+    DeleteRoute {
+        route: usize,
+        uid: String,
+        version: String,
+    },
+    ReadWorkload {
+        workload: usize,
+    },
+    /// A workload is to want another number of pods, if it is what was read; where no version is given, whatever it is.
+    Scale {
+        workload: usize,
+        version: Option<u64>,
+        to: i32,
+    },
     /// The Lease with this number; a new one has the next and the version 0.
     StoreLease {
         lease: usize,
@@ -47,11 +71,33 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether it changes what is not ours, and so may be refused by whoever guards that.
+    pub fn writes_to_others(&self) -> bool {
+        match self {
+            Self::WriteRoute { .. }
+            | Self::CreateRoute { .. }
+            | Self::DeleteRoute { .. }
+            | Self::Scale { .. } => true,
+            Self::ReadRollout { .. }
+            | Self::StoreStatus { .. }
+            | Self::SetFinalizer { .. }
+            | Self::ReadRoute { .. }
+            | Self::CopyRoute { .. }
+            | Self::ReadWorkload { .. }
+            | Self::StoreLease { .. } => false,
+        }
+    }
+}
+
 /// What is answered.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Rollout(Rc<RolloutNow>),
     Route(usize, Rc<RouteNow>),
+    Document(Rc<Value>),
+    Deleted(usize),
+    Workload(Rc<WorkloadNow>),
     Lease(usize, Rc<LeaseNow>),
     Refused(Code),
 }
@@ -98,8 +144,12 @@ impl Server {
         let mut workloads: Vec<(&'static str, Vec<Rc<WorkloadNow>>)> = Vec::new();
         for identity in &identities {
             for (at, name) in identity.versions.into_iter().enumerate() {
+                // A canary that all scale up who have it has no pods before.
+                let mut all =
+                    identities.iter().zip(&specs).filter(|(other, _)| other.versions.contains(&name));
+                let pods = if at == 1 && all.all(|(_, spec)| scales_up(spec)) { 0 } else { PODS };
                 if workloads.iter().all(|(known, _)| *known != name) {
-                    let seen = WorkloadSeen::present(2, 2, format!("h{}", at + 1));
+                    let seen = WorkloadSeen::present(pods, pods, format!("h{}", at + 1));
                     workloads.push((name, vec![Rc::new(WorkloadNow { version: 1, seen })]));
                 }
             }
@@ -114,7 +164,12 @@ impl Server {
             workloads,
             leases: vec![Rc::default()],
         };
-        for (index, Object { name, shape, lists }) in server.objects.iter().enumerate() {
+        for (index, Object { name, shape, lists, made }) in server.objects.iter().enumerate() {
+            if *made {
+                server.routes.push(vec![Rc::new(RouteNow::gone(1))]);
+                server.documents.push(Value::Null);
+                continue;
+            }
             let document = shape.document(name, lists, index, "1");
             server.routes.push(vec![Rc::new(RouteNow::shown(
                 &server.identities,
@@ -156,7 +211,6 @@ impl Server {
     }
 
     /// The route whole, as it was stored last.
-    #[cfg(feature = "sandbox")]
     pub fn document(&self, index: usize) -> &Value {
         &self.documents[index]
     }
@@ -202,6 +256,44 @@ impl Server {
                 _ => Answer::Route(*route, self.route(*route).clone()),
             },
             Request::WriteRoute { route, patch } => self.patch(*route, patch),
+            Request::CopyRoute { route } if self.exists(*route) => {
+                Answer::Document(Rc::new(self.documents[*route].clone()))
+            }
+            Request::CopyRoute { .. } => Answer::Refused(Code::NotFound),
+            Request::CreateRoute { route, .. } if self.exists(*route) => Answer::Refused(Code::Conflict),
+            Request::CreateRoute { route, document } => {
+                self.create_route(*route, Value::clone(document));
+                Answer::Route(*route, self.route(*route).clone())
+            }
+            Request::DeleteRoute { route, uid, version } => {
+                let metadata = &self.documents[*route]["metadata"];
+                if !self.exists(*route) {
+                    return Answer::Refused(Code::NotFound);
+                }
+                if metadata["uid"] != **uid || metadata["resourceVersion"] != **version {
+                    return Answer::Refused(Code::Conflict);
+                }
+                self.remove_route(*route);
+                if self.exists(*route) {
+                    Answer::Route(*route, self.route(*route).clone())
+                } else {
+                    Answer::Deleted(*route)
+                }
+            }
+            Request::ReadWorkload { workload } => Answer::Workload(self.workload(*workload).clone()),
+            Request::Scale { workload, version, to } => {
+                let now = self.workload(*workload);
+                let WorkloadSeen::Present(pods) = &now.seen else {
+                    return Answer::Refused(Code::NotFound);
+                };
+                if version.is_some_and(|version| now.version != version) {
+                    return Answer::Refused(Code::Conflict);
+                }
+                let ready = pods.ready.min(*to);
+                let seen = WorkloadSeen::Present(Pods { replicas: *to, ready, ..pods.clone() });
+                self.set_workload(*workload, seen);
+                Answer::Workload(self.workload(*workload).clone())
+            }
             Request::StoreLease { lease, version, holder, knows } => {
                 if *lease == self.leases.len() {
                     self.leases.push(Rc::default());
@@ -285,6 +377,7 @@ impl Server {
             return Answer::Refused(Code::Unprocessable);
         }
         self.put_route(route, document);
+        // What goes with its last finalizer is answered as it was.
         Answer::Route(route, self.route(route).clone())
     }
 
@@ -312,6 +405,10 @@ impl Server {
             return;
         }
         self.revision += 1;
+        if document["metadata"]["deletionTimestamp"].is_string() && !is_held(&document) {
+            self.routes[route].push(Rc::new(RouteNow::gone(self.revision)));
+            return;
+        }
         if document["spec"] != self.documents[route]["spec"] {
             let generation = document["metadata"]["generation"].as_i64().unwrap_or(0);
             document["metadata"]["generation"] = json!(generation + 1);
@@ -356,7 +453,8 @@ impl Server {
     ) {
         let shape = self.objects[route].shape;
         let Some(own) = self.identities[rollout].own(route) else { return };
-        let edited = shape.edited(&self.documents[route], own, all, change);
+        let versions = self.identities[rollout].versions;
+        let edited = shape.edited(&self.documents[route], own, all, versions, change);
         if edited.is_empty() {
             return;
         }
@@ -373,10 +471,31 @@ impl Server {
         self.routes[route].push(Rc::new(gone));
     }
 
+    /// A route that somebody holds by a finalizer goes once that is taken off.
+    pub fn remove_route(&mut self, route: usize) {
+        if is_held(&self.documents[route]) {
+            self.edit_route(route, |document| {
+                document["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            });
+        } else {
+            self.delete_route(route);
+        }
+    }
+
+    /// A route that is not there is made.
+    pub fn create_route(&mut self, route: usize, mut document: Value) {
+        self.revision += 1;
+        let metadata = &mut document["metadata"];
+        metadata["namespace"] = json!(NAMESPACE);
+        metadata["uid"] = json!(format!("made-{}", self.revision));
+        metadata["generation"] = json!(1);
+        self.show(route, document);
+    }
+
     /// The same route, made again as it stands in Git.
     pub fn make_route(&mut self, route: usize) {
         self.revision += 1;
-        let Object { name, shape, lists } = &self.objects[route];
+        let Object { name, shape, lists, .. } = &self.objects[route];
         let document = shape.document(name, lists, 100 + route, &self.revision.to_string());
         self.show(route, document);
     }
@@ -386,4 +505,9 @@ impl Server {
         let now = WorkloadNow { version: self.revision, seen };
         self.workloads[index].1.push(Rc::new(now));
     }
+}
+
+/// Whether somebody holds an object by a finalizer.
+fn is_held(document: &Value) -> bool {
+    document["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate::api::{RolloutSpec, TargetRef};
+use tidegate::api::{RolloutSpec, RouteKind, TargetRef};
 
 use crate::{
     chance::Chance,
@@ -16,6 +16,10 @@ pub type Versions = [&'static str; 3];
 const FIRST: Versions = ["v1", "v2", "v3"];
 const SECOND: Versions = ["w1", "w2", "w3"];
 
+/// Which worlds have Rollouts that do more than step weights: one in three. Under this number no seed that once found
+/// something is one of them.
+const VARIES: u64 = 0x7661_7357;
+
 /// The namespace of all of them.
 pub const NAMESPACE: &str = "ns";
 
@@ -26,6 +30,16 @@ pub struct Identity {
     pub versions: Versions,
     /// In the order of its spec's routes.
     pub places: Vec<Place>,
+    /// The routes of its own that it may make beside those, in the same order.
+    pub previews: Vec<Preview>,
+}
+
+/// A route that a Rollout may make beside one that it steps.
+pub struct Preview {
+    pub name: String,
+    pub object: usize,
+    /// The object that it is made of.
+    pub of: usize,
 }
 
 /// An object that a Rollout names, and what of it is its own.
@@ -37,10 +51,12 @@ pub struct Place {
 
 /// A route object.
 pub struct Object {
-    pub name: &'static str,
+    pub name: String,
     pub shape: Shape,
     /// The versions that the rule `ours` and all without a name list, and those that the rule `theirs` lists.
     pub lists: [Versions; 2],
+    /// It is not there from the first: a Rollout makes it.
+    pub made: bool,
 }
 
 /// How the two Rollouts of a world stand to each other.
@@ -92,7 +108,48 @@ impl Setup {
             setup.add(spec, if same { FIRST } else { SECOND });
             setup.comes_at[1] = if own.per_mille(500) { 0 } else { own.up_to(20_000) };
         }
+        let mut own = Chance::new(seed ^ VARIES);
+        if own.below(3) == 0 {
+            setup.vary(&mut own);
+        }
         setup
+    }
+
+    /// Rollouts that do more than step weights.
+    fn vary(&mut self, chance: &mut Chance) {
+        let lone = chance.per_mille(250) && self.objects.iter().all(|object| object.shape.may_be_lone());
+        for object in self.objects.iter_mut().filter(|_| lone) {
+            object.shape.lone = true;
+        }
+        for at in 0..self.specs.len() {
+            let kinds = self.identities[at].places.iter().map(|place| self.objects[place.object].shape.kind);
+            let previewed = kinds.into_iter().all(|kind| kind != RouteKind::VirtualRouter);
+            specs::vary(Arc::make_mut(&mut self.specs[at]), chance, previewed, lone);
+            if previewed {
+                self.prepare_previews(at);
+            }
+        }
+    }
+
+    /// Several that don't know of each other tell by their own clocks when a version has been without traffic for long enough,
+    /// and would write what they make of it over each other's until all do.
+    pub fn retire_nothing(&mut self) {
+        for spec in self.specs.iter_mut().filter(|spec| spec.retire.is_some()) {
+            Arc::make_mut(spec).retire = None;
+        }
+    }
+
+    /// Keeps a place for each preview that a Rollout may make.
+    fn prepare_previews(&mut self, rollout: usize) {
+        let Identity { name, places, .. } = &self.identities[rollout];
+        let mut previews = Vec::new();
+        for place in places {
+            let Object { name: of, shape, lists, .. } = &self.objects[place.object];
+            let (name, shape, lists) = (format!("{of}-preview-{name}"), *shape, *lists);
+            previews.push(Preview { name: name.clone(), object: self.objects.len(), of: place.object });
+            self.objects.push(Object { name, shape, lists, made: true });
+        }
+        self.identities[rollout].previews = previews;
     }
 
     /// A world with one Rollout.
@@ -100,10 +157,10 @@ impl Setup {
         let count = spec.routes.len();
         let objects = ["one", "two"].into_iter().zip(shapes).take(count);
         let objects: Vec<Object> =
-            objects.map(|(name, shape)| Object { name, shape, lists: [FIRST; 2] }).collect();
+            objects.map(|(name, shape)| Object::there(name, shape, [FIRST; 2])).collect();
         let places = objects.iter().enumerate();
         let places = places.map(|(object, found)| Place { object, own: found.shape.first() }).collect();
-        let identity = Identity { name: "color", uid: "uid", versions: FIRST, places };
+        let identity = Identity { name: "color", uid: "uid", versions: FIRST, places, previews: Vec::new() };
         let mut setup = Self {
             specs: Vec::new(),
             comes_at: Vec::new(),
@@ -130,11 +187,11 @@ impl Setup {
             };
             places.push(shared.unwrap_or_else(|| {
                 let shape = self.objects[0].shape;
-                self.objects.push(Object { name, shape, lists: [versions; 2] });
+                self.objects.push(Object::there(name, shape, [versions; 2]));
                 Place { object: self.objects.len() - 1, own: shape.first() }
             }));
         }
-        self.push(spec, Identity { name: "colors", uid: "uid-2", versions, places });
+        self.push(spec, Identity { name: "colors", uid: "uid-2", versions, places, previews: Vec::new() });
     }
 
     fn places_of_first(&self) -> usize {
@@ -162,10 +219,17 @@ impl Setup {
     }
 }
 
+impl Object {
+    fn there(name: &str, shape: Shape, lists: [Versions; 2]) -> Self {
+        Self { name: name.to_owned(), shape, lists, made: false }
+    }
+}
+
 impl Identity {
-    /// Whether it stands on an object.
+    /// Whether it stands on an object, or may make it.
     pub fn stands_on(&self, object: usize) -> bool {
         self.places.iter().any(|place| place.object == object)
+            || self.previews.iter().any(|preview| preview.object == object)
     }
 
     /// What of an object is its own.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidegate::api::{RolloutSpec, RouteKind, RouteRef};
 
-use crate::{chance::Chance, setup::Versions};
+use crate::{chance::Chance, setup::Versions, specs};
 
 /// An entry of a weighted list: which version, and its weight.
 pub type Entry = (String, i64);
@@ -36,13 +36,24 @@ pub struct Shape {
     pub rules: Rules,
     /// It calls the versions otherwise than the Rollout does.
     pub calls: bool,
+    /// It has a single target in place of a list.
+    pub lone: bool,
 }
 
 /// What a version is called where it is called otherwise.
 const PREFIX: &str = "s-";
+/// Where a single target stands, and its name.
+const LONE: &str = "/spec/httpRoute/action/target";
+const LONE_NAME: &str = "/virtualService/virtualServiceRef/name";
 
 impl Shape {
-    pub const PLAIN: Self = Self { kind: RouteKind::GatewayRoute, rules: Rules::One, calls: false };
+    pub const PLAIN: Self =
+        Self { kind: RouteKind::GatewayRoute, rules: Rules::One, calls: false, lone: false };
+
+    /// Whether such a route can have a single target.
+    pub fn may_be_lone(self) -> bool {
+        self.kind == RouteKind::GatewayRoute && !self.calls
+    }
 
     /// The shapes of a world's two routes: in half of all worlds plain ones.
     pub fn of_seed(seed: u64) -> [Self; 2] {
@@ -58,7 +69,7 @@ impl Shape {
                 (_, 1 | 2) => Rules::Named,
                 (_, _) => Rules::Every,
             };
-            Self { kind, rules, calls: calls && rng.bool() }
+            Self { kind, rules, calls: calls && rng.bool(), lone: false }
         })
     }
 
@@ -100,6 +111,7 @@ impl Shape {
     /// The JSON pointers of the lists that are a Rollout's own, wherever their rules stand by now.
     pub fn paths(self, document: &Value, own: Own) -> Vec<String> {
         let (rules, list) = match self.kind {
+            RouteKind::GatewayRoute if self.lone => return vec![LONE.to_owned()],
             RouteKind::GatewayRoute => return vec!["/spec/httpRoute/action/weightedTargets".to_owned()],
             RouteKind::VirtualRouter => ("/spec/routes", "/http2Route/action/weightedTargets"),
             RouteKind::HttpRoute | RouteKind::GrpcRoute => ("/spec/rules", "/backendRefs"),
@@ -113,6 +125,45 @@ impl Shape {
         };
         let places = all.iter().enumerate().filter(|(_, rule)| ours(rule)).map(|(at, _)| at);
         places.map(|at| format!("{rules}/{at}{list}")).collect()
+    }
+
+    /// The entries of a list. Of a single target all versions are, one of which has everything.
+    fn entries(self, list: &Value, versions: Versions) -> Option<Vec<Entry>> {
+        if !self.lone {
+            return Some(list.as_array()?.iter().map(|entry| self.read(entry)).collect());
+        }
+        let has_all = list.pointer(LONE_NAME)?.as_str()?;
+        let weight = |version: &str| if version == has_all { 100 } else { 0 };
+        Some(versions.iter().map(|version| ((*version).to_owned(), weight(version))).collect())
+    }
+
+    /// Whom all that a preview takes is sent to, and whether it takes nothing but what asks for the header; none where that
+    /// is several's.
+    pub fn preview_of(self, document: &Value) -> Option<(String, bool)> {
+        let header = |headers: &Value| {
+            headers.as_array().is_some_and(|all| all.iter().any(|one| one["name"] == specs::HEADER))
+        };
+        let rules = document["spec"]["rules"].as_array();
+        let asks = match (self.kind, rules) {
+            (RouteKind::HttpRoute | RouteKind::GrpcRoute, Some(rules)) => {
+                let matches = |rule: &Value| {
+                    let all = rule["matches"].as_array();
+                    all.is_some_and(|all| !all.is_empty() && all.iter().all(|one| header(&one["headers"])))
+                };
+                rules.iter().all(matches)
+            }
+            _ => header(&document["spec"]["httpRoute"]["match"]["headers"]),
+        };
+        let mut names = self.paths(document, Own::All).into_iter().map(|path| {
+            let there = document.pointer(&path)?;
+            if self.lone {
+                return Some(there.pointer(LONE_NAME)?.as_str()?.to_owned());
+            }
+            let [entry] = there.as_array()?.as_slice() else { return None };
+            Some(self.read(entry).0)
+        });
+        let name = names.next()??;
+        names.all(|other| other.as_ref() == Some(&name)).then_some((name, asks))
     }
 
     /// Puts the first rule behind the others.
@@ -129,17 +180,23 @@ impl Shape {
         document: &Value,
         own: Own,
         all: bool,
+        versions: Versions,
         mut change: impl FnMut(&mut Vec<Entry>),
     ) -> Vec<(String, Value)> {
         let paths = self.paths(document, own).into_iter().take(if all { usize::MAX } else { 1 });
         paths
             .filter_map(|path| {
-                let list = document.pointer(&path).and_then(Value::as_array)?;
-                let before: Vec<Entry> = list.iter().map(|entry| self.read(entry)).collect();
+                let there = document.pointer(&path)?;
+                let before = self.entries(there, versions)?;
                 let mut entries = before.clone();
                 change(&mut entries);
-                let spelled = entries.iter().map(|entry| self.spelled(entry)).collect();
-                (entries != before).then_some((path, spelled))
+                let spelled = if self.lone {
+                    // All traffic is one's: whoever is to have the most.
+                    lone(&entries.iter().rev().max_by_key(|entry| entry.1)?.0)
+                } else {
+                    entries.iter().map(|entry| self.spelled(entry)).collect()
+                };
+                (entries != before && spelled != *there).then_some((path, spelled))
             })
             .collect()
     }
@@ -167,7 +224,7 @@ impl Shape {
                 RouteKind::VirtualRouter => json!({"http2Route": {"action": {"weightedTargets": list}}}),
                 _ => json!({"backendRefs": list}),
             };
-            rule["matches"] = json!([place]);
+            rule["matches"] = json!([{"path": {"value": format!("/{place}")}}]);
             // A VirtualRouter's routes have names.
             if name.is_some() || self.kind == RouteKind::VirtualRouter {
                 rule["name"] = json!(name.map_or_else(|| format!("unnamed-{place}"), str::to_owned));
@@ -180,7 +237,12 @@ impl Shape {
             Rules::Every => vec![rule(0, None, &list), rule(1, Some("other"), &other), rule(2, None, &list)],
         };
         match self.kind {
-            RouteKind::GatewayRoute => json!({"httpRoute": {"action": {"weightedTargets": list}}}),
+            RouteKind::GatewayRoute if self.lone => {
+                json!({"priority": 10, "httpRoute": {"action": {"target": lone(lists[0][0])}}})
+            }
+            RouteKind::GatewayRoute => {
+                json!({"priority": 10, "httpRoute": {"action": {"weightedTargets": list}}})
+            }
             RouteKind::VirtualRouter => json!({"routes": rules}),
             RouteKind::HttpRoute | RouteKind::GrpcRoute => {
                 json!({"parentRefs": [{"name": "gw"}], "rules": rules})
@@ -218,6 +280,10 @@ impl Shape {
             ..RouteRef::new(self.kind, name)
         }
     }
+}
+
+fn lone(name: &str) -> Value {
+    json!({"virtualService": {"virtualServiceRef": {"name": name}}})
 }
 
 /// The Rollout is to make another version live.

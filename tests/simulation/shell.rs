@@ -20,7 +20,7 @@ use crate::{
     event::Event,
     kept::{Actor, Lowering, Turn, Working},
     mutants::{self, Mutant},
-    network::{Reply, Role},
+    network::{Change, Reply, Role},
     server::Request,
     story,
     versions::RolloutNow,
@@ -78,6 +78,10 @@ impl World {
         if mutant == Some(Mutant::NewerIgnored) {
             Arc::make_mut(&mut status).format = 0;
         }
+        let under_way = status.run.as_ref().is_some_and(|run| run.ended.is_none());
+        if mutant == Some(Mutant::RetiredForgotten) && under_way {
+            Arc::make_mut(&mut status).retired.clear();
+        }
         let holds = kept.working.memory.held.is_some();
         let takes = match mutant {
             Some(Mutant::EpochIgnored) => holds,
@@ -91,7 +95,7 @@ impl World {
             kept.working.memory.observing_since = status.step.as_ref().and_then(|step| step.since);
         }
         let process = &mut self.processes[by.process];
-        let mut seen = process.observed(&self.server.identities, by.rollout, &rollout, &status, fresh);
+        let mut seen = process.observed(&self.server.identities, by.rollout, &rollout, &status, fresh, now);
         mutants::tamper_sight(mutant, &mut seen);
         let working = &mut process.kept[by.rollout].working;
         working.problems.retain(|_, problem| problem.until > self.now);
@@ -137,6 +141,7 @@ impl World {
             lowering,
             rest_over: false,
             failed: None,
+            unscaled: false,
             last_stored_at,
             awaited: BTreeSet::new(),
         });
@@ -184,14 +189,16 @@ impl World {
             match effect {
                 _ if effect.lowers() => {}
                 Effect::Look { run, step, request } => self.look(by, *run, *step, request),
-                // Nobody here asks for a preview, or for pods.
-                Effect::Preview(_) | Effect::Scale(_) => {}
                 Effect::Tell(_) => self.oracle.told(by.rollout),
                 Effect::Reread => self.kept(by).working.refresh = true,
-                Effect::Write(_) | Effect::Hold | Effect::Release if failed => {}
-                Effect::Write(_) | Effect::Hold | Effect::Release if !self.leads(by) => {
+                Effect::Write(_) | Effect::Preview(_) | Effect::Hold | Effect::Release if failed => {}
+                Effect::Write(_) | Effect::Preview(_) | Effect::Hold | Effect::Release if !self.leads(by) => {
                     self.turn(by).failed = Some(0);
                 }
+                // No route waits for it.
+                Effect::Scale(_) if !self.leads(by) => self.turn(by).unscaled = true,
+                Effect::Scale(write) => return self.measure(by, index, write),
+                Effect::Preview(write) => return self.send_preview(by, index, write),
                 Effect::Write(write) => {
                     self.send_write(by, Role::Effect(index), write);
                     return;
@@ -246,7 +253,7 @@ impl World {
         let route = self.server.identities[by.rollout].places[place].object;
         self.oracle.sends(&self.server, &self.processes[by.process], by.rollout, write);
         let request = Request::WriteRoute { route, patch: Rc::new(patch) };
-        self.send_for(by, role, request, Some(Rc::new(write.clone())));
+        self.send_for(by, role, request, Some(Change::Route(Rc::new(write.clone()))));
     }
 
     /// Ends the turn once both of its halves are over, and says when the next one comes.
@@ -278,7 +285,7 @@ impl World {
         let asked_again =
             kept.working.problems.values().map(|problem| problem.until.saturating_sub(world_now));
         let due = due.into_iter().chain(asked_again).min();
-        let wait = if turn.failed.is_some() || turn.unread {
+        let wait = if turn.failed.is_some() || turn.unscaled || turn.unread {
             let attempt = kept.failed_turns;
             kept.failed_turns += 1;
             let grown = if attempt == 0 { 0 } else { (100_u64 << attempt.min(16)).min(5_000) };

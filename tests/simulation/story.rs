@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tidegate::engine::decision::{Decision, Effect, RouteWrite};
+use tidegate::engine::decision::{Decision, Effect, PreviewWrite, RouteWrite};
 
 use crate::{kept::Actor, mutants::stamp_of, versions::RolloutNow, world::World};
 
@@ -82,6 +82,10 @@ impl World {
             weights.unwrap_or_default(),
             stamp_of(write).map_or("as it was".to_owned(), tidegate::api::Stamp::spelled),
         )
+    }
+
+    pub fn told_preview(&self, by: Actor, write: &PreviewWrite) -> String {
+        format!("{}: {} of {} lands", self.teller(by), write.change.verb(), write.route)
     }
 
     pub fn told_status(&self, by: Actor, before: &RolloutNow) -> String {

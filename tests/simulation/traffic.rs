@@ -14,6 +14,8 @@ use crate::{
 
 /// Requests a millisecond, over all versions.
 const PER_MS: f64 = 2.0;
+/// How many more a preview takes, in parts of those.
+const PREVIEWED: f64 = 0.02;
 /// How many of a hundred fail, of a version that is bad and of one that is not.
 const BAD: f64 = 0.2;
 const GOOD: f64 = 0.001;
@@ -150,6 +152,11 @@ impl World {
                         shares[place] += entry.weight as f64 / whole;
                     }
                 }
+            }
+        }
+        for (_, to) in crate::oracle::previews_standing(&self.server, rollout) {
+            if let Some(place) = versions.iter().position(|version| Some(*version) == to.as_deref()) {
+                shares[place] += PREVIEWED / routes;
             }
         }
         let now = self.now;

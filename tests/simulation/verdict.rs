@@ -11,7 +11,7 @@ use crate::{
     faults::{Fault, Faults},
     kept::Actor,
     mutants::Mutant,
-    oracle::{Violation, index, share},
+    oracle::{Violation, index, previews_standing, share},
     setup::Neighbours,
     story::Story,
     world::{Case, World},
@@ -155,7 +155,10 @@ impl Stands {
 
 fn shares(world: &World, rollout: usize, target: Option<&Target>) -> Vec<i64> {
     let Some(target) = target else { return Vec::new() };
-    world.server.views(rollout).flatten().map(|view| share(view, target)).collect()
+    let given = world.server.views(rollout).flatten().map(|view| share(view, target));
+    let to_it = |(_, to): &(String, Option<String>)| to.as_ref() == Some(&target.name);
+    let previews = previews_standing(&world.server, rollout).into_iter().filter(to_it).map(|_| 1);
+    given.chain(previews).collect()
 }
 
 /// Whether somebody may act for a Rollout.
@@ -188,6 +191,9 @@ fn is_settled(world: &World, rollout: usize) -> bool {
 fn came_to_its_end(world: &mut World, rollout: usize) {
     let now = world.server.rollout(rollout).clone();
     let status = &now.status;
+    if let Some((preview, _)) = previews_standing(&world.server, rollout).first() {
+        world.oracle.violated("L1", format!("{preview} is there, and no run is"));
+    }
     if now.is_gone() {
         return;
     }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tidegate::engine::observed::InEffect;
+use tidegate::engine::observed::{InEffect, RouteState};
 
 use crate::{concern::Concern, event::Event, faults::Fault, kept::Actor, world::World};
 
@@ -24,6 +24,7 @@ impl World {
             let (life, lag) = (self.processes[process].life, self.lag(Concern::One(rollout)));
             self.later(lag, Event::ShowsRollout { by: Actor { process, rollout }, life, version });
         }
+        self.collect_later(rollout);
     }
 
     pub fn route_changed(&mut self, route: usize) {
@@ -33,6 +34,11 @@ impl World {
             self.oracle.weights_changed(&self.server, rollout, self.now);
             let view = self.server.route(route).view(rollout);
             waits |= view.is_some_and(|view| view.in_effect != InEffect::Yes);
+        }
+        if self.server.objects[route].made
+            && let RouteState::Present(view) = &self.server.route(route).state
+        {
+            waits |= view.in_effect != InEffect::Yes;
         }
         if waits {
             let delay = 10 + self.chance.up_to(PROGRAMS);

@@ -68,7 +68,7 @@ pub struct World {
 impl World {
     pub fn new(case: Case, mutant: Option<Mutant>, story: Story) -> Self {
         let mut chance = Chance::new(case.seed);
-        let setup = Setup::of(case.seed, &mut chance);
+        let mut setup = Setup::of(case.seed, &mut chance);
         let rivalry = match chance.below(4) {
             0 => Rivalry::Unled,
             1 if case.seed.is_multiple_of(2) => Rivalry::Shared,
@@ -80,6 +80,9 @@ impl World {
             Rivalry::Unled | Rivalry::Shared if setup.aimed.is_some() => Rivalry::Led,
             rivalry => rivalry,
         };
+        if rivalry == Rivalry::Unled {
+            setup.retire_nothing();
+        }
         let mut bad_from = || match chance.below(4) {
             0 | 1 => Some(0),
             2 => Some(chance.up_to(60_000)),
@@ -220,6 +223,8 @@ impl World {
                 self.server.programmed(route);
                 self.route_changed(route);
             }
+            Event::PodsCome { workload } => self.pods_come(workload),
+            Event::Collects { rollout } => self.collect(rollout),
             Event::Crash { process, life } => {
                 if self.lives(process, life) {
                     self.crash(process);

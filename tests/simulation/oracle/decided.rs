@@ -30,6 +30,7 @@ impl Oracle {
                 _ => {}
             }
         }
+        self.previews_decided(seen, decision);
         if seen.subject.deleting && decision.effects.contains(&Effect::Release) {
             self.lets_go(seen);
         }

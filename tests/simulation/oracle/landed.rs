@@ -226,9 +226,14 @@ impl Oracle {
                 _ => "another operation",
             };
             let inside = lists.iter().find_map(|list| path.strip_prefix(list.as_str()));
+            let lone = server.objects[route].shape.lone;
             let ours = path == stamp
                 || (path == "/metadata/annotations" && !write.view.annotated)
-                || inside.is_some_and(|rest| rest.ends_with("/weight") || !rest[1..].contains('/'));
+                || inside.is_some_and(|rest| match rest.strip_prefix('/') {
+                    Some(rest) if lone => rest.ends_with("/name"),
+                    Some(rest) => rest.ends_with("/weight") || !rest.contains('/'),
+                    None => false,
+                });
             self.demand(ours, "S4", || format!("a write touches {path}"));
         }
     }

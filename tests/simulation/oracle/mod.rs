@@ -3,14 +3,17 @@
 
 mod decided;
 mod landed;
+mod previews;
 mod reading;
 mod schedule;
 mod standing;
 mod stored;
+mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use landed::Landed;
+pub use previews::standing as previews_standing;
 pub use reading::{index, share};
 
 use schedule::Schedule;

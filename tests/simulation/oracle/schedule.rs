@@ -10,6 +10,9 @@ use crate::{server::Server, versions::RolloutNow};
 /// milliseconds, and the data plane that takes the weight up within 1.5 s, and once more where the other has written to the
 /// same object meanwhile.
 const GOES_ON_BY: u64 = 3_500;
+/// Where previews are made, which the data plane takes up too, and pods have to start.
+const WITH_PREVIEWS: u64 = 2_500;
+const WITH_PODS: u64 = 4_000;
 /// A version that is bad from the first is found to be by what comes within `settle` (1 s) and one poll (5 s) after it was
 /// given traffic; then it is lowered within two round trips.
 const BAD_IS_OFF_BY: u64 = 1_000 + 5_000 + 200;
@@ -97,6 +100,11 @@ impl Schedule {
     }
 
     fn goes_on(&self, status: &RolloutStatus, bad_from: Option<u64>) -> Option<(u64, &'static str)> {
+        let plan = status.run.as_ref().map(|run| run.plan.as_slice()).unwrap_or_default();
+        let previewed = plan.iter().any(|step| step.matching.is_some());
+        let scaled = plan.iter().any(|step| step.scale.is_some());
+        let slack =
+            GOES_ON_BY + if previewed { WITH_PREVIEWS } else { 0 } + if scaled { WITH_PODS } else { 0 };
         let (hold, what) = match self.stage {
             // One that is bad, or will be, is found to be and does not go on.
             Stage::Step { step: 1.., .. } if bad_from.is_some() => return None,
@@ -104,13 +112,12 @@ impl Schedule {
             Stage::New => (0, "its run has not started"),
             Stage::Ending { .. } => (0, "its run that is ended is not over"),
             Stage::Step { step, .. } => {
-                let plan = &status.run.as_ref()?.plan;
                 let planned = usize::try_from(step - 1).ok().and_then(|at| plan.get(at));
                 let hold = planned.map_or(0, |step| step.hold.span().as_millis() as u64);
                 (hold, "its run does not go on")
             }
         };
-        Some((self.since + hold + GOES_ON_BY, what))
+        Some((self.since + hold + slack, what))
     }
 
     /// What must have come by now and has not.

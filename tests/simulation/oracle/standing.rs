@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use tidegate::engine::observed::InEffect;
 
-use super::reading::{index, planned, share};
+use super::{
+    previews::previewed,
+    reading::{index, planned, share},
+};
 use crate::{process::Process, server::Server, versions::RouteNow};
 
 /// A step of a run.
@@ -75,18 +78,21 @@ fn in_effect(server: &Server, rollout: usize, shares: &[(Option<i64>, bool)]) ->
     let run = status.run.as_ref().filter(|run| run.ended.is_none())?;
     let step = index(status);
     let share = (Some(planned(run, step)), true);
-    (step >= 1 && shares.iter().all(|known| *known == share)).then_some((run.number, step))
+    let given = step >= 1 && shares.iter().all(|known| *known == share);
+    (given && previewed(server, rollout, None, step, true)).then_some((run.number, step))
 }
 
 /// Whether a process sees a step's share on every route; what somebody just changed there it can't know yet.
 fn shows(server: &Server, process: &Process, rollout: usize, step: Step) -> bool {
     stands(server, rollout, process.views(&server.identities[rollout]), step)
+        && previewed(server, rollout, Some(process), step.1, false)
 }
 
 /// Whether a step's share stands on every route.
 fn written(server: &Server, rollout: usize, step: Step) -> bool {
     let places = server.identities[rollout].places.iter();
     stands(server, rollout, places.map(|place| server.route(place.object)), step)
+        && previewed(server, rollout, None, step.1, false)
 }
 
 fn stands<'a>(
