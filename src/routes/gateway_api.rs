@@ -69,7 +69,19 @@ fn said(told: &Value, gateway: &str, generation: Option<i64>) -> Option<InEffect
         }
         said = Some(InEffect::Yes);
     }
-    said
+    // Where it has not left the invalid rules out, an older generation is still served in their place. Whichever it is, its
+    // message begins with it.
+    let partial = object::condition(told.get("conditions"), "PartiallyInvalid").filter(|partial| {
+        let observed = partial.get("observedGeneration").and_then(Value::as_i64);
+        let applies = object::text(partial, "/status") == "True" && observed == generation;
+        applies && !object::text(partial, "/message").starts_with("Dropped Rule")
+    });
+    partial.map_or(said, |partial| {
+        let why = object::reason_of(partial);
+        Some(InEffect::No(format!(
+            "its parent {gateway} has taken only a part of its newest generation up: {why}"
+        )))
+    })
 }
 
 fn parents<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {

@@ -263,14 +263,17 @@ pub(super) fn app_mesh_in_effect(object: &Value, active: &str) -> InEffect {
 /// What a condition says about the present generation.
 pub(super) fn judged(condition: &Value) -> InEffect {
     let field = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
-    if field("status") == "True" {
-        return InEffect::Yes;
-    }
+    if field("status") == "True" { InEffect::Yes } else { InEffect::No(reason_of(condition)) }
+}
+
+/// Why a condition is as it is, in its own words.
+pub(super) fn reason_of(condition: &Value) -> String {
+    let field = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
     let told = [field("message"), field("reason")].into_iter().find(|told| !told.is_empty());
-    InEffect::No(match told {
+    match told {
         Some(told) => told[..told.floor_char_boundary(MESSAGE_LIMIT)].to_owned(),
-        None => format!("its condition {} is not True", field("type")),
-    })
+        None => format!("its condition {} is {}", field("type"), field("status")),
+    }
 }
 
 /// One of a list of conditions.

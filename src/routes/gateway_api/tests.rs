@@ -105,6 +105,37 @@ fn what_the_parents_say() {
             Err("its parent gw says ResolvedRefs is not True: no such service"),
         ),
         (
+            "taken up in part",
+            json!([parent(
+                "gw",
+                json!([
+                    condition("Accepted", "True", 3),
+                    condition("ResolvedRefs", "True", 3),
+                    condition("PartiallyInvalid", "True", 3)
+                ])
+            )]),
+            Err("its parent gw has taken only a part of its newest generation up: no such service"),
+        ),
+        (
+            "an invalid rule left out",
+            json!([parent(
+                "gw",
+                json!([condition("Accepted", "True", 3), {
+                    "type": "PartiallyInvalid", "status": "True", "observedGeneration": 3,
+                    "message": "Dropped Rule: rule 1",
+                }])
+            )]),
+            Ok(InEffect::Yes),
+        ),
+        (
+            "taken up in part before",
+            json!([parent(
+                "gw",
+                json!([condition("Accepted", "True", 3), condition("PartiallyInvalid", "True", 2)])
+            )]),
+            Ok(InEffect::Yes),
+        ),
+        (
             "of no generation",
             json!([parent("gw", json!([{"type": "Accepted", "status": "True"}]))]),
             Ok(InEffect::Unreported),

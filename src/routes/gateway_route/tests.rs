@@ -264,7 +264,7 @@ fn what_the_status_shows() {
                 {"type": "GatewayRouteActive", "status": "True"},
                 {"type": "Programmed", "status": "False", "observedGeneration": 3},
             ]}),
-            Err("its condition Programmed is not True"),
+            Err("its condition Programmed is False"),
         ),
     ];
     for (name, status, want) in cases {

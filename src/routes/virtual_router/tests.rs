@@ -81,7 +81,7 @@ fn what_the_status_shows() {
         (Value::Null, Ok(InEffect::Unreported)),
         (active("True", 3), Ok(InEffect::Yes)),
         (active("True", 2), Err("may be gone, for AWS has ended App Mesh")),
-        (active("False", 3), Err("VirtualRouterActive is not True")),
+        (active("False", 3), Err("VirtualRouterActive is False")),
     ];
     for (status, want) in cases {
         let mut object =
