@@ -33,7 +33,7 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
 /// reported to one that it has left stays there for a while. So does what another implementation reported before the
 /// present one took the parent over. A condition that does not say which generation it is about says nothing.
 fn in_effect(object: &Value) -> InEffect {
-    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
+    let generation = object::value_at(object, "/metadata/generation").and_then(Value::as_i64);
     let mut reported = false;
     for named in parents(object, "/spec/parentRefs") {
         let of_parent =
@@ -85,7 +85,7 @@ fn said(told: &Value, gateway: &str, generation: Option<i64>) -> Option<InEffect
 }
 
 fn parents<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    object::value_at(object, pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Whether two references name the same parent. What is left out of one has its default in the other.

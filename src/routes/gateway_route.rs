@@ -43,7 +43,7 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
     let action = action(object)?;
     let namespace = object::text(object, "/metadata/namespace");
     let (path, lone) = list(object, &action)?;
-    let target = object.pointer(&path);
+    let target = object::value_at(object, &path);
     let (spelling, entries, unusable) = if let Some(target) = target.filter(|_| lone) {
         let (spelling, entry) = lone_entry(target, &namespace)?;
         let Unusable { reason, message } = lone_target(target);
@@ -64,7 +64,7 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
     };
     let in_effect = object::app_mesh_in_effect(object, "GatewayRouteActive");
     let mut view = object::view(object, &spelling, vec![list], &path, in_effect);
-    view.no_preview = match object.pointer(priority_field(&action)).and_then(Value::as_i64) {
+    view.no_preview = match object::value_at(object, priority_field(&action)).and_then(Value::as_i64) {
         Some(0) => Some(FIRST),
         Some(_) => None,
         None => Some(UNORDERED),
@@ -87,7 +87,7 @@ pub(super) fn priority_field(action: &str) -> &'static str {
 
 /// The priority: the smaller number goes first.
 pub(super) fn priority(object: &Value, action: &str) -> i64 {
-    object.pointer(priority_field(action)).and_then(Value::as_i64).unwrap_or(LAST)
+    object::value_at(object, priority_field(action)).and_then(Value::as_i64).unwrap_or(LAST)
 }
 
 /// Where a route tells requests apart by headers, by the pointer of its action.
@@ -98,7 +98,7 @@ pub(super) fn headers_field(action: &str) -> String {
 }
 
 fn header_names(object: &Value, action: &str) -> Vec<String> {
-    let headers = object.pointer(&headers_field(action)).and_then(Value::as_array);
+    let headers = object::value_at(object, &headers_field(action)).and_then(Value::as_array);
     let names = headers.into_iter().flatten().filter_map(|header| header.get("name")?.as_str());
     names.map(str::to_lowercase).collect()
 }
@@ -175,8 +175,8 @@ fn lone_target(target: &Value) -> Unusable {
 
 /// A lone target as a weighted list with all the weight on it, where it names a VirtualService.
 pub(super) fn weighted_list(target: &Value) -> Option<Value> {
-    let reference =
-        target.pointer("/virtualService/virtualServiceRef").or_else(|| target.get("virtualServiceRef"))?;
+    let reference = object::value_at(target, "/virtualService/virtualServiceRef")
+        .or_else(|| target.get("virtualServiceRef"))?;
     reference.get("name")?.as_str()?;
     let mut entry = Map::new();
     entry.insert("virtualServiceRef".into(), reference.clone());

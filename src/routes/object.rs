@@ -59,7 +59,7 @@ pub(super) fn view(
     owned: &str,
     in_effect: InEffect,
 ) -> RouteView {
-    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let annotations = value_at(object, "/metadata/annotations").and_then(Value::as_object);
     let stamp = |(key, value): (&String, &Value)| {
         Some((key.strip_prefix(STAMP_PREFIX)?.to_owned(), value.as_str()?.to_owned()))
     };
@@ -89,7 +89,7 @@ pub(super) fn rules(
     spelling: &Spelling,
     list: impl Fn(&Value) -> Result<Option<String>, Unusable>,
 ) -> Vec<ListSeen> {
-    let all = object.pointer(rules).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let all = value_at(object, rules).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let namespace = text(object, "/metadata/namespace");
     let mut lists: Vec<ListSeen> = Vec::with_capacity(all.len());
     for (at, rule) in all.iter().enumerate() {
@@ -98,7 +98,7 @@ pub(super) fn rules(
         let told = name.map_or_else(|| format!("#{}", at + 1), str::to_owned);
         let (path, found) = match &below {
             Ok(Some(below)) => {
-                (format!("{rules}/{at}{below}"), entries(rule.pointer(below), spelling, &namespace))
+                (format!("{rules}/{at}{below}"), entries(value_at(rule, below), spelling, &namespace))
             }
             Ok(None) => continue,
             Err(unusable) => (format!("{rules}/{at}"), Err(unusable.clone())),
@@ -194,7 +194,7 @@ pub(super) fn entry(
             format!("its {what} {index} names its target by ARN; use {reference}"),
         ));
     }
-    let name = raw.pointer(field).and_then(Value::as_str).filter(|name| !name.is_empty());
+    let name = value_at(raw, field).and_then(Value::as_str).filter(|name| !name.is_empty());
     let Some(name) = name else {
         let field = field.trim_start_matches('/').replace('/', ".");
         return Err(Unusable::new("BadEntry", format!("its {what} {index} has no {field}")));
@@ -234,9 +234,9 @@ pub(super) fn entry(
 /// What an App Mesh object's status says: the condition `Programmed` of whoever serves it here, else AWS's own, which is
 /// about the generation that the status as a whole is about.
 pub(super) fn app_mesh_in_effect(object: &Value, active: &str) -> InEffect {
-    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
-    let overall = object.pointer("/status/observedGeneration").and_then(Value::as_i64);
-    let conditions = object.pointer("/status/conditions");
+    let generation = value_at(object, "/metadata/generation").and_then(Value::as_i64);
+    let overall = value_at(object, "/status/observedGeneration").and_then(Value::as_i64);
+    let conditions = value_at(object, "/status/conditions");
     if let Some(condition) = condition(conditions, "Programmed") {
         let observed = condition.get("observedGeneration").and_then(Value::as_i64).or(overall);
         return match observed {
@@ -266,6 +266,16 @@ pub(super) fn judged(condition: &Value) -> InEffect {
     if field("status") == "True" { InEffect::Yes } else { InEffect::No(reason_of(condition)) }
 }
 
+/// The value at a JSON pointer of ours: none of them escapes anything, and to look for that is most of what the usual way
+/// costs, for each token of each pointer of each route.
+pub(super) fn value_at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+    pointer.split('/').skip(1).try_fold(value, |value, token| match value {
+        Value::Object(fields) => fields.get(token),
+        Value::Array(items) => items.get(token.parse::<usize>().ok()?),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    })
+}
+
 /// Why a condition is as it is, in its own words.
 pub(super) fn reason_of(condition: &Value) -> String {
     let field = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -284,11 +294,11 @@ pub(super) fn condition<'a>(conditions: Option<&'a Value>, kind: &str) -> Option
 
 /// The manager that owns what stands at a pointer: of several, the one that wrote last.
 fn writer(object: &Value, owned: &str) -> Option<String> {
-    let managers = object.pointer("/metadata/managedFields")?.as_array()?;
+    let managers = value_at(object, "/metadata/managedFields")?.as_array()?;
     let path = owned.replace('/', "/f:");
     managers
         .iter()
-        .filter(|manager| manager.get("fieldsV1").is_some_and(|fields| fields.pointer(&path).is_some()))
+        .filter(|manager| manager.get("fieldsV1").is_some_and(|fields| value_at(fields, &path).is_some()))
         .max_by_key(|manager| manager.get("time")?.as_str()?.parse::<Timestamp>().ok())
         .and_then(|manager| manager.get("manager")?.as_str())
         .map(str::to_owned)
@@ -296,10 +306,10 @@ fn writer(object: &Value, owned: &str) -> Option<String> {
 
 /// Whether something stands at a pointer.
 pub(super) fn present(object: &Value, pointer: &str) -> bool {
-    object.pointer(pointer).is_some_and(|value| !value.is_null())
+    value_at(object, pointer).is_some_and(|value| !value.is_null())
 }
 
 /// The text at a pointer; empty where there is none.
 pub(super) fn text(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value_at(object, pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
