@@ -1,5 +1,7 @@
 //! A run in the status: its frozen plan, where it stands, why it waits, how it ended.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use kube::core::Duration as Elapsed;
 use schemars::JsonSchema;
@@ -10,7 +12,7 @@ use super::{
     units::{Duration, Weight},
 };
 
-/// One attempt to take traffic from stable to the canary.
+/// One attempt to take traffic from stable to the canary. What is frozen at its start is shared by all copies of the status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
@@ -19,11 +21,11 @@ pub struct Run {
     /// When it started.
     pub started_at: Timestamp,
     /// The steps, frozen at the start; the last has weight 100.
-    #[schemars(length(min = 1, max = 22))]
-    pub plan: Vec<PlannedStep>,
+    #[schemars(with = "Vec<PlannedStep>", length(min = 1, max = 22))]
+    pub plan: Arc<[PlannedStep]>,
     /// The analysis, frozen at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub analysis: Option<Analysis>,
+    pub analysis: Option<Arc<Analysis>>,
     /// The deadline, frozen at the start.
     pub progress_deadline: Duration,
     /// What to do then.

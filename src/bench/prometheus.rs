@@ -15,7 +15,7 @@ use axum::{
     routing::post,
 };
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::BenchError;
@@ -149,23 +149,38 @@ async fn answer(State(shared): State<Shared>, body: String) -> Response {
     let Some(Query(asked)) = asked else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let answer = json!({"status": "success", "data": result(&shared, &asked)});
-    ([("content-type", "application/json")], answer.to_string()).into_response()
+    let answer = Answer { status: "success", data: result(&shared, &asked) };
+    axum::Json(answer).into_response()
 }
 
-fn result(shared: &Shared, asked: &Asked) -> Value {
+/// An answer with its fields in the order in which Prometheus writes them: whoever reads the type first need not keep the
+/// result until then.
+#[derive(Serialize)]
+struct Answer {
+    status: &'static str,
+    data: Data,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: &'static str,
+    result: Value,
+}
+
+fn result(shared: &Shared, asked: &Asked) -> Data {
     let point = |at: f64| shared.value(&asked.query, at).map(|value| json!([at, value.to_string()]));
     match asked {
         Asked { start: Some(start), end: Some(end), step: Some(step), .. } if *step > 0.0 => {
             let times = std::iter::successors(Some(*start), |at| Some(at + step)).take_while(|at| at <= end);
             let values: Vec<Value> = times.filter_map(point).collect();
-            json!({"resultType": "matrix", "result": [{"metric": {}, "values": values}]})
+            Data { result_type: "matrix", result: json!([{"metric": {}, "values": values}]) }
         }
         _ => {
             let now = || shared.clock.now().as_duration().as_secs_f64();
             let value = point(asked.time.unwrap_or_else(now));
             let series = value.map(|value| json!({"metric": {}, "value": value}));
-            json!({"resultType": "vector", "result": series.into_iter().collect::<Vec<_>>()})
+            Data { result_type: "vector", result: series.into_iter().collect() }
         }
     }
 }
@@ -209,12 +224,12 @@ mod tests {
         let asked = |time| Asked { query: TOTAL.into(), time, start: None, end: None, step: None };
         let value = |at: f64| {
             let result = result(&prometheus.shared, &asked(Some(at)));
-            result["result"][0]["value"][1].as_str().unwrap().parse::<f64>().unwrap()
+            result.result[0]["value"][1].as_str().unwrap().parse::<f64>().unwrap()
         };
         let grown = value(now) - value(now - 10.0);
         assert!((grown - 10.0 * RATE).abs() <= 1.0, "{grown}");
         let range = Asked { start: Some(now - 600.0), end: Some(now), step: Some(300.0), ..asked(None) };
         let range = result(&prometheus.shared, &range);
-        assert_eq!(range["result"][0]["values"].as_array().unwrap().len(), 3);
+        assert_eq!(range.result[0]["values"].as_array().unwrap().len(), 3);
     }
 }

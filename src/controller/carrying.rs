@@ -12,11 +12,12 @@ use super::{
     context::{Context, Entry, Problem, Working, lock},
     error::TurnError,
     looks,
+    own::Own,
     precedence::Kind,
     publish,
 };
 use crate::{
-    api::{Rollout, RouteRef},
+    api::RouteRef,
     engine::{
         decision::{Decision, Effect, RouteWrite, ScaleWrite},
         observed::{LookDone, Subject},
@@ -71,7 +72,7 @@ impl Turn<'_> {
     pub async fn carry_out(
         &self,
         working: &mut Working,
-        rollout: Arc<Rollout>,
+        own: Own,
         look: Option<&LookDone>,
         decision: &Decision,
     ) -> Result<(), TurnError> {
@@ -92,7 +93,7 @@ impl Turn<'_> {
             .collect();
         let (lowered, rest) = tokio::join!(
             act::lower(self.context, self.subject, &lowering),
-            self.publish_and_act(working, rollout, look, decision)
+            self.publish_and_act(working, own, look, decision)
         );
         let mut outcome = Ok(());
         for (write, error) in lowered {
@@ -105,12 +106,12 @@ impl Turn<'_> {
     async fn publish_and_act(
         &self,
         working: &mut Working,
-        mut rollout: Arc<Rollout>,
+        mut own: Own,
         look: Option<&LookDone>,
         decision: &Decision,
     ) -> Result<(), TurnError> {
         let needs = Needs::of(decision);
-        let _places = match self.places(working, &rollout, needs).await {
+        let _places = match self.places(working, &own, needs).await {
             Ok(places) => places,
             Err(error) => {
                 self.not_published(working, look, decision, &error);
@@ -118,10 +119,10 @@ impl Turn<'_> {
             }
         };
         if let Some(before) = &decision.before {
-            match publish::store_status(self.context, &rollout, before).await {
+            match publish::store_status(self.context, &own.rollout, before).await {
                 Ok(stored) => {
-                    working.stand_on(self.entry, Arc::clone(&stored));
-                    rollout = stored;
+                    working.stand_on(self.entry, stored.clone());
+                    own = stored;
                 }
                 Err(error) => {
                     self.not_published(working, look, decision, &error);
@@ -132,7 +133,8 @@ impl Turn<'_> {
         let last_stored_at = working.memory.stored_at;
         working.status = Some(Arc::clone(&decision.after));
         working.memory = decision.memory.clone();
-        let acted = self.act(working, &mut rollout, decision).await;
+        let acted = self.act(working, &mut own, decision).await;
+        let rollout = &own.rollout;
         // A Rollout being deleted that nobody holds any more is gone.
         let gone = rollout.metadata.deletion_timestamp.is_some() && rollout.finalizers().is_empty();
         if gone || !decision.store {
@@ -147,7 +149,7 @@ impl Turn<'_> {
                 return acted.and(Err(error));
             }
         };
-        match publish::store_status(self.context, &rollout, &decision.after).await {
+        match publish::store_status(self.context, rollout, &decision.after).await {
             Ok(stored) => working.stand_on(self.entry, stored),
             Err(error) => {
                 working.memory.stored_at = last_stored_at;
@@ -163,10 +165,10 @@ impl Turn<'_> {
     async fn places(
         &self,
         working: &Working,
-        rollout: &Arc<Rollout>,
+        own: &Own,
         needs: Needs,
     ) -> Result<[Option<SemaphorePermit<'_>>; 2], TurnError> {
-        let overtaken = || !self.lowers && working.calls_for_lowering(self.context, self.entry, rollout);
+        let overtaken = || !self.lowers && working.calls_for_lowering(self.context, self.entry, own);
         let route = if needs.route { self.place(Kind::Route, overtaken).await? } else { None };
         let rollout = if needs.rollout { self.place(self.record(), overtaken).await? } else { None };
         Ok([route, rollout])
@@ -226,19 +228,14 @@ impl Turn<'_> {
     }
 
     /// Everything but lowering, in order; a write that fails stops the writes after it.
-    async fn act(
-        &self,
-        working: &mut Working,
-        rollout: &mut Arc<Rollout>,
-        decision: &Decision,
-    ) -> Result<(), TurnError> {
+    async fn act(&self, working: &mut Working, own: &mut Own, decision: &Decision) -> Result<(), TurnError> {
         let (mut outcome, mut scaled) = (Ok(()), Ok(()));
         for effect in decision.effects.iter().filter(|effect| !effect.lowers()) {
             match effect {
                 Effect::Look { run, step, request } => {
                     looks::start(self.context, self.entry, *run, *step, request.clone());
                 }
-                Effect::Tell(note) => self.context.notes.tell(rollout.object_ref(&()), note.clone()),
+                Effect::Tell(note) => self.context.notes.tell(own.rollout.object_ref(&()), note.clone()),
                 Effect::Reread => working.refresh = true,
                 Effect::Write(_) | Effect::Preview(_) | Effect::Hold | Effect::Release
                     if outcome.is_err() => {}
@@ -258,8 +255,8 @@ impl Turn<'_> {
                         scaled = Err(self.not_scaled(working, write, error));
                     }
                 }
-                Effect::Hold => outcome = self.set_finalizer(working, rollout, true).await,
-                Effect::Release => outcome = self.set_finalizer(working, rollout, false).await,
+                Effect::Hold => outcome = self.set_finalizer(working, own, true).await,
+                Effect::Release => outcome = self.set_finalizer(working, own, false).await,
             }
         }
         outcome.and(scaled)
@@ -282,16 +279,11 @@ impl Turn<'_> {
         act::after_failure(self.context, &self.subject.namespace, working, route, error, self.now).await
     }
 
-    async fn set_finalizer(
-        &self,
-        working: &mut Working,
-        rollout: &mut Arc<Rollout>,
-        hold: bool,
-    ) -> Result<(), TurnError> {
-        match publish::set_finalizer(self.context, rollout, hold).await {
+    async fn set_finalizer(&self, working: &mut Working, own: &mut Own, hold: bool) -> Result<(), TurnError> {
+        match publish::set_finalizer(self.context, &own.rollout, hold).await {
             Ok(stored) => {
-                working.remember(self.entry, Arc::clone(&stored));
-                *rollout = stored;
+                working.remember(self.entry, stored.clone());
+                *own = stored;
                 Ok(())
             }
             Err(error) => {

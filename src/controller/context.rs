@@ -21,11 +21,11 @@ pub use super::{
     interests::{Interest, Interests},
 };
 use super::{
-    kinds::Routes, leading::Leadership, meters::Meters, notes::Notes, precedence::Precedence,
+    kinds::Routes, leading::Leadership, meters::Meters, notes::Notes, own::Own, precedence::Precedence,
     stores::version, workloads::Workloads,
 };
 use crate::{
-    api::{Rollout, RolloutStatus},
+    api::RolloutStatus,
     clock::Clock,
     engine::observed::{Allowed, LookDone, Memory},
     metrics::Providers,
@@ -268,7 +268,7 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Working {
     /// The Rollout as our newest own write or read returned it; ahead of the watch at times.
-    pub own: Option<Arc<Rollout>>,
+    pub own: Option<Own>,
     /// The stored status that the working one grew from.
     pub base: Option<Arc<RolloutStatus>>,
     /// The status as last decided, stored or not; none at rest, where it is the stored one.
@@ -293,7 +293,7 @@ impl Working {
 
     fn caught_up(&mut self, shown: u64) {
         let at_rest = self.base.is_none();
-        self.own.take_if(|own| at_rest && version(own.metadata.resource_version.as_deref()) <= shown);
+        self.own.take_if(|own| at_rest && own.version() <= shown);
     }
 }
 

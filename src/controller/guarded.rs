@@ -1,12 +1,15 @@
 //! A Rollout as the watch's store keeps it: as text, which takes a small part of the memory of the value, and a small part of
 //! the time; only those that have a turn are values. Whether it can be read shows then.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::NamespaceResourceScope};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
 
 use super::{kinds::Kinds, raw::identity};
 use crate::api::{Rollout, RouteKind};
@@ -46,13 +49,12 @@ impl Guarded {
 
 impl From<Value> for Guarded {
     fn from(mut object: Value) -> Self {
-        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("managedFields");
-            if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-                annotations.remove(LAST_APPLIED);
-            }
+        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+        {
+            annotations.remove(LAST_APPLIED);
         }
-        let content = object.to_string().into();
+        // A JSON value has no way to fail.
+        let content = serde_json::to_string(&object).unwrap_or_default().into();
         Self { identity: identity(&object), under_way: under_way(&object), kinds: kinds(&object), content }
     }
 }
@@ -72,7 +74,47 @@ fn under_way(object: &Value) -> bool {
 
 impl<'de> Deserialize<'de> for Guarded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::from)
+        // Taken in only to be left out, it would cost as much as all the rest.
+        Without(&["metadata", "managedFields"]).deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// An object without the field at a path.
+struct Without(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Without {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Without {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(field) = fields.next_key::<String>()? {
+            match self.0 {
+                [last] if field == *last => {
+                    fields.next_value::<IgnoredAny>()?;
+                }
+                [first, rest @ ..] if field == *first => {
+                    let value = fields.next_value_seed(Without(rest))?;
+                    object.insert(field, value);
+                }
+                _ => {
+                    let value = fields.next_value()?;
+                    object.insert(field, value);
+                }
+            }
+        }
+        Ok(Value::Object(object))
     }
 }
 

@@ -23,6 +23,7 @@ mod meters;
 mod notes;
 mod observe;
 mod on_demand;
+mod own;
 pub mod permissions;
 mod precedence;
 mod publish;

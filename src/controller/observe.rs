@@ -177,7 +177,7 @@ pub fn workloads(rollout: &Rollout, status: &RolloutStatus, namespace: &str) -> 
 /// The analysis that judges now: the frozen one of a run that goes on, else the spec's.
 fn analysis<'a>(rollout: &'a Rollout, status: &'a RolloutStatus) -> Option<&'a Analysis> {
     match &status.run {
-        Some(run) if run.ended.is_none() => run.analysis.as_ref(),
+        Some(run) if run.ended.is_none() => run.analysis.as_deref(),
         Some(_) | None => rollout.spec.analysis.as_ref(),
     }
 }

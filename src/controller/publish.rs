@@ -1,18 +1,20 @@
 //! Publish: writes to the Rollout itself. Every one carries the resourceVersion that it was decided on, so that a
 //! decision from a stale cache fails here, before it reaches a route.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
+use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{context::Context, error::TurnError};
+use super::{context::Context, error::TurnError, own::Own};
 use crate::{
-    api::{FINALIZER, Rollout, RolloutStatus},
+    api::{FINALIZER, Rollout, RolloutSpec, RolloutStatus},
     routes::{self, FIELD_MANAGER, without_body},
 };
 
@@ -21,47 +23,66 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// What is attempted, for sentences.
 const READ: &str = "read the Rollout";
 
+/// A Rollout with another status, as it is sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Next<'a> {
+    api_version: Cow<'static, str>,
+    kind: Cow<'static, str>,
+    metadata: &'a ObjectMeta,
+    spec: &'a RolloutSpec,
+    status: &'a RolloutStatus,
+}
+
 /// Stores a status; the answer is the Rollout as it is now.
 pub async fn store_status(
     context: &Context,
     rollout: &Rollout,
-    status: &RolloutStatus,
-) -> Result<Arc<Rollout>, TurnError> {
-    let mut next = rollout.clone();
-    next.status = Some(status.clone());
-    next.metadata.managed_fields = None;
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    let api = api(context, rollout);
-    let name = rollout.name_any();
+    status: &Arc<RolloutStatus>,
+) -> Result<Own, TurnError> {
+    let request = replace_status(rollout, status).map_err(TurnError::StoreStatus)?;
     let _few = context.precedence.give_way().await;
     if !context.leadership.leads_for(&rollout.uid().unwrap_or_default()) {
         return Err(TurnError::NotLeading);
     }
-    let answer = tokio::time::timeout(DEADLINE, api.replace_status(&name, &params, &next)).await;
+    let answer = tokio::time::timeout(DEADLINE, context.client.request::<Own>(request)).await;
     context.meters.write("status", matches!(answer, Ok(Ok(_))));
-    let stored = match answer {
+    let mut stored = match answer {
         Ok(Ok(stored)) => stored,
         Ok(Err(error)) => return Err(status_error(error)),
         Err(_) => return Err(TurnError::StatusUnknown(None)),
     };
-    if stored.status.as_ref() == Some(status) {
-        return Ok(Arc::new(stored));
+    if stored.status == *status {
+        // One copy of it is enough.
+        stored.status = Arc::clone(status);
+        return Ok(stored);
     }
     // Only now is it worth the work to find out what is missing.
-    let got = stored.status.as_ref().and_then(|status| serde_json::to_value(status).ok());
-    let sent = serde_json::to_value(status).unwrap_or_default();
-    match lost(&sent, &got.unwrap_or_default()) {
+    let plain = |status: &RolloutStatus| serde_json::to_value(status).unwrap_or_default();
+    match lost(&plain(status), &plain(&stored.status)) {
         Some(field) => Err(TurnError::Pruned { field }),
-        None => Ok(Arc::new(stored)),
+        None => Ok(stored),
     }
 }
 
+/// What kube's `Api::replace_status` sends, without a copy of the Rollout to put the status in.
+fn replace_status(rollout: &Rollout, status: &RolloutStatus) -> kube::Result<Request<Vec<u8>>> {
+    let next = Next {
+        api_version: Rollout::api_version(&()),
+        kind: Rollout::kind(&()),
+        metadata: &rollout.metadata,
+        spec: &rollout.spec,
+        status,
+    };
+    let body = serde_json::to_vec(&next).map_err(kube::Error::SerdeError)?;
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let collection = kube::core::Request::new(Rollout::url_path(&(), rollout.metadata.namespace.as_deref()));
+    let request = collection.replace_subresource("status", &rollout.name_any(), &params, body);
+    request.map_err(kube::Error::BuildRequest)
+}
+
 /// Puts our finalizer on a Rollout or takes it off.
-pub async fn set_finalizer(
-    context: &Context,
-    rollout: &Rollout,
-    hold: bool,
-) -> Result<Arc<Rollout>, TurnError> {
+pub async fn set_finalizer(context: &Context, rollout: &Rollout, hold: bool) -> Result<Own, TurnError> {
     let (verb, attempt) = if hold {
         ("add", "add the finalizer of the Rollout")
     } else {
@@ -81,7 +102,7 @@ pub async fn set_finalizer(
     let answer = tokio::time::timeout(DEADLINE, api.patch(&name, &params, &Patch::Merge(&patch))).await;
     context.meters.write("finalizer", matches!(answer, Ok(Ok(_))));
     match answer {
-        Ok(Ok(stored)) => Ok(Arc::new(stored)),
+        Ok(Ok(stored)) => Ok(stored.into()),
         Ok(Err(error)) => Err(forbidden(attempt, &error)
             .unwrap_or_else(|| TurnError::Finalizer { verb, source: without_body(error) })),
         Err(_) => Err(late(attempt)),
@@ -89,12 +110,12 @@ pub async fn set_finalizer(
 }
 
 /// Reads a Rollout from the API server; `None` where that very one is gone.
-pub async fn read(context: &Context, rollout: &ObjectMeta) -> Result<Option<Arc<Rollout>>, TurnError> {
+pub async fn read(context: &Context, rollout: &ObjectMeta) -> Result<Option<Own>, TurnError> {
     let namespace = rollout.namespace.as_deref().unwrap_or_default();
     let api: Api<Rollout> = Api::namespaced(context.client.clone(), namespace);
     let name = rollout.name.as_deref().unwrap_or_default();
     match tokio::time::timeout(DEADLINE, api.get_opt(name)).await {
-        Ok(Ok(read)) => Ok(read.filter(|read| read.metadata.uid == rollout.uid).map(Arc::new)),
+        Ok(Ok(read)) => Ok(read.filter(|read| read.metadata.uid == rollout.uid).map(Own::from)),
         Ok(Err(error)) => {
             Err(forbidden(READ, &error).unwrap_or_else(|| TurnError::ReadRollout(without_body(error))))
         }

@@ -18,8 +18,8 @@ use super::{
     dialect,
     error::{REFUSED_FOR_GOOD, TurnError, backoff},
     observe::{hide_problems, holds, observe},
+    own::Own,
     publish,
-    stores::version,
 };
 use crate::{
     api::{Rollout, RolloutStatus},
@@ -141,9 +141,10 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
     }
     // A thousand turns that wait for their writes take the memory of what each of them holds: no more than it needs.
     let Observed { subject, look, .. } = seen;
-    let Reading { rollout, failed, .. } = read;
+    let Reading { rollout, stored, failed, .. } = read;
+    let own = Own { rollout, status: stored };
     let turn = Turn { context: &context, entry: &entry, subject: &subject, now, lowers: decision.lowers() };
-    let acted = turn.carry_out(&mut working, rollout, look.as_ref(), &decision).await;
+    let acted = turn.carry_out(&mut working, own, look.as_ref(), &decision).await;
 
     let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
     *lock(&entry.wake) = due;
@@ -208,25 +209,25 @@ impl Working {
                 Err(error) => failed = Some(error),
             }
         }
-        self.own.take_if(|own| !holds(own, watched.meta()));
-        let rollout = match &self.own {
-            Some(own) => Arc::clone(own),
+        self.own.take_if(|own| !holds(&own.rollout, watched.meta()));
+        let own = match &mut self.own {
+            Some(own) => own,
             None => match watched.rollout() {
-                Ok(rollout) => Arc::clone(self.own.insert(Arc::new(rollout))),
+                Ok(rollout) => self.own.insert(rollout.into()),
                 Err(why) => return Read::Invalid(why),
             },
         };
-        // Somebody else wrote status: what we made of the old one no longer counts.
-        let stored = match &self.base {
-            Some(base) if rollout.status.as_ref().is_some_and(|status| *status == **base) => Arc::clone(base),
+        match &self.base {
+            Some(base) if Arc::ptr_eq(base, &own.status) => {}
+            // The same from now on, so that it is not compared again.
+            Some(base) if *base == own.status => own.status = Arc::clone(base),
+            // Somebody else wrote status: what we made of the old one no longer counts.
             Some(_) | None => {
-                let stored = Arc::new(rollout.status.clone().unwrap_or_default());
-                if self.base.as_ref() != Some(&stored) {
-                    self.status = Some(Arc::clone(&stored));
-                }
-                Arc::clone(self.base.insert(stored))
+                self.status = Some(Arc::clone(&own.status));
+                self.base = Some(Arc::clone(&own.status));
             }
-        };
+        }
+        let Own { rollout, status: stored } = own.clone();
         let status = self.status.clone().unwrap_or_default();
         Read::Is(Reading { rollout, stored, status, fresh, failed })
     }
@@ -253,18 +254,14 @@ impl Working {
     }
 
     /// Whether a decision on what is known now would lower something. Nothing is taken for it.
-    pub(super) fn calls_for_lowering(
-        &self,
-        context: &Context,
-        entry: &Entry,
-        rollout: &Arc<Rollout>,
-    ) -> bool {
+    pub(super) fn calls_for_lowering(&self, context: &Context, entry: &Entry, own: &Own) -> bool {
+        let rollout = &own.rollout;
         let watched = context.rollouts.get(&named(rollout));
         let newer = watched.filter(|watched| !holds(rollout, watched.meta()));
-        let newer = newer.and_then(|watched| watched.rollout().ok()).map(Arc::new);
-        let rollout = newer.unwrap_or_else(|| Arc::clone(rollout));
+        let newer = newer.and_then(|watched| watched.rollout().ok()).map(Own::from);
+        let Own { rollout, status: stored } = newer.unwrap_or_else(|| own.clone());
         let read = Reading {
-            stored: Arc::new(rollout.status.clone().unwrap_or_default()),
+            stored,
             rollout,
             status: self.status.clone().unwrap_or_default(),
             fresh: false,
@@ -275,15 +272,14 @@ impl Working {
     }
 
     /// Takes in what our own write or read returned.
-    pub(super) fn remember(&mut self, entry: &Entry, rollout: Arc<Rollout>) {
-        let own = version(rollout.metadata.resource_version.as_deref());
-        entry.own_version.fetch_max(own, Ordering::Relaxed);
-        self.own = Some(rollout);
+    pub(super) fn remember(&mut self, entry: &Entry, own: Own) {
+        entry.own_version.fetch_max(own.version(), Ordering::Relaxed);
+        self.own = Some(own);
     }
 
     /// The same, of a status that we stored: the working status stands on it.
-    pub(super) fn stand_on(&mut self, entry: &Entry, stored: Arc<Rollout>) {
-        self.base = Some(Arc::new(stored.status.clone().unwrap_or_default()));
+    pub(super) fn stand_on(&mut self, entry: &Entry, stored: Own) {
+        self.base = Some(Arc::clone(&stored.status));
         self.remember(entry, stored);
     }
 }

@@ -10,13 +10,6 @@ use crate::api::Phase;
 /// The conditions that come and go with a fact of their own.
 const BESIDES: [&str; 4] = ["Unjudged", "WorkloadUnknown", "WorkloadKept", "Retiring"];
 
-/// What a condition says.
-struct Says {
-    holds: bool,
-    reason: String,
-    message: String,
-}
-
 impl Turn<'_> {
     /// Writes phase, message and conditions from what this decision told.
     pub fn tell_conditions(&mut self) {
@@ -68,17 +61,16 @@ impl Turn<'_> {
     }
 
     fn set(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
-        let says = Says { holds, reason: reason.to_owned(), message: message.to_owned() };
         // Kubernetes keeps whole seconds here; anything finer would differ from what comes back.
         let now = Time(Timestamp::from_second(self.now.as_second()).unwrap_or(self.now));
         let generation = Some(self.seen.subject.generation);
-        let status = if says.holds { "True" } else { "False" };
+        let status = if holds { "True" } else { "False" };
         let Some(known) = self.status.conditions.iter_mut().find(|condition| condition.type_ == kind) else {
             self.status.conditions.push(Condition {
                 type_: kind.to_owned(),
                 status: status.to_owned(),
-                reason: says.reason,
-                message: says.message,
+                reason: reason.to_owned(),
+                message: message.to_owned(),
                 last_transition_time: now,
                 observed_generation: generation,
             });
@@ -88,8 +80,8 @@ impl Turn<'_> {
             known.last_transition_time = now;
             status.clone_into(&mut known.status);
         }
-        known.reason = says.reason;
-        known.message = says.message;
+        reason.clone_into(&mut known.reason);
+        message.clone_into(&mut known.message);
         known.observed_generation = generation;
     }
 }

@@ -329,7 +329,7 @@ pub struct Memory {
     /// When status was last stored.
     pub stored_at: Option<Timestamp>,
     /// The last counters of both arms, with the run and step they belong to.
-    pub arms: Option<(i64, i32, Arms)>,
+    pub arms: Option<(i64, i32, Arc<Arms>)>,
     /// A look came back in this step under this process.
     pub looked: bool,
     /// A route was seen to give another share than the step's after all had given that.

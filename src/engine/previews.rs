@@ -25,7 +25,7 @@ pub fn previews(spec: &RolloutSpec, status: &RolloutStatus, rollout: &str) -> Ve
     let steps = strategy.canary.iter().flat_map(|canary| &canary.steps);
     let specified = strategy.blue_green.as_ref().is_some_and(|blue_green| blue_green.preview.is_some())
         || steps.map(|step| &step.matching).any(Option::is_some);
-    let planned = status.run.iter().flat_map(|run| &run.plan).any(|step| step.matching.is_some());
+    let planned = status.run.iter().flat_map(|run| run.plan.iter()).any(|step| step.matching.is_some());
     if !specified && !planned {
         return vec![];
     }

@@ -31,7 +31,7 @@ pub fn scales(spec: &RolloutSpec, status: &RolloutStatus) -> bool {
     let blue_green = spec.strategy.blue_green.as_ref();
     spec.retire.is_some()
         || !status.retired.is_empty()
-        || status.run.iter().flat_map(|run| &run.plan).any(|step| step.scale.is_some())
+        || status.run.iter().flat_map(|run| run.plan.iter()).any(|step| step.scale.is_some())
         || canary.is_some_and(|canary| canary.scale.is_some())
         || canary.is_some_and(|canary| canary.steps.iter().any(|step| step.scale.is_some()))
         || blue_green.is_some_and(|blue_green| blue_green.scale.is_some())
@@ -86,7 +86,7 @@ impl Turn<'_> {
 
     /// How many pods the canary needs at a step. An error says what it can't be told for.
     fn needed(&self, step: i32, key: &WorkloadKey, pods: &Pods) -> Result<Needed, String> {
-        let plan = self.run().map(|run| run.plan.as_slice()).unwrap_or_default();
+        let plan = self.run().map_or(&[][..], |run| &run.plan);
         let planned = usize::try_from(step).ok().and_then(|at| plan.get(at.checked_sub(1)?));
         let retired = self.status.retired.iter().find(|retired| is_of(retired, key));
         let before = match retired.filter(|_| self.seen.allowed.scaling) {

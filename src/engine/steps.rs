@@ -242,14 +242,14 @@ impl Turn<'_> {
     }
 
     /// The intended step of the plan.
-    pub fn planned_step(&self) -> Option<PlannedStep> {
+    pub fn planned_step(&self) -> Option<&PlannedStep> {
         let index = usize::try_from(self.step_index()).ok()?.checked_sub(1)?;
-        self.run()?.plan.get(index).cloned()
+        self.run()?.plan.get(index)
     }
 
     /// Decides what the step's evidence and clock allow.
     fn judge_step(&mut self, opinions: &Opinions) {
-        let (Some(planned), Some(step)) = (self.planned_step(), self.status.step.clone()) else {
+        let (Some(planned), Some(step)) = (self.planned_step().cloned(), self.status.step.clone()) else {
             return;
         };
         let elapsed = Duration::from(step.elapsed);
@@ -286,7 +286,7 @@ impl Turn<'_> {
                 self.say_step(opinions, &planned, elapsed);
             }
             StepDecision::Hold | StepDecision::Wait | StepDecision::Extend => {
-                if self.errors_for(planned.max_hold.span()) {
+                if self.errors_for(opinions, planned.max_hold.span()) {
                     let (reason, sentence) = self.inconclusive(opinions, &planned);
                     self.pause(reason, sentence);
                 }
@@ -345,9 +345,9 @@ impl Turn<'_> {
     }
 
     /// Whether an enforced metric has given nothing for this long.
-    fn errors_for(&self, span: Duration) -> bool {
+    fn errors_for(&self, opinions: &Opinions, span: Duration) -> bool {
         let error = |m: &&crate::api::MetricStatus| m.verdict == analysis::Verdict::Error;
-        self.opinions().error()
+        opinions.error()
             && self.status.analysis.iter().filter(error).any(|m| since(m.since, self.now) >= span)
     }
 

@@ -1,6 +1,6 @@
 //! Evidence: looks become increments, increments feed the sequential tests.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -89,7 +89,7 @@ impl Turn<'_> {
     fn take_arms(&mut self, analysis: &Analysis, arms: &Arms) {
         let number = self.run().map_or(0, |run| run.number);
         let index = self.step_index();
-        let before = self.memory.arms.replace((number, index, arms.clone()));
+        let before = self.memory.arms.replace((number, index, Arc::new(arms.clone())));
         self.seed_past(analysis, arms);
         let Some((run, step, before)) = before else { return };
         if (run, step) != (number, index) || before.at >= arms.at {
@@ -144,7 +144,7 @@ impl Turn<'_> {
 
     /// What is normal for stable, fixed once enough is known of it.
     fn stable_before(&self, test: &Test) -> Option<Arm> {
-        let metric = self.run()?.evidence.metrics.get(&test.name)?;
+        let metric = self.run()?.evidence.metrics.get(&*test.name)?;
         let known = || sum_bins(&metric.stable_past, self.now, QUARTER);
         let before = metric.stable_before.unwrap_or_else(known);
         (before.total >= analysis::MIN_REQUESTS).then_some(before)

@@ -8,7 +8,7 @@ mod ask;
 mod evidence;
 mod tell;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ use super::turn::{Turn, later};
 use crate::{
     analysis::{self, ErrorStreak, Judged, Level, Levels, SequenceConfig, Verdict, sentence::Fault},
     api::{
-        Analysis, LevelSpec, MetricEvidence, Mode, PlainMetric, StageName,
+        Analysis, ErrorRate, Latency, LevelSpec, MetricEvidence, Mode, PlainMetric, StageName,
         units::{Decimal, Percent},
     },
 };
@@ -28,7 +28,7 @@ const ERROR_RATE: &str = "errorRate";
 
 /// One sequential test of a run.
 struct Test {
-    name: String,
+    name: Cow<'static, str>,
     /// The latency bound in seconds and as it is told; `None` judges errors.
     bound: Option<(f64, String)>,
     /// A fixed share instead of stable's.
@@ -81,24 +81,25 @@ fn level(spec: Option<&LevelSpec>, default: Level) -> Level {
 
 fn tests(analysis: &Analysis) -> Vec<Test> {
     let mut tests = Vec::new();
-    let mut push = |name: &str,
+    let mut push = |name: Cow<'static, str>,
                     bound: Option<(f64, String)>,
                     max: Option<f64>,
                     levels: (Level, Level),
                     mode| {
         let (tolerate, catch) = levels;
-        let relative = Test { name: name.to_owned(), bound: bound.clone(), max: None, tolerate, catch, mode };
-        tests.push(relative);
-        if let Some(max) = max {
+        let at_most = max.map(|max| {
             let Levels { tolerate, catch } = Levels::at_most(max);
-            tests.push(Test { name: format!("{name} max"), bound, max: Some(max), tolerate, catch, mode });
-        }
+            let name = format!("{name} max").into();
+            Test { name, bound: bound.clone(), max: Some(max), tolerate, catch, mode }
+        });
+        tests.push(Test { name, bound, max: None, tolerate, catch, mode });
+        tests.extend(at_most);
     };
     if let Some(rate) = &analysis.error_rate {
         let tolerate = level(rate.tolerate.as_ref(), Level::ERROR_RATE_TOLERATE);
         let catch = level(rate.catch.as_ref(), Level::ERROR_RATE_CATCH);
         let max = rate.max.as_ref().map(Percent::share);
-        push(ERROR_RATE, None, max, (tolerate, catch), rate.mode);
+        push(ERROR_RATE.into(), None, max, (tolerate, catch), rate.mode);
     }
     for latency in &analysis.latency {
         let tolerate = level(latency.tolerate.as_ref(), Level::LATENCY_TOLERATE);
@@ -106,30 +107,20 @@ fn tests(analysis: &Analysis) -> Vec<Test> {
         let max = latency.max.as_ref().map(Percent::share);
         let told = latency.under.to_string();
         let bound = Some((latency.under.span().as_secs_f64(), told.clone()));
-        push(&format!("latency<{told}"), bound, max, (tolerate, catch), latency.mode);
+        push(format!("latency<{told}").into(), bound, max, (tolerate, catch), latency.mode);
     }
     tests
 }
 
 impl Turn<'_> {
     /// The run's frozen analysis, with the mode of the spec as it is now.
-    fn analysis(&self) -> Option<Analysis> {
-        let mut analysis = self.run()?.analysis.clone()?;
-        if let Some(now) = &self.spec.analysis {
-            analysis.mode = now.mode;
-            if let (Some(rate), Some(now)) = (&mut analysis.error_rate, &now.error_rate) {
-                rate.mode = now.mode;
-            }
-            for latency in &mut analysis.latency {
-                let same = now.latency.iter().find(|other| other.under.span() == latency.under.span());
-                latency.mode = same.map_or(latency.mode, |same| same.mode);
-            }
-            for metric in &mut analysis.metrics {
-                let same = now.metrics.iter().find(|other| other.name == metric.name);
-                metric.mode = same.map_or(metric.mode, |same| same.mode);
-            }
-        }
-        Some(analysis)
+    fn analysis(&self) -> Option<Arc<Analysis>> {
+        let frozen = self.run()?.analysis.as_ref()?;
+        // Nearly always the modes are the frozen ones as well, and nothing needs to be copied.
+        Some(match &self.spec.analysis {
+            Some(now) if !has_modes_of(frozen, now) => Arc::new(with_modes_of(frozen, now)),
+            Some(_) | None => Arc::clone(frozen),
+        })
     }
 
     fn settle_span(&self, analysis: &Analysis) -> Duration {
@@ -153,7 +144,7 @@ impl Turn<'_> {
     }
 
     fn config(&self, analysis: &Analysis, test: &Test) -> SequenceConfig {
-        let plan = self.run().map(|run| run.plan.as_slice()).unwrap_or_default();
+        let plan = self.run().map_or(&[][..], |run| &run.plan);
         let steps = i32::try_from(plan.len()).unwrap_or(i32::MAX);
         let polls =
             analysis::planned_polls(plan.iter().map(|step| step.hold.span()), analysis.interval.span());
@@ -175,7 +166,7 @@ impl Turn<'_> {
         if self.planned(self.step_index()) < 100 {
             return Some((test.tolerate, test.catch, false));
         }
-        let baseline = self.run()?.evidence.metrics.get(&test.name)?.baseline?;
+        let baseline = self.run()?.evidence.metrics.get(&*test.name)?.baseline?;
         let arm = analysis::Arm { errors: baseline.bad, requests: baseline.total };
         Levels::after_switch(arm).map(|levels| (levels.tolerate, levels.catch, true))
     }
@@ -194,7 +185,7 @@ impl Turn<'_> {
         for test in tests(&analysis) {
             let enforced = test.mode.unwrap_or(analysis.mode) == Mode::Enforce;
             opinions.expected |= enforced;
-            let metric = evidence.get(&test.name).unwrap_or(&none);
+            let metric = evidence.get(&*test.name).unwrap_or(&none);
             if test.name == ERROR_RATE && !analysis.ignore_stable {
                 opinions.stable_sick =
                     metric.stable_watch.as_ref().is_some_and(analysis::StableWatch::is_sick);
@@ -261,6 +252,43 @@ impl Turn<'_> {
         let plain = || analysis.metrics.iter().filter(|m| enforced(m.mode)).find_map(|m| fails(&m.name));
         sequential.or_else(plain)
     }
+}
+
+/// Whether the frozen analysis has the modes of the present one.
+fn has_modes_of(frozen: &Analysis, now: &Analysis) -> bool {
+    frozen.mode == now.mode
+        && frozen.error_rate.iter().all(|rate| rate.mode == error_rate_mode(rate, now))
+        && frozen.latency.iter().all(|latency| latency.mode == latency_mode(latency, now))
+        && frozen.metrics.iter().all(|metric| metric.mode == metric_mode(metric, now))
+}
+
+/// The frozen analysis with the modes of the present one.
+fn with_modes_of(frozen: &Analysis, now: &Analysis) -> Analysis {
+    let mut analysis = Analysis { mode: now.mode, ..frozen.clone() };
+    if let Some(rate) = &mut analysis.error_rate {
+        rate.mode = error_rate_mode(rate, now);
+    }
+    for latency in &mut analysis.latency {
+        latency.mode = latency_mode(latency, now);
+    }
+    for metric in &mut analysis.metrics {
+        metric.mode = metric_mode(metric, now);
+    }
+    analysis
+}
+
+fn error_rate_mode(rate: &ErrorRate, now: &Analysis) -> Option<Mode> {
+    now.error_rate.as_ref().map_or(rate.mode, |same| same.mode)
+}
+
+fn latency_mode(latency: &Latency, now: &Analysis) -> Option<Mode> {
+    let same = now.latency.iter().find(|other| other.under.span() == latency.under.span());
+    same.map_or(latency.mode, |same| same.mode)
+}
+
+fn metric_mode(metric: &PlainMetric, now: &Analysis) -> Option<Mode> {
+    let same = now.metrics.iter().find(|other| other.name == metric.name);
+    same.map_or(metric.mode, |same| same.mode)
 }
 
 fn bounds(metric: &PlainMetric) -> analysis::Bounds {

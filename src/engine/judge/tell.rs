@@ -18,7 +18,7 @@ impl Turn<'_> {
         let none = MetricEvidence::default();
         let mut told = Vec::new();
         for test in tests(analysis) {
-            let metric = evidence.get(&test.name).unwrap_or(&none);
+            let metric = evidence.get(&*test.name).unwrap_or(&none);
             if let Some(judged) = self.sequential_opinion(analysis, &test, metric) {
                 told.push(self.tell_test(analysis, &test, metric, judged));
             }
@@ -83,7 +83,7 @@ impl Turn<'_> {
         };
         let arm = |arm: analysis::Arm| Arm { bad: arm.errors, total: arm.requests };
         MetricStatus {
-            name: test.name.clone(),
+            name: test.name.clone().into_owned(),
             verdict: judged.verdict(),
             canary: Some(arm(canary)),
             stable: (!one_sample).then(|| arm(stable)),

@@ -203,8 +203,9 @@ impl Stream {
                 }
                 self.columns_told = true;
             }
-            chunk.extend(event.to_string().into_bytes());
-            chunk.push(b'\n');
+            // As from every API server the type comes first: clients need not keep the object until they know it.
+            let (type_, object) = (&event["type"], &event["object"]);
+            chunk.extend(format!("{{\"type\":{type_},\"object\":{object}}}\n").into_bytes());
         }
         Some(chunk.into())
     }
