@@ -122,7 +122,8 @@ impl Kept {
     pub fn newest(&mut self) -> Rc<RolloutNow> {
         self.working.own.take_if(|own| own.version < self.shown.version);
         let newest = self.working.own.get_or_insert_with(|| self.shown.clone()).clone();
-        if self.working.base.as_ref() != Some(&newest.status) {
+        let same = |base: &Arc<RolloutStatus>| Arc::ptr_eq(base, &newest.status) || *base == newest.status;
+        if !self.working.base.as_ref().is_some_and(same) {
             self.working.base = Some(Arc::clone(&newest.status));
             self.working.status = Some(Arc::clone(&newest.status));
         }

@@ -45,10 +45,13 @@ impl World {
             self.later(delay, Event::Programmed { route });
         }
         let version = self.server.routes[route].len() - 1;
+        let news = std::mem::replace(&mut self.announced[route], version) != version;
         let concern = self.concern_of_route(route);
         for process in 0..self.processes.len() {
             let (life, lag) = (self.processes[process].life, self.lag(concern));
-            self.later(lag, Event::ShowsRoute { process, life, route, version });
+            if news {
+                self.later(lag, Event::ShowsRoute { process, life, route, version });
+            }
         }
     }
 

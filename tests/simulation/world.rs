@@ -49,6 +49,8 @@ pub struct World {
     pub server: Server,
     pub processes: Vec<Process>,
     pub calls: Vec<Call>,
+    /// The version of each route that the watches were last told of.
+    pub announced: Vec<usize>,
     /// That of each Rollout.
     pub traffic: Vec<Traffic>,
     /// Rollouts whose writes to routes are refused.
@@ -100,6 +102,7 @@ impl World {
             events: Vec::new(),
             processes: Vec::new(),
             calls: Vec::new(),
+            announced: vec![0; setup.objects.len()],
             refused: vec![false; traffic.len()],
             oracle: Oracle::of(&traffic, neighbours),
             traffic,

@@ -100,7 +100,7 @@ impl Schedule {
     }
 
     fn goes_on(&self, status: &RolloutStatus, bad_from: Option<u64>) -> Option<(u64, &'static str)> {
-        let plan = status.run.as_ref().map(|run| run.plan.as_slice()).unwrap_or_default();
+        let plan = status.run.as_ref().map_or(&[][..], |run| &run.plan);
         let previewed = plan.iter().any(|step| step.matching.is_some());
         let scaled = plan.iter().any(|step| step.scale.is_some());
         let slack =
