@@ -158,7 +158,7 @@ pub struct Retired {
     pub replicas: i32,
     /// How many it was left.
     pub to: i32,
-    /// When that was last sent.
+    /// When that was decided.
     pub at: Timestamp,
     /// It was seen done: whoever scales it up again may.
     #[serde(default)]

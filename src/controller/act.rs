@@ -17,6 +17,7 @@ use super::{
 use crate::{
     api::{RouteKind, RouteRef},
     engine::{
+        SENT_WITHIN,
         decision::{PreviewWrite, RouteWrite, ScaleWrite},
         observed::Subject,
     },
@@ -93,9 +94,19 @@ pub async fn write_preview(
     Ok(())
 }
 
-/// Scales a workload. What comes of it shows in the watch.
-pub async fn scale(context: &Context, subject: &Subject, write: &ScaleWrite) -> Result<(), ScaleError> {
-    let may = || context.leadership.leads_for(&subject.uid);
+/// Scales a workload. What comes of it shows in the watch. A scaling down is not sent long after it was decided: what it is
+/// about may have been given traffic again since.
+pub async fn scale(
+    context: &Context,
+    subject: &Subject,
+    write: &ScaleWrite,
+    decided: Timestamp,
+) -> Result<(), ScaleError> {
+    let in_time = || {
+        let gone = Duration::try_from(context.clock.now().duration_since(decided)).unwrap_or_default();
+        write.to > write.from || gone <= SENT_WITHIN
+    };
+    let may = || context.leadership.leads_for(&subject.uid) && in_time();
     let answer = workloads::scale(&context.client, &subject.namespace, write, may).await;
     context.meters.write("scale", answer.is_ok());
     answer?;

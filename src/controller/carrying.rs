@@ -251,7 +251,7 @@ impl Turn<'_> {
                 }
                 Effect::Scale(write) => {
                     // No route waits for it.
-                    if let Err(error) = act::scale(self.context, self.subject, write).await {
+                    if let Err(error) = act::scale(self.context, self.subject, write, self.now).await {
                         scaled = Err(self.not_scaled(working, write, error));
                     }
                 }

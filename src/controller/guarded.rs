@@ -47,8 +47,9 @@ impl Guarded {
     }
 }
 
-impl From<Value> for Guarded {
-    fn from(mut object: Value) -> Self {
+impl Guarded {
+    /// What is kept of a Rollout as the API server shows it, without its managed fields.
+    fn of(mut object: Value) -> Self {
         if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
         {
             annotations.remove(LAST_APPLIED);
@@ -75,7 +76,7 @@ fn under_way(object: &Value) -> bool {
 impl<'de> Deserialize<'de> for Guarded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Taken in only to be left out, it would cost as much as all the rest.
-        Without(&["metadata", "managedFields"]).deserialize(deserializer).map(Self::from)
+        Without(&["metadata", "managedFields"]).deserialize(deserializer).map(Self::of)
     }
 }
 
@@ -194,7 +195,7 @@ mod tests {
             let mut object = object(&spec);
             object["metadata"]["deletionTimestamp"] = deleted;
             object["status"] = json!({"run": run});
-            let guarded = Guarded::from(object);
+            let guarded = Guarded::of(object);
             guarded.rollout().unwrap();
             guarded.is_under_way()
         };

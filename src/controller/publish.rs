@@ -197,6 +197,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_is_the_rollout_with_the_status() {
+        let mut rollout: Rollout = serde_json::from_value(json!({
+            "apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "color", "namespace": "ns", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"}},
+            "spec": {
+                "routes": [{"group": "appmesh.k8s.aws", "kind": "GatewayRoute", "name": "r"}],
+                "target": {"name": "v2"},
+                "strategy": {"canary": {"steps": [{"weight": 5}]}},
+            },
+        }))
+        .unwrap();
+        let status = RolloutStatus { epoch: 3, ..RolloutStatus::default() };
+        let request = replace_status(&rollout, &status).unwrap();
+        rollout.status = Some(status);
+        let sent: Value = serde_json::from_slice(request.body()).unwrap();
+        assert_eq!(sent, serde_json::to_value(&rollout).unwrap());
+        assert_eq!(
+            (request.method().as_str(), request.uri().path()),
+            ("PUT", "/apis/tidegate.dev/v1alpha1/namespaces/ns/rollouts/color/status")
+        );
+    }
+
+    #[test]
     fn only_an_answer_that_says_so_means_not_stored() {
         let answered = |code| {
             let status = kube::core::Status::failure("", "").with_code(code);

@@ -174,7 +174,8 @@ mod tests {
     }
 
     fn rollout(name: &str) -> Guarded {
-        json!({"metadata": {"namespace": "ns", "name": name, "uid": name, "resourceVersion": "1"}}).into()
+        let metadata = json!({"namespace": "ns", "name": name, "uid": name, "resourceVersion": "1"});
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
     }
 
     #[tokio::test(start_paused = true)]

@@ -71,7 +71,7 @@ use jiff::Timestamp;
 pub use previews::previews;
 pub use record::ON_THE_WAY;
 pub use retiring::retires;
-pub use scaling::scales;
+pub use scaling::{SENT_WITHIN, scales};
 pub use selection::{routes, select};
 
 use self::{

@@ -351,6 +351,8 @@ pub struct Memory {
     pub forged: Option<i64>,
     /// What was last scaled, and how often it was in this step.
     pub scaled: Option<Scaled>,
+    /// Workloads whose scaling down may be on its way: when it was last decided, or first seen to have been.
+    pub scaling_down: BTreeMap<WorkloadKey, Timestamp>,
     /// That another process has taken the run over, and since when its status is as it is.
     pub aside: Option<Aside>,
     /// Since when a deletion waits for a ready stable pod.

@@ -105,29 +105,10 @@ impl Turn<'_> {
         if pods.replicas <= retire.scale_to {
             return self.note_retired(known, &key, pods.replicas);
         }
-        let why = match (&self.seen.in_use, &pods.scaler) {
-            (None, _) => return self.wake_in(AGAIN),
-            (Some(in_use), _) if in_use.contains(&key) => {
-                Some("another Rollout of the namespace names it too".to_owned())
-            }
-            (Some(_), Scaler::Unknown(why)) => {
-                Some(format!("whether anything else scales it is not known: {why}"))
-            }
-            (Some(_), Scaler::Refused(why)) => Some(why.clone()),
-            (Some(_), Scaler::Horizontal(scaler)) => match &scaler.keda {
-                Some(object) => Some(format!(
-                    "the ScaledObject {object} scales it; let that scale it to nothing (minReplicaCount: 0)"
-                )),
-                // It leaves alone what is scaled to nothing.
-                None if retire.scale_to == 0 => None,
-                None => Some(format!(
-                    "the HorizontalPodAutoscaler {} scales it, which leaves it alone only at scaleTo: 0",
-                    scaler.name
-                )),
-            },
-            (Some(_), Scaler::None) => None,
-        };
-        if let Some(why) = why {
+        let Some(in_use) = &self.seen.in_use else { return self.wake_in(AGAIN) };
+        let shared =
+            in_use.contains(&key).then(|| "another Rollout of the namespace names it too".to_owned());
+        if let Some(why) = shared.or_else(|| kept_for(&pods.scaler, retire)) {
             self.wake_in(AGAIN);
             let sentence = format!("{key} of {} is not scaled down: {why}", target.name);
             self.told.besides.push(("WorkloadKept", "NotScaledDown", sentence));
@@ -149,11 +130,8 @@ impl Turn<'_> {
             self.intent = true;
         }
         let told = self.scale(&key, &pods, retire.scale_to);
-        let sent = self.effects.iter().any(|effect| matches!(effect, Effect::Scale(_)));
-        if let Some(retired) = self.status.retired.iter_mut().find(|retired| sent && is_of(retired, &key)) {
-            // Whoever comes next has to know that it may be on its way.
-            retired.at = self.now;
-            self.intent = true;
+        if self.effects.iter().any(|effect| matches!(effect, Effect::Scale(_))) {
+            self.memory.scaling_down.insert(key.clone(), self.now);
         }
         let sentence = format!("{} has no traffic any more: {told}", target.name);
         self.told.besides.push(("Retiring", "ScaledDown", sentence));
@@ -202,5 +180,25 @@ impl Turn<'_> {
     pub fn take_back_up(&mut self, target: &Target) {
         let keys = self.keys(target);
         self.status.retired.retain(|retired| !keys.iter().any(|key| is_of(retired, key)));
+    }
+}
+
+/// Why what scales a workload besides keeps it from being scaled down.
+fn kept_for(scaler: &Scaler, retire: &Retire) -> Option<String> {
+    match scaler {
+        Scaler::None => None,
+        Scaler::Unknown(why) => Some(format!("whether anything else scales it is not known: {why}")),
+        Scaler::Refused(why) => Some(why.clone()),
+        Scaler::Horizontal(scaler) => match &scaler.keda {
+            Some(object) => Some(format!(
+                "the ScaledObject {object} scales it; let that scale it to nothing (minReplicaCount: 0)"
+            )),
+            // It leaves alone what is scaled to nothing.
+            None if retire.scale_to == 0 => None,
+            None => Some(format!(
+                "the HorizontalPodAutoscaler {} scales it, which leaves it alone only at scaleTo: 0",
+                scaler.name
+            )),
+        },
     }
 }

@@ -6,14 +6,17 @@ use std::time::Duration;
 use super::{
     decision::{Effect, ScaleWrite},
     observed::{Pods, Scaled, Scaler, ScalerSeen, WorkloadKey},
-    turn::{Turn, later, since},
+    turn::{Turn, since},
 };
-use crate::api::{Phase, PlannedStep, RolloutSpec, RolloutStatus, Scale};
+use crate::api::{Phase, PlannedStep, Retired, RolloutSpec, RolloutStatus, Scale};
 
 /// How long a workload may take to be seen scaled before that is sent again.
 const SHOWN: Duration = Duration::from_secs(5);
-/// A call that was sent has landed within this, whatever became of its sender, or does not any more.
-const IN_FLIGHT: Duration = Duration::from_secs(30);
+/// A scaling down that was decided has landed after this, whatever became of its sender, or does not any more: it is sent
+/// within [`SENT_WITHIN`], and an API server drops a call that is a minute old.
+const IN_FLIGHT: Duration = Duration::from_secs(90);
+/// A scaling down that has not been sent so long after it was decided is not sent any more.
+pub const SENT_WITHIN: Duration = Duration::from_secs(15);
 /// How long until what scales it is looked at again, and what undoes it.
 const AGAIN: Duration = Duration::from_secs(30);
 /// What is said of a field that needs what the installation has not switched on.
@@ -108,8 +111,8 @@ impl Turn<'_> {
         let (_, canary) = self.arms()?;
         let (key, pods) = self.pods(&canary)?;
         let pods = pods.clone();
-        if let Some(landed_by) = self.may_be_scaled_down_until(&key, &pods) {
-            self.wake_at(landed_by);
+        if let Some(rest) = self.may_yet_be_scaled_down(&key, &pods) {
+            self.wake_in(rest);
             return Some(format!("{key} was being scaled down a moment ago, which may still land"));
         }
         let Needed { asked, before } = match self.needed(step, &key, &pods) {
@@ -143,11 +146,21 @@ impl Turn<'_> {
         }
     }
 
-    /// Until when a scaling down that was sent, maybe by somebody else, may still land.
-    fn may_be_scaled_down_until(&self, key: &WorkloadKey, pods: &Pods) -> Option<jiff::Timestamp> {
-        let sent = self.status.retired.iter().find(|retired| is_of(retired, key) && !retired.done)?;
-        let landed_by = later(sent.at, IN_FLIGHT);
-        (pods.replicas > sent.to && self.now < landed_by).then_some(landed_by)
+    /// For how long a scaling down may still land that was decided here, or by a predecessor: of that one it is known since this
+    /// process first saw it undone, by the same clock.
+    fn may_yet_be_scaled_down(&mut self, key: &WorkloadKey, pods: &Pods) -> Option<Duration> {
+        let undone = |retired: &&mut Retired| is_of(retired, key) && !retired.done;
+        let Some(retired) = self.status.retired.iter_mut().find(undone) else {
+            self.memory.scaling_down.remove(key);
+            return None;
+        };
+        if pods.replicas <= retired.to {
+            // It has landed; the versions since refuse another one.
+            retired.done = true;
+            return None;
+        }
+        let known = *self.memory.scaling_down.entry(key.clone()).or_insert(self.now);
+        Some(IN_FLIGHT.saturating_sub(since(known, self.now))).filter(|rest| !rest.is_zero())
     }
 
     /// Scales a workload, not too often; says how that stands.

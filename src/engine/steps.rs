@@ -189,12 +189,13 @@ impl Turn<'_> {
             step.stored_at.get_or_insert(now);
         }
         self.note_added();
+        let waited = self.memory.waiting_for_evidence.map_or(Duration::ZERO, |then| since(then, now));
         let seen = |seen: &RouteSeen| Some((seen.route.to_string(), missing_evidence(seen)?));
         let of_routes = self.run_routes().into_iter().find_map(seen);
         let missing = of_routes.or_else(|| {
             self.wanted_previews().into_iter().find_map(|preview| {
                 let route = self.seen.routes.iter().find(|seen| seen.route.same(&preview.of));
-                Some((preview.seen.route.to_string(), missing_of_preview(&preview.seen, route?)?))
+                Some((preview.seen.route.to_string(), missing_of_preview(&preview.seen, route?, waited)?))
             })
         });
         let Some((route, why)) = missing else {
@@ -440,16 +441,6 @@ impl Step {
     }
 }
 
-/// The same of a preview: where its route's status reports anything, that of a new one is about to.
-fn missing_of_preview(preview: &RouteSeen, route: &RouteSeen) -> Option<String> {
-    let reports = route.view().is_some_and(|view| view.in_effect != InEffect::Unreported);
-    let unreported = preview.view().is_some_and(|view| view.in_effect == InEffect::Unreported);
-    if reports && unreported {
-        return Some("its status reports nothing yet".to_owned());
-    }
-    missing_evidence(preview)
-}
-
 /// Why a route's weight is not known to be in effect, if it is not.
 fn missing_evidence(seen: &RouteSeen) -> Option<String> {
     let view = seen.view()?;
@@ -461,4 +452,15 @@ fn missing_evidence(seen: &RouteSeen) -> Option<String> {
                 .to_owned(),
         ),
     }
+}
+
+/// The same of a preview. Where its route's status reports anything that of a new one is about to, unless it has not for so
+/// long: what stands there may be left over from an implementation that is gone.
+fn missing_of_preview(preview: &RouteSeen, route: &RouteSeen, waited: Duration) -> Option<String> {
+    let reports = route.view().is_some_and(|view| view.in_effect != InEffect::Unreported);
+    let unreported = preview.view().is_some_and(|view| view.in_effect == InEffect::Unreported);
+    if reports && unreported && waited < EVIDENCE_PATIENCE {
+        return Some("its status reports nothing yet".to_owned());
+    }
+    missing_evidence(preview)
 }

@@ -46,8 +46,10 @@ pub enum ScaleError {
         /// How long the answer was waited for.
         deadline: Duration,
     },
-    /// It was not sent: another controller leads.
-    #[error("cannot scale {0}: this controller does not lead any more")]
+    /// It was not sent: another controller leads, or it was decided too long ago.
+    #[error(
+        "{0} was not scaled, for this controller does not lead any more, or could not send it in time; it is decided anew"
+    )]
     Withheld(WorkloadKey),
 }
 

@@ -20,6 +20,8 @@ use crate::{
 
 /// How long the steps below 100% of a good run are held here.
 const HOLD: Duration = Duration::from_secs(8);
+/// The same of the first: what is done to it then has to find it there, however busy the machine is.
+const FIRST: Duration = Duration::from_secs(20);
 /// How long the step is held that a bad run ends in: however busy the machine is, the trouble comes first.
 const UNTIL_IT_FAILS: Duration = Duration::from_mins(10);
 /// A watch lasts this long at most, one that is silent five seconds more, and the next one comes a moment later.
@@ -45,7 +47,11 @@ impl Disturbed {
         let history = History::follow(&cluster).await;
         let fails_at = if bad { bad_plan.iter().copied().max() } else { None };
         let held = |weight| {
-            let hold = if Some(weight) == fails_at { UNTIL_IT_FAILS } else { HOLD };
+            let hold = match weight {
+                _ if Some(weight) == fails_at => UNTIL_IT_FAILS,
+                10 => FIRST,
+                _ => HOLD,
+            };
             format!("{{weight: {weight}, hold: {}s}}", hold.as_secs())
         };
         cluster

@@ -239,14 +239,16 @@ fn what_was_being_scaled_down_gets_traffic_once_that_can_land_no_more() {
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
     // Somebody has sent it, and is no more.
     let (kind, name) = (WorkloadKind::Deployment, "v1".to_owned());
-    let sent = Retired { kind, name, replicas: 4, to: 0, at: world.now, done: false };
+    // By a clock of its own.
+    let at = world.now.saturating_sub(jiff::SignedDuration::from_hours(1)).unwrap();
+    let sent = Retired { kind, name, replicas: 4, to: 0, at, done: false };
     world.stored.retired.push(sent);
     world.restart();
     world.spec.target = spec(&SPEC.replace("v2", "v1")).target;
-    world.run_for(Duration::from_secs(25));
+    world.run_for(Duration::from_secs(80));
     assert_eq!(world.share("v1"), 0);
     assert!(world.message().contains("which may still land"), "{}", world.message());
-    world.run_for(Duration::from_secs(10));
+    world.run_for(Duration::from_secs(15));
     assert_eq!(world.share("v1"), 100);
 }
 

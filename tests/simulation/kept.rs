@@ -70,6 +70,7 @@ pub struct Problem {
 /// A turn under way.
 pub struct Turn {
     pub decision: Rc<Decision>,
+    pub decided_at: u64,
     /// What the process remembers once it goes through with it.
     pub memory: Memory,
     pub rollout: Rc<RolloutNow>,

@@ -13,6 +13,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 #![allow(clippy::cast_precision_loss)]
 
+mod calls;
 mod chance;
 mod concern;
 mod edits;
@@ -174,7 +175,8 @@ fn every_planted_fault_is_found() {
                 while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
                     let found = (1..=most).find_map(|seed| {
                         let (violation, _) = verdict::run(mutant.case(seed), Some(mutant));
-                        violation.map(|violation| (seed, violation))
+                        let counts = |found: &Violation| mutant.rule().is_none_or(|rule| rule == found.rule);
+                        violation.filter(counts).map(|violation| (seed, violation))
                     });
                     match found {
                         Some((seed, Violation { rule, sentence })) => {

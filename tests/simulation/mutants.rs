@@ -97,10 +97,12 @@ pub enum Mutant {
     LiveRetired,
     /// A run takes no notice of a scaling down that may still be on its way.
     RetiredForgotten,
+    /// Nothing is ever scaled down.
+    NeverRetires,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -139,10 +141,24 @@ impl Mutant {
         Self::UsedRetired,
         Self::LiveRetired,
         Self::RetiredForgotten,
+        Self::NeverRetires,
     ];
 }
 
 impl Mutant {
+    /// The rule that it must be found by, where not any will do.
+    pub fn rule(self) -> Option<&'static str> {
+        match self {
+            Self::PreviewKept => Some("L1"),
+            Self::PreviewAsksNothing | Self::PreviewTaken => Some("S4"),
+            Self::ScaledWhateverIs => Some("W3"),
+            Self::ScalerIgnored => Some("W2"),
+            Self::UsedRetired | Self::LiveRetired | Self::RetiredForgotten => Some("W1"),
+            Self::NeverRetires => Some("L2"),
+            _ => None,
+        }
+    }
+
     /// The world of a seed in which it is looked for. What shows only where one certain thing happens is looked for where it
     /// does.
     pub fn case(self, seed: u64) -> Case {
@@ -250,6 +266,9 @@ pub fn tamper(mutant: Option<Mutant>, decision: &mut Decision) {
         Effect::Preview(write) => matches!(write.change, PreviewChange::Remove(_)),
         _ => false,
     };
+    if mutant == Mutant::NeverRetires {
+        decision.effects.retain(|effect| !matches!(effect, Effect::Scale(write) if write.to < write.from));
+    }
     if mutant == Mutant::PreviewKept {
         decision.effects.retain(|effect| !removes(effect));
     }

@@ -138,72 +138,13 @@ impl World {
     }
 
     fn carry_out_call(&mut self, call: usize, request: &Request) -> Answer {
-        let revision = self.server.revision;
-        let Call { by, life, .. } = self.calls[call];
-        let sender = (by.process, life);
         match request {
             Request::WriteRoute { route, .. }
             | Request::CreateRoute { route, .. }
-            | Request::DeleteRoute { route, .. } => {
-                let before = self.server.route(*route).clone();
-                let answer = self.server.handle(request);
-                let (rollout, route, change) = (by.rollout, *route, self.calls[call].change.clone());
-                let changed = self.server.revision != revision;
-                let server = &self.server;
-                match change {
-                    Some(Change::Route(write)) if changed => {
-                        let landed = Landed { server, sender, rollout, route, write: &write };
-                        self.oracle.route_written(&landed, &before, request);
-                        self.tell(|world| world.told_write(by, route, &write));
-                        self.route_changed(route);
-                    }
-                    Some(Change::Route(write)) => {
-                        self.oracle.route_refused(server, rollout, &write, &before, &answer);
-                    }
-                    Some(Change::Preview(write)) if changed => {
-                        self.oracle.preview_written(server, (rollout, sender), route, &before);
-                        self.tell(|world| world.told_preview(by, &write));
-                        self.route_changed(route);
-                        self.collect_later(rollout);
-                    }
-                    Some(Change::Preview(_) | Change::Workload(_)) | None => {}
-                }
-                answer
-            }
-            Request::Scale { workload, .. } => {
-                let before = self.server.workload(*workload).clone();
-                let answer = self.server.handle(request);
-                if self.server.revision != revision
-                    && let Some(Change::Workload(write)) = self.calls[call].change.clone()
-                {
-                    self.oracle.scaled(&self.server, by.rollout, *workload, &before, &write);
-                    self.tell(|world| {
-                        format!("{}: {} has {} replicas", world.teller(by), write.workload, write.to)
-                    });
-                    if write.to < write.from {
-                        self.concerns_the_others_behind(*workload, by.rollout);
-                    }
-                    self.workload_changed(*workload);
-                    self.pods_come_later(*workload);
-                }
-                answer
-            }
+            | Request::DeleteRoute { route, .. } => self.carry_out_write(call, request, *route),
+            Request::Scale { workload, .. } => self.carry_out_scale(call, request, *workload),
             Request::StoreStatus { rollout, .. } | Request::SetFinalizer { rollout, .. } => {
-                let rollout = *rollout;
-                let before = self.server.rollout(rollout).clone();
-                let answer = match (self.mutant, request) {
-                    (Some(Mutant::StatusUnconditional), Request::StoreStatus { status, .. }) => {
-                        let (version, status) = (before.version, status.clone());
-                        self.server.handle(&Request::StoreStatus { rollout, version, status })
-                    }
-                    _ => self.server.handle(request),
-                };
-                if self.server.revision != revision {
-                    self.oracle.status_stored(&self.server, rollout, sender, &before, self.now);
-                    self.tell(|world| world.told_status(by, &before));
-                    self.rollout_changed(rollout);
-                }
-                answer
+                self.carry_out_record(call, request, *rollout)
             }
             Request::ReadRollout { .. }
             | Request::ReadRoute { .. }
@@ -211,6 +152,69 @@ impl World {
             | Request::ReadWorkload { .. }
             | Request::StoreLease { .. } => self.server.handle(request),
         }
+    }
+
+    fn carry_out_write(&mut self, call: usize, request: &Request, route: usize) -> Answer {
+        let Call { by, life, ref change, .. } = self.calls[call];
+        let (change, sender, rollout) = (change.clone(), (by.process, life), by.rollout);
+        let (before, revision) = (self.server.route(route).clone(), self.server.revision);
+        let answer = self.server.handle(request);
+        let (server, changed) = (&self.server, self.server.revision != revision);
+        match change {
+            Some(Change::Route(write)) if changed => {
+                let landed = Landed { server, sender, rollout, route, write: &write };
+                self.oracle.route_written(&landed, &before, request);
+                self.tell(|world| world.told_write(by, route, &write));
+                self.route_changed(route);
+            }
+            Some(Change::Route(write)) => {
+                self.oracle.route_refused(server, rollout, &write, &before, &answer);
+            }
+            Some(Change::Preview(write)) if changed => {
+                self.oracle.preview_written(server, (rollout, sender), route, &before);
+                self.tell(|world| world.told_preview(by, &write));
+                self.route_changed(route);
+                self.collect_later(rollout);
+            }
+            Some(Change::Preview(_) | Change::Workload(_)) | None => {}
+        }
+        answer
+    }
+
+    fn carry_out_scale(&mut self, call: usize, request: &Request, workload: usize) -> Answer {
+        let (by, change) = (self.calls[call].by, self.calls[call].change.clone());
+        let (before, revision) = (self.server.workload(workload).clone(), self.server.revision);
+        let answer = self.server.handle(request);
+        if self.server.revision != revision
+            && let Some(Change::Workload(write)) = change
+        {
+            self.oracle.scaled(&self.server, by.rollout, workload, &before, &write);
+            self.tell(|world| format!("{}: {} has {} replicas", world.teller(by), write.workload, write.to));
+            if write.to < write.from {
+                self.concerns_the_others_behind(workload, by.rollout);
+            }
+            self.workload_changed(workload);
+            self.pods_come_later(workload);
+        }
+        answer
+    }
+
+    fn carry_out_record(&mut self, call: usize, request: &Request, rollout: usize) -> Answer {
+        let Call { by, life, .. } = self.calls[call];
+        let (before, revision) = (self.server.rollout(rollout).clone(), self.server.revision);
+        let answer = match (self.mutant, request) {
+            (Some(Mutant::StatusUnconditional), Request::StoreStatus { status, .. }) => {
+                let (version, status) = (before.version, status.clone());
+                self.server.handle(&Request::StoreStatus { rollout, version, status })
+            }
+            _ => self.server.handle(request),
+        };
+        if self.server.revision != revision {
+            self.oracle.status_stored(&self.server, rollout, (by.process, life), &before, self.now);
+            self.tell(|world| world.told_status(by, &before));
+            self.rollout_changed(rollout);
+        }
+        answer
     }
 
     /// An answer reaches its client, or the client gives up waiting for one.

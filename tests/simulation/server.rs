@@ -1,118 +1,21 @@
 //! The model of the API server: Rollouts and their routes, with resourceVersions, conditional writes and history.
 
-use std::{collections::BTreeSet, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use json_patch::Patch;
 use serde_json::{Value, json};
 use tidegate::{
-    api::{RolloutSpec, RolloutStatus},
+    api::RolloutSpec,
     engine::observed::{Pods, RouteState, RouteView, WorkloadSeen},
 };
 
+pub use crate::calls::{Answer, Code, Request};
 use crate::{
     setup::{Identity, NAMESPACE, Object, Setup},
     shapes::Entry,
     specs::{PODS, scales_up},
     versions::{LeaseNow, Life, RolloutNow, RouteNow, WorkloadNow},
 };
-
-/// What a process asks.
-#[derive(Clone, Debug)]
-pub enum Request {
-    ReadRollout {
-        rollout: usize,
-    },
-    StoreStatus {
-        rollout: usize,
-        version: u64,
-        status: Arc<RolloutStatus>,
-    },
-    SetFinalizer {
-        rollout: usize,
-        version: u64,
-        hold: bool,
-    },
-    ReadRoute {
-        route: usize,
-    },
-    WriteRoute {
-        route: usize,
-        patch: Rc<Patch>,
-    },
-    /// The same, for all that is in it.
-    CopyRoute {
-        route: usize,
-    },
-    CreateRoute {
-        route: usize,
-        document: Rc<Value>,
-    },
-    /// It goes if it is what was seen.
-    DeleteRoute {
-        route: usize,
-        uid: String,
-        version: String,
-    },
-    ReadWorkload {
-        workload: usize,
-    },
-    /// A workload is to want another number of pods, if it is what was read; where no version is given, whatever it is.
-    Scale {
-        workload: usize,
-        version: Option<u64>,
-        to: i32,
-    },
-    /// The Lease with this number; a new one has the next and the version 0.
-    StoreLease {
-        lease: usize,
-        version: u64,
-        holder: Option<String>,
-        knows: BTreeSet<String>,
-    },
-}
-
-impl Request {
-    /// Whether it changes what is not ours, and so may be refused by whoever guards that.
-    pub fn writes_to_others(&self) -> bool {
-        match self {
-            Self::WriteRoute { .. }
-            | Self::CreateRoute { .. }
-            | Self::DeleteRoute { .. }
-            | Self::Scale { .. } => true,
-            Self::ReadRollout { .. }
-            | Self::StoreStatus { .. }
-            | Self::SetFinalizer { .. }
-            | Self::ReadRoute { .. }
-            | Self::CopyRoute { .. }
-            | Self::ReadWorkload { .. }
-            | Self::StoreLease { .. } => false,
-        }
-    }
-}
-
-/// What is answered.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    Rollout(Rc<RolloutNow>),
-    Route(usize, Rc<RouteNow>),
-    Document(Rc<Value>),
-    Deleted(usize),
-    Workload(Rc<WorkloadNow>),
-    Lease(usize, Rc<LeaseNow>),
-    Refused(Code),
-}
-
-/// The HTTP status of what was not done, or not for sure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    Forbidden = 403,
-    NotFound = 404,
-    Conflict = 409,
-    Unprocessable = 422,
-    TooMany = 429,
-    Internal = 500,
-    Unavailable = 503,
-}
 
 /// Everything that is stored, with all former versions.
 pub struct Server {
@@ -265,49 +168,57 @@ impl Server {
                 self.create_route(*route, Value::clone(document));
                 Answer::Route(*route, self.route(*route).clone())
             }
-            Request::DeleteRoute { route, uid, version } => {
-                let metadata = &self.documents[*route]["metadata"];
-                if !self.exists(*route) {
-                    return Answer::Refused(Code::NotFound);
-                }
-                if metadata["uid"] != **uid || metadata["resourceVersion"] != **version {
-                    return Answer::Refused(Code::Conflict);
-                }
-                self.remove_route(*route);
-                if self.exists(*route) {
-                    Answer::Route(*route, self.route(*route).clone())
-                } else {
-                    Answer::Deleted(*route)
-                }
-            }
+            Request::DeleteRoute { route, uid, version } => self.delete_if(*route, uid, version),
             Request::ReadWorkload { workload } => Answer::Workload(self.workload(*workload).clone()),
-            Request::Scale { workload, version, to } => {
-                let now = self.workload(*workload);
-                let WorkloadSeen::Present(pods) = &now.seen else {
-                    return Answer::Refused(Code::NotFound);
-                };
-                if version.is_some_and(|version| now.version != version) {
-                    return Answer::Refused(Code::Conflict);
-                }
-                let ready = pods.ready.min(*to);
-                let seen = WorkloadSeen::Present(Pods { replicas: *to, ready, ..pods.clone() });
-                self.set_workload(*workload, seen);
-                Answer::Workload(self.workload(*workload).clone())
-            }
-            Request::StoreLease { lease, version, holder, knows } => {
-                if *lease == self.leases.len() {
-                    self.leases.push(Rc::default());
-                }
-                if self.leases.get(*lease).is_none_or(|now| now.version != *version) {
-                    return Answer::Refused(Code::Conflict);
-                }
-                self.revision += 1;
-                let (version, holder, knows) = (self.revision, holder.clone(), knows.clone());
-                let now = Rc::new(LeaseNow { version, holder, knows });
-                self.leases[*lease] = now.clone();
-                Answer::Lease(*lease, now)
-            }
+            Request::Scale { workload, version, to } => self.scale(*workload, *version, *to),
+            Request::StoreLease { lease, version, holder, knows } => self.store_lease(
+                *lease,
+                *version,
+                LeaseNow { version: 0, holder: holder.clone(), knows: knows.clone() },
+            ),
         }
+    }
+
+    fn delete_if(&mut self, route: usize, uid: &str, version: &str) -> Answer {
+        let metadata = &self.documents[route]["metadata"];
+        if !self.exists(route) {
+            return Answer::Refused(Code::NotFound);
+        }
+        if metadata["uid"] != *uid || metadata["resourceVersion"] != *version {
+            return Answer::Refused(Code::Conflict);
+        }
+        self.remove_route(route);
+        if self.exists(route) {
+            Answer::Route(route, self.route(route).clone())
+        } else {
+            Answer::Deleted(route)
+        }
+    }
+
+    fn scale(&mut self, workload: usize, version: Option<u64>, to: i32) -> Answer {
+        let now = self.workload(workload);
+        let WorkloadSeen::Present(pods) = &now.seen else {
+            return Answer::Refused(Code::NotFound);
+        };
+        if version.is_some_and(|version| now.version != version) {
+            return Answer::Refused(Code::Conflict);
+        }
+        let seen = WorkloadSeen::Present(Pods { replicas: to, ready: pods.ready.min(to), ..pods.clone() });
+        self.set_workload(workload, seen);
+        Answer::Workload(self.workload(workload).clone())
+    }
+
+    fn store_lease(&mut self, lease: usize, version: u64, next: LeaseNow) -> Answer {
+        if lease == self.leases.len() {
+            self.leases.push(Rc::default());
+        }
+        if self.leases.get(lease).is_none_or(|now| now.version != version) {
+            return Answer::Refused(Code::Conflict);
+        }
+        self.revision += 1;
+        let now = Rc::new(LeaseNow { version: self.revision, ..next });
+        self.leases[lease] = now.clone();
+        Answer::Lease(lease, now)
     }
 
     fn conditionally(

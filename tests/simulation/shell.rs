@@ -132,9 +132,11 @@ impl World {
             .collect();
         let count = lowering.len();
         let last_stored_at = self.kept(by).working.memory.stored_at;
+        let now = self.now;
         self.kept(by).turn = Some(Turn {
             memory: std::mem::take(&mut decision.memory),
             decision: Rc::new(decision),
+            decided_at: now,
             rollout,
             look,
             unread,

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tidegate::{
     api::{EndReason, Phase, Target},
-    engine::{ON_THE_WAY, observed::RouteView},
+    engine::{
+        ON_THE_WAY,
+        observed::{RouteView, WorkloadSeen},
+    },
 };
 
 use crate::{
@@ -12,7 +15,8 @@ use crate::{
     kept::Actor,
     mutants::Mutant,
     oracle::{Violation, index, previews_standing, share},
-    setup::Neighbours,
+    setup::{Identity, Neighbours},
+    shapes::Rules,
     story::Story,
     world::{Case, World},
 };
@@ -182,9 +186,36 @@ fn is_settled(world: &World, rollout: usize) -> bool {
     if refused && world.neighbours == Neighbours::Rivals && !world.server.rollout(1 - rollout).is_gone() {
         return true;
     }
+    if !has_retired(world, rollout) {
+        return false;
+    }
     let over = status.run.as_ref().is_none_or(|run| run.ended.as_ref().is_some_and(|ended| ended.settled));
     let in_sync = status.conditions.iter().any(|c| c.type_ == "RoutesInSync" && c.status == "True");
     over && !now.finalizer && in_sync && matches!(status.phase, Some(Phase::Healthy | Phase::Failed))
+}
+
+/// Whether what a run has left without traffic has no more pods than it should, where nothing hinders that.
+fn has_retired(world: &World, rollout: usize) -> bool {
+    let now = world.server.rollout(rollout);
+    let Some(retire) = now.spec.retire.as_ref().filter(|_| world.neighbours == Neighbours::None) else {
+        return true;
+    };
+    let Identity { versions: [first, second, _], places, .. } = &world.server.identities[rollout];
+    // A rule that it does not step sends traffic to the first one still.
+    let beside = places.iter().any(|place| world.server.objects[place.object].shape.rules == Rules::Named);
+    let idle = match now.status.phase {
+        Some(Phase::Healthy) if now.status.history.len() == 1 && !beside => first,
+        Some(Phase::Failed) => second,
+        _ => return true,
+    };
+    let at = world.server.workloads.iter().position(|(name, _)| name == idle);
+    let few = at.is_some_and(|at| match &world.server.workload(at).seen {
+        WorkloadSeen::Present(pods) => pods.replicas <= retire.scale_to,
+        WorkloadSeen::Missing | WorkloadSeen::Unreadable(_) => false,
+    });
+    // Whoever scales it up again may.
+    let noted = now.status.retired.iter().any(|retired| retired.name == *idle && retired.done);
+    noted && (few || world.faults.has(Fault::PeopleScale))
 }
 
 /// What has come to its end is where the end says.

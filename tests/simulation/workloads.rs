@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use tidegate::engine::{
+    SENT_WITHIN,
     decision::{Effect, ScaleWrite},
     observed::{Pods, Scaler, ScalerSeen, WorkloadKey, WorkloadSeen},
 };
@@ -13,7 +14,8 @@ use crate::{
     mutants::Mutant,
     network::{Change, Reply, Role},
     server::{Answer, Request},
-    specs::{PODS, scales_up},
+    specs::{PODS, scales, scales_up},
+    versions::RolloutNow,
     world::World,
 };
 
@@ -53,7 +55,9 @@ impl World {
             }
             _ => None,
         };
-        let Some(version) = version.filter(|_| self.leads(by)) else {
+        let late =
+            write.to < write.from && self.now - self.turn(by).decided_at > SENT_WITHIN.as_millis() as u64;
+        let Some(version) = version.filter(|_| self.leads(by) && !late) else {
             return self.not_scaled(by, index, reply);
         };
         self.oracle.scales(&self.processes[by.process], write);
@@ -115,16 +119,32 @@ impl World {
         }
     }
 
-    /// No autoscaler is there any more, and what has no pod and should have some gets them.
+    /// No autoscaler is there any more, pods are ready again, and people give pods to what no controller would.
     pub fn repair_workload(&mut self, workload: usize) {
         let Some(pods) = self.pods(workload) else { return };
-        let short = pods.ready == 0 || self.server.rollouts.iter().any(|all| scales_up(&all[0].spec));
-        let short = short && pods.ready < PODS && self.is_needed(workload);
-        let (replicas, ready) = if short { (PODS, PODS) } else { (pods.replicas, pods.ready) };
+        let replicas = match pods.replicas {
+            // What a Rollout scales it gives pods by itself.
+            0 if self.is_needed(workload) && !self.is_scaled(workload) => PODS,
+            replicas => replicas,
+        };
+        let heals = pods.ready == 0 || self.server.rollouts.iter().any(|all| scales(&all[0].spec));
+        let ready = if heals { replicas } else { pods.ready };
         let mended = Pods { replicas, ready, scaler: Scaler::None, ..pods.clone() };
         if mended != pods {
             self.set_workload(workload, WorkloadSeen::Present(mended));
         }
+    }
+
+    /// Whether it is nobody's stable, and whoever wants it as a canary scales it, up or up again.
+    fn is_scaled(&self, workload: usize) -> bool {
+        let name = self.server.workloads[workload].0;
+        let newest = self.server.rollouts.iter().filter_map(|all| all.last());
+        let living: Vec<&RolloutNow> = newest.map(Rc::as_ref).filter(|now| !now.is_gone()).collect();
+        let live = |now: &&RolloutNow| now.status.stable.as_ref().is_some_and(|stable| stable.name == name);
+        let again = |now: &RolloutNow| now.status.retired.iter().any(|retired| retired.name == name);
+        let mut wanting = living.iter().filter(|now| now.spec.target.name == name).peekable();
+        let wanted = wanting.peek().is_some();
+        wanted && wanting.all(|now| scales_up(&now.spec) || again(now)) && !living.iter().any(live)
     }
 
     /// Whether a living Rollout has its traffic there, or is to; where nobody scales anything, all versions have pods.

@@ -31,18 +31,19 @@ impl Oracle {
         self.demand(before.state == RouteState::Missing || was.is_some(), "S4", || {
             format!("{name} is not ours and was written")
         });
-        if !server.exists(object) || is == was {
+        let goes = server.document(object)["metadata"]["deletionTimestamp"].is_string();
+        if !server.exists(object) || goes {
             return;
         }
-        let Some(is) = is else { return self.violated("S4", format!("{name} bears no stamp of ours")) };
-        let owner = self.of[rollout].epochs.get(&is.epoch).copied();
-        self.demand(owner == Some(sender), "S3", || {
-            format!("controller {sender:?} makes {name} under epoch {}, which is {owner:?}'s", is.epoch)
-        });
         let shape = server.objects[object].shape;
         let takes = shape.preview_of(server.document(object));
         self.demand(takes.as_ref().is_some_and(|(_, asks)| *asks), "S4", || {
             format!("{name} takes requests that ask for nothing: {takes:?}")
+        });
+        let Some(is) = is else { return self.violated("S4", format!("{name} bears no stamp of ours")) };
+        let owner = self.of[rollout].epochs.get(&is.epoch).copied();
+        self.demand(owner == Some(sender), "S3", || {
+            format!("controller {sender:?} makes {name} under epoch {}, which is {owner:?}'s", is.epoch)
         });
     }
 

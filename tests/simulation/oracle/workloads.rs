@@ -5,12 +5,12 @@ use tidegate::{
     api::RolloutStatus,
     engine::{
         decision::ScaleWrite,
-        observed::{Scaler, WorkloadSeen},
+        observed::{RouteView, Scaler, WorkloadSeen},
     },
 };
 
-use super::Oracle;
-use crate::{process::Process, server::Server, versions::WorkloadNow};
+use super::{Oracle, previews::standing, reading::stamp};
+use crate::{process::Process, server::Server, setup::Identity, versions::WorkloadNow};
 
 impl Oracle {
     /// A scaling leaves a process.
@@ -47,15 +47,17 @@ impl Oracle {
         }
         let (name, _) = server.workloads[workload];
         for (other, identity) in server.identities.iter().enumerate() {
-            let status = &server.rollout(other).status;
-            if server.rollout(other).is_gone() || !serves(status, name) {
+            if server.rollout(other).is_gone() {
                 continue;
             }
+            let status = &server.rollout(other).status;
             let given = server.views(other).flatten().any(|view| {
                 let mut entries = view.lists.iter().flat_map(|list| &list.entries);
-                entries.any(|entry| entry.name == name && entry.weight > 0)
+                let has = entries.any(|entry| entry.name == name && entry.weight > 0);
+                has && (serves(status, name) || is_to_be_lowered(identity, view, status, name))
             });
-            self.demand(!given, "W1", || {
+            let previewed = standing(server, other).into_iter().any(|(_, to)| to.as_deref() == Some(name));
+            self.demand(!given && !previewed, "W1", || {
                 format!(
                     "{} is scaled down to {} while {} gives it traffic",
                     write.workload, write.to, identity.name
@@ -63,6 +65,13 @@ impl Oracle {
             });
         }
     }
+}
+
+/// Whether a run that is ended has still to take its canary's traffic away on a route.
+fn is_to_be_lowered(identity: &Identity, view: &RouteView, status: &RolloutStatus, name: &str) -> bool {
+    let is_canary = status.canary.as_ref().is_some_and(|canary| canary.name == name);
+    let run = status.run.as_ref().filter(|run| run.ended.is_some()).map(|run| run.number);
+    is_canary && stamp(identity, view).is_some_and(|stamp| Some(stamp.run) == run && !stamp.aborted)
 }
 
 /// Whether a version has its traffic by a Rollout's own doing, and not by somebody else's.
