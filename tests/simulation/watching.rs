@@ -119,8 +119,15 @@ impl World {
             self.processes[id].routes[route] = self.server.routes[route][old].clone();
         }
         for rollout in 0..self.server.rollouts.len() {
-            let old = self.chance.below(self.server.rollouts[rollout].len());
-            self.processes[id].kept[rollout].shown = self.server.rollouts[rollout][old].clone();
+            let all = &self.server.rollouts[rollout];
+            let old = self.chance.below(all.len());
+            // One that is there was there: see `docs/safety.md` on what is not simulated.
+            let made = if self.server.rollout(rollout).is_gone() {
+                0
+            } else {
+                all.iter().position(|then| !then.is_gone()).unwrap_or(0)
+            };
+            self.processes[id].kept[rollout].shown = all[old.max(made)].clone();
         }
         let (life, delay) = (self.processes[id].life, 100 + self.chance.up_to(5_000));
         self.catches_up_later(id, life, delay);
