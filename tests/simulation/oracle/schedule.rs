@@ -7,9 +7,9 @@ use super::reading::index;
 use crate::{server::Server, versions::RolloutNow};
 
 /// What is due next comes so long after the hold of a step at the latest: its writes, each a round trip of a few
-/// milliseconds, and the data plane that takes the weight up within 1.5 s, and once more where the other has written to the
-/// same object meanwhile.
-const GOES_ON_BY: u64 = 3_500;
+/// milliseconds, and the data plane that takes the weight up within 1.5 s, and as often again as the other has written to the
+/// same object meanwhile: it raises, and takes back at once what is bad.
+const GOES_ON_BY: u64 = 5_000;
 /// Where previews are made, which the data plane takes up too, and pods have to start.
 const WITH_PREVIEWS: u64 = 2_500;
 const WITH_PODS: u64 = 4_000;
