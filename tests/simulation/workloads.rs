@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
-use tidegate::engine::{
-    SENT_WITHIN,
-    decision::{Effect, ScaleWrite},
-    observed::{Pods, Scaler, ScalerSeen, WorkloadKey, WorkloadSeen},
+use tidegate::{
+    api::Retired,
+    engine::{
+        SENT_WITHIN,
+        decision::{Effect, ScaleWrite},
+        observed::{Pods, Scaler, ScalerSeen, WorkloadKey, WorkloadSeen},
+    },
 };
 
 use crate::{
@@ -60,7 +63,6 @@ impl World {
         let Some(version) = version.filter(|_| self.leads(by) && !late) else {
             return self.not_scaled(by, index, reply);
         };
-        self.oracle.scales(&self.processes[by.process], write);
         let version = Some(version).filter(|_| !whatever);
         let request = Request::Scale { workload, version, to: write.to };
         self.send_for(by, Role::Effect(index), request, Some(Change::Workload(write.clone())));
@@ -141,7 +143,9 @@ impl World {
         let newest = self.server.rollouts.iter().filter_map(|all| all.last());
         let living: Vec<&RolloutNow> = newest.map(Rc::as_ref).filter(|now| !now.is_gone()).collect();
         let live = |now: &&RolloutNow| now.status.stable.as_ref().is_some_and(|stable| stable.name == name);
-        let again = |now: &RolloutNow| now.status.retired.iter().any(|retired| retired.name == name);
+        // What it never saw with pods it has no number for.
+        let known = |retired: &Retired| retired.name == name && retired.replicas > 0;
+        let again = |now: &RolloutNow| now.status.retired.iter().any(known);
         let mut wanting = living.iter().filter(|now| now.spec.target.name == name).peekable();
         let wanted = wanting.peek().is_some();
         wanted && wanting.all(|now| scales_up(&now.spec) || again(now)) && !living.iter().any(live)

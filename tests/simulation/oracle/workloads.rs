@@ -13,8 +13,8 @@ use super::{Oracle, previews::standing, reading::stamp};
 use crate::{process::Process, server::Server, setup::Identity, versions::WorkloadNow};
 
 impl Oracle {
-    /// A scaling leaves a process.
-    pub fn scales(&mut self, process: &Process, write: &ScaleWrite) {
+    /// A scaling is decided, on what the process knows.
+    pub(super) fn scales(&mut self, process: &Process, write: &ScaleWrite) {
         let known = process.workloads.iter().find(|(name, _)| *name == write.workload.name);
         let Some(WorkloadSeen::Present(pods)) = known.map(|(_, now)| &now.seen) else { return };
         // One that is scaled to nothing is left alone by an autoscaler.
