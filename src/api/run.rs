@@ -56,6 +56,13 @@ pub struct Run {
     pub corrected_at: Option<Timestamp>,
 }
 
+impl Run {
+    /// A step of the plan by its number, the first being 1; none before it and past the last.
+    pub fn step(&self, number: i32) -> Option<&PlannedStep> {
+        self.plan.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+}
+
 /// A step of a frozen plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

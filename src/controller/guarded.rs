@@ -31,6 +31,17 @@ pub struct Guarded {
 }
 
 impl Guarded {
+    /// What is kept of a Rollout as the API server shows it, without its managed fields.
+    fn of(mut object: Value) -> Self {
+        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+        {
+            annotations.remove(LAST_APPLIED);
+        }
+        // A JSON value has no way to fail.
+        let content = serde_json::to_string(&object).unwrap_or_default().into();
+        Self { identity: identity(&object), under_way: under_way(&object), kinds: kinds(&object), content }
+    }
+
     /// The Rollout as a value, or why it can't be read.
     pub fn rollout(&self) -> Result<Rollout, String> {
         serde_json::from_str(&self.content).map_err(|error| error.to_string())
@@ -44,19 +55,6 @@ impl Guarded {
     /// Whether it was in a run, or being deleted, when this was read: somebody's traffic waits for it.
     pub fn is_under_way(&self) -> bool {
         self.under_way
-    }
-}
-
-impl Guarded {
-    /// What is kept of a Rollout as the API server shows it, without its managed fields.
-    fn of(mut object: Value) -> Self {
-        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
-        {
-            annotations.remove(LAST_APPLIED);
-        }
-        // A JSON value has no way to fail.
-        let content = serde_json::to_string(&object).unwrap_or_default().into();
-        Self { identity: identity(&object), under_way: under_way(&object), kinds: kinds(&object), content }
     }
 }
 

@@ -54,8 +54,7 @@ impl Turn<'_> {
     }
 
     fn matching_at(&self, step: i32) -> Option<&RequestMatch> {
-        let at = usize::try_from(step).ok()?.checked_sub(1)?;
-        self.run()?.plan.get(at)?.matching.as_ref()
+        self.run()?.step(step)?.matching.as_ref()
     }
 
     /// The previews that the intended step asks for.

@@ -63,6 +63,10 @@ fn idle(status: &RolloutStatus) -> Vec<Idle<'_>> {
 impl Turn<'_> {
     /// Scales down what has no traffic any more, where nothing speaks against it.
     pub fn retire_workloads(&mut self, failed: bool) {
+        // What is done, or forgotten, is on its way no more; every release would leave another name.
+        let retired = &self.status.retired;
+        let undone = |key: &WorkloadKey| retired.iter().any(|one| is_of(one, key) && !one.done);
+        self.memory.scaling_down.retain(|key, _| undone(key));
         let Some(retire) = self.spec.retire.clone() else { return };
         if !self.seen.allowed.scaling {
             let sentence = format!("retire {SCALING_OFF}");
@@ -130,9 +134,6 @@ impl Turn<'_> {
             self.intent = true;
         }
         let told = self.scale(&key, &pods, retire.scale_to);
-        if self.effects.iter().any(|effect| matches!(effect, Effect::Scale(_))) {
-            self.memory.scaling_down.insert(key.clone(), self.now);
-        }
         let sentence = format!("{} has no traffic any more: {told}", target.name);
         self.told.besides.push(("Retiring", "ScaledDown", sentence));
     }

@@ -89,8 +89,7 @@ impl Turn<'_> {
 
     /// How many pods the canary needs at a step. An error says what it can't be told for.
     fn needed(&self, step: i32, key: &WorkloadKey, pods: &Pods) -> Result<Needed, String> {
-        let plan = self.run().map_or(&[][..], |run| &run.plan);
-        let planned = usize::try_from(step).ok().and_then(|at| plan.get(at.checked_sub(1)?));
+        let planned = self.run().and_then(|run| run.step(step));
         let retired = self.status.retired.iter().find(|retired| is_of(retired, key));
         let before = match retired.filter(|_| self.seen.allowed.scaling) {
             Some(retired) if pods.replicas <= retired.to => retired.replicas,
@@ -150,10 +149,7 @@ impl Turn<'_> {
     /// process first saw it undone, by the same clock.
     fn may_yet_be_scaled_down(&mut self, key: &WorkloadKey, pods: &Pods) -> Option<Duration> {
         let undone = |retired: &&mut Retired| is_of(retired, key) && !retired.done;
-        let Some(retired) = self.status.retired.iter_mut().find(undone) else {
-            self.memory.scaling_down.remove(key);
-            return None;
-        };
+        let retired = self.status.retired.iter_mut().find(undone)?;
         if pods.replicas <= retired.to {
             // It has landed; the versions since refuse another one.
             retired.done = true;
@@ -180,6 +176,9 @@ impl Turn<'_> {
             );
         } else {
             let write = ScaleWrite { workload: key.clone(), from: pods.replicas, to };
+            if to < pods.replicas {
+                self.memory.scaling_down.insert(key.clone(), self.now);
+            }
             self.effects.push(Effect::Scale(write));
             self.memory.scaled = Some(Scaled { workload: key.clone(), to, at: self.now, times: times + 1 });
             self.tell(false, "Scaled", format!("{key} is scaled from {} to {to}", pods.replicas));

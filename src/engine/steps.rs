@@ -125,8 +125,7 @@ impl Turn<'_> {
 
     /// What a step does, for its Event.
     fn what_happens(&self, index: i32) -> String {
-        let at =
-            |index: i32| usize::try_from(index).ok()?.checked_sub(1).and_then(|at| self.run()?.plan.get(at));
+        let at = |index: i32| self.run()?.step(index);
         let share = self.planned(index);
         let Some(step) = at(index) else { return format!("{share}% to the canary") };
         let new = step
@@ -244,8 +243,7 @@ impl Turn<'_> {
 
     /// The intended step of the plan.
     pub fn planned_step(&self) -> Option<&PlannedStep> {
-        let index = usize::try_from(self.step_index()).ok()?.checked_sub(1)?;
-        self.run()?.plan.get(index)
+        self.run()?.step(self.step_index())
     }
 
     /// Decides what the step's evidence and clock allow.
@@ -341,8 +339,11 @@ impl Turn<'_> {
 
     /// The step whose pods are needed next: they come once somebody has agreed to it.
     fn next_step(&self, planned: &PlannedStep, promoted: bool) -> i32 {
-        let asks = planned.approval == Some(Approval::Required) && !promoted;
-        if asks { self.step_index() } else { (self.step_index() + 1).min(self.last_index()) }
+        if asks(planned, promoted) {
+            self.step_index()
+        } else {
+            (self.step_index() + 1).min(self.last_index())
+        }
     }
 
     /// Whether an enforced metric has given nothing for this long.
@@ -374,7 +375,7 @@ impl Turn<'_> {
         if self.held_back(self.next_step(planned, promoted)) {
             return;
         }
-        if planned.approval == Some(Approval::Required) && !promoted {
+        if asks(planned, promoted) {
             let what = match planned.stage {
                 Some(StageName::Before) => "the stage before the switch".to_owned(),
                 Some(StageName::After) => "the stage after the switch".to_owned(),
@@ -439,6 +440,11 @@ impl Step {
             restoring: false,
         }
     }
+}
+
+/// Whether a person has to agree before the run leaves a step.
+fn asks(planned: &PlannedStep, promoted: bool) -> bool {
+    planned.approval == Some(Approval::Required) && !promoted
 }
 
 /// Why a route's weight is not known to be in effect, if it is not.

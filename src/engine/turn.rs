@@ -206,8 +206,7 @@ impl<'a> Turn<'a> {
 
     /// The planned canary share of a step.
     pub fn planned(&self, index: i32) -> i64 {
-        let plan = self.run().map_or(&[][..], |run| &run.plan);
-        let step = usize::try_from(index).ok().and_then(|i| i.checked_sub(1)).and_then(|i| plan.get(i));
+        let step = self.run().and_then(|run| run.step(index));
         step.map_or(0, |step| i64::from(step.weight.percent()))
     }
 

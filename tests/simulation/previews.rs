@@ -24,8 +24,7 @@ const COLLECTS: u64 = 4_000;
 impl World {
     /// Sends what becomes of a preview: a copy is made of what the API server has then.
     pub fn send_preview(&mut self, by: Actor, index: usize, write: &PreviewWrite) {
-        let places = &self.server.identities[by.rollout].previews;
-        let Some(place) = places.iter().find(|place| place.name == write.route.name) else {
+        let Some(place) = self.server.identities[by.rollout].preview(&write.route.name) else {
             return self.oracle.violated("S6", format!("{} would be a preview of nobody", write.route));
         };
         let (object, of) = (place.object, place.of);
@@ -50,9 +49,8 @@ impl World {
     pub fn copied(&mut self, by: Actor, index: usize, reply: &Reply) {
         let decision = Rc::clone(&self.turn(by).decision);
         let Effect::Preview(write) = &decision.effects[index] else { return };
-        let places = &self.server.identities[by.rollout].previews;
-        let Some(route) = places.iter().find(|place| place.name == write.route.name) else { return };
-        let route = route.object;
+        let Some(place) = self.server.identities[by.rollout].preview(&write.route.name) else { return };
+        let route = place.object;
         let Reply::Answer(Answer::Document(document)) = reply else {
             return self.write_failed(by, index, route, reply);
         };

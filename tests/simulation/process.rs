@@ -135,7 +135,7 @@ impl Process {
             engine::previews(&rollout.spec, status, identity.name)
                 .into_iter()
                 .map(|(of, route)| {
-                    let made = identity.previews.iter().find(|made| made.name == route.name);
+                    let made = identity.preview(&route.name);
                     let state =
                         made.map_or(RouteState::Missing, |made| self.routes[made.object].state.clone());
                     PreviewSeen { of, seen: RouteSeen { route, state } }

@@ -226,6 +226,11 @@ impl Object {
 }
 
 impl Identity {
+    /// The place that is kept for a preview of that name.
+    pub fn preview(&self, name: &str) -> Option<&Preview> {
+        self.previews.iter().find(|preview| preview.name == name)
+    }
+
     /// Whether it stands on an object, or may make it.
     pub fn stands_on(&self, object: usize) -> bool {
         self.places.iter().any(|place| place.object == object)

@@ -110,11 +110,6 @@ pub fn scales_up(spec: &RolloutSpec) -> bool {
         || blue_green.as_ref().is_some_and(|blue_green| blue_green.scale.is_some())
 }
 
-/// Whether it scales anything.
-pub fn scales(spec: &RolloutSpec) -> bool {
-    scales_up(spec) || spec.retire.is_some()
-}
-
 pub fn any(chance: &mut Chance) -> Arc<RolloutSpec> {
     ALL[chance.below(ALL.len())].clone()
 }

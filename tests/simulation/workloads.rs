@@ -8,6 +8,7 @@ use tidegate::{
         SENT_WITHIN,
         decision::{Effect, ScaleWrite},
         observed::{Pods, Scaler, ScalerSeen, WorkloadKey, WorkloadSeen},
+        scales,
     },
 };
 
@@ -17,7 +18,7 @@ use crate::{
     mutants::Mutant,
     network::{Change, Reply, Role},
     server::{Answer, Request},
-    specs::{PODS, scales, scales_up},
+    specs::{PODS, scales_up},
     versions::RolloutNow,
     world::World,
 };
@@ -129,7 +130,8 @@ impl World {
             0 if self.is_needed(workload) && !self.is_scaled(workload) => PODS,
             replicas => replicas,
         };
-        let heals = pods.ready == 0 || self.server.rollouts.iter().any(|all| scales(&all[0].spec));
+        let heals =
+            pods.ready == 0 || self.server.rollouts.iter().any(|all| scales(&all[0].spec, &all[0].status));
         let ready = if heals { replicas } else { pods.ready };
         let mended = Pods { replicas, ready, scaler: Scaler::None, ..pods.clone() };
         if mended != pods {

@@ -10,7 +10,10 @@ use tidegate::{
     },
 };
 
-use super::{Oracle, reading::ended};
+use super::{
+    Oracle,
+    reading::{ended, sees_mark},
+};
 use crate::{mutants::stamp_of, process::Process, server::Server, setup::Neighbours};
 
 impl Oracle {
@@ -76,12 +79,7 @@ impl Oracle {
 
     fn may_raise(&mut self, process: &Process, seen: &Observed, write: &RouteWrite) {
         let Some(stamp) = stamp_of(write) else { return };
-        let marks = |view: &Arc<RouteView>| {
-            let known = view.stamp_of(&seen.subject);
-            known.is_some_and(|known| known.run == stamp.run && known.aborted)
-        };
-        let marked = seen.routes.iter().filter_map(|route| route.view()).any(marks);
-        self.demand(!marked, "S2", || {
+        self.demand(!sees_mark(seen, stamp.run), "S2", || {
             format!("controller {} raises run {} although it sees a mark", process.id, stamp.run)
         });
     }

@@ -13,7 +13,7 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use landed::Landed;
-pub use previews::standing as previews_standing;
+pub use previews::previews_standing;
 pub use reading::{index, share};
 
 use schedule::Schedule;

@@ -8,7 +8,10 @@ use tidegate::{
     },
 };
 
-use super::{Oracle, Sender, reading::index};
+use super::{
+    Oracle, Sender,
+    reading::{index, sees_mark, stamp},
+};
 use crate::{process::Process, server::Server, versions::RouteNow};
 
 impl Oracle {
@@ -23,7 +26,7 @@ impl Oracle {
         self.wrote(rollout);
         let identity = &server.identities[rollout];
         let stamp = |state: &RouteState| match state {
-            RouteState::Present(view) => view.stamp(identity.name).filter(|stamp| stamp.uid == identity.uid),
+            RouteState::Present(view) => stamp(identity, view),
             _ => None,
         };
         let (was, is) = (stamp(&before.state), stamp(&server.route(object).state));
@@ -79,17 +82,14 @@ impl Oracle {
 
     fn may_preview(&mut self, seen: &Observed, after: &RolloutStatus, write: &PreviewWrite) {
         let (number, ended) = after.run.as_ref().map_or((0, true), |run| (run.number, run.ended.is_some()));
-        let asked = after.run.as_ref().is_some_and(|run| {
-            let step = usize::try_from(index(after) - 1).ok().and_then(|at| run.plan.get(at));
-            step.is_some_and(|step| step.matching.is_some())
-        });
+        let asked = after
+            .run
+            .as_ref()
+            .is_some_and(|run| run.step(index(after)).is_some_and(|step| step.matching.is_some()));
         let route = &write.route;
         self.demand(asked && !ended, "S1", || format!("{route} is made although nothing asks for it"));
         self.demand(seen.subject.finalizer, "S1", || format!("{route} is made without a guard"));
-        let marked = seen.routes.iter().filter_map(|route| route.view()).any(|view| {
-            view.stamp_of(&seen.subject).is_some_and(|stamp| stamp.run == number && stamp.aborted)
-        });
-        self.demand(!marked, "S2", || format!("{route} is made although a mark is seen"));
+        self.demand(!sees_mark(seen, number), "S2", || format!("{route} is made although a mark is seen"));
         let canary = after.canary.as_ref().map(|canary| WorkloadKey::deployment(canary.name.clone()));
         let ready = canary.and_then(|key| seen.workloads.get(&key));
         let none = matches!(ready, Some(WorkloadSeen::Present(pods)) if pods.ready == 0);
@@ -109,8 +109,7 @@ pub fn previewed(
     let identity = &server.identities[rollout];
     let status = &server.rollout(rollout).status;
     let Some((run, canary)) = status.run.as_ref().zip(status.canary.as_ref()) else { return false };
-    let planned = usize::try_from(step - 1).ok().and_then(|at| run.plan.get(at));
-    if planned.is_none_or(|step| step.matching.is_none()) {
+    if run.step(step).is_none_or(|step| step.matching.is_none()) {
         return true;
     }
     identity.previews.iter().all(|preview| {
@@ -125,11 +124,11 @@ pub fn previewed(
 }
 
 /// The Rollout's previews that stand and bear its stamp, each with whom it sends its requests to.
-pub fn standing(server: &Server, rollout: usize) -> Vec<(String, Option<String>)> {
+pub fn previews_standing(server: &Server, rollout: usize) -> Vec<(String, Option<String>)> {
     let identity = &server.identities[rollout];
     let stands = identity.previews.iter().filter_map(|preview| {
         let RouteState::Present(view) = &server.route(preview.object).state else { return None };
-        view.stamp(identity.name).filter(|stamp| stamp.uid == identity.uid)?;
+        stamp(identity, view)?;
         let shape = server.objects[preview.object].shape;
         let to = shape
             .preview_of(server.document(preview.object))

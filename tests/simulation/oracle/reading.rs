@@ -2,7 +2,7 @@
 
 use tidegate::{
     api::{EndReason, RolloutStatus, Run, Stamp, Target},
-    engine::observed::RouteView,
+    engine::observed::{Observed, RouteView},
 };
 
 use crate::setup::Identity;
@@ -21,8 +21,7 @@ pub fn index(status: &RolloutStatus) -> i32 {
 }
 
 pub fn planned(run: &Run, step: i32) -> i64 {
-    let place = usize::try_from(step - 1).ok();
-    place.and_then(|place| run.plan.get(place)).map_or(0, |step| i64::from(step.weight.percent()))
+    run.step(step).map_or(0, |step| i64::from(step.weight.percent()))
 }
 
 /// A Rollout's stamp on a route.
@@ -33,6 +32,13 @@ pub fn stamp(identity: &Identity, view: &RouteView) -> Option<Stamp> {
 /// Whether a route carries the mark of a Rollout's run.
 pub fn is_marked(identity: &Identity, view: &RouteView, run: i64) -> bool {
     stamp(identity, view).is_some_and(|stamp| stamp.run == run && stamp.aborted)
+}
+
+/// Whether a process sees the mark of a run on any route.
+pub fn sees_mark(seen: &Observed, run: i64) -> bool {
+    let views = seen.routes.iter().filter_map(|route| route.view());
+    let mut stamps = views.filter_map(|view| view.stamp_of(&seen.subject));
+    stamps.any(|stamp| stamp.run == run && stamp.aborted)
 }
 
 /// The greatest share that a list of a route gives a version.

@@ -112,7 +112,7 @@ impl Schedule {
             Stage::New => (0, "its run has not started"),
             Stage::Ending { .. } => (0, "its run that is ended is not over"),
             Stage::Step { step, .. } => {
-                let planned = usize::try_from(step - 1).ok().and_then(|at| plan.get(at));
+                let planned = status.run.as_ref().and_then(|run| run.step(step));
                 let hold = planned.map_or(0, |step| step.hold.span().as_millis() as u64);
                 (hold, "its run does not go on")
             }

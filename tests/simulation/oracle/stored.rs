@@ -82,10 +82,7 @@ impl Oracle {
         self.demand(!(bad && is_it), "S1", || {
             format!("run {number} went on from step {from} with a bad version")
         });
-        let hold = run
-            .plan
-            .get(usize::try_from(from - 1).unwrap_or(0))
-            .map_or(0, |step| step.hold.span().as_millis());
+        let hold = run.step(from).map_or(0, |step| step.hold.span().as_millis());
         let needed = (hold as f64 * OF_A_HOLD) as u64;
         self.demand(watched >= needed, "S1", || {
             format!("step {from} of run {number} was held for {watched} of {hold} ms")

@@ -9,7 +9,7 @@ use tidegate::{
     },
 };
 
-use super::{Oracle, previews::standing, reading::stamp};
+use super::{Oracle, previews::previews_standing, reading::stamp};
 use crate::{process::Process, server::Server, setup::Identity, versions::WorkloadNow};
 
 impl Oracle {
@@ -56,7 +56,8 @@ impl Oracle {
                 let has = entries.any(|entry| entry.name == name && entry.weight > 0);
                 has && (serves(status, name) || is_to_be_lowered(identity, view, status, name))
             });
-            let previewed = standing(server, other).into_iter().any(|(_, to)| to.as_deref() == Some(name));
+            let previewed =
+                previews_standing(server, other).into_iter().any(|(_, to)| to.as_deref() == Some(name));
             self.demand(!given && !previewed, "W1", || {
                 format!(
                     "{} is scaled down to {} while {} gives it traffic",
