@@ -1,7 +1,11 @@
 //! Tells people what happened, as Kubernetes Events on the Rollout. Nothing depends on an Event: one that can't be
 //! written is logged and forgotten.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -16,24 +20,30 @@ const NOTE_LIMIT: usize = 1024;
 /// An Event that takes longer is given up.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// A recorder goes through all that it remembers at each Event, which among a thousand runs is a sixth of all work;
+/// so each has a share of the objects only.
+const RECORDERS: u64 = 64;
+
 /// Writes Events. One for the process: it folds repeated ones, for which it has to remember the last.
 #[derive(Clone)]
 pub struct Notifier {
-    recorder: Recorder,
+    recorders: Arc<[Recorder]>,
 }
 
 impl Notifier {
     /// A notifier that reports as `tidegate`; the instance is the pod's name, where known.
-    pub fn new(client: Client, instance: Option<String>) -> Self {
-        let controller = "tidegate".to_owned();
-        Self { recorder: Recorder::new(client, Reporter { controller, instance }) }
+    pub fn new(client: &Client, instance: Option<String>) -> Self {
+        let reporter = Reporter { controller: "tidegate".to_owned(), instance };
+        let recorders = (0..RECORDERS).map(|_| Recorder::new(client.clone(), reporter.clone())).collect();
+        Self { recorders }
     }
 
     /// Writes a note as an Event on the object of the reference.
     pub async fn tell(&self, reference: ObjectReference, note: &Note) {
         let reference = about(reference, note.step);
         let event = event(note);
-        match tokio::time::timeout(DEADLINE, self.recorder.publish(&event, &reference)).await {
+        let Some(recorder) = self.recorder(&reference) else { return };
+        match tokio::time::timeout(DEADLINE, recorder.publish(&event, &reference)).await {
             Ok(Ok(())) => {}
             Ok(Err(kube::Error::Api(status))) => {
                 // Its message may be the body of an answer that somebody in between gave.
@@ -57,6 +67,14 @@ impl Notifier {
                 );
             }
         }
+    }
+
+    /// The recorder that remembers the Events of this object.
+    fn recorder(&self, about: &ObjectReference) -> Option<&Recorder> {
+        let mut hasher = DefaultHasher::new();
+        about.uid.hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() % RECORDERS).ok()?;
+        self.recorders.get(place)
     }
 }
 

@@ -25,7 +25,7 @@ pub use rollout::{
     TargetRef, WorkloadKind, WorkloadRef, WorkloadVersion,
 };
 pub use run::{EndReason, Ended, Pause, PauseReason, PlannedStep, Run, StageName, Step};
-pub use stamp::{STAMP_PREFIX, Stamp, stamp_annotation};
+pub use stamp::{STAMP_PREFIX, SpelledStamp, Stamp, stamp_annotation};
 pub use status::{
     Called, EntryWeight, HistoryEntry, MetricStatus, Phase, RawEntry, Retired, RolloutStatus, RouteStatus,
     RouteWeights, Target,

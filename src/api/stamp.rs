@@ -45,6 +45,44 @@ impl Stamp {
     }
 }
 
+/// A stamp as the annotation has it, and what it says. It is read once and asked about all the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct SpelledStamp {
+    text: String,
+    says: Option<Stamp>,
+}
+
+impl SpelledStamp {
+    /// How it is spelled, to the letter.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it says. `None` for anything that we can't have written.
+    pub fn says(&self) -> Option<&Stamp> {
+        self.says.as_ref()
+    }
+}
+
+impl From<String> for SpelledStamp {
+    fn from(text: String) -> Self {
+        Self { says: Stamp::parse(&text), text }
+    }
+}
+
+impl From<Stamp> for SpelledStamp {
+    fn from(stamp: Stamp) -> Self {
+        Self { text: stamp.spelled(), says: Some(stamp) }
+    }
+}
+
+impl From<SpelledStamp> for String {
+    fn from(spelled: SpelledStamp) -> Self {
+        spelled.text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,7 +93,8 @@ mod tests {
             Stamp { uid: "u".into(), epoch: 3, run: 2, step: 1, aborted: false, added: vec!["v3".into()] };
         let text = r#"{"uid":"u","epoch":3,"run":2,"step":1,"aborted":false,"added":["v3"]}"#;
         assert_eq!(stamp.spelled(), text);
-        assert_eq!(Stamp::parse(text), Some(stamp));
+        assert_eq!(Stamp::parse(text), Some(stamp.clone()));
+        assert_eq!(SpelledStamp::from(text.to_owned()), stamp.into());
         assert_eq!(Stamp::parse("not json"), None);
         assert_eq!(Stamp::parse(r#"{"uid":"u"}"#), None);
     }

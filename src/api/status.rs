@@ -1,6 +1,8 @@
 //! The status of a Rollout: what the controller knows, intends and tells. It is the record that survives a
 //! restart: a decision is taken from the spec, this, and what was observed, and from nothing else.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
@@ -175,10 +177,16 @@ pub struct Called {
     pub name: String,
 }
 
-/// An entry of a route as it stands there, every field of it.
+/// An entry of a route as it stands there, every field of it. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct RawEntry(#[schemars(schema_with = "any_object")] pub serde_json::Value);
+pub struct RawEntry(#[schemars(schema_with = "any_object")] pub Arc<serde_json::Value>);
+
+impl From<serde_json::Value> for RawEntry {
+    fn from(entry: serde_json::Value) -> Self {
+        Self(Arc::new(entry))
+    }
+}
 
 fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })

@@ -13,6 +13,7 @@ use super::{
     observe::key,
     raw::Raw,
     stores::Versioned,
+    users,
 };
 use crate::{
     api::{RouteKind, RouteRef},
@@ -30,7 +31,7 @@ pub const SLOW: SignedDuration = SignedDuration::from_secs(30);
 /// A lowering that is forbidden comes again sooner: an API server that has just started refuses everybody for a moment,
 /// until it knows the roles.
 const FORBIDDEN: SignedDuration = SignedDuration::from_secs(3);
-/// Reading a route takes no longer than this.
+/// Reading a route, or who uses a workload, takes no longer than this.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Carries out lowering writes, all at once, each sent until it is stored or known to be outdated. After a while
@@ -95,7 +96,7 @@ pub async fn write_preview(
 }
 
 /// Scales a workload. What comes of it shows in the watch. A scaling down is not sent long after it was decided: what it is
-/// about may have been given traffic again since.
+/// about may have been given traffic again since. Nor is it sent without having asked the API server who uses the workload.
 pub async fn scale(
     context: &Context,
     subject: &Subject,
@@ -107,7 +108,17 @@ pub async fn scale(
         write.to > write.from || gone <= SENT_WITHIN
     };
     let may = || context.leadership.leads_for(&subject.uid) && in_time();
-    let answer = workloads::scale(&context.client, &subject.namespace, write, may).await;
+    let answer = async {
+        if write.to < write.from {
+            tokio::time::timeout(DEADLINE, users::unused(context, subject, &write.workload))
+                .await
+                .unwrap_or_else(|_| {
+                    Err(ScaleError::Timeout { workload: write.workload.clone(), deadline: DEADLINE })
+                })?;
+        }
+        workloads::scale(&context.client, &subject.namespace, write, may).await
+    };
+    let answer = answer.await;
     context.meters.write("scale", answer.is_ok());
     answer?;
     tracing::info!(workload = %write.workload, from = write.from, to = write.to, "scaled");

@@ -223,7 +223,7 @@ impl TurnError {
             Self::StatusConflict
             | Self::Overtaken
             | Self::Crowded { .. }
-            | Self::Scale(ScaleError::Changed { .. }) => true,
+            | Self::Scale(ScaleError::Changed { .. } | ScaleError::Used { .. }) => true,
             Self::Write(source) => match source.kind() {
                 Failure::Changed => true,
                 Failure::Refused(_)
@@ -269,7 +269,10 @@ impl TurnError {
             | Self::Overtaken
             | Self::Crowded { .. }
             | Self::Scale(
-                ScaleError::Changed { .. } | ScaleError::Timeout { .. } | ScaleError::Withheld(_),
+                ScaleError::Changed { .. }
+                | ScaleError::Used { .. }
+                | ScaleError::Timeout { .. }
+                | ScaleError::Withheld(_),
             ) => Again::Soon,
             Self::Forbidden { .. } => Again::SoonThenSlowly,
             Self::Pruned { .. } | Self::NotLeading | Self::Panicked => Again::Slowly,

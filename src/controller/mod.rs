@@ -36,6 +36,7 @@ mod start;
 mod stores;
 mod turn;
 mod turns;
+mod users;
 mod workloads;
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -89,7 +90,7 @@ pub async fn run_on(
     let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
     let (meters, precedence) = (Arc::new(Meters::new()), Arc::new(Precedence::new()));
     let instance = std::env::var("HOSTNAME").ok();
-    let notifier = Notifier::new(client.clone(), instance);
+    let notifier = Notifier::new(&client, instance);
     let allowed = Allowed { previews: config.previews, scaling: config.scaling };
     let parts = |rollouts| Parts {
         client: client.clone(),

@@ -10,14 +10,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use super::{
-    context::{Context, Guarded, Interest, Looked, Problem, RouteKept},
+    context::{Context, Guarded, Interest, Looked, Problem},
     kinds::Kinds,
     stores::{Found, Key},
 };
 use crate::{
     api::{
-        ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteKind,
-        RouteRef, WorkloadRef,
+        ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef, Stamp,
+        WorkloadRef,
     },
     engine::{
         self,
@@ -29,14 +29,17 @@ use crate::{
     },
 };
 
-/// Everything observed about a Rollout now; `stored` is its status.
+/// The UIDs of Rollouts that no list has and that were read from the API server, by name.
+pub type Unlisted = BTreeMap<String, String>;
+
+/// Everything observed about a Rollout now, which with these others was read from the API server, where it was; `stored` is its status.
 pub fn observe(
     context: &Context,
     looked: Looked,
     rollout: &Rollout,
     stored: Arc<RolloutStatus>,
     status: &RolloutStatus,
-    fresh: bool,
+    read: Option<&Unlisted>,
 ) -> Observed {
     let subject = subject(rollout);
     let namespace = subject.namespace.clone();
@@ -62,10 +65,7 @@ pub fn observe(
             .collect::<HashSet<_>>(),
     );
     let analysis = analysis(rollout, status);
-    let found = |route: &RouteRef| {
-        let key = (namespace.clone(), route.name.clone());
-        route_state(route.kind, &namespace, context.routes.of(route.kind).get(&key))
-    };
+    let found = |route: &RouteRef| found(context, &namespace, route);
     let routes: Vec<RouteSeen> = refs
         .into_iter()
         .map(|route| {
@@ -79,8 +79,8 @@ pub fn observe(
         .collect();
     Observed {
         stored,
-        fresh,
-        others: others(context, &subject, &routes),
+        fresh: read.is_some(),
+        others: others(context, &subject, &routes, read),
         routes,
         previews,
         workloads: keys
@@ -207,23 +207,45 @@ fn unknown_providers(context: &Context, analysis: Option<&Analysis>) -> Vec<Stri
 
 /// The other living Rollouts of the namespace, of those that left stamps on these routes: nobody asks about any
 /// other. One that can't be read lives too, and its stamps bind; so does, until all were listed, whoever left one.
-fn others(context: &Context, subject: &Subject, routes: &[RouteSeen]) -> BTreeMap<String, Other> {
+fn others(
+    context: &Context,
+    subject: &Subject,
+    routes: &[RouteSeen],
+    read: Option<&Unlisted>,
+) -> BTreeMap<String, Other> {
     let all_listed = context.rollouts_are_listed();
-    let stamped = routes
-        .iter()
-        .filter_map(RouteSeen::view)
-        .flat_map(|view| view.stamps.keys().map(move |name| (name, view.stamp(name))));
-    stamped
-        .filter(|(name, _)| **name != subject.name)
+    stamps_of_others(subject, routes)
         .filter_map(|(name, stamp)| {
             let other = match context.rollouts.get(&ObjectRef::new(name).within(&subject.namespace)) {
                 Some(living) => Other { uid: living.uid()?, routes: routes_of(&living) },
-                None if all_listed => return None,
-                None => Other { uid: stamp?.uid, routes: vec![] },
+                None if all_listed => Other { uid: read?.get(name)?.clone(), routes: vec![] },
+                None => Other { uid: stamp?.uid.clone(), routes: vec![] },
             };
             Some((name.clone(), other))
         })
         .collect()
+}
+
+fn stamps_of_others<'a>(
+    subject: &Subject,
+    routes: &'a [RouteSeen],
+) -> impl Iterator<Item = (&'a String, Option<&'a Stamp>)> {
+    let views = routes.iter().filter_map(RouteSeen::view);
+    let stamps = views.flat_map(|view| view.stamps.keys().map(move |name| (name, view.stamp(name))));
+    stamps.filter(|(name, _)| **name != subject.name)
+}
+
+/// The names in stamps on a Rollout's routes of which no list has a Rollout.
+pub fn unlisted(context: &Context, rollout: &Rollout, status: &RolloutStatus) -> BTreeSet<String> {
+    let subject = subject(rollout);
+    let routes: Vec<RouteSeen> = engine::routes(&rollout.spec, status)
+        .into_iter()
+        .map(|route| RouteSeen { state: found(context, &subject.namespace, &route), route })
+        .collect();
+    let names = stamps_of_others(&subject, &routes).map(|(name, _)| name);
+    let listed =
+        |name: &str| context.rollouts.get(&ObjectRef::new(name).within(&subject.namespace)).is_some();
+    names.filter(|name| !listed(name)).cloned().collect()
 }
 
 /// The routes that another Rollout steps; none where it can't be read.
@@ -252,15 +274,15 @@ fn in_use(context: &Context, rollout: &Rollout, status: &RolloutStatus) -> Optio
 }
 
 /// The workloads that a Rollout names or implies; none where it can't be read.
-fn uses(other: &Guarded, namespace: &str) -> Option<HashSet<WorkloadKey>> {
+pub fn uses(other: &Guarded, namespace: &str) -> Option<HashSet<WorkloadKey>> {
     let other = other.rollout().ok()?;
     let status = other.status.clone().unwrap_or_default();
     Some(workloads(&other, &status, namespace))
 }
 
-fn route_state(kind: RouteKind, namespace: &str, found: Found<RouteKept>) -> RouteState {
-    match found {
-        Found::Present(Ok(packed)) => packed.unpacked(kind, namespace).into(),
+fn found(context: &Context, namespace: &str, route: &RouteRef) -> RouteState {
+    match context.routes.of(route.kind).get(&key(namespace, &route.name)) {
+        Found::Present(Ok(packed)) => packed.unpacked(route.kind, namespace).into(),
         Found::Present(Err((reason, message))) => RouteState::Unusable { reason, message },
         Found::Missing => RouteState::Missing,
         Found::Unreadable(why) => RouteState::Unreadable(why),
@@ -277,9 +299,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::{
-        decision::{Fence, Purpose, RouteWrite, StampChange},
-        observed::{Allowed, InEffect, Memory, RouteView},
+    use crate::{
+        api::RouteKind,
+        engine::{
+            decision::{Fence, Purpose, RouteWrite, StampChange},
+            observed::{Allowed, InEffect, Memory, RouteView},
+        },
     };
 
     fn rollout(uid: &str, version: &str) -> Rollout {

@@ -123,6 +123,18 @@ pub async fn read(context: &Context, rollout: &ObjectMeta) -> Result<Option<Own>
     }
 }
 
+/// The UID of the Rollout of this name at the API server; `None` where there is none.
+pub async fn uid_of(context: &Context, namespace: &str, name: &str) -> Result<Option<String>, TurnError> {
+    let api: Api<Rollout> = Api::namespaced(context.client.clone(), namespace);
+    match tokio::time::timeout(DEADLINE, api.get_metadata_opt(name)).await {
+        Ok(Ok(read)) => Ok(read.and_then(|read| read.metadata.uid)),
+        Ok(Err(error)) => {
+            Err(forbidden(READ, &error).unwrap_or_else(|| TurnError::ReadRollout(without_body(error))))
+        }
+        Err(_) => Err(late(READ)),
+    }
+}
+
 fn api(context: &Context, rollout: &Rollout) -> Api<Rollout> {
     Api::namespaced(context.client.clone(), &rollout.namespace().unwrap_or_default())
 }

@@ -17,7 +17,7 @@ use super::{
     context::{Context, Entry, Guarded, Looked, Working, lock},
     dialect,
     error::{REFUSED_FOR_GOOD, TurnError, backoff},
-    observe::{hide_problems, holds, observe},
+    observe::{Unlisted, hide_problems, holds, observe, unlisted},
     own::Own,
     publish,
 };
@@ -121,6 +121,7 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
     let read = match working.read(&context, &entry, &watched).await {
         Read::Gone => return Ok(None),
         Read::Invalid(why) => {
+            working.memory.stop_clocks();
             if context.quarantine(&uid) {
                 tell_undecodable(&watched, &context, &why);
             }
@@ -181,7 +182,8 @@ struct Reading {
     stored: Arc<RolloutStatus>,
     /// Its status as last decided, stored or not.
     status: Arc<RolloutStatus>,
-    fresh: bool,
+    /// The others that were read with it; none where it comes from a cache.
+    read: Option<Unlisted>,
     /// It should have been read from the API server, and could not be.
     failed: Option<TurnError>,
 }
@@ -196,15 +198,19 @@ enum Read {
 impl Working {
     /// The newest Rollout known, read from the API server where that is due.
     async fn read(&mut self, context: &Context, entry: &Entry, watched: &Guarded) -> Read {
-        let mut failed = None;
-        let mut fresh = false;
+        let (mut failed, mut read) = (None, None);
         if self.refresh {
             match publish::read(context, watched.meta()).await {
                 Ok(None) => return Read::Gone,
-                Ok(Some(read)) => {
-                    self.remember(entry, read);
-                    self.refresh = false;
-                    fresh = true;
+                Ok(Some(own)) => {
+                    match read_unlisted(context, &own).await {
+                        Ok(others) => {
+                            read = Some(others);
+                            self.refresh = false;
+                        }
+                        Err(error) => failed = Some(error),
+                    }
+                    self.remember(entry, own);
                 }
                 Err(error) => failed = Some(error),
             }
@@ -229,7 +235,7 @@ impl Working {
         }
         let Own { rollout, status: stored } = own.clone();
         let status = self.status.clone().unwrap_or_default();
-        Read::Is(Reading { rollout, stored, status, fresh, failed })
+        Read::Is(Reading { rollout, stored, status, read, failed })
     }
 
     fn decide(
@@ -241,7 +247,7 @@ impl Working {
     ) -> (Observed, Decision) {
         let rollout = &read.rollout;
         let status = &read.status;
-        let seen = observe(context, looked, rollout, Arc::clone(&read.stored), status, read.fresh);
+        let seen = observe(context, looked, rollout, Arc::clone(&read.stored), status, read.read.as_ref());
         let decide = |seen: &Observed| engine::decide(&rollout.spec, status, seen, &self.memory, now);
         let decision = decide(&seen);
         match hide_problems(&seen, &decision, &self.problems) {
@@ -264,7 +270,7 @@ impl Working {
             stored,
             rollout,
             status: self.status.clone().unwrap_or_default(),
-            fresh: false,
+            read: None,
             failed: None,
         };
         let (_, decision) = self.decide(context, entry.peek_look(), &read, context.clock.now());
@@ -282,6 +288,18 @@ impl Working {
         self.base = Some(Arc::clone(&stored.status));
         self.remember(entry, stored);
     }
+}
+
+/// Reads those that left a stamp on its routes and that no list has.
+async fn read_unlisted(context: &Context, own: &Own) -> Result<Unlisted, TurnError> {
+    let namespace = own.rollout.namespace().unwrap_or_default();
+    let mut living = Unlisted::new();
+    for name in unlisted(context, &own.rollout, &own.status) {
+        if let Some(uid) = publish::uid_of(context, &namespace, &name).await? {
+            living.insert(name, uid);
+        }
+    }
+    Ok(living)
 }
 
 fn named(rollout: &Rollout) -> ObjectRef<Guarded> {

@@ -153,7 +153,7 @@ mod tests {
     fn context(client: Client) -> (Arc<Context>, reflector::store::Writer<Guarded>) {
         let (rollouts, writer) = reflector::store();
         let (meters, precedence) = (Arc::new(Meters::new()), Arc::new(Precedence::new()));
-        let notifier = Notifier::new(client.clone(), None);
+        let notifier = Notifier::new(&client, None);
         let parts = Parts {
             client,
             providers: Providers::from_config(&Config::default().providers).unwrap(),

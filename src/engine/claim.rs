@@ -29,7 +29,7 @@ pub(super) enum Claim {
 
 impl Turn<'_> {
     /// Our stamps, as far as routes can be read and carry one.
-    fn stamps(&self) -> impl Iterator<Item = Stamp> {
+    fn stamps(&self) -> impl Iterator<Item = &Stamp> {
         self.seen.routes.iter().filter_map(|seen| seen.view()?.stamp_of(&self.seen.subject))
     }
 
@@ -78,6 +78,31 @@ impl Turn<'_> {
         }
         if self.seen.fresh {
             self.memory.forged = Some(greatest);
+        }
+        !self.seen.fresh
+    }
+
+    /// Whether a route that is to be claimed carries the stamp of a Rollout that is not listed. It may be gone, and its stamp
+    /// binds nobody; or it was just made, and the list is of an API server that is behind: that is asked first. A UID that is
+    /// gone never comes back.
+    pub fn knows_not_whose(&mut self) -> bool {
+        let unlisted: Vec<String> = self
+            .seen
+            .routes
+            .iter()
+            .filter_map(RouteSeen::view)
+            .flat_map(|view| view.stamps.keys().map(move |name| (name, view)))
+            .filter(|(name, _)| **name != self.seen.subject.name && !self.seen.others.contains_key(*name))
+            .filter_map(|(name, view)| Some(&view.stamp(name)?.uid))
+            .filter(|uid| !self.memory.gone.contains(*uid))
+            .cloned()
+            .collect();
+        let under_way = self.run().is_some_and(|run| run.ended.is_none());
+        if unlisted.is_empty() || under_way && self.unstamped().is_empty() {
+            return false;
+        }
+        if self.seen.fresh {
+            self.memory.gone.extend(unlisted);
         }
         !self.seen.fresh
     }

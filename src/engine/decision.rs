@@ -59,7 +59,7 @@ pub enum Effect {
     Hold,
     /// Take our finalizer off the Rollout.
     Release,
-    /// Read the Rollout from the API server and decide again.
+    /// Read the Rollout from the API server, and those that left a stamp on its routes and that no list has; decide again.
     Reread,
 }
 

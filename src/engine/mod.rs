@@ -97,7 +97,7 @@ pub fn decide(
     if let Some(news) = turn.is_newer() {
         return turn.stand_aside(news);
     }
-    if turn.is_behind() {
+    if turn.is_behind() || turn.knows_not_whose() {
         return turn.stand_aside(vec![Effect::Reread]);
     }
     if turn.is_deposed() {

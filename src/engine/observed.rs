@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::look::{Arms, Look};
-use crate::api::{RolloutStatus, RouteRef, Stamp, Target, WorkloadKind, WorkloadRef};
+use crate::api::{RawEntry, RolloutStatus, RouteRef, SpelledStamp, Stamp, Target, WorkloadKind, WorkloadRef};
 
 /// The Rollout object itself, without spec and status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,8 @@ pub struct Observed {
     pub subject: Subject,
     /// Its status as last stored.
     pub stored: Arc<RolloutStatus>,
-    /// The object was read from the API server for this decision, not from a cache.
+    /// The object was read from the API server for this decision, not from a cache, and so were those of `others` that
+    /// no list has.
     pub fresh: bool,
     /// The routes of spec and status, each once.
     pub routes: Vec<RouteSeen>,
@@ -159,8 +160,8 @@ pub struct RouteView {
     /// Targets that the entries don't call by their name: the name, and what they call it. Everywhere else here the
     /// target's own name stands.
     pub called: Vec<(String, String)>,
-    /// Stamps by Rollout name, as they are spelled.
-    pub stamps: BTreeMap<String, String>,
+    /// Stamps by Rollout name.
+    pub stamps: BTreeMap<String, SpelledStamp>,
     /// Its deletion has begun, and something holds it.
     pub deleting: bool,
     /// The object has annotations at all.
@@ -215,7 +216,7 @@ pub struct EntrySeen {
     /// The weight; an absent one counts as 0.
     pub weight: i64,
     /// The entry whole.
-    pub raw: serde_json::Value,
+    pub raw: RawEntry,
 }
 
 /// What a route's status says of its present generation.
@@ -349,6 +350,8 @@ pub struct Memory {
     pub newer: bool,
     /// The epoch of a stamp that the API server itself knows nothing of: forged.
     pub forged: Option<i64>,
+    /// The UIDs in stamps whose Rollouts the API server itself does not have any more.
+    pub gone: BTreeSet<String>,
     /// What was last scaled, and how often it was in this step.
     pub scaled: Option<Scaled>,
     /// Workloads whose scaling down may be on its way: when it was last decided, or first seen to have been.
@@ -379,6 +382,13 @@ pub struct Aside {
     pub stored: Arc<RolloutStatus>,
     /// When it was first seen so.
     pub since: Timestamp,
+}
+
+impl Memory {
+    /// Nothing can be decided for a while, as where the Rollout can't be read: what passes meanwhile was not observed.
+    pub fn stop_clocks(&mut self) {
+        (self.observing_since, self.counting_since) = (None, None);
+    }
 }
 
 impl RouteSeen {
@@ -441,12 +451,12 @@ impl RouteView {
     }
 
     /// A Rollout's stamp, if it is there and readable.
-    pub fn stamp(&self, rollout: &str) -> Option<Stamp> {
-        self.stamps.get(rollout).and_then(|text| Stamp::parse(text))
+    pub fn stamp(&self, rollout: &str) -> Option<&Stamp> {
+        self.stamps.get(rollout).and_then(SpelledStamp::says)
     }
 
     /// A Rollout's stamp, if it is of this UID.
-    pub fn stamp_of(&self, subject: &Subject) -> Option<Stamp> {
+    pub fn stamp_of(&self, subject: &Subject) -> Option<&Stamp> {
         self.stamp(&subject.name).filter(|stamp| stamp.uid == subject.uid)
     }
 }

@@ -102,7 +102,7 @@ impl Turn<'_> {
             let keys = self.added(seen, view);
             for list in &view.lists {
                 let entries = list.entries.iter().filter(|entry| keys.contains(&list.key(&entry.name)));
-                let raw: Vec<_> = entries.map(|e| RawEntry(without_weight(&e.raw))).collect();
+                let raw: Vec<RawEntry> = entries.map(|e| without_weight(&e.raw).into()).collect();
                 added.push((seen.route.clone(), list.rule.clone(), raw));
             }
         }
@@ -120,8 +120,8 @@ fn gives(view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool
 }
 
 /// An entry without its weight: what stays the same of it while it is stepped.
-pub(super) fn without_weight(raw: &serde_json::Value) -> serde_json::Value {
-    let mut raw = raw.clone();
+pub(super) fn without_weight(entry: &RawEntry) -> serde_json::Value {
+    let mut raw = serde_json::Value::clone(&entry.0);
     if let Some(fields) = raw.as_object_mut() {
         fields.remove("weight");
     }

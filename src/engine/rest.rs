@@ -245,7 +245,7 @@ impl Turn<'_> {
         let [one] = named.as_slice() else {
             let noted = self.noted(&seen.route, list)?;
             let ours = |at: &usize| {
-                noted.added.iter().any(|raw| raw.0 == super::raise::without_weight(&list.entries[*at].raw))
+                noted.added.iter().any(|raw| *raw.0 == super::raise::without_weight(&list.entries[*at].raw))
             };
             return named.iter().copied().find(ours);
         };

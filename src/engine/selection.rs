@@ -192,11 +192,11 @@ impl Names {
             // Stable's own is known, port and all.
             let port = noted.0.get("port").and_then(serde_json::Value::as_i64);
             let port = port.and_then(|port| i32::try_from(port).ok());
-            return Some(EntrySeen { name: target.name.clone(), port, weight: 0, raw: noted.0.clone() });
+            return Some(EntrySeen { name: target.name.clone(), port, weight: 0, raw: noted.clone() });
         }
         let there = self.called.iter().find(|(name, _)| *name == target.name);
         let there = there.map_or(&target.name, |(_, there)| there);
-        *entry.raw.pointer_mut(whole.name_field)? = there.as_str().into();
+        *Arc::make_mut(&mut entry.raw.0).pointer_mut(whole.name_field)? = there.as_str().into();
         Some(EntrySeen { name: target.name.clone(), port: target.port.or(entry.port), weight: 0, ..entry })
     }
 

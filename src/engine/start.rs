@@ -11,8 +11,8 @@ use super::{
     turn::{MOST_LISTS, Turn, since},
 };
 use crate::api::{
-    EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RawEntry, RouteRef, RouteStatus, Run, StageName,
-    Step, Target, TargetRef, units::Weight,
+    EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RouteRef, RouteStatus, Run, StageName, Step,
+    Target, TargetRef, units::Weight,
 };
 
 /// What adoption found on the routes.
@@ -291,7 +291,7 @@ impl Turn<'_> {
                 routes.push(RouteStatus {
                     route: RouteRef { rule: list.rule.clone(), ..seen.route.clone() },
                     uid: view.uid.clone(),
-                    stable_entry: RawEntry(entry.raw.clone()),
+                    stable_entry: entry.raw.clone(),
                     added: vec![],
                 });
             }

@@ -220,7 +220,7 @@ impl<'a> Turn<'a> {
     /// The entries that we added to a route, by its stamp or by status, as [`ListSeen::key`] calls them.
     pub fn added(&self, seen: &RouteSeen, view: &RouteView) -> Vec<String> {
         if let Some(stamp) = view.stamp_of(&self.seen.subject) {
-            return stamp.added;
+            return stamp.added.clone();
         }
         let of_list = |list: &ListSeen| {
             let noted = self.noted(&seen.route, list).map(|noted| noted.added.as_slice()).unwrap_or_default();

@@ -22,7 +22,7 @@ async fn notifier(answer: StatusCode) -> (Notifier, Arc<Mutex<Vec<(Method, Value
     let mut config = kube::Config::new(url.parse().unwrap());
     config.default_retry = false;
     let client = Client::try_from(config).unwrap();
-    (Notifier::new(client, Some("tidegate-0".into())), came)
+    (Notifier::new(&client, Some("tidegate-0".into())), came)
 }
 
 fn color() -> ObjectReference {

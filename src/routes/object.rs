@@ -61,7 +61,7 @@ pub(super) fn view(
 ) -> RouteView {
     let annotations = value_at(object, "/metadata/annotations").and_then(Value::as_object);
     let stamp = |(key, value): (&String, &Value)| {
-        Some((key.strip_prefix(STAMP_PREFIX)?.to_owned(), value.as_str()?.to_owned()))
+        Some((key.strip_prefix(STAMP_PREFIX)?.to_owned(), value.as_str()?.to_owned().into()))
     };
     RouteView {
         uid: text(object, "/metadata/uid"),
@@ -227,7 +227,7 @@ pub(super) fn entry(
         name,
         port: number("port")?.and_then(|port| i32::try_from(port).ok()),
         weight: number("weight")?.unwrap_or(spelling.weight),
-        raw: raw.clone(),
+        raw: raw.clone().into(),
     })
 }
 

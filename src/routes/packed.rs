@@ -11,7 +11,7 @@ use super::{
     spelling, virtual_router,
 };
 use crate::{
-    api::RouteKind,
+    api::{RouteKind, SpelledStamp},
     engine::observed::{InEffect, ListSeen, RouteView},
 };
 
@@ -25,7 +25,7 @@ struct Spelled {
     uid: String,
     version: String,
     lists: Vec<Listed>,
-    stamps: BTreeMap<String, String>,
+    stamps: BTreeMap<String, SpelledStamp>,
     annotated: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     deleting: bool,
@@ -101,7 +101,7 @@ impl From<ListSeen> for Listed {
             unusable: list.unusable.map(|(reason, message)| (reason.into(), message)),
             lone: list.lone,
             headers: list.headers,
-            entries: list.entries.into_iter().map(|entry| entry.raw).collect(),
+            entries: list.entries.into_iter().map(|entry| Arc::unwrap_or_clone(entry.raw.0)).collect(),
         }
     }
 }

@@ -81,7 +81,7 @@ pub fn patch(write: &RouteWrite) -> Result<Patch, PatchError> {
 /// Sends all traffic of a single target to an entry: its name takes the place of the other one's, and its port.
 fn switch(view: &RouteView, place: Place, patch: &mut Builder) -> Result<(), PatchError> {
     let (target, entry) = (&list(view, place.list)?.path, entry(view, place)?);
-    let name = entry.raw.pointer(view.name_field).cloned().ok_or(PatchError::Shape("a name"))?;
+    let name = entry.raw.0.pointer(view.name_field).cloned().ok_or(PatchError::Shape("a name"))?;
     patch.add(&format!("{target}{}", view.name_field), name)?;
     let seen = list(view, place.list)?.entries.iter().find(|entry| entry.weight > 0);
     match (entry.port, seen.and_then(|seen| seen.port)) {
@@ -120,7 +120,7 @@ fn check(write: &RouteWrite) -> Result<(), PatchError> {
         // By what they are called there: two targets may go by one name.
         let called = json!(write.view.name_of(&new.name));
         let listed = |e: &EntrySeen| {
-            e.port == port && (e.name == new.name || e.raw.pointer(write.view.name_field) == Some(&called))
+            e.port == port && (e.name == new.name || e.raw.0.pointer(write.view.name_field) == Some(&called))
         };
         if entries.iter().any(listed) || write.add[..at].iter().any(same) {
             return Err(PatchError::Listed(new.name.clone()));
@@ -156,8 +156,8 @@ fn fence(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
     if unchanged {
         patch.test("/metadata/resourceVersion", json!(view.resource_version))?;
     }
-    if let Some(text) = stamp {
-        patch.test(&annotation(write.stamp.rollout()), json!(text))?;
+    if let Some(stamp) = stamp {
+        patch.test(&annotation(write.stamp.rollout()), json!(stamp.text()))?;
     }
     for (at, list) in view.placed().filter(|(at, _)| changes(write, *at)) {
         rule(list, patch)?;
@@ -177,7 +177,7 @@ fn fence(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
         }
         if write.add.iter().any(|new| new.list == at) {
             // Somebody else may have put the same entry back meanwhile; twice in the list it would count twice.
-            let entries: Vec<&Value> = list.entries.iter().map(|entry| &entry.raw).collect();
+            let entries: Vec<&Value> = list.entries.iter().map(|entry| &*entry.raw.0).collect();
             patch.test(&list.path, json!(entries))?;
         } else if changes_weights(write, at) && own_weight(write, at) == 0 {
             // The weight that remains is somebody else's: it has to be there still, or nobody would have any.
@@ -202,14 +202,14 @@ fn rule(list: &ListSeen, patch: &mut Builder) -> Result<(), PatchError> {
 fn holder(view: &RouteView, at: usize, patch: &mut Builder) -> Result<(), PatchError> {
     let list = list(view, at)?;
     let holder = list.entries.iter().find(|entry| entry.weight > 0).ok_or(PatchError::NoEntry(0))?;
-    let name = holder.raw.pointer(view.name_field).cloned().unwrap_or_default();
+    let name = holder.raw.0.pointer(view.name_field).cloned().unwrap_or_default();
     patch.test(&format!("{}{}", list.path, view.name_field), name)
 }
 
 fn identity(view: &RouteView, place: Place, patch: &mut Builder) -> Result<(), PatchError> {
     let seen = entry(view, place)?;
     let at = pointer_to(view, place)?;
-    let name = seen.raw.pointer(view.name_field).cloned().unwrap_or_default();
+    let name = seen.raw.0.pointer(view.name_field).cloned().unwrap_or_default();
     patch.test(&format!("{at}{}", view.name_field), name)?;
     match seen.port {
         Some(port) => patch.test(&format!("{at}/port"), json!(port)),
@@ -219,7 +219,7 @@ fn identity(view: &RouteView, place: Place, patch: &mut Builder) -> Result<(), P
 
 /// Tests a weight where one is written; that none is can't be tested.
 fn weight_as_seen(view: &RouteView, place: Place, patch: &mut Builder) -> Result<(), PatchError> {
-    match entry(view, place)?.raw.get("weight") {
+    match entry(view, place)?.raw.0.get("weight") {
         Some(weight) => patch.test(&format!("{}/weight", pointer_to(view, place)?), weight.clone()),
         None => Ok(()),
     }
@@ -242,7 +242,7 @@ fn stamp(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
 
 /// The entry to append. Everything of the copied one stays but name, port and weight.
 fn copied(new: &NewEntry, view: &RouteView) -> Result<Value, PatchError> {
-    let mut entry = new.like.0.clone();
+    let mut entry = Value::clone(&new.like.0);
     *entry.pointer_mut(view.name_field).ok_or(PatchError::Shape("a name"))? = json!(view.name_of(&new.name));
     let fields = entry.as_object_mut().ok_or(PatchError::Shape("a weight"))?;
     if let Some(port) = new.port {

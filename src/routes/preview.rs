@@ -93,8 +93,11 @@ fn spec(kind: RouteKind, route: &Value, name: &str, content: &PreviewContent) ->
     }
     let mut rules = Vec::new();
     for list in lists {
-        let like =
-            content.lists.iter().find(|(rule, _)| *rule == list.rule).map(|(_, entry)| entry.0.clone());
+        let like = content
+            .lists
+            .iter()
+            .find(|(rule, _)| *rule == list.rule)
+            .map(|(_, entry)| serde_json::Value::clone(&entry.0));
         let entry = like.and_then(|entry| canary_entry(entry, seen.name_field, list.lone, content));
         let entry =
             entry.ok_or_else(|| Unusable::new("BadEntry", "stable's entry has no place for a name"))?;

@@ -30,6 +30,14 @@ pub enum ScaleError {
         /// How many it wants.
         replicas: i32,
     },
+    /// Another Rollout uses it, or can't be read and may; no list had shown that yet.
+    #[error("{workload} was not scaled down, for the Rollout {rollout} uses it, or may; it is decided anew")]
+    Used {
+        /// Which.
+        workload: WorkloadKey,
+        /// The other's name.
+        rollout: String,
+    },
     /// The API server did not do it, or did not say that it did.
     #[error("cannot scale {workload}")]
     Request {

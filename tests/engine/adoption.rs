@@ -25,7 +25,7 @@ fn refused(change: impl FnOnce(&mut World)) -> (String, String) {
 fn step_by_another(world: &mut World) {
     world.others.insert("other".into(), Other { uid: "other-uid".into(), routes: vec![] });
     let stamp = Stamp { uid: "other-uid".into(), epoch: 1, run: 1, step: 1, aborted: false, added: vec![] };
-    world.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.spelled())));
+    world.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.clone().into())));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn what_was_let_go_and_another_has_claimed_since_is_not_let_go_again() {
 fn a_stamp_of_a_rollout_that_is_gone_binds_nobody() {
     let mut world = World::new(SPEC);
     let stamp = Stamp { uid: "gone".into(), epoch: 9, run: 9, step: 1, aborted: false, added: vec![] };
-    world.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.spelled())));
+    world.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.clone().into())));
     world.run_until("10", |world| world.share("v2") == 10);
 }
 

@@ -464,7 +464,7 @@ fn a_single_target_goes_back_to_the_port_that_it_had() {
         world.edit("color", |view| {
             view.lists[0].entries[0].port = port;
             if let Some(port) = port {
-                view.lists[0].entries[0].raw["port"] = port.into();
+                Arc::make_mut(&mut view.lists[0].entries[0].raw.0)["port"] = port.into();
             }
         });
         world.run_until("switched", |world| names(world) == ["v2"]);

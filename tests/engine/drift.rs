@@ -163,8 +163,8 @@ fn a_stamp_taken_away_is_claimed_again_under_a_new_epoch() {
 fn a_forged_stamp_can_only_hold_or_lower() {
     let mut world = at_ten();
     world.edit("color", |view| {
-        let text = view.stamps.get_mut("color").unwrap();
-        *text = text.replace(r#""epoch":1"#, r#""epoch":99"#);
+        let stamp = view.stamps.get_mut("color").unwrap();
+        *stamp = stamp.text().replace(r#""epoch":1"#, r#""epoch":99"#).into();
     });
     world.run_for(Duration::from_mins(5));
     assert_eq!(world.share("v2"), 10, "no step while it stands");
@@ -267,8 +267,8 @@ fn stables_entry_taken_out_at_rest_is_told_and_nothing_is_written() {
 fn under_a_forged_stamp_a_bad_canary_still_goes_back() {
     let mut world = at_ten();
     world.edit("color", |view| {
-        let text = view.stamps.get_mut("color").unwrap();
-        *text = text.replace(r#""epoch":1"#, r#""epoch":99"#);
+        let stamp = view.stamps.get_mut("color").unwrap();
+        *stamp = stamp.text().replace(r#""epoch":1"#, r#""epoch":99"#).into();
     });
     world.traffic.failing.insert("v2".into(), 0.3);
     world.run_until("failed", |world| world.phase() == Phase::Failed);

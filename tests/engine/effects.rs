@@ -138,7 +138,7 @@ impl World {
         };
         let RouteState::Present(view) = route(vec![entry(&content.name, 100)]) else { return };
         let mut view = (*view).clone();
-        view.stamps.insert(content.owner.0.clone(), content.stamp.spelled());
+        view.stamps.insert(content.owner.0.clone(), content.stamp.clone().into());
         view.resource_version = self.now.to_string();
         view.lists[0].entries[0].port = content.port;
         let headers = content.matching.headers.iter();
@@ -155,14 +155,14 @@ impl World {
         let path = |at: Place| write.view.lists[at.list].path.as_str();
         let name = |view: &RouteView, at: Place| {
             let list = view.lists.iter().find(|list| list.path == path(at));
-            list.and_then(|list| list.entries.get(at.entry)).map(|entry| entry.raw.clone())
+            list.and_then(|list| list.entries.get(at.entry)).map(|entry| entry.raw.0.clone())
         };
         let name =
             |view: &RouteView, at: Place| name(view, at).map(|raw| raw["virtualServiceRef"]["name"].clone());
         if write.view.lists.iter().any(|list| list.lone) {
             let holder =
                 |view: &RouteView| view.lists[0].entries.iter().find(|entry| entry.weight > 0).cloned();
-            let held = |view: &RouteView| holder(view).map(|entry| entry.raw);
+            let held = |view: &RouteView| holder(view).map(|entry| entry.raw.0);
             return (!fenced || view.resource_version == write.view.resource_version)
                 && (unstamped || stamp(view) == stamp(&write.view))
                 && held(view) == held(&write.view);
@@ -208,7 +208,7 @@ fn change(view: &mut RouteView, write: &RouteWrite) {
             entries(view, write, place.list)[place.entry].weight = *weight;
         } else if *weight > 0 {
             assert_eq!(*weight, 100, "a single target has all or nothing");
-            let raw = &list.entries[place.entry].raw["virtualServiceRef"]["name"];
+            let raw = &list.entries[place.entry].raw.0["virtualServiceRef"]["name"];
             *entries(view, write, place.list) = vec![entry(raw.as_str().unwrap(), 100)];
         }
     }
@@ -224,7 +224,7 @@ fn change(view: &mut RouteView, write: &RouteWrite) {
         StampChange::Keep(_) => {}
         StampChange::Set(rollout, stamp) => {
             view.annotated = true;
-            view.stamps.insert(rollout.clone(), stamp.spelled());
+            view.stamps.insert(rollout.clone(), stamp.clone().into());
         }
         StampChange::Remove(rollout) => {
             view.stamps.remove(rollout);

@@ -1,7 +1,7 @@
 //! What must hold of every decision, whatever the world is like.
 
 use tidegate::{
-    api::{Phase, Run, Stamp, Target},
+    api::{Phase, Run, SpelledStamp, Target},
     engine::{
         decision::{Decision, Effect, Purpose, RouteWrite},
         observed::{RouteState, RouteView},
@@ -61,7 +61,7 @@ impl World {
     /// Whether a route carries the mark that ends the present run.
     fn is_marked(&self, view: &RouteView) -> bool {
         let present = self.working.run.as_ref().map(|run| run.number);
-        let mut stamps = view.stamps.values().filter_map(|text| Stamp::parse(text));
+        let mut stamps = view.stamps.values().filter_map(SpelledStamp::says);
         stamps.any(|stamp| stamp.aborted && Some(stamp.run) == present)
     }
 

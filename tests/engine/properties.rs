@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate::{
-    api::{PauseReason, Phase, Stamp},
+    api::{PauseReason, Phase},
     engine::observed::WorkloadSeen,
 };
 
@@ -81,8 +81,8 @@ fn apply(world: &mut World, happening: &Happening) {
             }
         }),
         Happening::Forge => world.edit("color", |view| {
-            for text in view.stamps.values_mut() {
-                *text = text.replacen(r#""epoch":"#, r#""epoch":9"#, 1);
+            for stamp in view.stamps.values_mut() {
+                *stamp = stamp.text().replacen(r#""epoch":"#, r#""epoch":9"#, 1).into();
             }
         }),
         Happening::Restart => world.restart(),
@@ -104,7 +104,7 @@ fn repair(world: &mut World) {
     let epoch = world.working.epoch;
     let stable = world.working.stable.as_ref().map_or("v1".to_owned(), |stable| stable.name.clone());
     world.edit("color", |view| {
-        view.stamps.retain(|_, text| Stamp::parse(text).is_none_or(|stamp| stamp.epoch <= epoch));
+        view.stamps.retain(|_, stamp| stamp.says().is_none_or(|stamp| stamp.epoch <= epoch));
         if view.lists[0].entries.iter().all(|entry| entry.name != stable) {
             view.lists[0].entries.push(entry(&stable, 100));
         }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tidegate::{
-    api::{Phase, Stamp},
+    api::{Phase, SpelledStamp, Stamp},
     engine::{
         decide,
         decision::{Effect, Purpose},
-        observed::Memory,
+        observed::{Memory, Other},
     },
 };
 
@@ -87,6 +87,27 @@ fn a_process_whose_cache_is_behind_a_stamp_reads_before_it_lowers() {
 }
 
 #[test]
+fn whose_a_stamp_is_that_no_list_has_is_asked_before_anything_else() {
+    let stamp = Stamp { uid: "other-uid".into(), epoch: 1, run: 1, step: 1, aborted: false, added: vec![] };
+    let other = |uid: &str| Other { uid: uid.into(), routes: vec![] };
+    let cases = [
+        ("it was just made", Some(other("other-uid")), Phase::Invalid),
+        ("another of that name was", Some(other("new-uid")), Phase::Progressing),
+        ("it is gone", None, Phase::Progressing),
+    ];
+    for (name, read, phase) in cases {
+        let mut world = World::new(SPEC);
+        world.edit("color", |view| drop(view.stamps.insert("other".into(), stamp.clone().into())));
+        assert_eq!(world.decide().effects, [Effect::Reread], "{name}");
+        world.others.extend(read.map(|other| ("other".to_owned(), other)));
+        world.settle();
+        assert_eq!(world.phase(), phase, "{name}");
+        // What is gone is not asked about again, and what was read binds as long as it is not listed.
+        assert!(!world.decide().effects.contains(&Effect::Reread), "{name}");
+    }
+}
+
+#[test]
 fn a_raise_is_decided_on_what_is_known_when_it_is_sent() {
     let two = SPEC
         .replace("name: color}]", "name: color}, {group: appmesh.k8s.aws, kind: GatewayRoute, name: api}]");
@@ -105,6 +126,6 @@ fn a_raise_is_decided_on_what_is_known_when_it_is_sent() {
         world.pass(Duration::from_secs(1));
     }
     assert!(world.share("v2") > 0, "it was raised");
-    let stamped = |name: &str| world.view(name).stamps.values().filter_map(|text| Stamp::parse(text)).count();
+    let stamped = |name: &str| world.view(name).stamps.values().filter_map(SpelledStamp::says).count();
     assert_eq!((stamped("color"), stamped("api")), (1, 1));
 }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate::{
-    api::{Phase, RolloutSpec, RolloutStatus},
+    api::{Phase, RolloutSpec, RolloutStatus, SpelledStamp},
     engine::observed::RouteState,
 };
 
@@ -21,7 +21,7 @@ struct State {
     spec: RolloutSpec,
     status: RolloutStatus,
     weights: Vec<(String, i64)>,
-    stamps: BTreeMap<String, String>,
+    stamps: BTreeMap<String, SpelledStamp>,
     counters: BTreeMap<String, (f64, f64)>,
     at: jiff::Timestamp,
 }

@@ -93,7 +93,7 @@ pub struct World {
 }
 
 pub fn entry(name: &str, weight: i64) -> EntrySeen {
-    let raw = serde_json::json!({ "virtualServiceRef": { "name": name }, "weight": weight });
+    let raw = serde_json::json!({ "virtualServiceRef": { "name": name }, "weight": weight }).into();
     EntrySeen { name: name.into(), port: None, weight, raw }
 }
 
@@ -190,7 +190,7 @@ impl World {
         change(&mut new);
         new.resource_version = (new.resource_version.parse::<u64>().unwrap() + 1).to_string();
         for entry in &mut new.lists[0].entries {
-            entry.raw["weight"] = entry.weight.into();
+            Arc::make_mut(&mut entry.raw.0)["weight"] = entry.weight.into();
         }
         *view = Arc::new(new);
     }

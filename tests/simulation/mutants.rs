@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use json_patch::{Patch, PatchOperation};
 use tidegate::{
-    api::{RolloutStatus, Run, Stamp},
+    api::{RolloutStatus, Run, SpelledStamp, Stamp},
     engine::{
         decision::{Decision, Effect, Fence, PreviewChange, Purpose, RouteWrite, StampChange},
         observed::{InEffect, Observed, RouteState, RouteView, Scaler, Subject, WorkloadKey, WorkloadSeen},
@@ -211,10 +211,10 @@ pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
         }
         Some(Mutant::AbortIgnored) => seen.subject.abort = None,
         Some(Mutant::PreviewTaken) => {
-            let own = seen.routes.iter().find_map(|route| route.view()?.stamp_of(&seen.subject));
+            let own = seen.routes.iter().find_map(|route| route.view()?.stamp_of(&seen.subject)).cloned();
             for preview in &mut seen.previews {
                 if let (RouteState::Present(view), Some(own)) = (&mut preview.seen.state, &own) {
-                    Arc::make_mut(view).stamps.insert(seen.subject.name.clone(), own.spelled());
+                    Arc::make_mut(view).stamps.insert(seen.subject.name.clone(), own.clone().into());
                 }
             }
         }
@@ -239,10 +239,10 @@ pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
 
 /// The stamp that comes last of all is one's own.
 fn take_others_stamp(view: &mut RouteView, subject: &Subject) {
-    let last = view.stamps.values().next_back().and_then(|text| Stamp::parse(text));
-    if let Some(last) = last {
+    let last = view.stamps.values().next_back().and_then(SpelledStamp::says);
+    if let Some(last) = last.cloned() {
         let own = Stamp { uid: subject.uid.clone(), ..last };
-        view.stamps.insert(subject.name.clone(), own.spelled());
+        view.stamps.insert(subject.name.clone(), own.into());
     }
 }
 

@@ -110,14 +110,14 @@ impl Process {
 
     pub fn observed(
         &mut self,
-        identities: &[Identity],
+        server: &Server,
         at: usize,
         rollout: &RolloutNow,
         status: &RolloutStatus,
         fresh: bool,
         now: Timestamp,
     ) -> Observed {
-        let identity = &identities[at];
+        let identity = &server.identities[at];
         let state = |route: &RouteRef| {
             let index = rollout.spec.routes.iter().position(|known| known.same(route));
             let object = index.map(|index| identity.places[index].object);
@@ -127,8 +127,8 @@ impl Process {
         let routes = routes(&rollout.spec, status);
         let routes: Vec<RouteSeen> =
             routes.into_iter().map(|route| RouteSeen { state: state(&route), route }).collect();
-        let others =
-            if identities.len() > 1 { self.others(identities, at, &routes) } else { BTreeMap::new() };
+        let alone = server.identities.len() == 1;
+        let others = if alone { BTreeMap::new() } else { self.others(server, at, &routes, fresh) };
         let previews = if identity.previews.is_empty() {
             Vec::new()
         } else {
@@ -178,44 +178,38 @@ impl Process {
 
     /// The workloads that the other Rollouts use; none where one of them can't be read.
     fn in_use(&self, at: usize) -> Option<BTreeSet<WorkloadKey>> {
-        let mut all = BTreeSet::new();
-        for (_, kept) in self.kept.iter().enumerate().filter(|(other, _)| *other != at) {
-            let RolloutNow { spec, status, unreadable, .. } = &*kept.shown;
-            if kept.shown.is_gone() {
-                continue;
-            }
-            if *unreadable {
-                return None;
-            }
-            let known = status.stable.iter().chain(&status.canary).map(|target| &target.name);
-            let past = status.history.iter().filter(|_| spec.retire.is_some());
-            let past = past.flat_map(|entry| [&entry.target.name, &entry.stable.name]);
-            let named = [Some(&spec.target.name), spec.stable.as_ref().map(|stable| &stable.name)];
-            all.extend(
-                named
-                    .into_iter()
-                    .flatten()
-                    .chain(known)
-                    .chain(past)
-                    .map(|name| WorkloadKey::deployment(name.clone())),
-            );
-        }
-        Some(all)
+        let others = self.kept.iter().enumerate().filter(|(other, _)| *other != at);
+        others.map(|(_, kept)| kept.shown.uses()).try_fold(BTreeSet::new(), |mut all, used| {
+            all.extend(used?);
+            Some(all)
+        })
     }
 
-    /// The other living Rollouts, of those that left stamps on these routes.
-    fn others(&self, identities: &[Identity], at: usize, routes: &[RouteSeen]) -> BTreeMap<String, Other> {
+    /// The other living Rollouts, of those that left stamps on these routes; where ours was read just now, so were those
+    /// that no list has.
+    fn others(
+        &self,
+        server: &Server,
+        at: usize,
+        routes: &[RouteSeen],
+        fresh: bool,
+    ) -> BTreeMap<String, Other> {
         let left =
             |name: &str| routes.iter().filter_map(RouteSeen::view).any(|view| view.stamps.contains_key(name));
-        let others = identities.iter().zip(&self.kept).enumerate().filter(|(other, _)| *other != at);
-        let living =
-            others.map(|(_, other)| other).filter(|(known, kept)| !kept.shown.is_gone() && left(known.name));
-        living
-            .map(|(known, kept)| {
-                let named = kept.shown.spec.routes.iter().cloned();
-                let noted = kept.shown.status.routes.iter().map(|noted| noted.route.clone());
-                let routes = if kept.shown.unreadable { vec![] } else { named.chain(noted).collect() };
-                (known.name.to_owned(), Other { uid: known.uid.to_owned(), routes })
+        let others = server.identities.iter().zip(&self.kept).enumerate().filter(|(other, _)| *other != at);
+        others
+            .filter(|(_, (known, _))| left(known.name))
+            .filter_map(|(other, (known, kept))| {
+                let routes = if !kept.shown.is_gone() && !kept.shown.unreadable {
+                    let named = kept.shown.spec.routes.iter().cloned();
+                    let noted = kept.shown.status.routes.iter().map(|noted| noted.route.clone());
+                    named.chain(noted).collect()
+                } else if !kept.shown.is_gone() || fresh && !server.rollout(other).is_gone() {
+                    vec![]
+                } else {
+                    return None;
+                };
+                Some((known.name.to_owned(), Other { uid: known.uid.to_owned(), routes }))
             })
             .collect()
     }

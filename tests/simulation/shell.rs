@@ -54,6 +54,7 @@ impl World {
             kept.working = Working { refresh: true, ..Working::default() };
         }
         if !kept.is_decidable() {
+            kept.working.memory.stop_clocks();
             return;
         }
         if kept.working.refresh {
@@ -95,7 +96,7 @@ impl World {
             kept.working.memory.observing_since = status.step.as_ref().and_then(|step| step.since);
         }
         let process = &mut self.processes[by.process];
-        let mut seen = process.observed(&self.server.identities, by.rollout, &rollout, &status, fresh, now);
+        let mut seen = process.observed(&self.server, by.rollout, &rollout, &status, fresh, now);
         mutants::tamper_sight(mutant, &mut seen);
         let working = &mut process.kept[by.rollout].working;
         working.problems.retain(|_, problem| problem.until > self.now);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::Value;
 use tidegate::{
     api::{RolloutSpec, RolloutStatus},
-    engine::observed::{ListSeen, RouteState, RouteView, WorkloadSeen},
+    engine::observed::{ListSeen, RouteState, RouteView, WorkloadKey, WorkloadSeen},
     routes,
 };
 
@@ -39,6 +39,23 @@ pub struct RolloutNow {
 impl RolloutNow {
     pub fn is_gone(&self) -> bool {
         self.life == Life::None
+    }
+
+    /// The workloads that it names or implies; none where it can't be read.
+    pub fn uses(&self) -> Option<Vec<WorkloadKey>> {
+        let Self { spec, status, .. } = self;
+        if self.is_gone() {
+            return Some(Vec::new());
+        }
+        if self.unreadable {
+            return None;
+        }
+        let known = status.stable.iter().chain(&status.canary).map(|target| &target.name);
+        let past = status.history.iter().filter(|_| spec.retire.is_some());
+        let past = past.flat_map(|entry| [&entry.target.name, &entry.stable.name]);
+        let named = [Some(&spec.target.name), spec.stable.as_ref().map(|stable| &stable.name)];
+        let named = named.into_iter().flatten().chain(known).chain(past);
+        Some(named.map(|name| WorkloadKey::deployment(name.clone())).collect())
     }
 }
 

@@ -121,13 +121,7 @@ impl World {
         for rollout in 0..self.server.rollouts.len() {
             let all = &self.server.rollouts[rollout];
             let old = self.chance.below(all.len());
-            // One that is there was there: see `docs/safety.md` on what is not simulated.
-            let made = if self.server.rollout(rollout).is_gone() {
-                0
-            } else {
-                all.iter().position(|then| !then.is_gone()).unwrap_or(0)
-            };
-            self.processes[id].kept[rollout].shown = all[old.max(made)].clone();
+            self.processes[id].kept[rollout].shown = all[old].clone();
         }
         let (life, delay) = (self.processes[id].life, 100 + self.chance.up_to(5_000));
         self.catches_up_later(id, life, delay);

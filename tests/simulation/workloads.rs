@@ -42,6 +42,13 @@ impl World {
         self.send(by, Role::Measuring(index), Request::ReadWorkload { workload });
     }
 
+    /// Whether another Rollout names or implies the workload, or can't be read.
+    fn is_used(&self, rollout: usize, write: &ScaleWrite) -> bool {
+        let mut others = (0..self.server.rollouts.len()).filter(|other| *other != rollout);
+        others
+            .any(|other| self.server.rollout(other).uses().is_none_or(|used| used.contains(&write.workload)))
+    }
+
     fn workload_named(&self, name: &str) -> Option<usize> {
         self.server.workloads.iter().position(|(known, _)| *known == name)
     }
@@ -59,9 +66,11 @@ impl World {
             }
             _ => None,
         };
-        let late =
-            write.to < write.from && self.now - self.turn(by).decided_at > SENT_WITHIN.as_millis() as u64;
-        let Some(version) = version.filter(|_| self.leads(by) && !late) else {
+        let down = write.to < write.from;
+        let late = down && self.now - self.turn(by).decided_at > SENT_WITHIN.as_millis() as u64;
+        // Who uses it is asked with that.
+        let used = down && self.mutant != Some(Mutant::UsedRetired) && self.is_used(by.rollout, write);
+        let Some(version) = version.filter(|_| self.leads(by) && !late && !used) else {
             return self.not_scaled(by, index, reply);
         };
         let version = Some(version).filter(|_| !whatever);

@@ -29,7 +29,7 @@ fn rules_go_by_their_name_or_their_place() {
     assert_eq!(view.lists[1].rule_field, None);
     let seen: Vec<_> = view.lists[0].entries.iter().map(|e| (e.name.as_str(), e.port, e.weight)).collect();
     assert_eq!(seen, [("v1", Some(80), 3), ("v2", Some(80), 1)], "without a weight it counts one");
-    assert_eq!(view.lists[0].entries[1].raw["filters"], json!([1]));
+    assert_eq!(view.lists[0].entries[1].raw.0["filters"], json!([1]));
 }
 
 #[test]

@@ -50,8 +50,8 @@ const fn at(entry: usize) -> Place {
     Place { list: 0, entry }
 }
 
-fn new_entry(like: Value, name: &str, port: Option<i32>, weight: i64) -> NewEntry {
-    NewEntry { list: 0, like: RawEntry(like), name: name.into(), port, weight }
+fn new_entry(like: impl Into<RawEntry>, name: &str, port: Option<i32>, weight: i64) -> NewEntry {
+    NewEntry { list: 0, like: like.into(), name: name.into(), port, weight }
 }
 
 /// The operations as `kubectl patch` would be given them.
@@ -232,7 +232,7 @@ fn lone(name: &str, absent: &str) -> (Value, RouteView) {
     let mut entry = seen.lists[0].entries[0].clone();
     entry.name = absent.into();
     entry.weight = 0;
-    entry.raw["virtualService"]["virtualServiceRef"]["name"] = json!(absent);
+    std::sync::Arc::make_mut(&mut entry.raw.0)["virtualService"]["virtualServiceRef"]["name"] = json!(absent);
     seen.lists[0].entries.push(entry);
     (object, seen)
 }

@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{HeaderMatch, RawEntry, RequestMatch, Stamp};
+use crate::api::{HeaderMatch, RequestMatch, Stamp};
 
 fn content(lists: Vec<(Option<&str>, Value)>) -> PreviewContent {
     let stamp = Stamp { uid: "u".into(), epoch: 3, run: 2, step: 1, aborted: false, added: vec![] };
     PreviewContent {
-        lists: lists.into_iter().map(|(rule, entry)| (rule.map(str::to_owned), RawEntry(entry))).collect(),
+        lists: lists.into_iter().map(|(rule, entry)| (rule.map(str::to_owned), entry.into())).collect(),
         name: "v2".into(),
         port: None,
         matching: RequestMatch {

@@ -70,7 +70,7 @@ fn every_kind_of_route_has_its_list() {
         assert_eq!(object.pointer(list.rule_field.as_ref().unwrap()), Some(&json!("main")));
         let seen: Vec<_> = list.entries.iter().map(|e| (e.name.as_str(), e.port, e.weight)).collect();
         assert_eq!(seen, [("v1", None, 90), ("v2", Some(80), 10)]);
-        assert_eq!(object.pointer(&list.path).unwrap()[1], list.entries[1].raw);
+        assert_eq!(object.pointer(&list.path).unwrap()[1], *list.entries[1].raw.0);
     }
 }
 

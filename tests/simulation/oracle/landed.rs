@@ -42,11 +42,11 @@ impl Oracle {
         let identity = &server.identities[rollout];
         let (old, new) = (stamp(identity, was), stamp(identity, is));
         // An epoch that was never recorded is forged.
-        let recorded = old.as_ref().is_some_and(|old| self.of[rollout].epochs.contains_key(&old.epoch));
+        let recorded = old.is_some_and(|old| self.of[rollout].epochs.contains_key(&old.epoch));
         let above = |old: &Stamp, new: &Stamp| new.epoch >= old.epoch;
-        let keeps = old.as_ref().zip(new.as_ref()).is_none_or(|(old, new)| above(old, new));
+        let keeps = old.zip(new).is_none_or(|(old, new)| above(old, new));
         self.demand(keeps || !recorded, "S3", || format!("{old:?} was written over by {new:?}"));
-        if let Some((old, new)) = old.as_ref().zip(new.as_ref()) {
+        if let Some((old, new)) = old.zip(new) {
             let unmarked = old.aborted && !new.aborted && old.run == new.run;
             self.demand(!unmarked, "S2", || format!("the mark of run {} was taken away", old.run));
         }
@@ -54,7 +54,7 @@ impl Oracle {
             Purpose::Raise => self.raised(landed, was, is),
             Purpose::Lower => self.lowered(landed, was, is),
             Purpose::Claim => {
-                self.owns(server, rollout, sender, new.as_ref());
+                self.owns(server, rollout, sender, new);
                 let kept = |(was, is): (&ListSeen, &ListSeen)| {
                     was.entries.iter().all(|old| {
                         is.entries.iter().any(|new| (&new.name, new.weight) == (&old.name, old.weight))
@@ -155,7 +155,7 @@ impl Oracle {
         let before_the_claim = stamp(identity, was) == stamp(identity, is)
             && stamp(identity, is).is_none_or(|stamp| stamp.epoch < status.epoch);
         if in_a_run && write.purpose == Purpose::Correct && !before_the_claim {
-            self.owns(server, rollout, sender, stamp(identity, is).as_ref());
+            self.owns(server, rollout, sender, stamp(identity, is));
         }
     }
 

@@ -26,7 +26,7 @@ impl Oracle {
         self.wrote(rollout);
         let identity = &server.identities[rollout];
         let stamp = |state: &RouteState| match state {
-            RouteState::Present(view) => stamp(identity, view),
+            RouteState::Present(view) => stamp(identity, view).cloned(),
             _ => None,
         };
         let (was, is) = (stamp(&before.state), stamp(&server.route(object).state));

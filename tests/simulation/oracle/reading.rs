@@ -25,7 +25,7 @@ pub fn planned(run: &Run, step: i32) -> i64 {
 }
 
 /// A Rollout's stamp on a route.
-pub fn stamp(identity: &Identity, view: &RouteView) -> Option<Stamp> {
+pub fn stamp<'a>(identity: &Identity, view: &'a RouteView) -> Option<&'a Stamp> {
     view.stamp(identity.name).filter(|stamp| stamp.uid == identity.uid)
 }
 

@@ -165,7 +165,7 @@ fn by_hand(object: &Value, write: &RouteWrite) -> Value {
         list(&mut want, write, place.list)[place.entry]["weight"] = json!(weight);
     }
     for new in &write.add {
-        let mut entry = new.like.0.clone();
+        let mut entry = Value::clone(&new.like.0);
         *entry.pointer_mut(write.view.name_field).unwrap() = json!(new.name);
         entry["weight"] = json!(new.weight);
         if let Some(port) = new.port {
