@@ -36,4 +36,5 @@ pub mod routes;
 pub mod sandbox;
 pub mod shards;
 pub mod telemetry;
+pub mod trial;
 pub mod workloads;

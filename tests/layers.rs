@@ -54,6 +54,7 @@ const ARROW: &[(&str, &[&str])] = &[
             "shards",
         ],
     ),
+    ("trial", &["clock", "analysis", "api", "engine", "routes", "metrics"]),
     ("sandbox", &["clock", "dataplane", "api"]),
     ("demo", ALL),
     ("bench", ALL),

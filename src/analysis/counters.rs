@@ -14,14 +14,18 @@ pub type Snapshot = BTreeMap<String, f64>;
 /// that vanished adds nothing. Without a previous snapshot nothing is known of the start, so nothing is counted.
 /// NaN in `current` gives NaN, which no batch accepts.
 pub fn increment(previous: Option<&Snapshot>, current: &Snapshot) -> f64 {
-    let Some(previous) = previous else { return 0.0 };
-    current
-        .iter()
-        .map(|(series, &value)| match previous.get(series) {
+    previous.map_or(0.0, |previous| increments(previous, current).map(|(_, grown)| grown).sum())
+}
+
+/// The same, series by series.
+pub fn increments<'a>(previous: &Snapshot, current: &'a Snapshot) -> impl Iterator<Item = (&'a str, f64)> {
+    current.iter().map(|(series, &value)| {
+        let grown = match previous.get(series) {
             Some(&before) if value >= before => value - before,
             Some(_) | None => value,
-        })
-        .sum()
+        };
+        (series.as_str(), grown)
+    })
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub use baseline::{Levels, MIN_REQUESTS, StableWatch, sick_limit};
 pub use batch::{Arm, Batch, BatchError};
 pub use bounds::{LADDER, RatioBounds, min_clean_requests, ratio_bounds};
 pub use config::{ALPHA, BETA, BURST, SequenceConfig, planned_polls};
-pub use counters::{Snapshot, increment};
+pub use counters::{Snapshot, increment, increments};
 pub use decision::{
     Judged, OnInconclusive, Proof, RELAXED_LOG_E_HARM, RELAXED_REQUESTS, StepDecision, StepFacts, decide_step,
 };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::{Sequence, StableWatch, ThresholdState};
+use crate::analysis::{Dispersion, Sequence, StableWatch, ThresholdState};
 
 /// What a run has learnt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +46,9 @@ pub struct MetricEvidence {
     /// Watches stable for being sick itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable_watch: Option<StableWatch>,
+    /// How stable's failures fall on its pods, where series tell those apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispersion: Option<Dispersion>,
     /// What stable had when its normal was first known: well above it, stable counts as sick.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable_before: Option<Arm>,

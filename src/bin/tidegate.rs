@@ -23,6 +23,8 @@ enum Command {
     Crds(cli::crds::Args),
     /// Print the account of the controller and the permissions it needs, for `kubectl apply -f -`
     Rbac(cli::rbac::Args),
+    /// Try the judgement of canaries: on made-up traffic, or on yesterday's
+    Analysis(cli::analysis::Args),
     /// Watch a version promoted and a bad one put back, on this machine alone
     #[cfg(feature = "sandbox")]
     Demo(demo::DemoOptions),
@@ -45,7 +47,9 @@ fn main() -> ExitCode {
             one.worker_threads(1);
             one
         }
-        Command::Crds(_) | Command::Rbac(_) | Command::Version => tokio::runtime::Builder::new_multi_thread(),
+        Command::Crds(_) | Command::Rbac(_) | Command::Analysis(_) | Command::Version => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
         #[cfg(feature = "sandbox")]
         Command::Demo(_) | Command::Sandbox(_) | Command::Bench(_) => {
             tokio::runtime::Builder::new_multi_thread()
@@ -70,6 +74,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Run(args) => cli::run::run(args).await?,
         Command::Crds(args) => cli::crds::run(&args)?,
         Command::Rbac(args) => cli::rbac::run(&args)?,
+        Command::Analysis(args) => cli::analysis::run(&args).await?,
         #[cfg(feature = "sandbox")]
         Command::Demo(options) => demo::run(options).await?,
         #[cfg(feature = "sandbox")]

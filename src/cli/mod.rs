@@ -1,5 +1,6 @@
 //! The command lines: what is typed becomes a value here, and a call.
 
+pub mod analysis;
 #[cfg(feature = "sandbox")]
 pub mod bench;
 pub mod crds;

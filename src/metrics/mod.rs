@@ -10,6 +10,7 @@ mod exposition;
 mod http;
 pub mod presets;
 mod prometheus;
+mod recorded;
 mod template;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use crate::{
 };
 use envoy::Envoy;
 use prometheus::Prometheus;
+pub use recorded::{Recording, Span};
 
 /// All configured providers. Cheap to clone.
 #[derive(Clone, Debug)]

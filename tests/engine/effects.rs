@@ -180,6 +180,15 @@ impl World {
             let of = |name: &str| {
                 let (errors, total) = self.counters.get(name).copied().unwrap_or_default();
                 let one = |value: f64| [("gw".to_owned(), value)].into();
+                let pods = self.traffic.on_pods.len() as f64;
+                let pod = |(at, value)| (format!("pod=\"{name}-{at}\""), value);
+                let of_pods = |of: &dyn Fn(f64) -> f64| {
+                    self.traffic.on_pods.iter().map(|share| of(*share)).enumerate().map(pod).collect()
+                };
+                if name == "v1" && pods > 0.0 {
+                    let (errors, total) = (of_pods(&|share| errors * share), of_pods(&|_| total / pods));
+                    return Counters { errors, total, buckets: vec![] };
+                }
                 Counters { errors: one(errors), total: one(total), buckets: vec![] }
             };
             Ok(Arms { at: self.now, canary: of(&request.canary), stable: of(&request.stable), past: vec![] })

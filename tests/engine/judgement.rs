@@ -163,3 +163,41 @@ fn a_number_of_the_step_before_is_no_pass_in_this_one() {
     world.run_for(Duration::from_mins(5));
     assert_eq!(world.share("v2"), 50);
 }
+
+#[test]
+fn how_strongly_failures_come_together_is_learnt_from_stable_s_pods() {
+    let learnt = |on_pods: Vec<f64>| {
+        let mut world = World::new(SPEC);
+        world.traffic.failing = [("v1".to_owned(), 0.01), ("v2".to_owned(), 0.01)].into();
+        world.traffic.on_pods = on_pods;
+        world.run_until("50", |world| world.share("v2") == 50);
+        let evidence = world.working.run.unwrap().evidence;
+        evidence.metrics["errorRate"].dispersion.map(|seen| seen.burst())
+    };
+    assert_eq!(learnt(vec![]), None, "nothing tells pods apart");
+    let even = learnt(vec![0.25; 4]).unwrap();
+    assert!(even < 2.0, "{even}");
+    // One pod has them all.
+    let piled = learnt(vec![1.0, 0.0, 0.0, 0.0]).unwrap();
+    assert!(piled > 4.0, "{piled}");
+}
+
+#[test]
+fn a_share_far_from_the_weight_is_told_and_hinders_nothing() {
+    let mut world = World::new(SPEC);
+    world.traffic.comes_through = 0.3;
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.run_for(Duration::from_secs(40));
+    assert_eq!(world.condition("TrafficShare"), Some(("True", "OffTheWeight")));
+    let told = world.notes.iter().filter(|note| note.reason == "TrafficShare").collect::<Vec<_>>();
+    assert!(
+        told[0].message.starts_with("At 10% the canary had 60 of 1,860 requests (3.2%)"),
+        "{}",
+        told[0].message
+    );
+    assert_eq!(told.len(), 1);
+    world.traffic.comes_through = 1.0;
+    world.run_until("50", |world| world.share("v2") == 50);
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.condition("TrafficShare"), None);
+}

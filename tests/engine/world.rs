@@ -41,6 +41,10 @@ pub fn spec(yaml: &str) -> RolloutSpec {
 #[derive(Clone, Debug)]
 pub struct Traffic {
     pub per_second: f64,
+    /// What of the canary's share comes through.
+    pub comes_through: f64,
+    /// How stable's failures fall on its pods, of which all have as many requests; none where nothing tells them apart.
+    pub on_pods: Vec<f64>,
     pub failing: BTreeMap<String, f64>,
     pub down: bool,
 }
@@ -143,7 +147,13 @@ fn subject() -> Subject {
 
 impl World {
     pub fn new(yaml: &str) -> Self {
-        let traffic = Traffic { per_second: 200.0, failing: BTreeMap::new(), down: false };
+        let traffic = Traffic {
+            per_second: 200.0,
+            comes_through: 1.0,
+            on_pods: vec![],
+            failing: BTreeMap::new(),
+            down: false,
+        };
         Self {
             spec: spec(yaml),
             stored: RolloutStatus::default(),

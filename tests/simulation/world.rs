@@ -138,7 +138,7 @@ impl World {
             let delay = if id == 0 { 0 } else { self.chance.up_to(20_000) };
             self.later(delay, Event::Start { process: id });
         }
-        let end = 15_000 + self.chance.up_to(25_000);
+        let end = 20_000 + self.chance.up_to(40_000);
         for fault in self.faults.list() {
             for _ in 0..fault.happens(&mut self.chance) {
                 let at = self.chance.up_to(end);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{ERROR_RATE, HOUR, Test, bounds, tests};
+use super::{ERROR_RATE, HOUR, Test, absent::with_absent, bounds, tests};
 use crate::{
     analysis::{self, Batch, Sequence, ThresholdState, increment, sentence},
     api::{Analysis, Arm, MetricEvidence, Past, PlainMetric},
@@ -89,8 +89,15 @@ impl Turn<'_> {
     fn take_arms(&mut self, analysis: &Analysis, arms: &Arms) {
         let number = self.run().map_or(0, |run| run.number);
         let index = self.step_index();
-        let before = self.memory.arms.replace((number, index, Arc::new(arms.clone())));
         self.seed_past(analysis, arms);
+        let before = self.memory.arms.take();
+        let now = match &before {
+            Some((run, _, before)) if *run == number => with_absent(arms, before),
+            Some(_) | None => arms.clone(),
+        };
+        let arms = Arc::new(now);
+        self.memory.arms = Some((number, index, Arc::clone(&arms)));
+        let arms = &*arms;
         let Some((run, step, before)) = before else { return };
         if (run, step) != (number, index) || before.at >= arms.at {
             return;
@@ -104,6 +111,7 @@ impl Turn<'_> {
             }
         }
         self.estimate(analysis, &before, arms, span);
+        self.learn_burst(&before, arms);
     }
 
     fn take_batch(&mut self, analysis: &Analysis, test: &Test, batch: Batch, at: Timestamp) {

@@ -4,8 +4,11 @@
 //! A look counts for the step that asked for it and only if its counters are younger than the weight change and
 //! the settling after it. Missing numbers are never a value.
 
+mod absent;
 mod ask;
+mod burst;
 mod evidence;
+mod share;
 mod tell;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
@@ -149,7 +152,8 @@ impl Turn<'_> {
         let polls =
             analysis::planned_polls(plan.iter().map(|step| step.hold.span()), analysis.interval.span());
         let metrics = i32::try_from(tests(analysis).len()).unwrap_or(i32::MAX);
-        SequenceConfig::error_rate(metrics, steps, polls).between(test.tolerate, test.catch)
+        let config = SequenceConfig::error_rate(metrics, steps, polls).between(test.tolerate, test.catch);
+        SequenceConfig { burst: self.burst(test), ..config }
     }
 
     /// The levels of a test in the present step: at 100 % there is no second arm, and stable's hour before the

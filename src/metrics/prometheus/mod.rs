@@ -4,6 +4,7 @@
 //! since, so that both arms and all series are of the same age. Counters are read raw; `rate()` and
 //! `increase()` report nothing for an error series that is born at 1.
 
+mod recorded;
 mod reply;
 mod series;
 
@@ -21,6 +22,7 @@ use crate::{
     config::PrometheusConfig,
     engine::look::{Arms, ArmsRequest, Counters, LookRequest, NumberRequest, ReadError, Sample, Snapshot},
 };
+pub use recorded::Span;
 use reply::Data;
 pub(super) use series::{Buckets, canonical};
 
@@ -40,7 +42,7 @@ pub(super) struct Prometheus {
 #[derive(Clone, Copy)]
 enum When {
     At(Timestamp),
-    Range { start: Timestamp, end: Timestamp },
+    Range { start: Timestamp, end: Timestamp, step: Duration },
 }
 
 /// A series' labels and its points.
@@ -72,12 +74,7 @@ impl Prometheus {
         arms: &ArmsRequest,
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
-        let queries = |target| {
-            let scope = ArmScope { target, namespace: &request.namespace, rollout: &request.rollout };
-            presets::prometheus(&arms.series, scope)
-                .map(|queries| ArmQueries { latency: queries.latency.filter(|_| arms.latency), ..queries })
-        };
-        let (canary, stable) = (queries(&request.canary)?, queries(&request.stable)?);
+        let (canary, stable) = queries(request, arms)?;
         let at = self.evaluated(now)?;
         let past = OptionFuture::from(arms.past.map(|past| self.past(&stable, past, at)));
         let (canary, stable, past) =
@@ -133,7 +130,7 @@ impl Prometheus {
     ) -> Result<Vec<(Timestamp, Counters)>, ReadError> {
         let steps = u32::try_from(past.as_secs() / PAST_STEP.as_secs()).unwrap_or(u32::MAX);
         let start = before(end, PAST_STEP.saturating_mul(steps))?;
-        let counters = self.gather(queries, When::Range { start, end }).await?;
+        let counters = self.gather(queries, When::Range { start, end, step: PAST_STEP }).await?;
         Ok(counters.into_iter().filter(|(_, counters)| !counters.total.is_empty()).collect())
     }
 
@@ -201,11 +198,11 @@ impl Prometheus {
                 form.push(("time", seconds(at)));
                 &self.query
             }
-            When::Range { start, end } => {
+            When::Range { start, end, step } => {
                 form.extend([
                     ("start", seconds(start)),
                     ("end", seconds(end)),
-                    ("step", PAST_STEP.as_secs().to_string()),
+                    ("step", step.as_secs().max(1).to_string()),
                 ]);
                 &self.query_range
             }
@@ -213,6 +210,16 @@ impl Prometheus {
         let answer = self.http.send(|client| client.post(url.clone()).form(&form)).await?;
         reply::data(&answer, role)
     }
+}
+
+/// The queries of canary and stable.
+fn queries(request: &LookRequest, arms: &ArmsRequest) -> Result<(ArmQueries, ArmQueries), ReadError> {
+    let queries = |target| {
+        let scope = ArmScope { target, namespace: &request.namespace, rollout: &request.rollout };
+        presets::prometheus(&arms.series, scope)
+            .map(|queries| ArmQueries { latency: queries.latency.filter(|_| arms.latency), ..queries })
+    };
+    Ok((queries(&request.canary)?, queries(&request.stable)?))
 }
 
 fn each(

@@ -1,0 +1,152 @@
+//! `tidegate analysis`: what the judgement does, before anybody trusts it with traffic.
+
+mod replay;
+mod simulate;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
+
+use crate::{
+    config::ConfigError,
+    engine::look::ReadError,
+    metrics::ProviderError,
+    trial::{CourseError, RecordedError},
+};
+
+/// Try the judgement of canaries: on made-up traffic, or on yesterday's
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Count how often good canaries are put back, and how soon bad ones are, beside the rules of others
+    Simulate(simulate::Args),
+    /// Judge recorded counts, or tell what a Rollout would have done over the past of a Prometheus
+    Replay(replay::Args),
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For machines.
+    Json,
+}
+
+/// Why a report did not come about, or out, or is not good.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A run could not be followed.
+    #[error("cannot follow a run")]
+    Course(#[from] CourseError),
+    /// The report is no JSON.
+    #[error("cannot write the report as JSON")]
+    Json(#[from] serde_json::Error),
+    /// A file or standard output.
+    #[error("cannot write the report to {place}")]
+    Write {
+        /// Where it was to go.
+        place: String,
+        /// Why it did not.
+        source: io::Error,
+    },
+    /// A file can't be read.
+    #[error("cannot read {file}")]
+    Read {
+        /// Which.
+        file: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Recorded counts can't be judged.
+    #[error("cannot replay {file}")]
+    Recorded {
+        /// The file.
+        file: String,
+        /// Why not.
+        source: RecordedError,
+    },
+    /// The file holds no Rollout.
+    #[error("cannot read a Rollout from {file}")]
+    Rollout {
+        /// The file.
+        file: String,
+        /// Why not.
+        source: Box<serde_saphyr::Error>,
+    },
+    /// There is nothing to replay.
+    #[error("{0}")]
+    Nothing(&'static str),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A provider.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The past can't be read.
+    #[error("cannot read the past")]
+    Past(#[from] ReadError),
+    /// The times are out of range.
+    #[error("the times are out of range")]
+    Time(#[from] jiff::Error),
+    /// A goal is missed.
+    #[error("not every goal is reached; the report says which")]
+    Missed,
+}
+
+/// Carries the command out.
+pub async fn run(args: &Args) -> Result<(), Error> {
+    match &args.command {
+        Command::Simulate(args) => simulate::run(args),
+        Command::Replay(args) => replay::run(args).await,
+    }
+}
+
+/// One line on a terminal, and nothing elsewhere: a log needs no hundred lines of it.
+#[expect(clippy::print_stderr, reason = "it is progress")]
+fn progress(what: &str) {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}");
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "it is progress")]
+fn clear_progress() {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(file, text).map_err(|source| Error::Write { place: file.display().to_string(), source })
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    let written = io::stdout().lock().write_all(text.as_bytes());
+    written.map_err(|source| Error::Write { place: "standard output".to_owned(), source })
+}
+
+/// Columns as wide as their widest cell.
+fn columns(rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        for (at, cell) in row.iter().enumerate() {
+            let width = cell.chars().count();
+            match widths.get_mut(at) {
+                Some(widest) => *widest = (*widest).max(width),
+                None => widths.push(width),
+            }
+        }
+    }
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
