@@ -62,7 +62,7 @@ impl Chart {
         };
         text(LEFT, 18.0, "start", "title", &self.title);
         text(f64::midpoint(LEFT, right), HEIGHT - 8.0, "middle", "label", &self.x.label);
-        text(LEFT - 52.0, TOP - 6.0, "start", "label", &self.y.label);
+        text(4.0, TOP - 12.0, "start", "label", &self.y.label);
         for (value, said) in &self.x.ticks {
             text(x(*value), bottom + 16.0, "middle", "tick", said);
         }

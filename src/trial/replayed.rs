@@ -81,7 +81,7 @@ fn chart(course: &Course, metric: &str) -> Chart {
     let last = minutes(course.at).max(1.0);
     let quarter = |part: u32| {
         let at = last * f64::from(part) / 4.0;
-        (at, format!("{at:.0} min"))
+        (at, if last < 10.0 { format!("{at:.1} min") } else { format!("{at:.0} min") })
     };
     let steps = course.moments.iter().filter(|moment| moment.reason == "Step");
     Chart {
