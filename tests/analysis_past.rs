@@ -1,16 +1,17 @@
 //! `tidegate analysis replay` over the past of a real Prometheus, which is written into it beforehand.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
     fmt::Write,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use serde_json::Value;
+use tidegate::clock::Clock;
 
 const ROLLOUT: &str = r#"
 apiVersion: tidegate.dev/v1alpha1
@@ -87,7 +88,7 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    fn start(folder: &Path, begin: i64) -> Self {
+    async fn start(folder: &Path, begin: i64) -> Self {
         let (metrics, data, config) =
             (folder.join("past.om"), folder.join("data"), folder.join("prometheus.yml"));
         std::fs::write(&metrics, open_metrics(begin)).unwrap();
@@ -108,14 +109,14 @@ impl Prometheus {
             .spawn()
             .unwrap();
         let mut prometheus = Self { child, url: format!("http://127.0.0.1:{port}") };
-        for _ in 0..600 {
-            assert!(prometheus.child.try_wait().unwrap().is_none(), "Prometheus ended");
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return prometheus;
+        let listens = async {
+            while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+                assert!(prometheus.child.try_wait().unwrap().is_none(), "Prometheus ended");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("Prometheus does not listen");
+        };
+        tokio::time::timeout(Duration::from_mins(1), listens).await.expect("Prometheus listens");
+        prometheus
     }
 
     /// Replays a run; the arguments that are given besides come last.
@@ -136,8 +137,8 @@ impl Prometheus {
     }
 }
 
-#[test]
-fn what_a_rollout_would_have_done_over_the_past_of_a_prometheus() {
+#[tokio::test]
+async fn what_a_rollout_would_have_done_over_the_past_of_a_prometheus() {
     if ["prometheus", "promtool"]
         .iter()
         .any(|program| Command::new(program).arg("--version").output().is_err())
@@ -149,9 +150,9 @@ fn what_a_rollout_would_have_done_over_the_past_of_a_prometheus() {
     }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let now = jiff::Timestamp::now().as_second();
+    let now = Clock::start().now().as_second();
     let begin = now - now % 60 - (SCRAPES + 240) * SCRAPE;
-    let prometheus = Prometheus::start(folder, begin);
+    let prometheus = Prometheus::start(folder, begin).await;
     let told = |name: &str| {
         let (done, out, why) = prometheus.replay(folder, name, begin, &["-o", "json"]);
         assert!(done, "{name}: {why}");

@@ -31,7 +31,7 @@ pub use status::{
     RouteWeights, Target,
 };
 pub use strategy::{
-    Approval, BlueGreen, Canary, CanaryStep, HeaderMatch, RequestMatch, Scale, Stage, Strategy,
+    Approval, BlueGreen, Canary, CanaryStep, HeaderMatch, RequestMatch, Scale, Stage, StepAnalysis, Strategy,
 };
 
 /// The API group of our kinds.

@@ -45,6 +45,8 @@ use super::{Analysis, Strategy, status::RolloutStatus, units::Duration};
         .message("progressDeadline must be longer than the maxHold of after (which is 3 x hold where it is not given)"),
     validation = Rule::new("!has(self.progressDeadline) || !has(self.strategy.blueGreen) || !has(self.strategy.blueGreen.before) || [self.strategy.blueGreen.before].all(s, duration(self.progressDeadline) > (has(s.maxHold) ? duration(s.maxHold) : duration(s.hold) + duration(s.hold) + duration(s.hold)))")
         .message("progressDeadline must be longer than the maxHold of before (which is 3 x hold where it is not given)"),
+    validation = Rule::new("!has(self.strategy.canary) || self.strategy.canary.steps.all(s, !has(s.analysis) || (has(self.analysis) && (has(self.analysis.series) || !(has(s.analysis.errorRate) || has(s.analysis.latency)))))")
+        .message("a step's analysis adds to spec.analysis, which must be given, with series where the step judges errorRate or latency"),
     validation = Rule::new("!has(self.analysis) || !has(self.strategy.blueGreen) || (has(self.strategy.blueGreen.before) && has(self.strategy.blueGreen.before.approval)) || (has(self.analysis.metrics) && size(self.analysis.metrics) > 0) || (has(self.strategy.blueGreen.before) == has(self.strategy.blueGreen.preview) && ((has(self.analysis.errorRate) && has(self.analysis.errorRate.max)) || (has(self.analysis.latency) && self.analysis.latency.exists(l, has(l.max)))))")
         .message("before the switch there is nothing to compare the target with: give analysis.metrics, an errorRate or latency with max (which before judges on a preview), or before.approval")
 )]

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Approval, Evidence, OnDeadline, RequestMatch, Scale,
+    Analysis, Approval, Evidence, OnDeadline, RequestMatch, Scale, StepAnalysis,
     units::{Duration, Weight},
 };
 
@@ -64,7 +64,7 @@ impl Run {
 }
 
 /// A step of a frozen plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedStep {
     /// The canary's share.
@@ -85,6 +85,9 @@ pub struct PlannedStep {
     /// Whether a person must agree before the next step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// By what it is judged besides the run's analysis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<StepAnalysis>,
 }
 
 /// The stages of a blue/green run.

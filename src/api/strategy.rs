@@ -4,7 +4,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::units::{Duration, Weight};
+use super::{
+    ErrorRate, Latency, PlainMetric,
+    units::{Duration, Weight},
+};
 
 /// How traffic gets to the target: exactly one of these ways.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -69,6 +72,29 @@ pub struct CanaryStep {
     /// Whether a person must agree before the next step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// By what this step is judged besides, or in place of what spec.analysis says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<StepAnalysis>,
+}
+
+/// By what one step is judged besides spec.analysis. What is called the same there (an error rate, a latency with the same
+/// bound, a metric of that name) is replaced.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.errorRate) || (has(self.latency) && size(self.latency) > 0) || (has(self.metrics) && size(self.metrics) > 0)")
+    .message("a step's analysis must name at least one of errorRate, latency and metrics; leave it out to be judged by spec.analysis"))]
+pub struct StepAnalysis {
+    /// In place of the error rate of spec.analysis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_rate: Option<ErrorRate>,
+    /// Bounds besides those of spec.analysis, or in place of the same ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub latency: Vec<Latency>,
+    /// Plain numbers besides those of spec.analysis, or in place of those of the same name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub metrics: Vec<PlainMetric>,
 }
 
 /// All traffic at once: the target is tried without any, then it gets all of it, and what was live stands ready to take

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     api::{
-        ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef, Stamp,
-        WorkloadRef,
+        ABORT_ANNOTATION, Analysis, FINALIZER, PlainMetric, REQUEST_ANNOTATION, Rollout, RolloutStatus,
+        RouteRef, Stamp, WorkloadRef,
     },
     engine::{
         self,
@@ -95,7 +95,7 @@ pub fn observe(
         look: looked.done,
         looking: looked.under_way,
         settle: settle(context, analysis),
-        unknown_providers: unknown_providers(context, analysis),
+        unknown_providers: unknown_providers(context, analysis, &of_steps(rollout, status)),
         subject,
     }
 }
@@ -186,14 +186,28 @@ fn settle(context: &Context, analysis: Option<&Analysis>) -> Duration {
     analysis.and_then(|analysis| context.providers.settle(analysis.provider.as_deref())).unwrap_or_default()
 }
 
+/// The plain numbers that steps are judged by besides, of a run that goes on, else of the spec.
+fn of_steps<'a>(rollout: &'a Rollout, status: &'a RolloutStatus) -> Vec<&'a PlainMetric> {
+    let run = status.run.as_ref().filter(|run| run.ended.is_none());
+    let planned = run.into_iter().flat_map(|run| run.plan.iter()).filter_map(|step| step.analysis.as_ref());
+    let canary = rollout.spec.strategy.canary.iter().filter(|_| run.is_none());
+    let specified = canary.flat_map(|canary| &canary.steps).filter_map(|step| step.analysis.as_ref());
+    planned.chain(specified).flat_map(|step| &step.metrics).collect()
+}
+
 /// Each once. Where no default is configured and one is needed, it is called `default`.
-fn unknown_providers(context: &Context, analysis: Option<&Analysis>) -> Vec<String> {
+fn unknown_providers(
+    context: &Context,
+    analysis: Option<&Analysis>,
+    of_steps: &[&PlainMetric],
+) -> Vec<String> {
     let Some(analysis) = analysis else {
         return Vec::new();
     };
     let own = analysis.provider.as_deref();
     let of_arms = analysis.series.as_ref().map(|_| own);
-    let of_numbers = analysis.metrics.iter().map(|metric| metric.provider.as_deref().or(own));
+    let numbers = analysis.metrics.iter().chain(of_steps.iter().copied());
+    let of_numbers = numbers.map(|metric| metric.provider.as_deref().or(own));
     let mut unknown: Vec<String> = of_arms
         .into_iter()
         .chain(of_numbers)

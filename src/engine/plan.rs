@@ -55,6 +55,7 @@ fn by_steps(canary: &Canary, found: Option<Weight>) -> Vec<PlannedStep> {
         steps.push(PlannedStep {
             max_hold: wanted.max_hold.clone().unwrap_or_else(|| thrice(hold)),
             approval: wanted.approval,
+            analysis: wanted.analysis.clone(),
             matching: matching.clone(),
             scale: scale.clone(),
             ..plain(share, hold)
@@ -100,6 +101,7 @@ fn plain(weight: Weight, hold: &Duration) -> PlannedStep {
         hold: hold.clone(),
         max_hold: thrice(hold),
         approval: None,
+        analysis: None,
     }
 }
 

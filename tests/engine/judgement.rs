@@ -201,3 +201,37 @@ fn a_share_far_from_the_weight_is_told_and_hinders_nothing() {
     world.run_for(Duration::from_secs(30));
     assert_eq!(world.condition("TrafficShare"), None);
 }
+
+#[test]
+fn a_step_may_be_judged_by_more_and_otherwise() {
+    let steps = "steps: [{weight: 10, analysis: {metrics: [{name: queue, query: q, max: \"5\"}]}}, {weight: 50, analysis: \
+                 {errorRate: {max: \"2%\"}}}]";
+    let spec = SPEC.replace("steps: [{weight: 10}, {weight: 50}]", steps);
+    let at = |share, failing: f64| {
+        let mut world = World::new(&spec);
+        world.numbers.insert("queue".into(), Ok(1.0));
+        world.traffic.failing = [("v1".to_owned(), 0.03), ("v2".to_owned(), failing)].into();
+        world.run_until("there", |world| world.share("v2") == share);
+        world
+    };
+    // The number is asked for in the first step only, where it fails.
+    let mut world = at(10, 0.03);
+    world.run_for(Duration::from_secs(30));
+    let names =
+        |world: &World| world.working.analysis.iter().map(|told| told.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&world), ["errorRate", "queue"]);
+    world.numbers.insert("queue".into(), Ok(9.0));
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    assert!(world.message().contains("queue is 9"), "{}", world.message());
+    // As bad as stable is good enough for the first step and not for the second, whose limit is of its own.
+    let mut world = at(50, 0.03);
+    world.numbers.insert("queue".into(), Ok(9.0));
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    assert!(world.message().starts_with("Rolled back at 50%: canary failed"), "{}", world.message());
+    // What no step asks for any more is not judged.
+    let mut world = at(50, 0.0);
+    world.numbers.insert("queue".into(), Ok(9.0));
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(names(&world), ["errorRate", "errorRate max"]);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}

@@ -8,6 +8,7 @@ mod absent;
 mod ask;
 mod burst;
 mod evidence;
+mod of_step;
 mod share;
 mod tell;
 
@@ -116,14 +117,17 @@ fn tests(analysis: &Analysis) -> Vec<Test> {
 }
 
 impl Turn<'_> {
-    /// The run's frozen analysis, with the mode of the spec as it is now.
+    /// What the present step is judged by: the run's frozen analysis, with the mode of the spec as it is now, and what the step
+    /// adds to it.
     fn analysis(&self) -> Option<Arc<Analysis>> {
         let frozen = self.run()?.analysis.as_ref()?;
         // Nearly always the modes are the frozen ones as well, and nothing needs to be copied.
-        Some(match &self.spec.analysis {
+        let analysis = match &self.spec.analysis {
             Some(now) if !has_modes_of(frozen, now) => Arc::new(with_modes_of(frozen, now)),
             Some(_) | None => Arc::clone(frozen),
-        })
+        };
+        let of_step = self.planned_step().and_then(|step| step.analysis.as_ref());
+        Some(of_step.map_or_else(|| Arc::clone(&analysis), |step| Arc::new(of_step::joined(&analysis, step))))
     }
 
     fn settle_span(&self, analysis: &Analysis) -> Duration {
@@ -151,7 +155,7 @@ impl Turn<'_> {
         let steps = i32::try_from(plan.len()).unwrap_or(i32::MAX);
         let polls =
             analysis::planned_polls(plan.iter().map(|step| step.hold.span()), analysis.interval.span());
-        let metrics = i32::try_from(tests(analysis).len()).unwrap_or(i32::MAX);
+        let metrics = i32::try_from(of_step::sequences(analysis, plan)).unwrap_or(i32::MAX);
         let config = SequenceConfig::error_rate(metrics, steps, polls).between(test.tolerate, test.catch);
         SequenceConfig { burst: self.burst(test), ..config }
     }
