@@ -43,6 +43,8 @@ pub struct Traffic {
     pub per_second: f64,
     pub failing: BTreeMap<String, f64>,
     pub down: bool,
+    /// In seconds: counters bear the time of the last whole period, and are corrected while it lasts.
+    pub period: i64,
 }
 
 /// Whether previews may be created, and how many requests a second say that they want one.
@@ -143,7 +145,7 @@ fn subject() -> Subject {
 
 impl World {
     pub fn new(yaml: &str) -> Self {
-        let traffic = Traffic { per_second: 200.0, failing: BTreeMap::new(), down: false };
+        let traffic = Traffic { per_second: 200.0, failing: BTreeMap::new(), down: false, period: 1 };
         Self {
             spec: spec(yaml),
             stored: RolloutStatus::default(),

@@ -89,10 +89,17 @@ impl Turn<'_> {
     fn take_arms(&mut self, analysis: &Analysis, arms: &Arms) {
         let number = self.run().map_or(0, |run| run.number);
         let index = self.step_index();
-        let before = self.memory.arms.replace((number, index, Arc::new(arms.clone())));
         self.seed_past(analysis, arms);
-        let Some((run, step, before)) = before else { return };
-        if (run, step) != (number, index) || before.at >= arms.at {
+        let known = self.memory.arms.take().filter(|(run, step, _)| (*run, *step) == (number, index));
+        if known.as_ref().is_some_and(|(_, _, before)| before.at == arms.at) {
+            // Of two of the same time the first stays: what a provider has corrected since is then counted with the
+            // next one, and not lost.
+            self.memory.arms = known;
+            return;
+        }
+        self.memory.arms = Some((number, index, Arc::new(arms.clone())));
+        let Some((_, _, before)) = known else { return };
+        if before.at > arms.at {
             return;
         }
         self.memory.looked |= self.is_of_the_step(before.at);

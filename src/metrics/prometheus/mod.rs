@@ -74,8 +74,10 @@ impl Prometheus {
     ) -> Result<Arms, ReadError> {
         let queries = |target| {
             let scope = ArmScope { target, namespace: &request.namespace, rollout: &request.rollout };
-            presets::prometheus(&arms.series, scope)
-                .map(|queries| ArmQueries { latency: queries.latency.filter(|_| arms.latency), ..queries })
+            presets::prometheus(&arms.series, scope).map(|queries| ArmQueries {
+                latency: queries.latency.filter(|_| !arms.latency.is_empty()),
+                ..queries
+            })
         };
         let (canary, stable) = (queries(&request.canary)?, queries(&request.stable)?);
         let at = self.evaluated(now)?;
