@@ -30,7 +30,7 @@ pub struct Analysis {
     #[serde(default = "default_interval")]
     pub interval: Duration,
     /// How long after a weight change nothing is judged; absent: the provider's own (2s for envoy, 30s for
-    /// prometheus).
+    /// prometheus, 3m for cloudWatch).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle: Option<Duration>,
     /// How an arm's counters are found. Needed by errorRate and latency.
@@ -83,11 +83,13 @@ pub struct Series {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// What the preset needs to know: `appmesh-envoy` and `tidegate-gateway` take `mesh`, `gateway`, `port`,
-    /// `protocol` and `prefix`.
+    /// `protocol`, `prefix` and `node`; `appmesh-extension` takes `metricNamespace`, `mesh`, `service`, `gateway` or
+    /// `sourceNode`, `node` and `agent`; `alb` takes `loadBalancer` and `targetGroup`; `vpc-lattice` takes
+    /// `targetGroup`. With `targetGroup.NAME` each target NAME has a group of its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub params: BTreeMap<String, String>,
-    /// A counter of failed requests.
+    /// A counter of failed requests; with a cloudWatch provider an expression that sums them by period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub errors: Option<String>,
@@ -109,6 +111,12 @@ pub enum Preset {
     TidegateGateway,
     /// Envoy as App Mesh configured it.
     AppmeshEnvoy,
+    /// CloudWatch: what App Mesh's metrics extension counts per target.
+    AppmeshExtension,
+    /// CloudWatch: target groups of an Application Load Balancer.
+    Alb,
+    /// CloudWatch: target groups of VPC Lattice.
+    VpcLattice,
 }
 
 /// Judges the share of failed requests.
@@ -169,7 +177,8 @@ pub struct PlainMetric {
     /// What it is called in status and events.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// The query; `{{canary}}` and `{{stable}}` name the arms. It must return one number.
+    /// The query; `{{canary}}` and `{{stable}}` name the arms. It must return one number. With a cloudWatch provider it
+    /// is a metric-maths expression.
     #[schemars(length(min = 1, max = 2048))]
     pub query: String,
     /// The number must not be above it.

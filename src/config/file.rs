@@ -74,6 +74,8 @@ pub(super) struct ProviderEntry {
     pub prometheus: Option<PrometheusEntry>,
     /// Gateway Envoys' own statistics.
     pub envoy: Option<EnvoyEntry>,
+    /// CloudWatch.
+    pub cloud_watch: Option<CloudWatchEntry>,
 }
 
 /// A Prometheus.
@@ -107,6 +109,22 @@ pub(super) struct EnvoyEntry {
     pub tls: Option<Spanned<Tls>>,
     /// How the controller proves who it is.
     pub auth: Option<Spanned<AuthEntry>>,
+}
+
+/// CloudWatch. Credentials are found as the AWS SDKs find them: the pod's role, the environment, a profile.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct CloudWatchEntry {
+    /// The region, `eu-central-1`; default: that of the pod's environment.
+    pub region: Option<Spanned<String>>,
+    /// A role to assume with what is found.
+    pub role_arn: Option<Spanned<String>>,
+    /// An address in place of the region's own, as for a VPC endpoint.
+    pub endpoint: Option<Spanned<String>>,
+    /// The period of the sums that are read; default 60s.
+    pub period: Option<Spanned<Duration>>,
+    /// The deadline of one look; default 10s.
+    pub timeout: Option<Duration>,
 }
 
 /// TLS towards a provider. Files are PEM, and read again when they change.

@@ -4,6 +4,7 @@
 //! Whatever is wrong stops the start, with the file, the line, the key and the remedy. The file holds no
 //! secret: credentials are named by path and read when they are used.
 
+mod cloudwatch;
 mod file;
 mod providers;
 
@@ -12,6 +13,7 @@ use std::{
     path::Path,
 };
 
+pub use cloudwatch::CloudWatchConfig;
 pub use providers::{
     Auth, EnvoyConfig, HttpConfig, PrometheusConfig, ProviderConfig, ProvidersConfig, TlsConfig,
 };

@@ -7,6 +7,7 @@ use serde_saphyr::Spanned;
 
 use super::{
     Problem,
+    cloudwatch::{self, CloudWatchConfig},
     file::{AuthEntry, EnvoyEntry, PrometheusEntry, ProviderEntry, Tls},
     is_dns_label,
 };
@@ -28,6 +29,8 @@ pub enum ProviderConfig {
     Prometheus(PrometheusConfig),
     /// Gateway Envoys' own statistics.
     Envoy(EnvoyConfig),
+    /// CloudWatch.
+    CloudWatch(CloudWatchConfig),
 }
 
 /// A Prometheus.
@@ -125,19 +128,28 @@ pub(super) fn resolve(
 
 fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderConfig, Problem> {
     let key = format!("providers.{name}");
-    let problem = |text: &str| Problem::new(entry.referenced.line(), key.as_str(), text);
+    let line = entry.referenced.line();
+    let problem = |text: &str| Problem::new(line, key.as_str(), text);
     if !is_dns_label(name) {
         return Err(problem(
             "a provider's name must be a DNS label of at most 63 lower-case letters, digits and hyphens; rename it",
         ));
     }
-    match (entry.value.prometheus, entry.value.envoy) {
-        (Some(prometheus), None) => resolve_prometheus(prometheus, &format!("{key}.prometheus")),
-        (None, Some(envoy)) => resolve_envoy(envoy, &format!("{key}.envoy")),
-        (Some(_), Some(_)) => {
-            Err(problem("a provider must be either prometheus or envoy; make two entries of it"))
-        }
-        (None, None) => Err(problem("a provider must have one of prometheus and envoy; add it")),
+    let ProviderEntry { prometheus, envoy, cloud_watch } = entry.value;
+    let kinds = [
+        prometheus.map(|entry| resolve_prometheus(entry, &format!("{key}.prometheus"))),
+        envoy.map(|entry| resolve_envoy(entry, &format!("{key}.envoy"))),
+        cloud_watch.map(|entry| {
+            cloudwatch::resolve(entry, &format!("{key}.cloudWatch")).map(ProviderConfig::CloudWatch)
+        }),
+    ];
+    let mut given = kinds.into_iter().flatten();
+    match (given.next(), given.next()) {
+        (Some(provider), None) => provider,
+        (Some(_), Some(_)) => Err(problem(
+            "a provider must be only one of prometheus, envoy and cloudWatch; make an entry of each",
+        )),
+        (None, _) => Err(problem("a provider must have one of prometheus, envoy and cloudWatch; add it")),
     }
 }
 
@@ -193,7 +205,7 @@ fn resolve_envoy(entry: EnvoyEntry, key: &str) -> Result<ProviderConfig, Problem
     }))
 }
 
-fn span(written: Option<&units::Duration>, default_seconds: u64) -> Duration {
+pub(super) fn span(written: Option<&units::Duration>, default_seconds: u64) -> Duration {
     written.map_or(Duration::from_secs(default_seconds), units::Duration::span)
 }
 

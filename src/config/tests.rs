@@ -54,6 +54,40 @@ log: {format: json, level: 'info,kube=debug'}
 }
 
 #[test]
+fn cloud_watch_resolves_with_and_without_keys() {
+    let config = |text: &str| match Config::parse(text, "f").unwrap().providers.entries.remove("aws") {
+        Some(ProviderConfig::CloudWatch(config)) => config,
+        other => panic!("{other:?}"),
+    };
+    let least = CloudWatchConfig {
+        region: None,
+        role_arn: None,
+        endpoint: None,
+        period: Duration::from_mins(1),
+        timeout: Duration::from_secs(10),
+    };
+    assert_eq!(config("providers: {aws: {cloudWatch: {}}}"), least);
+    let text = "
+providers:
+  aws:
+    cloudWatch:
+      region: eu-central-1
+      roleArn: arn:aws-cn:iam::123456789012:role/ops/tidegate
+      endpoint: https://vpce-1.monitoring.eu-central-1.vpce.amazonaws.com
+      period: 5m
+      timeout: 20s
+";
+    let whole = CloudWatchConfig {
+        region: Some("eu-central-1".to_owned()),
+        role_arn: Some("arn:aws-cn:iam::123456789012:role/ops/tidegate".to_owned()),
+        endpoint: Some("https://vpce-1.monitoring.eu-central-1.vpce.amazonaws.com".parse().unwrap()),
+        period: Duration::from_mins(5),
+        timeout: Duration::from_secs(20),
+    };
+    assert_eq!(config(text), whole);
+}
+
+#[test]
 fn the_default_provider_follows_by_itself() {
     let one = "{prometheus: {url: 'http://p'}}";
     let cases = [
@@ -115,11 +149,11 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "providers:\n  default: {}\n",
-        "tidegate.yaml:2: providers.default: a provider must have one of prometheus and envoy; add it",
+        "tidegate.yaml:2: providers.default: a provider must have one of prometheus, envoy and cloudWatch; add it",
     ),
     (
         "providers:\n  default:\n    prometheus: {url: http://p}\n    envoy: {urls: [http://e]}\n",
-        "tidegate.yaml:3: providers.default: a provider must be either prometheus or envoy; make two entries of it",
+        "tidegate.yaml:3: providers.default: a provider must be only one of prometheus, envoy and cloudWatch; make an entry of each",
     ),
     (
         "providers:\n  My_Prom:\n    prometheus: {url: http://p}\n",
@@ -172,6 +206,34 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "providers:\n  p:\n    prometheus:\n      url: https://p\n      auth:\n        bearer: {token: abc}\n",
         "tidegate.yaml:6: providers.p.prometheus.auth.bearer.token: there is no key \"token\" here; the keys are tokenFile",
+    ),
+    (
+        "providers:\n  aws:\n    cloudWatch:\n      region: eu_central\n",
+        "tidegate.yaml:4: providers.aws.cloudWatch.region: \"eu_central\" is not a region; it must be like eu-central-1",
+    ),
+    (
+        "providers:\n  aws:\n    cloudWatch: {roleArn: tidegate}\n",
+        "tidegate.yaml:3: providers.aws.cloudWatch.roleArn: \"tidegate\" is not a role; it must be like arn:aws:iam::123456789012:role/tidegate",
+    ),
+    (
+        "providers:\n  aws:\n    cloudWatch: {roleArn: 'arn:aws:iam::1234:role/tidegate'}\n",
+        "tidegate.yaml:3: providers.aws.cloudWatch.roleArn: \"arn:aws:iam::1234:role/tidegate\" is not a role; it must be like arn:aws:iam::123456789012:role/tidegate",
+    ),
+    (
+        "providers:\n  aws:\n    cloudWatch:\n      endpoint: monitoring\n",
+        "tidegate.yaml:4: providers.aws.cloudWatch.endpoint: this is not an endpoint; it must be like https://monitoring.eu-central-1.amazonaws.com, without credentials, query and fragment",
+    ),
+    (
+        "providers:\n  aws:\n    cloudWatch:\n      endpoint: http://me:secret@p\n",
+        "tidegate.yaml:4: providers.aws.cloudWatch.endpoint: this is not an endpoint; it must be like https://monitoring.eu-central-1.amazonaws.com, without credentials, query and fragment",
+    ),
+    (
+        "providers:\n  aws:\n    cloudWatch:\n      period: 90s\n",
+        "tidegate.yaml:4: providers.aws.cloudWatch.period: 1m30s is not a period that can be read; it must be one of 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m and 15m",
+    ),
+    (
+        "providers:\n  aws:\n    cloudWatch: {profile: ops}\n",
+        "tidegate.yaml:3: providers.aws.cloudWatch.profile: there is no key \"profile\" here; the keys are region, roleArn, endpoint, period, timeout",
     ),
     (
         "defaults:\n  provider: other\n",

@@ -37,8 +37,9 @@ pub struct ArmsRequest {
     pub provider: Option<String>,
     /// How an arm's counters are found.
     pub series: Series,
-    /// Whether latency buckets are needed as well.
-    pub latency: bool,
+    /// The latency bounds that are judged, in seconds; empty where latency is not. A provider with a histogram answers
+    /// with all its buckets, one that counts by bound with these.
+    pub latency: Vec<f64>,
     /// Ask also for stable's past: snapshots from this long ago until now. Providers without a memory answer
     /// with none.
     pub past: Option<std::time::Duration>,
@@ -119,6 +120,17 @@ pub enum ReadError {
     /// An HTTP status that is no success.
     #[error("the provider answered HTTP {0}")]
     Status(u16),
+    /// Too many questions: nobody asks it for so long.
+    #[error("the provider throttles; no Rollout asks it again for {0}, longer if that repeats")]
+    Throttled(String),
+    /// A part of the data is missing, and what is there could mislead.
+    #[error(
+        "the answer to the query {query} is incomplete, which is no evidence; if it lasts, narrow the query"
+    )]
+    Incomplete {
+        /// Which query, by role or metric name.
+        query: String,
+    },
     /// The credentials or certificates named in the configuration can't be used.
     #[error("{0}")]
     Credentials(String),

@@ -72,8 +72,8 @@ impl Envoy {
         let gateways = scrape.outcome.as_ref().map_err(Clone::clone)?;
         let arms = Arms {
             at: scrape.at,
-            canary: counters(gateways, &canary, arms.latency)?,
-            stable: counters(gateways, &stable, arms.latency)?,
+            canary: counters(gateways, &canary, !arms.latency.is_empty())?,
+            stable: counters(gateways, &stable, !arms.latency.is_empty())?,
             past: Vec::new(),
         };
         if arms.canary.total.is_empty() && arms.stable.total.is_empty() {

@@ -10,7 +10,7 @@ use super::credentials::{self, Fingerprint, Proof};
 use crate::{api::units::spell, config::HttpConfig, engine::look::ReadError};
 
 /// The most that is read of an answer.
-const MAX_ANSWER: usize = 1024 * 1024;
+pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 
 /// How a provider is reached.
 pub(super) struct Http {

@@ -4,6 +4,8 @@
 //! carries a byte of a response or of a secret. Nothing is retried here: the next look is the retry. A Rollout
 //! names a provider; addresses and credentials stand in the controller's configuration alone.
 
+#[cfg(feature = "cloudwatch")]
+mod cloudwatch;
 mod credentials;
 mod envoy;
 mod exposition;
@@ -23,6 +25,8 @@ use crate::{
     config::{ProviderConfig, ProvidersConfig},
     engine::look::{Arms, ArmsRequest, Look, LookRequest, NumberRequest, ReadError, Sample},
 };
+#[cfg(feature = "cloudwatch")]
+use cloudwatch::CloudWatch;
 use envoy::Envoy;
 use prometheus::Prometheus;
 pub use recorded::{Recording, Span};
@@ -46,6 +50,8 @@ pub struct ProviderError {
 enum Provider {
     Prometheus(Prometheus),
     Envoy(Envoy),
+    #[cfg(feature = "cloudwatch")]
+    CloudWatch(CloudWatch),
 }
 
 impl Providers {
@@ -56,6 +62,16 @@ impl Providers {
             let provider = match entry {
                 ProviderConfig::Prometheus(config) => Prometheus::new(config).map(Provider::Prometheus),
                 ProviderConfig::Envoy(config) => Envoy::new(config).map(Provider::Envoy),
+                #[cfg(feature = "cloudwatch")]
+                ProviderConfig::CloudWatch(config) => {
+                    Ok(Provider::CloudWatch(CloudWatch::new(config, cloudwatch::Found::OfTheEnvironment)))
+                }
+                #[cfg(not(feature = "cloudwatch"))]
+                ProviderConfig::CloudWatch(_) => Err(ReadError::Unsupported(
+                    "this program was built without CloudWatch; use one that was built with the cargo feature \
+                     cloudwatch, or remove the provider"
+                        .to_owned(),
+                )),
             };
             let provider =
                 provider.map_err(|error| ProviderError { name: name.clone(), reason: error.to_string() })?;
@@ -75,6 +91,8 @@ impl Providers {
         self.find(provider).ok().map(|provider| match provider {
             Provider::Prometheus(prometheus) => prometheus.settle(),
             Provider::Envoy(_) => envoy::SETTLE,
+            #[cfg(feature = "cloudwatch")]
+            Provider::CloudWatch(cloud_watch) => cloud_watch.settle(),
         })
     }
 
@@ -107,6 +125,10 @@ impl Providers {
                 within(prometheus.timeout(), prometheus.arms(request, arms, now)).await
             }
             Provider::Envoy(envoy) => within(envoy.timeout(), envoy.arms(request, arms, now)).await,
+            #[cfg(feature = "cloudwatch")]
+            Provider::CloudWatch(cloud_watch) => {
+                within(cloud_watch.timeout(), cloud_watch.arms(request, arms, now)).await
+            }
         }
     }
 
@@ -121,10 +143,14 @@ impl Providers {
                 within(prometheus.timeout(), prometheus.number(request, number, now)).await
             }
             Provider::Envoy(_) => Err(ReadError::Unsupported(format!(
-                "the metric {} needs a provider of kind prometheus; an envoy provider has only the counters of \
-                 both arms",
+                "the metric {} needs a provider of another kind than envoy, which has only the counters of both \
+                 arms; name one as its provider",
                 number.name
             ))),
+            #[cfg(feature = "cloudwatch")]
+            Provider::CloudWatch(cloud_watch) => {
+                within(cloud_watch.timeout(), cloud_watch.number(request, number, now)).await
+            }
         }
     }
 

@@ -43,6 +43,29 @@ pub(super) fn fill(role: &str, query: &str, values: &[(&str, &str)]) -> Result<S
     Ok(filled)
 }
 
+/// Fills the placeholders of a text that is no PromQL, wherever they stand. `escape` makes a value harmless there, or
+/// refuses it.
+#[cfg(feature = "cloudwatch")]
+pub(super) fn fill_with(
+    role: &str,
+    query: &str,
+    values: &[(&str, &str)],
+    escape: impl Fn(&str) -> Result<String, String>,
+) -> Result<String, String> {
+    let mut filled = String::with_capacity(query.len());
+    let mut rest = query;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) = after.split_once("}}").ok_or_else(|| {
+            format!("the query {role} opens {{{{ and never closes it; write }}}} behind the name")
+        })?;
+        filled.push_str(before);
+        filled.push_str(&escape(lookup(role, name.trim(), values)?)?);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
 /// Whether a query has a placeholder of that name.
 pub(super) fn mentions(query: &str, name: &str) -> bool {
     query.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")).any(|(found, _)| found.trim() == name)

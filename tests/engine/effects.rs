@@ -191,7 +191,9 @@ impl World {
                 }
                 Counters { errors: one(errors), total: one(total), buckets: vec![] }
             };
-            Ok(Arms { at: self.now, canary: of(&request.canary), stable: of(&request.stable), past: vec![] })
+            let at = self.now.as_second().div_euclid(self.traffic.period) * self.traffic.period;
+            let at = jiff::Timestamp::from_second(at).unwrap();
+            Ok(Arms { at, canary: of(&request.canary), stable: of(&request.stable), past: vec![] })
         });
         let at = self.now;
         let numbers = request.numbers.iter().map(|n| {

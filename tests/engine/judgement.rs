@@ -84,6 +84,20 @@ fn a_fault_that_shows_only_at_100_is_caught_there() {
     assert!(world.message().contains("100%"), "{}", world.message());
 }
 
+#[test]
+fn of_two_looks_at_one_time_nothing_is_lost() {
+    let counted = |period| {
+        let mut world = World::new(SPEC);
+        world.traffic.period = period;
+        world.run_until("10", |world| world.share("v2") == 10);
+        world.run_for(Duration::from_mins(5));
+        let run = world.working.run.as_ref().unwrap();
+        run.evidence.metrics["errorRate"].stable_past.iter().map(|bin| bin.total).sum::<f64>()
+    };
+    let (fine, coarse) = (counted(1), counted(60));
+    assert!(coarse > 0.75 * fine, "{coarse} of {fine}: the last minute may be missing, and no other");
+}
+
 const PLAIN: &str = r#"
 routes: [{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}]
 target: {name: v2}
@@ -118,6 +132,8 @@ fn no_number_is_no_pass() {
         ReadError::Timeout("5s".into()),
         ReadError::Malformed,
         ReadError::Status(500),
+        ReadError::Throttled("15s".into()),
+        ReadError::Incomplete { query: "queue".into() },
     ] {
         let mut world = World::new(PLAIN);
         world.numbers.insert("queue".into(), Err(error.clone()));

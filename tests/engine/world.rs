@@ -47,6 +47,8 @@ pub struct Traffic {
     pub on_pods: Vec<f64>,
     pub failing: BTreeMap<String, f64>,
     pub down: bool,
+    /// In seconds: counters bear the time of the last whole period, and are corrected while it lasts.
+    pub period: i64,
 }
 
 /// Whether previews may be created, and how many requests a second say that they want one.
@@ -153,6 +155,7 @@ impl World {
             on_pods: vec![],
             failing: BTreeMap::new(),
             down: false,
+            period: 1,
         };
         Self {
             spec: spec(yaml),

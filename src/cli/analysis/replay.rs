@@ -208,7 +208,7 @@ fn request(
     let arms = analysis.series.as_ref().filter(|_| judged).map(|series| ArmsRequest {
         provider: analysis.provider.clone(),
         series: series.clone(),
-        latency: !analysis.latency.is_empty(),
+        latency: analysis.latency.iter().map(|latency| latency.under.span().as_secs_f64()).collect(),
         past: None,
     });
     let number = |metric: &crate::api::PlainMetric| NumberRequest {

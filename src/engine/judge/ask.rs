@@ -39,7 +39,8 @@ impl Turn<'_> {
         };
         let arms = (!sequential.is_empty() && due(ARMS, interval)).then_some(()).and_then(|()| {
             let series = analysis.series.clone()?;
-            let latency = sequential.iter().any(|test| test.bound.is_some());
+            let latency =
+                sequential.iter().filter_map(|test| test.bound.as_ref().map(|(bound, _)| *bound)).collect();
             Some((series, latency))
         });
         let numbers: Vec<NumberRequest> = analysis

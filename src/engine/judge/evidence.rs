@@ -90,16 +90,23 @@ impl Turn<'_> {
         let number = self.run().map_or(0, |run| run.number);
         let index = self.step_index();
         self.seed_past(analysis, arms);
-        let before = self.memory.arms.take();
-        let now = match &before {
+        let known = self.memory.arms.take();
+        let here = |known: &(i64, i32, Arc<Arms>)| (known.0, known.1) == (number, index);
+        if known.as_ref().is_some_and(|known| here(known) && known.2.at == arms.at) {
+            // Of two of the same time the first stays: what a provider has corrected since is then counted with the
+            // next one, and not lost.
+            self.memory.arms = known;
+            return;
+        }
+        let now = match &known {
             Some((run, _, before)) if *run == number => with_absent(arms, before),
             Some(_) | None => arms.clone(),
         };
         let arms = Arc::new(now);
         self.memory.arms = Some((number, index, Arc::clone(&arms)));
         let arms = &*arms;
-        let Some((run, step, before)) = before else { return };
-        if (run, step) != (number, index) || before.at >= arms.at {
+        let Some((_, _, before)) = known.filter(here) else { return };
+        if before.at > arms.at {
             return;
         }
         self.memory.looked |= self.is_of_the_step(before.at);

@@ -216,8 +216,10 @@ impl Prometheus {
 fn queries(request: &LookRequest, arms: &ArmsRequest) -> Result<(ArmQueries, ArmQueries), ReadError> {
     let queries = |target| {
         let scope = ArmScope { target, namespace: &request.namespace, rollout: &request.rollout };
-        presets::prometheus(&arms.series, scope)
-            .map(|queries| ArmQueries { latency: queries.latency.filter(|_| arms.latency), ..queries })
+        presets::prometheus(&arms.series, scope).map(|queries| ArmQueries {
+            latency: queries.latency.filter(|_| !arms.latency.is_empty()),
+            ..queries
+        })
     };
     Ok((queries(&request.canary)?, queries(&request.stable)?))
 }

@@ -28,7 +28,7 @@ fn request() -> LookRequest {
             ]),
             ..Series::default()
         };
-        arms.latency = true;
+        arms.latency = vec![0.5];
     }
     request
 }
@@ -116,7 +116,8 @@ async fn what_envoys_cannot_serve_is_said() {
     assert_eq!(providers.settle(None), Some(Duration::from_secs(2)));
     let look = providers.look(&look_at_number("q"), now()).await;
     assert!(
-        told(look.numbers["queue"].as_ref().unwrap_err()).contains("needs a provider of kind prometheus")
+        told(look.numbers["queue"].as_ref().unwrap_err())
+            .contains("needs a provider of another kind than envoy")
     );
     let look = providers.look(&look_at_arms(), now()).await;
     assert!(told(&look.arms.unwrap().unwrap_err()).contains("name a preset"));

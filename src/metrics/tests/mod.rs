@@ -1,6 +1,8 @@
 //! Providers against fakes on loopback that answer well and badly, and against a real Prometheus where one is
 //! on PATH.
 
+#[cfg(feature = "cloudwatch")]
+mod cloudwatch;
 mod envoy;
 mod fake;
 mod prometheus;
@@ -41,7 +43,7 @@ fn look_at_arms() -> LookRequest {
                 latency: Some("latency{arm=\"{{target}}\"}".to_owned()),
                 ..Series::default()
             },
-            latency: false,
+            latency: Vec::new(),
             past: None,
         }),
         numbers: Vec::new(),
@@ -54,6 +56,25 @@ fn look_at_number(query: &str) -> LookRequest {
         numbers: vec![NumberRequest { name: "queue".to_owned(), provider: None, query: query.to_owned() }],
         ..look_at_arms()
     }
+}
+
+#[cfg(not(feature = "cloudwatch"))]
+#[test]
+fn without_cloud_watch_its_provider_stops_the_start() {
+    let config = crate::config::CloudWatchConfig {
+        region: None,
+        role_arn: None,
+        endpoint: None,
+        period: Duration::from_mins(1),
+        timeout: Duration::from_secs(10),
+    };
+    let entries = BTreeMap::from([("aws".to_owned(), ProviderConfig::CloudWatch(config))]);
+    let error = Providers::from_config(&ProvidersConfig { default: None, entries }).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "cannot set up the provider aws: this program was built without CloudWatch; use one that was built with the \
+         cargo feature cloudwatch, or remove the provider"
+    );
 }
 
 fn now() -> Timestamp {

@@ -49,7 +49,7 @@ async fn both_arms_at_one_time() {
     let fake = serve(|asked| healthy(&asked)).await;
     let mut request = look_at_arms();
     if let Some(arms) = &mut request.arms {
-        arms.latency = true;
+        arms.latency = vec![0.3];
     }
     let arms = reading(&fake).look(&request, now()).await.arms.unwrap().unwrap();
     assert_eq!(arms.at.to_string(), "2026-10-01T11:59:45Z");

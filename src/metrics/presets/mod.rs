@@ -8,6 +8,8 @@
 //! `<name>.<ns>.svc…`) is `<name>_<ns>`, that of a bare `<name>` is `<name>_<the Rollout's namespace>`; the
 //! param `node` overrides it.
 
+mod params;
+
 use std::collections::BTreeMap;
 
 use super::template;
@@ -16,9 +18,13 @@ use crate::{
     engine::look::ReadError,
 };
 
+use params::Source;
+pub(super) use params::unsupported;
+#[cfg(feature = "cloudwatch")]
+pub(super) use params::{Params, Source as PresetSource, app_mesh_name, filled};
+
 const REQUESTS: &str = "envoy_cluster_upstream_rq_xx";
 const LATENCY: &str = "envoy_cluster_upstream_rq_time_bucket";
-const PARAMS: [&str; 6] = ["mesh", "gateway", "port", "protocol", "prefix", "node"];
 
 /// Which arm is asked for, and for whom.
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +96,11 @@ pub fn prometheus(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, Re
     let Some(preset) = series.preset else {
         return own(series, scope);
     };
-    let params = Params::new(preset, &series.params)?;
+    let params = params::Params::new(preset, &series.params, Source::Envoy)?;
     let mut labels = BTreeMap::from([("envoy_cluster_name", params.cluster(scope)?)]);
-    if let Some(gateway) = params.gateway(scope)? {
+    // Tidegate's own gateway has no such label, and is told by what Prometheus scrapes.
+    if preset == Preset::AppmeshEnvoy {
+        let gateway = params::app_mesh_name("gateway", params.get("gateway"), scope.namespace)?;
         labels.insert("appmesh_virtual_gateway", gateway);
     }
     let selectors = ArmSelectors::of(&labels);
@@ -109,32 +117,22 @@ pub fn prometheus(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, Re
 pub fn envoy(series: &Series, scope: ArmScope<'_>) -> Result<ArmSelectors, ReadError> {
     let Some(preset) = series.preset else {
         return Err(ReadError::Unsupported(
-            "own queries in series need a provider of kind prometheus; with an envoy provider name a preset"
+            "own queries in series need a provider of kind prometheus or cloudWatch; with an envoy provider name a \
+             preset"
                 .to_owned(),
         ));
     };
-    let cluster = Params::new(preset, &series.params)?.cluster(scope)?;
+    let cluster = params::Params::new(preset, &series.params, Source::Envoy)?.cluster(scope)?;
     Ok(ArmSelectors::of(&BTreeMap::from([("envoy_cluster_name", cluster)])))
 }
 
 fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
-    if let Some(param) = series.params.keys().next() {
-        return Err(ReadError::Unsupported(format!(
-            "series has the param {param:?} and no preset to take it; remove it or name a preset"
-        )));
-    }
     let values = [("target", scope.target), ("namespace", scope.namespace), ("rollout", scope.rollout)];
-    let fill = |role: &str, query: &String| {
-        if !template::mentions(query, "target") {
-            return Err(ReadError::Unsupported(format!(
-                "the query {role} has no {{{{target}}}}, so canary and stable would read the same counter; add it"
-            )));
-        }
+    let fill = |role: &str, query: &str| {
+        tells_arms_apart(role, query)?;
         template::fill(role, query, &values).map_err(ReadError::Unsupported)
     };
-    let total = series.total.as_ref().ok_or_else(|| {
-        ReadError::Unsupported("series has neither a preset nor the query total; add one".to_owned())
-    })?;
+    let total = own_total(series)?;
     Ok(ArmQueries {
         errors: series.errors.as_ref().map(|query| fill("errors", query)).transpose()?,
         total: fill("total", total)?,
@@ -143,112 +141,27 @@ fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
     })
 }
 
-/// A preset's params, known to be complete.
-struct Params<'a> {
-    preset: Preset,
-    given: &'a BTreeMap<String, String>,
+/// The query `total` of series without a preset, which then have no params either.
+pub(super) fn own_total(series: &Series) -> Result<&String, ReadError> {
+    if let Some(param) = series.params.keys().next() {
+        return Err(unsupported(format!(
+            "series has the param {param:?} and no preset to take it; remove it or name a preset"
+        )));
+    }
+    series
+        .total
+        .as_ref()
+        .ok_or_else(|| unsupported("series has neither a preset nor the query total; add one"))
 }
 
-impl<'a> Params<'a> {
-    fn new(preset: Preset, given: &'a BTreeMap<String, String>) -> Result<Self, ReadError> {
-        let name = name_of(preset);
-        let required: &[&str] = match preset {
-            Preset::TidegateGateway => &["mesh", "port"],
-            Preset::AppmeshEnvoy => &["mesh", "gateway", "port"],
-        };
-        for param in required {
-            if given.get(*param).is_none_or(String::is_empty) {
-                return Err(ReadError::Unsupported(format!(
-                    "the preset {name} needs the param {param:?}; add it to series.params"
-                )));
-            }
-        }
-        if let Some(unknown) = given.keys().find(|param| !PARAMS.contains(&param.as_str())) {
-            return Err(ReadError::Unsupported(format!(
-                "the preset {name} has no param {unknown:?}; it takes {}",
-                PARAMS.join(", ")
-            )));
-        }
-        Ok(Self { preset, given })
+/// Refuses an own query that would read the same for both arms.
+pub(super) fn tells_arms_apart(role: &str, query: &str) -> Result<(), ReadError> {
+    if template::mentions(query, "target") {
+        return Ok(());
     }
-
-    fn get(&self, param: &str) -> &'a str {
-        self.given.get(param).map_or("", String::as_str)
-    }
-
-    fn or(&self, param: &str, default: &'a str) -> &'a str {
-        self.given.get(param).map_or(default, String::as_str)
-    }
-
-    fn cluster(&self, scope: ArmScope<'_>) -> Result<String, ReadError> {
-        let node = match self.given.get("node") {
-            Some(template) => node_of(template, scope)?,
-            None => app_mesh_name("target", scope.target, scope.namespace)?,
-        };
-        Ok(format!(
-            "{}_egress_{}_{node}_{}_{}",
-            self.or("prefix", "cds"),
-            self.get("mesh"),
-            self.or("protocol", "http"),
-            self.get("port"),
-        ))
-    }
-
-    /// The gateway's label; Tidegate's own gateway has none, and is told by what Prometheus scrapes.
-    fn gateway(&self, scope: ArmScope<'_>) -> Result<Option<String>, ReadError> {
-        match self.preset {
-            Preset::TidegateGateway => Ok(None),
-            Preset::AppmeshEnvoy => app_mesh_name("gateway", self.get("gateway"), scope.namespace).map(Some),
-        }
-    }
-}
-
-fn name_of(preset: Preset) -> &'static str {
-    match preset {
-        Preset::TidegateGateway => "tidegate-gateway",
-        Preset::AppmeshEnvoy => "appmesh-envoy",
-    }
-}
-
-/// What App Mesh's controller calls an object: `<name>_<namespace>`. A name with `_` is such a one already, for
-/// Kubernetes' names have none.
-fn app_mesh_name(what: &str, name: &str, namespace: &str) -> Result<String, ReadError> {
-    if name.contains('_') {
-        return Ok(name.to_owned());
-    }
-    let labels: Vec<&str> = name.split('.').collect();
-    match labels.as_slice() {
-        [name] => Ok(format!("{name}_{namespace}")),
-        [name, namespace] | [name, namespace, "svc", ..] => Ok(format!("{name}_{namespace}")),
-        _ => Err(ReadError::Unsupported(format!(
-            "the {what} {name:?} is neither <name>, <name>.<namespace> nor a service's DNS name, so its cluster \
-             is unknown; give the param \"node\", like \"{{{{name}}}}_{{{{namespace}}}}\""
-        ))),
-    }
-}
-
-/// The param `node`: `{{target}}` is the arm asked for, `{{name}}` its part before the first dot,
-/// `{{namespace}}` the Rollout's.
-fn node_of(node: &str, scope: ArmScope<'_>) -> Result<String, ReadError> {
-    if !template::mentions(node, "target") && !template::mentions(node, "name") {
-        return Err(ReadError::Unsupported(
-            "the param \"node\" has neither {{target}} nor {{name}}, so canary and stable would read the same \
-             counter; add one"
-                .to_owned(),
-        ));
-    }
-    let name = scope.target.split('.').next().unwrap_or(scope.target);
-    let filled = node
-        .replace("{{target}}", scope.target)
-        .replace("{{name}}", name)
-        .replace("{{namespace}}", scope.namespace);
-    if filled.contains("{{") {
-        return Err(ReadError::Unsupported(
-            "the param \"node\" has an unknown placeholder; it may have {{target}}, {{name}}, {{namespace}}"
-                .to_owned(),
-        ));
-    }
-    Ok(filled)
+    Err(unsupported(format!(
+        "the query {role} has no {{{{target}}}}, so canary and stable would read the same counter; add it"
+    )))
 }
 
 impl ArmSelectors {
@@ -352,5 +265,13 @@ mod tests {
         }
         let error = envoy(&own("t{a=\"{{target}}\"}"), scope("v2")).unwrap_err().to_string();
         assert!(error.contains("provider of kind prometheus"), "{error}");
+        for preset in [Preset::Alb, Preset::AppmeshExtension, Preset::VpcLattice] {
+            for error in [
+                prometheus(&series(preset, &[]), scope("v2")).unwrap_err().to_string(),
+                envoy(&series(preset, &[]), scope("v2")).unwrap_err().to_string(),
+            ] {
+                assert!(error.contains("needs a provider of kind cloudWatch"), "{error}");
+            }
+        }
     }
 }
