@@ -108,7 +108,7 @@ impl Oracle {
         let Some((stamped, run)) = stamp(identity, is).zip(status.run.as_ref()) else {
             return self.violated("S1", "a raise outside any run".to_owned());
         };
-        self.owns(server, rollout, sender, Some(&stamped));
+        self.owns(server, rollout, sender, Some(stamped));
         self.demand(was.resource_version == write.view.resource_version, "S1", || {
             "a raise landed on a route that is not the one its sender saw".to_owned()
         });
