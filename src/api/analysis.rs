@@ -30,7 +30,7 @@ pub struct Analysis {
     #[serde(default = "default_interval")]
     pub interval: Duration,
     /// How long after a weight change nothing is judged; absent: the provider's own (2s for envoy, 30s for
-    /// prometheus, 3m for cloudWatch).
+    /// prometheus and web, 3m for cloudWatch).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle: Option<Duration>,
     /// How an arm's counters are found. Needed by errorRate and latency.
@@ -89,7 +89,8 @@ pub struct Series {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub params: BTreeMap<String, String>,
-    /// A counter of failed requests; with a cloudWatch provider an expression that sums them by period.
+    /// A counter of failed requests; with a cloudWatch provider an expression that sums them by period, with a web
+    /// provider `path?query | $.json.path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub errors: Option<String>,
@@ -178,7 +179,7 @@ pub struct PlainMetric {
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// The query; `{{canary}}` and `{{stable}}` name the arms. It must return one number. With a cloudWatch provider it
-    /// is a metric-maths expression.
+    /// is a metric-maths expression, with a web provider `path?query | $.json.path`.
     #[schemars(length(min = 1, max = 2048))]
     pub query: String,
     /// The number must not be above it.

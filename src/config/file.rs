@@ -76,6 +76,8 @@ pub(super) struct ProviderEntry {
     pub envoy: Option<EnvoyEntry>,
     /// CloudWatch.
     pub cloud_watch: Option<CloudWatchEntry>,
+    /// JSON over HTTP.
+    pub web: Option<WebEntry>,
 }
 
 /// A Prometheus.
@@ -125,6 +127,23 @@ pub(super) struct CloudWatchEntry {
     pub period: Option<Spanned<Duration>>,
     /// The deadline of one look; default 10s.
     pub timeout: Option<Duration>,
+}
+
+/// JSON over HTTP.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct WebEntry {
+    /// The address that Rollouts' paths are below, `https://metrics.example/api/v1`.
+    pub url: Spanned<String>,
+    /// Headers of every request, none of them secret.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Spanned<String>>,
+    /// The deadline of one look; default 5s.
+    pub timeout: Option<Duration>,
+    /// How it is reached over TLS.
+    pub tls: Option<Spanned<Tls>>,
+    /// How the controller proves who it is.
+    pub auth: Option<Spanned<AuthEntry>>,
 }
 
 /// TLS towards a provider. Files are PEM, and read again when they change.

@@ -7,6 +7,7 @@
 mod cloudwatch;
 mod file;
 mod providers;
+mod web;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,6 +18,7 @@ pub use cloudwatch::CloudWatchConfig;
 pub use providers::{
     Auth, EnvoyConfig, HttpConfig, PrometheusConfig, ProviderConfig, ProvidersConfig, TlsConfig,
 };
+pub use web::WebConfig;
 
 use file::{ConfigFile, Place};
 use serde_saphyr::Spanned;

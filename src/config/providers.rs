@@ -10,6 +10,7 @@ use super::{
     cloudwatch::{self, CloudWatchConfig},
     file::{AuthEntry, EnvoyEntry, PrometheusEntry, ProviderEntry, Tls},
     is_dns_label,
+    web::{self, WebConfig},
 };
 use crate::api::units;
 
@@ -31,6 +32,8 @@ pub enum ProviderConfig {
     Envoy(EnvoyConfig),
     /// CloudWatch.
     CloudWatch(CloudWatchConfig),
+    /// JSON over HTTP.
+    Web(WebConfig),
 }
 
 /// A Prometheus.
@@ -135,21 +138,24 @@ fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderCo
             "a provider's name must be a DNS label of at most 63 lower-case letters, digits and hyphens; rename it",
         ));
     }
-    let ProviderEntry { prometheus, envoy, cloud_watch } = entry.value;
+    let ProviderEntry { prometheus, envoy, cloud_watch, web } = entry.value;
     let kinds = [
         prometheus.map(|entry| resolve_prometheus(entry, &format!("{key}.prometheus"))),
         envoy.map(|entry| resolve_envoy(entry, &format!("{key}.envoy"))),
         cloud_watch.map(|entry| {
             cloudwatch::resolve(entry, &format!("{key}.cloudWatch")).map(ProviderConfig::CloudWatch)
         }),
+        web.map(|entry| web::resolve(entry, &format!("{key}.web")).map(ProviderConfig::Web)),
     ];
     let mut given = kinds.into_iter().flatten();
     match (given.next(), given.next()) {
         (Some(provider), None) => provider,
         (Some(_), Some(_)) => Err(problem(
-            "a provider must be only one of prometheus, envoy and cloudWatch; make an entry of each",
+            "a provider must be only one of prometheus, envoy, cloudWatch and web; make an entry of each",
         )),
-        (None, _) => Err(problem("a provider must have one of prometheus, envoy and cloudWatch; add it")),
+        (None, _) => {
+            Err(problem("a provider must have one of prometheus, envoy, cloudWatch and web; add it"))
+        }
     }
 }
 
@@ -210,7 +216,7 @@ pub(super) fn span(written: Option<&units::Duration>, default_seconds: u64) -> D
 }
 
 /// An address. The errors never repeat it: it could hold a password.
-fn resolve_url(written: &Spanned<String>, key: &str) -> Result<Url, Problem> {
+pub(super) fn resolve_url(written: &Spanned<String>, key: &str) -> Result<Url, Problem> {
     let problem = |text: &str| Problem::new(written.referenced.line(), key, text);
     let url = Url::parse(&written.value)
         .map_err(|_| problem("this is not an address; it must be like http://prometheus.monitoring:9090"))?;
@@ -226,7 +232,11 @@ fn resolve_url(written: &Spanned<String>, key: &str) -> Result<Url, Problem> {
     Ok(url)
 }
 
-fn resolve_tls(tls: Option<Spanned<Tls>>, urls: &[Url], key: &str) -> Result<Option<TlsConfig>, Problem> {
+pub(super) fn resolve_tls(
+    tls: Option<Spanned<Tls>>,
+    urls: &[Url],
+    key: &str,
+) -> Result<Option<TlsConfig>, Problem> {
     let Some(tls) = tls else { return Ok(None) };
     let problem = |text: &str| Problem::new(tls.referenced.line(), format!("{key}.tls"), text);
     if urls.iter().all(|url| url.scheme() == "http") {
@@ -249,7 +259,7 @@ fn resolve_tls(tls: Option<Spanned<Tls>>, urls: &[Url], key: &str) -> Result<Opt
     }))
 }
 
-fn resolve_auth(auth: Spanned<AuthEntry>, key: &str) -> Result<Auth, Problem> {
+pub(super) fn resolve_auth(auth: Spanned<AuthEntry>, key: &str) -> Result<Auth, Problem> {
     let problem = |text: &str| Problem::new(auth.referenced.line(), format!("{key}.auth"), text);
     match (auth.value.basic, auth.value.bearer) {
         (None, Some(bearer)) => Ok(Auth::Bearer { token_file: bearer.token_file.into() }),

@@ -88,6 +88,19 @@ providers:
 }
 
 #[test]
+fn web_resolves_with_its_headers() {
+    let text = "providers: {w: {web: {url: 'https://w/api', timeout: 3s, headers: {X-Scope: shop}, tls: {caFile: /ca}}}}";
+    let Some(ProviderConfig::Web(web)) = Config::parse(text, "f").unwrap().providers.entries.remove("w")
+    else {
+        panic!("not web");
+    };
+    assert_eq!(web.url.as_str(), "https://w/api");
+    assert_eq!(web.http.timeout, Duration::from_secs(3));
+    let [(name, value)] = web.headers.as_slice() else { panic!("{web:?}") };
+    assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-scope", "shop"));
+}
+
+#[test]
 fn the_default_provider_follows_by_itself() {
     let one = "{prometheus: {url: 'http://p'}}";
     let cases = [
@@ -149,11 +162,11 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "providers:\n  default: {}\n",
-        "tidegate.yaml:2: providers.default: a provider must have one of prometheus, envoy and cloudWatch; add it",
+        "tidegate.yaml:2: providers.default: a provider must have one of prometheus, envoy, cloudWatch and web; add it",
     ),
     (
         "providers:\n  default:\n    prometheus: {url: http://p}\n    envoy: {urls: [http://e]}\n",
-        "tidegate.yaml:3: providers.default: a provider must be only one of prometheus, envoy and cloudWatch; make an entry of each",
+        "tidegate.yaml:3: providers.default: a provider must be only one of prometheus, envoy, cloudWatch and web; make an entry of each",
     ),
     (
         "providers:\n  My_Prom:\n    prometheus: {url: http://p}\n",
@@ -234,6 +247,30 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "providers:\n  aws:\n    cloudWatch: {profile: ops}\n",
         "tidegate.yaml:3: providers.aws.cloudWatch.profile: there is no key \"profile\" here; the keys are region, roleArn, endpoint, period, timeout",
+    ),
+    (
+        "providers:\n  w:\n    web: {url: 'http://w?x=1'}\n",
+        "tidegate.yaml:3: providers.w.web.url: the address must have no query; remove what follows the ?",
+    ),
+    (
+        "providers:\n  w:\n    web:\n      url: http://w\n      headers:\n        Authorization: abc\n",
+        "tidegate.yaml:6: providers.w.web.headers.Authorization: this header holds credentials; use auth, which reads them from files",
+    ),
+    (
+        "providers:\n  w:\n    web:\n      url: http://w\n      headers: {'X Scope': shop}\n",
+        "tidegate.yaml:5: providers.w.web.headers.X Scope: this is not the name of an HTTP header; correct it",
+    ),
+    (
+        "providers:\n  w:\n    web:\n      url: http://w\n      headers: {host: shop}\n",
+        "tidegate.yaml:5: providers.w.web.headers.host: this header is the program's own; remove it",
+    ),
+    (
+        "providers:\n  w:\n    web:\n      url: http://w\n      headers: {X-A: '1', x-a: '2'}\n",
+        "tidegate.yaml:5: providers.w.web.headers.x-a: this header is given twice; remove one",
+    ),
+    (
+        "providers:\n  w:\n    web:\n      url: http://w\n      headers: {X-A: \"a\\nb\"}\n",
+        "tidegate.yaml:5: providers.w.web.headers.X-A: an HTTP header can't have such a value; it must be one line of text",
     ),
     (
         "defaults:\n  provider: other\n",

@@ -14,6 +14,7 @@ pub mod presets;
 mod prometheus;
 mod recorded;
 mod template;
+mod web;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ use cloudwatch::CloudWatch;
 use envoy::Envoy;
 use prometheus::Prometheus;
 pub use recorded::{Recording, Span};
+use web::Web;
 
 /// All configured providers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ enum Provider {
     Envoy(Envoy),
     #[cfg(feature = "cloudwatch")]
     CloudWatch(CloudWatch),
+    Web(Web),
 }
 
 impl Providers {
@@ -62,6 +65,7 @@ impl Providers {
             let provider = match entry {
                 ProviderConfig::Prometheus(config) => Prometheus::new(config).map(Provider::Prometheus),
                 ProviderConfig::Envoy(config) => Envoy::new(config).map(Provider::Envoy),
+                ProviderConfig::Web(config) => Web::new(config).map(Provider::Web),
                 #[cfg(feature = "cloudwatch")]
                 ProviderConfig::CloudWatch(config) => {
                     Ok(Provider::CloudWatch(CloudWatch::new(config, cloudwatch::Found::OfTheEnvironment)))
@@ -91,6 +95,7 @@ impl Providers {
         self.find(provider).ok().map(|provider| match provider {
             Provider::Prometheus(prometheus) => prometheus.settle(),
             Provider::Envoy(_) => envoy::SETTLE,
+            Provider::Web(_) => web::SETTLE,
             #[cfg(feature = "cloudwatch")]
             Provider::CloudWatch(cloud_watch) => cloud_watch.settle(),
         })
@@ -125,6 +130,7 @@ impl Providers {
                 within(prometheus.timeout(), prometheus.arms(request, arms, now)).await
             }
             Provider::Envoy(envoy) => within(envoy.timeout(), envoy.arms(request, arms, now)).await,
+            Provider::Web(web) => within(web.timeout(), web.arms(request, arms, now)).await,
             #[cfg(feature = "cloudwatch")]
             Provider::CloudWatch(cloud_watch) => {
                 within(cloud_watch.timeout(), cloud_watch.arms(request, arms, now)).await
@@ -147,6 +153,7 @@ impl Providers {
                  arms; name one as its provider",
                 number.name
             ))),
+            Provider::Web(web) => within(web.timeout(), web.number(request, number, now)).await,
             #[cfg(feature = "cloudwatch")]
             Provider::CloudWatch(cloud_watch) => {
                 within(cloud_watch.timeout(), cloud_watch.number(request, number, now)).await

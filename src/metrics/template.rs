@@ -45,7 +45,6 @@ pub(super) fn fill(role: &str, query: &str, values: &[(&str, &str)]) -> Result<S
 
 /// Fills the placeholders of a text that is no PromQL, wherever they stand. `escape` makes a value harmless there, or
 /// refuses it.
-#[cfg(feature = "cloudwatch")]
 pub(super) fn fill_with(
     role: &str,
     query: &str,

@@ -117,8 +117,8 @@ pub fn prometheus(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, Re
 pub fn envoy(series: &Series, scope: ArmScope<'_>) -> Result<ArmSelectors, ReadError> {
     let Some(preset) = series.preset else {
         return Err(ReadError::Unsupported(
-            "own queries in series need a provider of kind prometheus or cloudWatch; with an envoy provider name a \
-             preset"
+            "own queries in series need a provider of kind prometheus, cloudWatch or web; with an envoy provider name \
+             a preset"
                 .to_owned(),
         ));
     };

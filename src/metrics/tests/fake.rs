@@ -19,6 +19,7 @@ use super::SECRET;
 /// What a fake is asked.
 pub struct Asked {
     pub path: String,
+    pub query: String,
     pub headers: HeaderMap,
     form: String,
 }
@@ -72,7 +73,8 @@ pub async fn serve(answer: impl Fn(Asked) -> Reply + Clone + Send + Sync + 'stat
     let app = Router::new().fallback(move |uri: Uri, headers: HeaderMap, form: String| {
         count.fetch_add(1, Ordering::SeqCst);
         let path = uri.path().to_owned();
-        respond(answer(Asked { path, headers, form }))
+        let query = uri.query().unwrap_or_default().to_owned();
+        respond(answer(Asked { path, query, headers, form }))
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
     Fake { url, asked }

@@ -7,6 +7,7 @@ mod envoy;
 mod fake;
 mod prometheus;
 mod real;
+mod web;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,0 +1,154 @@
+//! JSON over HTTP: what a configured address answers below it, and a JSONPath into the answer.
+//!
+//! A query is `path?query | $.json.path`. It can't leave the configured address: the path is appended to it, has no
+//! dot segments, and placeholders are put in percent-escaped.
+
+mod json;
+mod query;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use reqwest::{
+    Url,
+    header::{ACCEPT, HeaderMap, HeaderValue},
+};
+use serde_json::Value;
+
+use super::{
+    http::Http,
+    presets::{self, unsupported},
+};
+use crate::{
+    config::WebConfig,
+    engine::look::{Arms, ArmsRequest, Counters, LookRequest, NumberRequest, ReadError, Sample, Snapshot},
+};
+use query::Query;
+
+/// Nothing is known of how such a service counts; this is what most take to tell.
+pub(super) const SETTLE: Duration = Duration::from_secs(30);
+
+/// One address.
+#[derive(Debug)]
+pub(super) struct Web {
+    http: Http,
+    base: Url,
+    headers: HeaderMap,
+}
+
+/// The queries of one arm.
+struct ArmQueries {
+    errors: Option<Query>,
+    total: Query,
+}
+
+/// Answers by their address.
+type Answers = BTreeMap<Url, Value>;
+
+impl Web {
+    pub(super) fn new(config: &WebConfig) -> Result<Self, ReadError> {
+        let mut headers: HeaderMap = config.headers.iter().cloned().collect();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(Self {
+            http: Http::new(&config.http, config.url.scheme() == "https")?,
+            base: config.url.clone(),
+            headers,
+        })
+    }
+
+    pub(super) const fn timeout(&self) -> Duration {
+        self.http.timeout()
+    }
+
+    /// The counters of both arms. There is no past: such a service tells the present.
+    pub(super) async fn arms(
+        &self,
+        request: &LookRequest,
+        arms: &ArmsRequest,
+        now: Timestamp,
+    ) -> Result<Arms, ReadError> {
+        if !arms.latency.is_empty() {
+            return Err(unsupported(
+                "a web provider has no latency buckets; judge latency as one of the metrics, with max",
+            ));
+        }
+        let (canary, stable) =
+            (self.arm(request, arms, &request.canary)?, self.arm(request, arms, &request.stable)?);
+        let answers = self.answers([&canary, &stable].into_iter().flat_map(ArmQueries::all)).await?;
+        Ok(Arms {
+            at: now,
+            canary: canary.counters(&answers)?,
+            stable: stable.counters(&answers)?,
+            past: Vec::new(),
+        })
+    }
+
+    /// One plain number.
+    pub(super) async fn number(
+        &self,
+        request: &LookRequest,
+        number: &NumberRequest,
+        now: Timestamp,
+    ) -> Result<Sample, ReadError> {
+        let values = [
+            ("canary", request.canary.as_str()),
+            ("stable", &request.stable),
+            ("namespace", &request.namespace),
+            ("rollout", &request.rollout),
+        ];
+        let query = Query::parse(&number.name, &number.query, &values, &self.base)?;
+        let answers = self.answers([&query]).await?;
+        Ok(Sample { at: now, value: query.value(&answers)? })
+    }
+
+    fn arm(&self, request: &LookRequest, arms: &ArmsRequest, target: &str) -> Result<ArmQueries, ReadError> {
+        if arms.series.preset.is_some() {
+            return Err(unsupported(
+                "a preset needs a provider of another kind than web; with a web provider give series.total and \
+                 series.errors",
+            ));
+        }
+        let values =
+            [("target", target), ("namespace", request.namespace.as_str()), ("rollout", &request.rollout)];
+        let query = |role: &str, text: &str| {
+            presets::tells_arms_apart(role, text)?;
+            Query::parse(role, text, &values, &self.base)
+        };
+        let errors = arms.series.errors.as_ref().map(|text| query("errors", text)).transpose()?;
+        Ok(ArmQueries { errors, total: query("total", presets::own_total(&arms.series)?)? })
+    }
+
+    /// Each address is asked once, however many queries read of its answer: they are then of one moment.
+    async fn answers<'a>(&self, queries: impl IntoIterator<Item = &'a Query>) -> Result<Answers, ReadError> {
+        let urls: BTreeSet<&Url> = queries.into_iter().map(|query| &query.url).collect();
+        let answers = try_join_all(urls.into_iter().map(|url| async move {
+            let answer =
+                self.http.send(|client| client.get(url.clone()).headers(self.headers.clone())).await?;
+            if !answer.status.is_success() {
+                return Err(ReadError::Status(answer.status.as_u16()));
+            }
+            let value = serde_json::from_slice(&answer.body).map_err(|_| ReadError::Malformed)?;
+            Ok((url.clone(), value))
+        }));
+        Ok(answers.await?.into_iter().collect())
+    }
+}
+
+impl ArmQueries {
+    fn all(&self) -> impl Iterator<Item = &Query> {
+        self.errors.iter().chain([&self.total])
+    }
+
+    fn counters(&self, answers: &Answers) -> Result<Counters, ReadError> {
+        let one = |query: &Query| Ok(Snapshot::from([(String::new(), query.count(answers)?)]));
+        Ok(Counters {
+            errors: self.errors.as_ref().map(one).transpose()?.unwrap_or_default(),
+            total: one(&self.total)?,
+            buckets: Vec::new(),
+        })
+    }
+}
