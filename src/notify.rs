@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// so each has a share of the objects only.
 const RECORDERS: u64 = 64;
 
-/// Writes Events. One for the process: it folds repeated ones, for which it has to remember the last.
+/// Writes Events. One for the process: its recorders fold repeated ones, for which they have to remember the last.
 #[derive(Clone)]
 pub struct Notifier {
     recorders: Arc<[Recorder]>,

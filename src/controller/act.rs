@@ -31,7 +31,7 @@ pub const SLOW: SignedDuration = SignedDuration::from_secs(30);
 /// A lowering that is forbidden comes again sooner: an API server that has just started refuses everybody for a moment,
 /// until it knows the roles.
 const FORBIDDEN: SignedDuration = SignedDuration::from_secs(3);
-/// Reading a route, or who uses a workload, takes no longer than this.
+/// Reading a route takes no longer than this.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Carries out lowering writes, all at once, each sent until it is stored or known to be outdated. After a while
@@ -110,11 +110,7 @@ pub async fn scale(
     let may = || context.leadership.leads_for(&subject.uid) && in_time();
     let answer = async {
         if write.to < write.from {
-            tokio::time::timeout(DEADLINE, users::unused(context, subject, &write.workload))
-                .await
-                .unwrap_or_else(|_| {
-                    Err(ScaleError::Timeout { workload: write.workload.clone(), deadline: DEADLINE })
-                })?;
+            users::unused(context, subject, &write.workload).await?;
         }
         workloads::scale(&context.client, &subject.namespace, write, may).await
     };

@@ -249,17 +249,17 @@ fn stamps_of_others<'a>(
     stamps.filter(|(name, _)| **name != subject.name)
 }
 
-/// The names in stamps on a Rollout's routes of which no list has a Rollout.
-pub fn unlisted(context: &Context, rollout: &Rollout, status: &RolloutStatus) -> BTreeSet<String> {
+/// The names and UIDs in stamps on a Rollout's routes of which no list has a Rollout.
+pub fn unlisted(context: &Context, rollout: &Rollout, status: &RolloutStatus) -> BTreeMap<String, String> {
     let subject = subject(rollout);
     let routes: Vec<RouteSeen> = engine::routes(&rollout.spec, status)
         .into_iter()
         .map(|route| RouteSeen { state: found(context, &subject.namespace, &route), route })
         .collect();
-    let names = stamps_of_others(&subject, &routes).map(|(name, _)| name);
+    let stamps = stamps_of_others(&subject, &routes).filter_map(|(name, stamp)| Some((name, &stamp?.uid)));
     let listed =
         |name: &str| context.rollouts.get(&ObjectRef::new(name).within(&subject.namespace)).is_some();
-    names.filter(|name| !listed(name)).cloned().collect()
+    stamps.filter(|(name, _)| !listed(name)).map(|(name, uid)| (name.clone(), uid.clone())).collect()
 }
 
 /// The routes that another Rollout steps; none where it can't be read.

@@ -1,13 +1,14 @@
 //! A turn of one Rollout: observe, decide, and carry out (`carrying`). Everything is decided in the engine.
 
 use std::{
+    collections::BTreeSet,
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
     task::Poll,
     time::Duration,
 };
 
-use futures::{FutureExt, poll};
+use futures::{FutureExt, future::join_all, poll};
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 use tokio_util::task::AbortOnDropHandle;
@@ -203,13 +204,8 @@ impl Working {
             match publish::read(context, watched.meta()).await {
                 Ok(None) => return Read::Gone,
                 Ok(Some(own)) => {
-                    match read_unlisted(context, &own).await {
-                        Ok(others) => {
-                            read = Some(others);
-                            self.refresh = false;
-                        }
-                        Err(error) => failed = Some(error),
-                    }
+                    read = Some(read_unlisted(context, &own, &self.memory.gone).await);
+                    self.refresh = false;
                     self.remember(entry, own);
                 }
                 Err(error) => failed = Some(error),
@@ -290,16 +286,16 @@ impl Working {
     }
 }
 
-/// Reads those that left a stamp on its routes and that no list has.
-async fn read_unlisted(context: &Context, own: &Own) -> Result<Unlisted, TurnError> {
+/// Reads those that left a stamp on its routes, that no list has and that are not known to be gone. One that can't be read lives.
+async fn read_unlisted(context: &Context, own: &Own, gone: &BTreeSet<String>) -> Unlisted {
     let namespace = own.rollout.namespace().unwrap_or_default();
-    let mut living = Unlisted::new();
-    for name in unlisted(context, &own.rollout, &own.status) {
-        if let Some(uid) = publish::uid_of(context, &namespace, &name).await? {
-            living.insert(name, uid);
-        }
-    }
-    Ok(living)
+    let asked =
+        unlisted(context, &own.rollout, &own.status).into_iter().filter(|(_, uid)| !gone.contains(uid));
+    let read = asked.map(|(name, uid)| {
+        let namespace = &namespace;
+        async move { Some((publish::uid_of(context, namespace, &name).await.unwrap_or(Some(uid))?, name)) }
+    });
+    join_all(read).await.into_iter().flatten().map(|(uid, name)| (name, uid)).collect()
 }
 
 fn named(rollout: &Rollout) -> ObjectRef<Guarded> {

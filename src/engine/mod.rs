@@ -97,7 +97,7 @@ pub fn decide(
     if let Some(news) = turn.is_newer() {
         return turn.stand_aside(news);
     }
-    if turn.is_behind() || turn.knows_not_whose() {
+    if turn.is_behind() {
         return turn.stand_aside(vec![Effect::Reread]);
     }
     if turn.is_deposed() {
@@ -107,10 +107,13 @@ pub fn decide(
     if turn.seen.subject.deleting {
         turn.delete();
     } else {
-        match turn.status.run.as_ref().map(|run| run.ended.as_ref()) {
+        match turn.status.run.as_ref().map(|run| run.ended.as_ref().map(|ended| ended.settled)) {
             Some(None) => turn.step_through(),
-            Some(Some(ended)) if !ended.settled => turn.settle(),
-            Some(Some(_)) | None => turn.rest(),
+            Some(Some(false)) => turn.settle(),
+            Some(Some(true)) | None if turn.knows_not_whose() => {
+                return turn.stand_aside(vec![Effect::Reread]);
+            }
+            Some(Some(true)) | None => turn.rest(),
         }
     }
     turn.finish()

@@ -331,6 +331,8 @@ pub struct Memory {
     pub stored_at: Option<Timestamp>,
     /// The last counters of both arms, with the run and step they belong to.
     pub arms: Option<(i64, i32, Arc<Arms>)>,
+    /// The last value of every series that was seen in a run, its number beside.
+    pub series: Option<(i64, Arc<Arms>)>,
     /// A look came back in this step under this process.
     pub looked: bool,
     /// A route was seen to give another share than the step's after all had given that.

@@ -1,7 +1,7 @@
 //! The order in which a run's rules apply. Reading it top to bottom is reading the precedence:
 //! abort > `suspend` > Fail > target changed > promote-full > promote > pause > advance (deletion came before).
 
-use super::{claim::Claim, observed::RouteState, turn::Turn, workloads::Readiness};
+use super::{claim::Claim, decision::Effect, observed::RouteState, turn::Turn, workloads::Readiness};
 use crate::api::{EndReason, Pause, PauseReason, Phase};
 
 impl Turn<'_> {
@@ -32,6 +32,10 @@ impl Turn<'_> {
         }
         self.release_left_routes();
         self.remove_previews();
+        if self.knows_not_whose() {
+            self.effects.push(Effect::Reread);
+            return self.say(Phase::Progressing, "Claiming", "finding out whose the routes are");
+        }
         match self.claim() {
             Claim::Complete => {}
             Claim::Underway => {

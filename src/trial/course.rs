@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::alone::alone;
 use crate::{
-    api::{EndReason, Phase, RolloutSpec, RolloutStatus, RouteKind, RouteRef, TargetRef},
+    api::{EndReason, Phase, RolloutSpec, RolloutStatus, RouteKind},
     engine::{
         self,
         decision::{Decision, Effect},
@@ -203,7 +204,7 @@ impl<'a> World<'a> {
             [plan.stable, plan.canary].into_iter().flat_map(|name| workload_keys(name, namespace, None));
         Self {
             plan,
-            spec: alone(plan),
+            spec: alone(plan, ROUTE),
             subject: Subject {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
@@ -358,31 +359,6 @@ impl<'a> World<'a> {
         let sentence = self.status.message.clone().unwrap_or_default();
         Course { moments: self.moments, evidence: self.evidence, end, at: self.now, share, sentence }
     }
-}
-
-/// The spec on the one route that there is. What needs more than counters is left out: who approves agrees at once, nothing is
-/// scaled, and what only some requests get to see is no step.
-fn alone(plan: &Plan<'_>) -> RolloutSpec {
-    let mut spec = plan.spec.clone();
-    let evidence = Some(crate::api::EvidenceRule::WhenReported);
-    spec.routes = vec![RouteRef { evidence, ..RouteRef::new(RouteKind::GatewayRoute, ROUTE) }];
-    spec.target = TargetRef { name: plan.canary.to_owned(), port: None, workload_ref: None };
-    spec.stable = None;
-    (spec.retire, spec.suspend) = (None, false);
-    if let Some(canary) = &mut spec.strategy.canary {
-        canary.scale = None;
-        canary.steps.retain(|step| step.weight.is_some());
-        for step in &mut canary.steps {
-            (step.approval, step.scale) = (None, None);
-        }
-    }
-    if let Some(blue_green) = &mut spec.strategy.blue_green {
-        (blue_green.preview, blue_green.scale, blue_green.after.approval) = (None, None, None);
-        if let Some(before) = &mut blue_green.before {
-            before.approval = None;
-        }
-    }
-    spec
 }
 
 #[cfg(test)]

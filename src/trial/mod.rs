@@ -3,6 +3,7 @@
 //! What decides is the product itself: `engine::decide` and the analysis behind it, with a route in memory. So what a
 //! team reads here is what the controller would have done, sentence by sentence.
 
+mod alone;
 mod chart;
 mod course;
 mod draws;

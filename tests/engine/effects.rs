@@ -185,6 +185,9 @@ impl World {
                 let of_pods = |of: &dyn Fn(f64) -> f64| {
                     self.traffic.on_pods.iter().map(|share| of(*share)).enumerate().map(pod).collect()
                 };
+                if name == "v2" && self.traffic.hidden {
+                    return Counters::default();
+                }
                 if name == "v1" && pods > 0.0 {
                     let (errors, total) = (of_pods(&|share| errors * share), of_pods(&|_| total / pods));
                     return Counters { errors, total, buckets: vec![] };

@@ -43,6 +43,8 @@ pub struct Traffic {
     pub per_second: f64,
     /// What of the canary's share comes through.
     pub comes_through: f64,
+    /// The canary's series are not there.
+    pub hidden: bool,
     /// How stable's failures fall on its pods, of which all have as many requests; none where nothing tells them apart.
     pub on_pods: Vec<f64>,
     pub failing: BTreeMap<String, f64>,
@@ -152,6 +154,7 @@ impl World {
         let traffic = Traffic {
             per_second: 200.0,
             comes_through: 1.0,
+            hidden: false,
             on_pods: vec![],
             failing: BTreeMap::new(),
             down: false,

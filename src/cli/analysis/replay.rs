@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Error, Output, clear_progress, columns, print, progress, write};
 use crate::{
-    api::{Analysis, Rollout, RolloutSpec},
+    api::{Analysis, PlainMetric, Rollout, RolloutSpec},
     config::Config,
     engine::look::{ArmsRequest, LookRequest, NumberRequest},
     metrics::{Providers, Recording, Span},
@@ -134,7 +134,7 @@ async fn yesterday(
     if from >= to {
         return Err(Error::Nothing("--from must be before --to"));
     }
-    let request = request(analysis, (namespace, name), (canary, stable));
+    let request = request(&whole(spec, analysis), (namespace, name), (canary, stable));
     let span = Span { start: from.checked_sub(HOUR)?, end: to, step: analysis.interval.span() };
     let told = |done: f64| progress(&format!("reading the past: {:.0} %", done * 100.0));
     let recording = providers.recorded(&request, span, &told).await?;
@@ -156,7 +156,9 @@ async fn yesterday(
         span: (from, to),
         ends_at_a_pause: false,
     };
-    let course = trial::follow(&plan, &mut traffic)?;
+    let mut course = trial::follow(&plan, &mut traffic)?;
+    // The past had the shares that it had.
+    course.moments.retain(|moment| moment.reason != "TrafficShare");
     let fixed = fixed(&course, &recording, analysis, from);
     if let Some(file) = &args.html {
         write(file, &trial::course_page(name, &course, &fixed))?;
@@ -172,9 +174,15 @@ async fn yesterday(
 fn rollout(file: &Path, anywhere: bool) -> Result<Rollout, Error> {
     let mut rollout: Rollout = serde_saphyr::from_str(&read(file)?)
         .map_err(|source| Error::Rollout { file: file.display().to_string(), source: Box::new(source) })?;
-    if let (true, RolloutSpec { analysis: Some(analysis), .. }) = (anywhere, &mut rollout.spec) {
-        analysis.provider = None;
-        analysis.metrics.iter_mut().for_each(|metric| metric.provider = None);
+    if anywhere {
+        let RolloutSpec { analysis, strategy, .. } = &mut rollout.spec;
+        let steps = strategy.canary.iter_mut().flat_map(|canary| &mut canary.steps);
+        let of_steps = steps.filter_map(|step| step.analysis.as_mut()).flat_map(|step| &mut step.metrics);
+        let own = analysis.iter_mut().flat_map(|analysis| &mut analysis.metrics);
+        of_steps.chain(own).for_each(|metric| metric.provider = None);
+        if let Some(analysis) = analysis {
+            analysis.provider = None;
+        }
     }
     Ok(rollout)
 }
@@ -198,6 +206,20 @@ fn providers(args: &Args) -> Result<Providers, Error> {
     Ok(Providers::from_config(&config.providers)?)
 }
 
+/// The analysis with all that any step judges besides.
+fn whole(spec: &RolloutSpec, analysis: &Analysis) -> Analysis {
+    let mut whole = analysis.clone();
+    let steps = spec.strategy.canary.iter().flat_map(|canary| &canary.steps);
+    for step in steps.filter_map(|step| step.analysis.as_ref()) {
+        whole.error_rate = whole.error_rate.or_else(|| step.error_rate.clone());
+        whole.latency.extend(step.latency.iter().cloned());
+        let known = |metric: &&PlainMetric| whole.metrics.iter().any(|known| known.name == metric.name);
+        let new: Vec<PlainMetric> = step.metrics.iter().filter(|metric| !known(metric)).cloned().collect();
+        whole.metrics.extend(new);
+    }
+    whole
+}
+
 /// What every look of the run asks for.
 fn request(
     analysis: &Analysis,
@@ -211,7 +233,7 @@ fn request(
         latency: analysis.latency.iter().map(|latency| latency.under.span().as_secs_f64()).collect(),
         past: None,
     });
-    let number = |metric: &crate::api::PlainMetric| NumberRequest {
+    let number = |metric: &PlainMetric| NumberRequest {
         name: metric.name.clone(),
         provider: metric.provider.clone().or_else(|| analysis.provider.clone()),
         query: metric.query.clone(),

@@ -1,18 +1,25 @@
 //! Series that are not there for a while: a pod that is not scraped, an exporter that restarts.
 //!
 //! A series that is new counts whole, for the first failure of a canary often brings its own. One that comes back would count
-//! whole once more; so its last value is kept as long as the run is followed, and what it has counted since is the difference.
+//! whole once more; so its last value is kept as long as a controller follows the run, and what it has counted since is the
+//! difference. After a restart what is there at the first look is all that is known.
 
-use crate::engine::look::{Arms, Counters, Snapshot};
+use super::Test;
+use crate::{
+    analysis::increment,
+    engine::look::{Arms, Counters, Snapshot},
+};
 
 /// No more series of one counter are kept: names of pods that come and go add up.
-const MOST: usize = 2_000;
+const MOST: usize = 500;
 
 /// The counters as they stand now, and the last values of what is absent.
-pub(super) fn with_absent(now: &Arms, before: &Arms) -> Arms {
-    let mut now = now.clone();
-    keep(&mut now.canary, &before.canary);
-    keep(&mut now.stable, &before.stable);
+pub(super) fn with_absent(now: &Arms, known: Option<&Arms>) -> Arms {
+    let mut now = Arms { past: Vec::new(), ..now.clone() };
+    if let Some(known) = known {
+        keep(&mut now.canary, &known.canary);
+        keep(&mut now.stable, &known.stable);
+    }
     now
 }
 
@@ -42,10 +49,21 @@ fn keep_series(now: &mut Snapshot, before: &Snapshot) {
     }
 }
 
+/// What there is to say where an arm has traffic and its histogram, as the provider showed it, is not there. Where there is no
+/// traffic either, nothing is missing.
+pub(super) fn missing_histogram(test: &Test, before: &Arms, shown: &Arms) -> Option<String> {
+    let (_, told) = test.bound.as_ref()?;
+    let lacks = |before: &Counters, shown: &Counters| {
+        shown.buckets.is_empty() && increment(Some(&before.total), &shown.total) > 0.0
+    };
+    (lacks(&before.canary, &shown.canary) || lacks(&before.stable, &shown.stable))
+        .then(|| format!("there is traffic but no latency series to find those slower than {told}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::increment;
+    use crate::analysis::Level;
 
     fn snapshot(all: &[(&str, f64)]) -> Snapshot {
         all.iter().map(|(series, value)| ((*series).to_owned(), *value)).collect()
@@ -72,7 +90,7 @@ mod tests {
         let mut before = arms(looks[0]);
         let mut counted = vec![];
         for look in &looks[1..] {
-            let now = with_absent(&arms(look), &before);
+            let now = with_absent(&arms(look), Some(&before));
             let grown = |of: fn(&Counters) -> &Snapshot| increment(Some(of(&before.canary)), of(&now.canary));
             counted.push((grown(|counters| &counters.total), grown(|counters| &counters.buckets[0].1)));
             before = now;
@@ -86,6 +104,24 @@ mod tests {
     fn what_never_comes_back_does_not_add_up_for_ever() {
         let names: Vec<String> = (0..MOST + 10).map(|at| at.to_string()).collect();
         let before = arms(&names.iter().map(|name| (name.as_str(), 1.0)).collect::<Vec<_>>());
-        assert_eq!(with_absent(&arms(&[("new", 1.0)]), &before).canary.total.len(), MOST);
+        assert_eq!(with_absent(&arms(&[("new", 1.0)]), Some(&before)).canary.total.len(), MOST);
+    }
+
+    #[test]
+    fn a_histogram_that_vanishes_while_there_is_traffic_is_missing() {
+        let level = Level::LATENCY_TOLERATE;
+        let test =
+            |bound| Test { name: "t".into(), bound, max: None, tolerate: level, catch: level, mode: None };
+        let before = arms(&[("a", 100.0)]);
+        let bare = |total: f64| {
+            let mut shown = arms(&[("a", total)]);
+            shown.canary.buckets.clear();
+            shown
+        };
+        let slower = || test(Some((0.3, "300ms".to_owned())));
+        assert!(missing_histogram(&slower(), &before, &bare(150.0)).unwrap().contains("slower than 300ms"));
+        assert_eq!(missing_histogram(&slower(), &before, &bare(100.0)), None, "no traffic either");
+        assert_eq!(missing_histogram(&slower(), &before, &arms(&[("a", 150.0)])), None);
+        assert_eq!(missing_histogram(&test(None), &before, &bare(150.0)), None, "errors need none");
     }
 }

@@ -15,11 +15,12 @@ use crate::{
 const POD_LABELS: [&str; 3] = ["pod", "kubernetes_pod_name", "pod_name"];
 
 impl Turn<'_> {
-    /// The burst factor of a test: the default until there are series of stable's pods to learn it from.
+    /// The burst factor of a test: the default, or more where stable's pods show it. Never less: failures that fall evenly on pods may
+    /// still come together in time, and a label may name the gateway's pods in place of stable's.
     pub(super) fn burst(&self, test: &Test) -> f64 {
         let evidence = self.run().map(|run| &run.evidence.metrics);
         let known = evidence.and_then(|metrics| metrics.get(ERROR_RATE)?.dispersion.as_ref());
-        known.filter(|_| test.bound.is_none()).map_or(BURST, crate::analysis::Dispersion::burst)
+        known.filter(|_| test.bound.is_none()).map_or(BURST, |seen| seen.burst().max(BURST))
     }
 
     /// Takes in what failed on each of stable's pods between two looks. After the evidence of the same looks: a factor that is

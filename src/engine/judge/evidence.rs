@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{ERROR_RATE, HOUR, Test, absent::with_absent, bounds, tests};
+use super::{
+    ERROR_RATE, HOUR, Test,
+    absent::{missing_histogram, with_absent},
+    bounds, tests,
+};
 use crate::{
     analysis::{self, Batch, Sequence, ThresholdState, increment, sentence},
     api::{Analysis, Arm, MetricEvidence, Past, PlainMetric},
@@ -92,33 +96,40 @@ impl Turn<'_> {
         self.seed_past(analysis, arms);
         let known = self.memory.arms.take();
         let here = |known: &(i64, i32, Arc<Arms>)| (known.0, known.1) == (number, index);
-        if known.as_ref().is_some_and(|known| here(known) && known.2.at == arms.at) {
+        if known.as_ref().is_some_and(|known| here(known) && known.2.at >= arms.at) {
             // Of two of the same time the first stays: what a provider has corrected since is then counted with the
-            // next one, and not lost.
+            // next one, and not lost. It was an answer all the same.
             self.memory.arms = known;
-            return;
+            return self.was_answered(analysis);
         }
-        let now = match &known {
-            Some((run, _, before)) if *run == number => with_absent(arms, before),
-            Some(_) | None => arms.clone(),
-        };
-        let arms = Arc::new(now);
-        self.memory.arms = Some((number, index, Arc::clone(&arms)));
-        let arms = &*arms;
+        let kept = self.memory.series.take().filter(|(run, _)| *run == number);
+        let whole = Arc::new(with_absent(arms, kept.as_ref().map(|(_, kept)| &**kept)));
+        self.memory.series = Some((number, Arc::clone(&whole)));
+        self.memory.arms = Some((number, index, Arc::clone(&whole)));
         let Some((_, _, before)) = known.filter(here) else { return };
-        if before.at > arms.at {
-            return;
-        }
         self.memory.looked |= self.is_of_the_step(before.at);
         let span = since(before.at, arms.at);
         for test in tests(analysis) {
-            match increments(&test, &before, arms) {
+            let batch = missing_histogram(&test, &before, arms)
+                .map_or_else(|| increments(&test, &before, &whole), Err);
+            match batch {
                 Ok(batch) => self.take_batch(analysis, &test, batch, arms.at),
                 Err(sentence) => self.note_error(&test.name, &sentence),
             }
         }
-        self.estimate(analysis, &before, arms, span);
-        self.learn_burst(&before, arms);
+        self.estimate(analysis, &before, &whole, span);
+        self.learn_burst(&before, &whole);
+    }
+
+    /// An answer ends a row of failures, though it says nothing new.
+    fn was_answered(&mut self, analysis: &Analysis) {
+        let names: Vec<_> = tests(analysis).into_iter().map(|test| test.name).collect();
+        let Some(run) = self.run_mut() else { return };
+        for name in names {
+            if let Some(metric) = run.evidence.metrics.get_mut(&*name) {
+                (metric.errors, metric.error) = (0, None);
+            }
+        }
     }
 
     fn take_batch(&mut self, analysis: &Analysis, test: &Test, batch: Batch, at: Timestamp) {
@@ -256,11 +267,6 @@ fn counts(test: &Test, before: &Counters, now: &Counters) -> Result<(f64, f64), 
     let grown = |(le, snapshot): &(f64, Snapshot)| (*le, increment(Some(earlier(*le)), snapshot));
     let buckets: Vec<(f64, f64)> = now.buckets.iter().map(grown).collect();
     if buckets.is_empty() {
-        // No bucket at all: no traffic where there is no total either, else a histogram that is not there.
-        let total = increment(Some(&before.total), &now.total);
-        if total > 0.0 {
-            return Err(format!("there is traffic but no latency series to find those slower than {told}"));
-        }
         return Ok((0.0, 0.0));
     }
     let count = analysis::slow_count(&buckets, *limit)

@@ -126,8 +126,19 @@ impl Turn<'_> {
             Some(now) if !has_modes_of(frozen, now) => Arc::new(with_modes_of(frozen, now)),
             Some(_) | None => Arc::clone(frozen),
         };
-        let of_step = self.planned_step().and_then(|step| step.analysis.as_ref());
-        Some(of_step.map_or_else(|| Arc::clone(&analysis), |step| Arc::new(of_step::joined(&analysis, step))))
+        let planned = self.planned_step();
+        let Some((planned, step)) = planned.and_then(|step| Some((step, step.analysis.as_ref()?))) else {
+            return Some(analysis);
+        };
+        let joined = of_step::joined(&analysis, step);
+        // As the spec has that step now, so are its modes.
+        let canary = self.spec.strategy.canary.as_ref();
+        let now =
+            canary.and_then(|canary| canary.steps.iter().find(|now| now.weight == Some(planned.weight)));
+        Some(Arc::new(match now.and_then(|now| now.analysis.as_ref()) {
+            Some(now) => of_step::with_modes(joined, now),
+            None => joined,
+        }))
     }
 
     fn settle_span(&self, analysis: &Analysis) -> Duration {

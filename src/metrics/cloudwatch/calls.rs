@@ -163,7 +163,13 @@ impl Inner {
                 Err(error) => {
                     return Err(match call.failure(&error) {
                         Failure::Throttled => self.breaker.throttled(leave, now),
-                        Failure::Read(error) => error,
+                        Failure::Read(error) => {
+                            // A refusal is an answer too.
+                            if !matches!(error, ReadError::Unreachable | ReadError::Timeout(_)) {
+                                self.breaker.answered(leave);
+                            }
+                            error
+                        }
                     });
                 }
             };

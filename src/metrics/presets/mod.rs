@@ -74,6 +74,11 @@ pub struct ArmSelectors {
 
 /// Whether such series can be asked for at all; the error is a sentence with the remedy.
 pub fn check(series: &Series) -> Result<(), ReadError> {
+    if let Some(preset) = series.preset
+        && Source::of(preset) == Source::CloudWatch
+    {
+        return params::Params::new(preset, &series.params, Source::CloudWatch).map(|_| ());
+    }
     let scope = ArmScope { target: "target", namespace: "namespace", rollout: "rollout" };
     prometheus(series, scope).map(|_| ())
 }
@@ -255,6 +260,8 @@ mod tests {
                 series(Preset::TidegateGateway, &[("mesh", "m"), ("port", "1"), ("node", "x")]),
                 "\"node\" has neither",
             ),
+            (series(Preset::Alb, &[]), "param \"loadBalancer\""),
+            (series(Preset::VpcLattice, &[("gateway", "g")]), "it takes targetGroup"),
             (Series::default(), "neither a preset"),
             (own("t{a=\"v2\"}"), "query total has no {{target}}"),
             (own("t{a=\"{{target}}\",b=\"{{canary}}\"}"), "unknown placeholder {{canary}}"),

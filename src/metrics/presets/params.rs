@@ -15,7 +15,7 @@ pub(in crate::metrics) enum Source {
 }
 
 impl Source {
-    const fn of(preset: Preset) -> Self {
+    pub(super) const fn of(preset: Preset) -> Self {
         match preset {
             Preset::TidegateGateway | Preset::AppmeshEnvoy => Self::Envoy,
             Preset::AppmeshExtension | Preset::Alb | Preset::VpcLattice => Self::CloudWatch,

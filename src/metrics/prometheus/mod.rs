@@ -237,7 +237,12 @@ fn each(
                 When::At(at) => at,
                 When::Range { .. } => point.at()?,
             };
-            take(at, &labels, point.finite(role)?)?;
+            match (point.finite(role), when) {
+                (Ok(value), _) => take(at, &labels, value)?,
+                // What was no number at one time of many is no look then.
+                (Err(ReadError::NotFinite { .. }), When::Range { .. }) => {}
+                (Err(error), When::At(_) | When::Range { .. }) => return Err(error),
+            }
         }
     }
     Ok(())

@@ -1,0 +1,27 @@
+//! The spec that is tried: the Rollout's own, on one route and without what counters alone can't play.
+
+use super::course::Plan;
+use crate::api::{EvidenceRule, RolloutSpec, RouteKind, RouteRef, TargetRef};
+
+/// The spec on the one route that there is. What needs more than counters is left out: who approves agrees at once, nothing is
+/// scaled, and what only some requests get to see is no step.
+pub(super) fn alone(plan: &Plan<'_>, route: &str) -> RolloutSpec {
+    let mut spec = plan.spec.clone();
+    let evidence = Some(EvidenceRule::WhenReported);
+    spec.routes = vec![RouteRef { evidence, ..RouteRef::new(RouteKind::GatewayRoute, route) }];
+    spec.target = TargetRef { name: plan.canary.to_owned(), port: None, workload_ref: None };
+    spec.stable = None;
+    (spec.retire, spec.suspend) = (None, false);
+    if let Some(canary) = &mut spec.strategy.canary {
+        canary.scale = None;
+        canary.steps.retain(|step| step.weight.is_some());
+        for step in &mut canary.steps {
+            (step.approval, step.scale) = (None, None);
+        }
+    }
+    if let Some(blue_green) = &mut spec.strategy.blue_green {
+        (blue_green.preview, blue_green.before) = (None, None);
+        (blue_green.scale, blue_green.after.approval) = (None, None);
+    }
+    spec
+}
