@@ -9,7 +9,6 @@ mod ask;
 mod burst;
 mod evidence;
 mod of_step;
-mod share;
 mod tell;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
