@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! analysis ← api ← engine ← routes | metrics | workloads | notify ← controller ← bin
+//!          engine, routes, metrics ← trial ← bin
 //!                           dataplane ← sandbox ← demo ← bench ← bin
 //! ```
 //!

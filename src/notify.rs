@@ -1,11 +1,7 @@
 //! Tells people what happened, as Kubernetes Events on the Rollout. Nothing depends on an Event: one that can't be
 //! written is logged and forgotten.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -13,7 +9,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use crate::engine::decision::Note;
+use crate::{api::fnv1a, engine::decision::Note};
 
 /// The API server refuses longer notes.
 const NOTE_LIMIT: usize = 1024;
@@ -71,9 +67,7 @@ impl Notifier {
 
     /// The recorder that remembers the Events of this object.
     fn recorder(&self, about: &ObjectReference) -> Option<&Recorder> {
-        let mut hasher = DefaultHasher::new();
-        about.uid.hash(&mut hasher);
-        let place = usize::try_from(hasher.finish() % RECORDERS).ok()?;
+        let place = usize::try_from(fnv1a(about.uid.as_deref().unwrap_or_default()) % RECORDERS).ok()?;
         self.recorders.get(place)
     }
 }

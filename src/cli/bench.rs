@@ -1,10 +1,8 @@
 //! `tidegate bench`: measures the controller.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
+use super::report::{Output, WriteError, print, write};
 use crate::{
     bench::{self, BenchError, Part, Plan},
     demo::Routes,
@@ -48,15 +46,6 @@ pub struct Args {
     output: Output,
 }
 
-/// How a report is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// For machines.
-    Json,
-}
-
 /// Why the report did not come about, or out, or is not whole.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -70,13 +59,8 @@ pub enum Error {
     #[error("cannot write the report as JSON")]
     Json(#[from] serde_json::Error),
     /// A file or standard output.
-    #[error("cannot write the report to {place}")]
-    Write {
-        /// Where it was to go.
-        place: String,
-        /// Why it did not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// Measures, and tells.
@@ -84,15 +68,12 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let (json, output) = (args.json.clone(), args.output);
     let report = bench::run(args.resolve()).await?;
     if let Some(file) = json {
-        let write = |source| Error::Write { place: file.display().to_string(), source };
-        std::fs::write(&file, report.json()?).map_err(write)?;
+        write(&file, &report.json()?)?;
     }
-    let text = match output {
+    print(&match output {
         Output::Table => report.table(),
         Output::Json => report.json()? + "\n",
-    };
-    let write = |source| Error::Write { place: "standard output".to_owned(), source };
-    io::stdout().lock().write_all(text.as_bytes()).map_err(write)?;
+    })?;
     if report.lacking.is_empty() { Ok(()) } else { Err(Error::Lacking) }
 }
 

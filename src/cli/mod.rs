@@ -5,6 +5,7 @@ pub mod analysis;
 pub mod bench;
 pub mod crds;
 pub mod rbac;
+mod report;
 pub mod run;
 
 /// What `version` prints.

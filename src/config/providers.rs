@@ -160,12 +160,7 @@ fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderCo
 }
 
 fn resolve_prometheus(entry: PrometheusEntry, key: &str) -> Result<ProviderConfig, Problem> {
-    let url_key = format!("{key}.url");
-    let line = entry.url.referenced.line();
-    let url = resolve_url(&entry.url, &url_key)?;
-    if url.query().is_some() {
-        return Err(Problem::new(line, url_key, "the address must have no query; remove what follows the ?"));
-    }
+    let url = resolve_base(&entry.url, &format!("{key}.url"))?;
     let tls = resolve_tls(entry.tls, std::slice::from_ref(&url), key)?;
     Ok(ProviderConfig::Prometheus(PrometheusConfig {
         url,
@@ -215,8 +210,18 @@ pub(super) fn span(written: Option<&units::Duration>, default_seconds: u64) -> D
     written.map_or(Duration::from_secs(default_seconds), units::Duration::span)
 }
 
+/// An address that paths are put behind.
+pub(super) fn resolve_base(written: &Spanned<String>, key: &str) -> Result<Url, Problem> {
+    let url = resolve_url(written, key)?;
+    if url.query().is_some() {
+        let line = written.referenced.line();
+        return Err(Problem::new(line, key, "the address must have no query; remove what follows the ?"));
+    }
+    Ok(url)
+}
+
 /// An address. The errors never repeat it: it could hold a password.
-pub(super) fn resolve_url(written: &Spanned<String>, key: &str) -> Result<Url, Problem> {
+fn resolve_url(written: &Spanned<String>, key: &str) -> Result<Url, Problem> {
     let problem = |text: &str| Problem::new(written.referenced.line(), key, text);
     let url = Url::parse(&written.value)
         .map_err(|_| problem("this is not an address; it must be like http://prometheus.monitoring:9090"))?;

@@ -11,7 +11,7 @@ use serde_saphyr::Spanned;
 use super::{
     HttpConfig, Problem,
     file::WebEntry,
-    providers::{resolve_auth, resolve_tls, resolve_url, span},
+    providers::{resolve_auth, resolve_base, resolve_tls, span},
 };
 
 /// Headers with credentials in them, which come from files.
@@ -32,15 +32,7 @@ pub struct WebConfig {
 }
 
 pub(super) fn resolve(entry: WebEntry, key: &str) -> Result<WebConfig, Problem> {
-    let url_key = format!("{key}.url");
-    let url = resolve_url(&entry.url, &url_key)?;
-    if url.query().is_some() {
-        return Err(Problem::new(
-            entry.url.referenced.line(),
-            url_key,
-            "the address must have no query; remove what follows the ?",
-        ));
-    }
+    let url = resolve_base(&entry.url, &format!("{key}.url"))?;
     Ok(WebConfig {
         headers: resolve_headers(entry.headers, key)?,
         http: HttpConfig {

@@ -244,9 +244,7 @@ fn stamps_of_others<'a>(
     subject: &Subject,
     routes: &'a [RouteSeen],
 ) -> impl Iterator<Item = (&'a String, Option<&'a Stamp>)> {
-    let views = routes.iter().filter_map(RouteSeen::view);
-    let stamps = views.flat_map(|view| view.stamps.keys().map(move |name| (name, view.stamp(name))));
-    stamps.filter(|(name, _)| **name != subject.name)
+    routes.iter().filter_map(RouteSeen::view).flat_map(|view| view.stamps_of_others(subject))
 }
 
 /// The names and UIDs in stamps on a Rollout's routes of which no list has a Rollout.

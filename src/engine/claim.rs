@@ -91,9 +91,9 @@ impl Turn<'_> {
             .routes
             .iter()
             .filter_map(RouteSeen::view)
-            .flat_map(|view| view.stamps.keys().map(move |name| (name, view)))
-            .filter(|(name, _)| **name != self.seen.subject.name && !self.seen.others.contains_key(*name))
-            .filter_map(|(name, view)| Some(&view.stamp(name)?.uid))
+            .flat_map(|view| view.stamps_of_others(&self.seen.subject))
+            .filter(|(name, _)| !self.seen.others.contains_key(*name))
+            .filter_map(|(_, stamp)| Some(&stamp?.uid))
             .filter(|uid| !self.memory.gone.contains(*uid))
             .cloned()
             .collect();
@@ -170,8 +170,7 @@ impl Turn<'_> {
     fn raise_epoch(&mut self) {
         self.status.epoch += 1;
         self.memory.held = Some(self.status.epoch);
-        self.memory.looked = false;
-        self.memory.arms = None;
+        self.memory.forget_looks();
         self.intent = true;
         let claims: Vec<_> =
             self.unstamped().into_iter().map(|(seen, view)| self.claim_write(seen, view)).collect();

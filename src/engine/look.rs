@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::api::Series;
+use crate::api::{Analysis, PlainMetric, Series};
 
 /// A cumulative counter as a provider shows it: series (its labels, or the gateway it came from) to value.
 pub type Snapshot = BTreeMap<String, f64>;
@@ -54,6 +54,17 @@ pub struct NumberRequest {
     pub provider: Option<String>,
     /// The query as the user wrote it, placeholders included.
     pub query: String,
+}
+
+impl NumberRequest {
+    /// What a metric asks for, of its own provider or that of the analysis.
+    pub fn of(metric: &PlainMetric, analysis: &Analysis) -> Self {
+        Self {
+            name: metric.name.clone(),
+            provider: metric.provider.clone().or_else(|| analysis.provider.clone()),
+            query: metric.query.clone(),
+        }
+    }
 }
 
 /// What came back.

@@ -329,10 +329,8 @@ pub struct Memory {
     pub observing_since: Option<Timestamp>,
     /// When status was last stored.
     pub stored_at: Option<Timestamp>,
-    /// The last counters of both arms, with the run and step they belong to.
-    pub arms: Option<(i64, i32, Arc<Arms>)>,
-    /// The last value of every series that was seen in a run, its number beside.
-    pub series: Option<(i64, Arc<Arms>)>,
+    /// The last counters of both arms.
+    pub arms: Option<KnownArms>,
     /// A look came back in this step under this process.
     pub looked: bool,
     /// A route was seen to give another share than the step's after all had given that.
@@ -364,6 +362,17 @@ pub struct Memory {
     pub deletion_held_at: Option<Timestamp>,
 }
 
+/// Counters as they stood last, those that are absent since included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownArms {
+    /// The run that they were read in.
+    pub run: i64,
+    /// The step that what is counted from here is of; none where it is of no one step.
+    pub step: Option<i32>,
+    /// The counters.
+    pub arms: Arc<Arms>,
+}
+
 /// A workload that was scaled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scaled {
@@ -390,6 +399,14 @@ impl Memory {
     /// Nothing can be decided for a while, as where the Rollout can't be read: what passes meanwhile was not observed.
     pub fn stop_clocks(&mut self) {
         (self.observing_since, self.counting_since) = (None, None);
+    }
+
+    /// What was seen so far is no beginning to count from: the next look is.
+    pub fn forget_looks(&mut self) {
+        self.looked = false;
+        if let Some(known) = &mut self.arms {
+            known.step = None;
+        }
     }
 }
 
@@ -455,6 +472,12 @@ impl RouteView {
     /// A Rollout's stamp, if it is there and readable.
     pub fn stamp(&self, rollout: &str) -> Option<&Stamp> {
         self.stamps.get(rollout).and_then(SpelledStamp::says)
+    }
+
+    /// The stamps that others than this Rollout left, by their names; none where one can't be read.
+    pub fn stamps_of_others(&self, subject: &Subject) -> impl Iterator<Item = (&String, Option<&Stamp>)> {
+        let others = self.stamps.iter().filter(|(name, _)| **name != subject.name);
+        others.map(|(name, spelled)| (name, spelled.says()))
     }
 
     /// A Rollout's stamp, if it is of this UID.

@@ -60,10 +60,9 @@ impl Turn<'_> {
 
     /// What there is to tell where another living Rollout has left its stamp and steps a rule that is ours too.
     fn foreign_owner(&self, seen: &RouteSeen, view: &RouteView) -> Option<Owned> {
-        let mut others = view.stamps.keys().filter(|name| **name != self.seen.subject.name);
-        others.find_map(|name| {
+        view.stamps_of_others(&self.seen.subject).find_map(|(name, stamp)| {
             let other = self.seen.others.get(name)?;
-            let living = view.stamp(name).is_some_and(|stamp| other.uid == stamp.uid);
+            let living = stamp.is_some_and(|stamp| other.uid == stamp.uid);
             let rules = other.rules_of(&seen.route);
             let apart = |rules: &Vec<String>| {
                 let ours = |list: &ListSeen| list.rule.as_ref().is_some_and(|rule| rules.contains(rule));

@@ -162,8 +162,7 @@ impl Turn<'_> {
 
     /// Forgets what the looks so far have shown, of plain numbers only where `which` says so.
     fn forget(&mut self, which: impl Fn(&ThresholdState) -> bool) {
-        self.memory.arms = None;
-        self.memory.looked = false;
+        self.memory.forget_looks();
         if let Some(run) = self.run_mut() {
             for metric in run.evidence.metrics.values_mut() {
                 metric.threshold.take_if(|state| which(state));

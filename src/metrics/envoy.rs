@@ -93,11 +93,8 @@ impl Envoy {
     }
 
     async fn gateway(&self, url: &Url) -> Result<Vec<Sample>, ReadError> {
-        let answer = self.http.send(|client| client.get(url.clone())).await?;
-        if !answer.status.is_success() {
-            return Err(ReadError::Status(answer.status.as_u16()));
-        }
-        let text = std::str::from_utf8(&answer.body).map_err(|_| ReadError::Malformed)?;
+        let body = self.http.send(|client| client.get(url.clone())).await?.success()?;
+        let text = std::str::from_utf8(&body).map_err(|_| ReadError::Malformed)?;
         exposition::parse(text)
     }
 }

@@ -33,6 +33,13 @@ pub(super) struct Answer {
     pub body: Vec<u8>,
 }
 
+impl Answer {
+    /// The body of a success.
+    pub(super) fn success(self) -> Result<Vec<u8>, ReadError> {
+        if self.status.is_success() { Ok(self.body) } else { Err(ReadError::Status(self.status.as_u16())) }
+    }
+}
+
 impl std::fmt::Debug for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Http").field("config", &self.config).finish_non_exhaustive()

@@ -3,11 +3,9 @@
 mod replay;
 mod simulate;
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::Path,
-};
+use std::io::{self, IsTerminal};
 
+use super::report::{Output, WriteError, print, write};
 use crate::{
     config::ConfigError,
     engine::look::ReadError,
@@ -30,15 +28,6 @@ enum Command {
     Replay(replay::Args),
 }
 
-/// How a report is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// For machines.
-    Json,
-}
-
 /// Why a report did not come about, or out, or is not good.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -49,13 +38,8 @@ pub enum Error {
     #[error("cannot write the report as JSON")]
     Json(#[from] serde_json::Error),
     /// A file or standard output.
-    #[error("cannot write the report to {place}")]
-    Write {
-        /// Where it was to go.
-        place: String,
-        /// Why it did not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// A file can't be read.
     #[error("cannot read {file}")]
     Read {
@@ -121,15 +105,6 @@ fn clear_progress() {
     if io::stderr().is_terminal() {
         eprint!("\r\x1b[K");
     }
-}
-
-fn write(file: &Path, text: &str) -> Result<(), Error> {
-    std::fs::write(file, text).map_err(|source| Error::Write { place: file.display().to_string(), source })
-}
-
-fn print(text: &str) -> Result<(), Error> {
-    let written = io::stdout().lock().write_all(text.as_bytes());
-    written.map_err(|source| Error::Write { place: "standard output".to_owned(), source })
 }
 
 /// Columns as wide as their widest cell.

@@ -10,7 +10,7 @@ use crate::{
     api::{Analysis, PlainMetric, Rollout, RolloutSpec},
     config::Config,
     engine::look::{ArmsRequest, LookRequest, NumberRequest},
-    metrics::{Providers, Recording, Span},
+    metrics::{Providers, Span},
     trial::{self, Course, FIXED, Plan, Replayed, Yesterday},
 };
 
@@ -84,7 +84,8 @@ fn recorded(args: &Args, file: &Path) -> Result<(), Error> {
     print(&match args.output {
         Output::Table => all.iter().map(table).collect::<Vec<_>>().join("\n"),
         Output::Json => serde_json::to_string_pretty(&all)? + "\n",
-    })
+    })?;
+    Ok(())
 }
 
 fn table(replayed: &Replayed) -> String {
@@ -157,7 +158,7 @@ async fn yesterday(
         ends_at_a_pause: false,
     };
     let course = trial::follow(&plan, &mut traffic)?;
-    let fixed = fixed(&course, &recording, analysis, from);
+    let fixed = fixed(&course, &traffic, from);
     if let Some(file) = &args.html {
         write(file, &trial::course_page(name, &course, &fixed))?;
     }
@@ -165,7 +166,8 @@ async fn yesterday(
     print(&match args.output {
         Output::Table => course_table(&told),
         Output::Json => serde_json::to_string_pretty(&told)? + "\n",
-    })
+    })?;
+    Ok(())
 }
 
 /// The Rollout of a file; `anywhere` lets it name no provider.
@@ -231,24 +233,18 @@ fn request(
         latency: analysis.latency.iter().map(|latency| latency.under.span().as_secs_f64()).collect(),
         past: None,
     });
-    let number = |metric: &PlainMetric| NumberRequest {
-        name: metric.name.clone(),
-        provider: metric.provider.clone().or_else(|| analysis.provider.clone()),
-        query: metric.query.clone(),
-    };
     LookRequest {
         namespace: namespace.to_owned(),
         rollout: rollout.to_owned(),
         canary: canary.to_owned(),
         stable: stable.to_owned(),
         arms,
-        numbers: analysis.metrics.iter().map(number).collect(),
+        numbers: analysis.metrics.iter().map(|metric| NumberRequest::of(metric, analysis)).collect(),
     }
 }
 
 /// What a fixed threshold would have done, against what was done.
-fn fixed(course: &Course, recording: &Recording, analysis: &Analysis, from: Timestamp) -> String {
-    let yesterday = Yesterday::new(recording, analysis.interval.span());
+fn fixed(course: &Course, yesterday: &Yesterday<'_>, from: Timestamp) -> String {
     let rule = FIXED.name();
     let put_back = (course.end == trial::End::RolledBack).then_some(course.at);
     match (yesterday.ended_by(FIXED, from), put_back) {

@@ -51,13 +51,10 @@ fn keep_series(now: &mut Snapshot, before: &Snapshot) {
 
 /// What there is to say where an arm has traffic and its histogram, as the provider showed it, is not there. Where there is no
 /// traffic either, nothing is missing.
-pub(super) fn missing_histogram(test: &Test, before: &Arms, shown: &Arms) -> Option<String> {
+pub(super) fn missing_histogram(test: &Test, before: &Counters, shown: &Counters) -> Option<String> {
     let (_, told) = test.bound.as_ref()?;
-    let lacks = |before: &Counters, shown: &Counters| {
-        shown.buckets.is_empty() && increment(Some(&before.total), &shown.total) > 0.0
-    };
-    (lacks(&before.canary, &shown.canary) || lacks(&before.stable, &shown.stable))
-        .then(|| format!("there is traffic but no latency series to find those slower than {told}"))
+    let missing = shown.buckets.is_empty() && increment(Some(&before.total), &shown.total) > 0.0;
+    missing.then(|| format!("there is traffic but no latency series to find those slower than {told}"))
 }
 
 #[cfg(test)]
@@ -112,16 +109,12 @@ mod tests {
         let level = Level::LATENCY_TOLERATE;
         let test =
             |bound| Test { name: "t".into(), bound, max: None, tolerate: level, catch: level, mode: None };
-        let before = arms(&[("a", 100.0)]);
-        let bare = |total: f64| {
-            let mut shown = arms(&[("a", total)]);
-            shown.canary.buckets.clear();
-            shown
-        };
+        let before = counters(&[("a", 100.0)]);
+        let bare = |total: f64| Counters { buckets: vec![], ..counters(&[("a", total)]) };
         let slower = || test(Some((0.3, "300ms".to_owned())));
         assert!(missing_histogram(&slower(), &before, &bare(150.0)).unwrap().contains("slower than 300ms"));
         assert_eq!(missing_histogram(&slower(), &before, &bare(100.0)), None, "no traffic either");
-        assert_eq!(missing_histogram(&slower(), &before, &arms(&[("a", 150.0)])), None);
+        assert_eq!(missing_histogram(&slower(), &before, &counters(&[("a", 150.0)])), None);
         assert_eq!(missing_histogram(&test(None), &before, &bare(150.0)), None, "errors need none");
     }
 }

@@ -50,11 +50,7 @@ impl Turn<'_> {
                 let own = metric.interval.as_ref().map_or(interval, units::Duration::span);
                 due(&metric.name, own)
             })
-            .map(|metric| NumberRequest {
-                name: metric.name.clone(),
-                provider: metric.provider.clone().or_else(|| analysis.provider.clone()),
-                query: metric.query.clone(),
-            })
+            .map(|metric| NumberRequest::of(metric, &analysis))
             .collect();
         let first =
             self.run().is_some_and(|run| run.evidence.metrics.values().all(|m| m.stable_past.is_empty()));

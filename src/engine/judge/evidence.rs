@@ -14,6 +14,7 @@ use crate::{
     api::{Analysis, Arm, MetricEvidence, Past, PlainMetric},
     engine::{
         look::{Arms, Counters, ReadError, Sample, Snapshot},
+        observed::KnownArms,
         turn::{Turn, since},
     },
 };
@@ -95,24 +96,23 @@ impl Turn<'_> {
         let index = self.step_index();
         self.seed_past(analysis, arms);
         let known = self.memory.arms.take();
-        let here = |known: &(i64, i32, Arc<Arms>)| (known.0, known.1) == (number, index);
-        if known.as_ref().is_some_and(|known| here(known) && known.2.at >= arms.at) {
+        let here = |known: &KnownArms| (known.run, known.step) == (number, Some(index));
+        if known.as_ref().is_some_and(|known| here(known) && known.arms.at >= arms.at) {
             // Of two of the same time the first stays: what a provider has corrected since is then counted with the
             // next one, and not lost. It was an answer all the same.
             self.memory.arms = known;
             return self.was_answered(analysis);
         }
-        let kept = self.memory.series.take().filter(|(run, _)| *run == number);
-        let whole = Arc::new(with_absent(arms, kept.as_ref().map(|(_, kept)| &**kept)));
-        self.memory.series = Some((number, Arc::clone(&whole)));
-        self.memory.arms = Some((number, index, Arc::clone(&whole)));
-        let Some((_, _, before)) = known.filter(here) else { return };
+        let of_run = known.as_ref().filter(|known| known.run == number);
+        let whole = Arc::new(with_absent(arms, of_run.map(|known| &*known.arms)));
+        self.memory.arms = Some(KnownArms { run: number, step: Some(index), arms: Arc::clone(&whole) });
+        let Some(KnownArms { arms: before, .. }) = known.filter(here) else { return };
         self.memory.looked |= self.is_of_the_step(before.at);
         let span = since(before.at, arms.at);
         for test in tests(analysis) {
-            let batch = missing_histogram(&test, &before, arms)
-                .map_or_else(|| increments(&test, &before, &whole), Err);
-            match batch {
+            let missing = missing_histogram(&test, &before.canary, &arms.canary)
+                .or_else(|| missing_histogram(&test, &before.stable, &arms.stable));
+            match missing.map_or_else(|| increments(&test, &before, &whole), Err) {
                 Ok(batch) => self.take_batch(analysis, &test, batch, arms.at),
                 Err(sentence) => self.note_error(&test.name, &sentence),
             }
@@ -183,6 +183,9 @@ impl Turn<'_> {
                 let [(_, earlier), (at, later)] = pair else {
                     continue;
                 };
+                if missing_histogram(test, earlier, later).is_some() {
+                    continue;
+                }
                 let Ok((bad, total)) = counts(test, earlier, later) else {
                     continue;
                 };

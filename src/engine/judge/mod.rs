@@ -8,6 +8,7 @@ mod absent;
 mod ask;
 mod burst;
 mod evidence;
+mod modes;
 mod of_step;
 mod tell;
 
@@ -19,7 +20,7 @@ use super::turn::{Turn, later};
 use crate::{
     analysis::{self, ErrorStreak, Judged, Level, Levels, SequenceConfig, Verdict, sentence::Fault},
     api::{
-        Analysis, ErrorRate, Latency, LevelSpec, MetricEvidence, Mode, PlainMetric, StageName,
+        Analysis, LevelSpec, MetricEvidence, Mode, PlainMetric, StageName,
         units::{Decimal, Percent},
     },
 };
@@ -122,31 +123,29 @@ impl Turn<'_> {
         let frozen = self.run()?.analysis.as_ref()?;
         // Nearly always the modes are the frozen ones as well, and nothing needs to be copied.
         let analysis = match &self.spec.analysis {
-            Some(now) if !has_modes_of(frozen, now) => Arc::new(with_modes_of(frozen, now)),
+            Some(now) if !modes::are_those_of(frozen, now) => Arc::new(modes::those_of(frozen, now)),
             Some(_) | None => Arc::clone(frozen),
         };
         let planned = self.planned_step();
         let Some((planned, step)) = planned.and_then(|step| Some((step, step.analysis.as_ref()?))) else {
             return Some(analysis);
         };
-        let joined = of_step::joined(&analysis, step);
+        let mut joined = of_step::joined(&analysis, step);
         // As the spec has that step now, so are its modes.
         let canary = self.spec.strategy.canary.as_ref();
         let now =
             canary.and_then(|canary| canary.steps.iter().find(|now| now.weight == Some(planned.weight)));
-        Some(Arc::new(match now.and_then(|now| now.analysis.as_ref()) {
-            Some(now) => of_step::with_modes(joined, now),
-            None => joined,
-        }))
+        if let Some(now) = now.and_then(|now| now.analysis.as_ref()) {
+            modes::take(&mut joined, now.error_rate.as_ref(), &now.latency, &now.metrics);
+        }
+        Some(Arc::new(joined))
     }
 
-    fn settle_span(&self, analysis: &Analysis) -> Duration {
-        analysis.settle.as_ref().map_or(self.seen.settle, crate::api::units::Duration::span)
-    }
-
-    /// How long a share takes to show in the metrics.
+    /// How long a share takes to show in the metrics. Neither modes nor a step change that.
     pub fn settling(&self) -> Duration {
-        self.analysis().map_or(Duration::ZERO, |analysis| self.settle_span(&analysis))
+        let frozen = self.run().and_then(|run| run.analysis.as_ref());
+        let own = |analysis: &Arc<Analysis>| analysis.settle.as_ref().map(crate::api::units::Duration::span);
+        frozen.map_or(Duration::ZERO, |analysis| own(analysis).unwrap_or(self.seen.settle))
     }
 
     /// From when on the present step may be judged; `None` while its weight is not stored.
@@ -270,43 +269,6 @@ impl Turn<'_> {
         let plain = || analysis.metrics.iter().filter(|m| enforced(m.mode)).find_map(|m| fails(&m.name));
         sequential.or_else(plain)
     }
-}
-
-/// Whether the frozen analysis has the modes of the present one.
-fn has_modes_of(frozen: &Analysis, now: &Analysis) -> bool {
-    frozen.mode == now.mode
-        && frozen.error_rate.iter().all(|rate| rate.mode == error_rate_mode(rate, now))
-        && frozen.latency.iter().all(|latency| latency.mode == latency_mode(latency, now))
-        && frozen.metrics.iter().all(|metric| metric.mode == metric_mode(metric, now))
-}
-
-/// The frozen analysis with the modes of the present one.
-fn with_modes_of(frozen: &Analysis, now: &Analysis) -> Analysis {
-    let mut analysis = Analysis { mode: now.mode, ..frozen.clone() };
-    if let Some(rate) = &mut analysis.error_rate {
-        rate.mode = error_rate_mode(rate, now);
-    }
-    for latency in &mut analysis.latency {
-        latency.mode = latency_mode(latency, now);
-    }
-    for metric in &mut analysis.metrics {
-        metric.mode = metric_mode(metric, now);
-    }
-    analysis
-}
-
-fn error_rate_mode(rate: &ErrorRate, now: &Analysis) -> Option<Mode> {
-    now.error_rate.as_ref().map_or(rate.mode, |same| same.mode)
-}
-
-fn latency_mode(latency: &Latency, now: &Analysis) -> Option<Mode> {
-    let same = now.latency.iter().find(|other| other.under.span() == latency.under.span());
-    same.map_or(latency.mode, |same| same.mode)
-}
-
-fn metric_mode(metric: &PlainMetric, now: &Analysis) -> Option<Mode> {
-    let same = now.metrics.iter().find(|other| other.name == metric.name);
-    same.map_or(metric.mode, |same| same.mode)
 }
 
 fn bounds(metric: &PlainMetric) -> analysis::Bounds {

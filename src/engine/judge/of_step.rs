@@ -26,24 +26,6 @@ pub(super) fn joined(analysis: &Analysis, step: &StepAnalysis) -> Analysis {
     joined
 }
 
-/// The same, what a step adds with the modes that it has there.
-pub(super) fn with_modes(mut joined: Analysis, step: &StepAnalysis) -> Analysis {
-    if let (Some(rate), Some(now)) = (&mut joined.error_rate, &step.error_rate) {
-        rate.mode = now.mode;
-    }
-    for now in &step.latency {
-        if let Some(same) = joined.latency.iter_mut().find(|known| known.under.span() == now.under.span()) {
-            same.mode = now.mode;
-        }
-    }
-    for now in &step.metrics {
-        if let Some(same) = joined.metrics.iter_mut().find(|known| known.name == now.name) {
-            same.mode = now.mode;
-        }
-    }
-    joined
-}
-
 /// How many sequential tests a run has in all its steps: they share its bound on false rollbacks.
 pub(super) fn sequences(analysis: &Analysis, plan: &[PlannedStep]) -> usize {
     if plan.iter().all(|step| step.analysis.is_none()) {

@@ -128,10 +128,7 @@ impl Web {
         let answers = try_join_all(urls.into_iter().map(|url| async move {
             let answer =
                 self.http.send(|client| client.get(url.clone()).headers(self.headers.clone())).await?;
-            if !answer.status.is_success() {
-                return Err(ReadError::Status(answer.status.as_u16()));
-            }
-            let value = serde_json::from_slice(&answer.body).map_err(|_| ReadError::Malformed)?;
+            let value = serde_json::from_slice(&answer.success()?).map_err(|_| ReadError::Malformed)?;
             Ok((url.clone(), value))
         }));
         Ok(answers.await?.into_iter().collect())
