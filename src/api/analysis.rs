@@ -83,7 +83,8 @@ pub struct Series {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// What the preset needs to know: `appmesh-envoy` and `tidegate-gateway` take `mesh`, `gateway`, `port`,
-    /// `protocol`, `prefix` and `node`; `appmesh-extension` takes `metricNamespace`, `mesh`, `service`, `gateway` or
+    /// `protocol`, `prefix`, `node` and `retries`; `istio` takes `reporter` and `source`, `linkerd` takes `source`;
+    /// `appmesh-extension` takes `metricNamespace`, `mesh`, `service`, `gateway` or
     /// `sourceNode`, `node` and `agent`; `alb` takes `loadBalancer` and `targetGroup`; `vpc-lattice` takes
     /// `targetGroup`. With `targetGroup.NAME` each target NAME has a group of its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -112,6 +113,10 @@ pub enum Preset {
     TidegateGateway,
     /// Envoy as App Mesh configured it.
     AppmeshEnvoy,
+    /// Istio's standard metrics.
+    Istio,
+    /// Linkerd's metrics of a route's backends.
+    Linkerd,
     /// CloudWatch: what App Mesh's metrics extension counts per target.
     AppmeshExtension,
     /// CloudWatch: target groups of an Application Load Balancer.

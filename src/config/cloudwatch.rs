@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde_saphyr::Spanned;
 
-use super::{Problem, file::CloudWatchEntry, providers::span};
+use super::{Problem, file::CloudWatchEntry, http::span};
 use crate::api::units;
 
 /// The longest period: a longer one would leave the hour that is read too few sums to tell anything.

@@ -88,12 +88,31 @@ pub(super) struct PrometheusEntry {
     pub url: Spanned<String>,
     /// How often it scrapes the gateways; default 15s.
     pub scrape_interval: Option<Duration>,
+    /// How old what is asked for is; default `scrapeInterval`. More where samples arrive late, as by remote write.
+    pub lag: Option<Spanned<Duration>>,
     /// The deadline of one look; default 5s.
     pub timeout: Option<Duration>,
+    /// The most queries at once, of all Rollouts together; default 16. Namespaces share them evenly.
+    pub max_concurrent: Option<Spanned<u16>>,
+    /// Whose series are asked for, where there are several tenants.
+    pub tenant: Option<Spanned<TenantEntry>>,
+    /// Headers of every request, none of them secret.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Spanned<String>>,
     /// How it is reached over TLS.
     pub tls: Option<Spanned<Tls>>,
     /// How the controller proves who it is.
     pub auth: Option<Spanned<AuthEntry>>,
+}
+
+/// A tenant.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TenantEntry {
+    /// Who it is; `{{namespace}}` is the Rollout's namespace.
+    pub id: String,
+    /// The header that says it; default `X-Scope-OrgID`, as Mimir reads it. Thanos reads `THANOS-TENANT`.
+    pub header: Option<String>,
 }
 
 /// Gateway Envoys.

@@ -6,6 +6,8 @@
 
 mod cloudwatch;
 mod file;
+mod http;
+mod prometheus;
 mod providers;
 mod web;
 
@@ -15,9 +17,9 @@ use std::{
 };
 
 pub use cloudwatch::CloudWatchConfig;
-pub use providers::{
-    Auth, EnvoyConfig, HttpConfig, PrometheusConfig, ProviderConfig, ProvidersConfig, TlsConfig,
-};
+pub use http::{Auth, HttpConfig, TlsConfig};
+pub use prometheus::{PrometheusConfig, Tenant};
+pub use providers::{EnvoyConfig, ProviderConfig, ProvidersConfig};
 pub use web::WebConfig;
 
 use file::{ConfigFile, Place};

@@ -1,6 +1,6 @@
-//! Providers, resolved: addresses are addresses, credentials are of one kind, and the default exists.
+//! Providers, resolved: each of one kind, and the default exists.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::Url;
 use serde_saphyr::Spanned;
@@ -8,11 +8,12 @@ use serde_saphyr::Spanned;
 use super::{
     Problem,
     cloudwatch::{self, CloudWatchConfig},
-    file::{AuthEntry, EnvoyEntry, PrometheusEntry, ProviderEntry, Tls},
+    file::{EnvoyEntry, ProviderEntry},
+    http::{HttpConfig, Written, resolve_url, span},
     is_dns_label,
+    prometheus::{self, PrometheusConfig},
     web::{self, WebConfig},
 };
-use crate::api::units;
 
 /// All providers by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,17 +37,6 @@ pub enum ProviderConfig {
     Web(WebConfig),
 }
 
-/// A Prometheus.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrometheusConfig {
-    /// Its base address.
-    pub url: Url,
-    /// How often it scrapes the gateways.
-    pub scrape_interval: Duration,
-    /// How it is reached.
-    pub http: HttpConfig,
-}
-
 /// Gateway Envoys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvoyConfig {
@@ -56,52 +46,6 @@ pub struct EnvoyConfig {
     pub scrape_interval: Duration,
     /// How they are reached.
     pub http: HttpConfig,
-}
-
-/// How a provider is reached over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpConfig {
-    /// The deadline of one look.
-    pub timeout: Duration,
-    /// TLS, where an address is `https`.
-    pub tls: Option<TlsConfig>,
-    /// Credentials.
-    pub auth: Option<Auth>,
-}
-
-/// TLS towards a provider.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsConfig {
-    /// The authorities to trust, in place of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// The client certificate and its key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// Accept any certificate.
-    pub insecure_skip_verify: bool,
-}
-
-/// Credentials; secrets are named by file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// HTTP basic authentication with a name of the configuration.
-    Basic {
-        /// The name.
-        username: String,
-        /// The file with the password.
-        password_file: PathBuf,
-    },
-    /// HTTP basic authentication with a name out of a file.
-    BasicFiles {
-        /// The file with the name.
-        username_file: PathBuf,
-        /// The file with the password.
-        password_file: PathBuf,
-    },
-    /// A bearer token.
-    Bearer {
-        /// The file with the token.
-        token_file: PathBuf,
-    },
 }
 
 pub(super) fn resolve(
@@ -140,7 +84,9 @@ fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderCo
     }
     let ProviderEntry { prometheus, envoy, cloud_watch, web } = entry.value;
     let kinds = [
-        prometheus.map(|entry| resolve_prometheus(entry, &format!("{key}.prometheus"))),
+        prometheus.map(|entry| {
+            prometheus::resolve(entry, &format!("{key}.prometheus")).map(ProviderConfig::Prometheus)
+        }),
         envoy.map(|entry| resolve_envoy(entry, &format!("{key}.envoy"))),
         cloud_watch.map(|entry| {
             cloudwatch::resolve(entry, &format!("{key}.cloudWatch")).map(ProviderConfig::CloudWatch)
@@ -157,20 +103,6 @@ fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderCo
             Err(problem("a provider must have one of prometheus, envoy, cloudWatch and web; add it"))
         }
     }
-}
-
-fn resolve_prometheus(entry: PrometheusEntry, key: &str) -> Result<ProviderConfig, Problem> {
-    let url = resolve_base(&entry.url, &format!("{key}.url"))?;
-    let tls = resolve_tls(entry.tls, std::slice::from_ref(&url), key)?;
-    Ok(ProviderConfig::Prometheus(PrometheusConfig {
-        url,
-        scrape_interval: span(entry.scrape_interval.as_ref(), 15),
-        http: HttpConfig {
-            timeout: span(entry.timeout.as_ref(), 5),
-            tls,
-            auth: entry.auth.map(|auth| resolve_auth(auth, key)).transpose()?,
-        },
-    }))
 }
 
 fn resolve_envoy(entry: EnvoyEntry, key: &str) -> Result<ProviderConfig, Problem> {
@@ -194,90 +126,11 @@ fn resolve_envoy(entry: EnvoyEntry, key: &str) -> Result<ProviderConfig, Problem
             "there must be at least one address; list every gateway pod's, like http://gw-0:9901/stats/prometheus",
         ));
     }
-    let tls = resolve_tls(entry.tls, &urls, key)?;
+    let written =
+        Written { timeout: entry.timeout, tls: entry.tls, auth: entry.auth, headers: BTreeMap::new() };
     Ok(ProviderConfig::Envoy(EnvoyConfig {
-        urls,
         scrape_interval: span(entry.scrape_interval.as_ref(), 1),
-        http: HttpConfig {
-            timeout: span(entry.timeout.as_ref(), 2),
-            tls,
-            auth: entry.auth.map(|auth| resolve_auth(auth, key)).transpose()?,
-        },
+        http: written.resolve(2, &urls, key)?,
+        urls,
     }))
-}
-
-pub(super) fn span(written: Option<&units::Duration>, default_seconds: u64) -> Duration {
-    written.map_or(Duration::from_secs(default_seconds), units::Duration::span)
-}
-
-/// An address that paths are put behind.
-pub(super) fn resolve_base(written: &Spanned<String>, key: &str) -> Result<Url, Problem> {
-    let url = resolve_url(written, key)?;
-    if url.query().is_some() {
-        let line = written.referenced.line();
-        return Err(Problem::new(line, key, "the address must have no query; remove what follows the ?"));
-    }
-    Ok(url)
-}
-
-/// An address. The errors never repeat it: it could hold a password.
-fn resolve_url(written: &Spanned<String>, key: &str) -> Result<Url, Problem> {
-    let problem = |text: &str| Problem::new(written.referenced.line(), key, text);
-    let url = Url::parse(&written.value)
-        .map_err(|_| problem("this is not an address; it must be like http://prometheus.monitoring:9090"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(problem("the address must begin with http:// or https://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(problem("the address must hold no credentials; use auth, which reads them from files"));
-    }
-    if url.fragment().is_some() {
-        return Err(problem("the address must have no fragment; remove what follows the #"));
-    }
-    Ok(url)
-}
-
-pub(super) fn resolve_tls(
-    tls: Option<Spanned<Tls>>,
-    urls: &[Url],
-    key: &str,
-) -> Result<Option<TlsConfig>, Problem> {
-    let Some(tls) = tls else { return Ok(None) };
-    let problem = |text: &str| Problem::new(tls.referenced.line(), format!("{key}.tls"), text);
-    if urls.iter().all(|url| url.scheme() == "http") {
-        return Err(problem("tls has no effect on an http:// address; make it https:// or remove tls"));
-    }
-    let identity = match (tls.value.cert_file, tls.value.key_file) {
-        (Some(cert), Some(key)) => Some((cert.into(), key.into())),
-        (None, None) => None,
-        (Some(_), None) | (None, Some(_)) => {
-            return Err(problem("certFile and keyFile must be given together; add the other one"));
-        }
-    };
-    if tls.value.insecure_skip_verify && tls.value.ca_file.is_some() {
-        return Err(problem("caFile has no effect beside insecureSkipVerify; remove one of them"));
-    }
-    Ok(Some(TlsConfig {
-        ca_file: tls.value.ca_file.map(PathBuf::from),
-        identity,
-        insecure_skip_verify: tls.value.insecure_skip_verify,
-    }))
-}
-
-pub(super) fn resolve_auth(auth: Spanned<AuthEntry>, key: &str) -> Result<Auth, Problem> {
-    let problem = |text: &str| Problem::new(auth.referenced.line(), format!("{key}.auth"), text);
-    match (auth.value.basic, auth.value.bearer) {
-        (None, Some(bearer)) => Ok(Auth::Bearer { token_file: bearer.token_file.into() }),
-        (Some(basic), None) => match (basic.username, basic.username_file) {
-            (Some(username), None) => Ok(Auth::Basic { username, password_file: basic.password_file.into() }),
-            (None, Some(file)) => {
-                Ok(Auth::BasicFiles { username_file: file.into(), password_file: basic.password_file.into() })
-            }
-            (Some(_), Some(_)) | (None, None) => {
-                Err(problem("basic must have exactly one of username and usernameFile"))
-            }
-        },
-        (Some(_), Some(_)) => Err(problem("auth must be either basic or bearer; remove one")),
-        (None, None) => Err(problem("auth must have one of basic and bearer; add it")),
-    }
 }

@@ -96,8 +96,29 @@ fn web_resolves_with_its_headers() {
     };
     assert_eq!(web.url.as_str(), "https://w/api");
     assert_eq!(web.http.timeout, Duration::from_secs(3));
-    let [(name, value)] = web.headers.as_slice() else { panic!("{web:?}") };
+    let [(name, value)] = web.http.headers.as_slice() else { panic!("{web:?}") };
     assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-scope", "shop"));
+}
+
+#[test]
+fn a_prometheus_of_many_tenants_resolves() {
+    let config = |text: &str| match Config::parse(text, "f").unwrap().providers.entries.remove("p") {
+        Some(ProviderConfig::Prometheus(config)) => config,
+        other => panic!("{other:?}"),
+    };
+    let least = config("providers: {p: {prometheus: {url: 'http://p', scrapeInterval: 30s}}}");
+    assert_eq!((least.lag, least.max_concurrent, least.tenant), (Duration::from_secs(30), 16, None));
+    let whole = config(
+        "providers: {p: {prometheus: {url: 'http://p', lag: 1m, maxConcurrent: 4, tenant: {id: 'team-{{namespace}}'}, \
+         headers: {X-Team: ops}}}}",
+    );
+    assert_eq!((whole.lag, whole.max_concurrent), (Duration::from_mins(1), 4));
+    let tenant = whole.tenant.unwrap();
+    assert_eq!((tenant.header.as_str(), tenant.of("shop")), ("x-scope-orgid", "team-shop".to_owned()));
+    assert_eq!(whole.http.headers[0].0.as_str(), "x-team");
+    let thanos =
+        config("providers: {p: {prometheus: {url: 'http://p', tenant: {id: ops, header: THANOS-TENANT}}}}");
+    assert_eq!(thanos.tenant.unwrap().header.as_str(), "thanos-tenant");
 }
 
 #[test]
@@ -150,7 +171,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("listen: a\nlisten: b\n", "tidegate.yaml:2: the file: \"listen\" is given twice; remove one"),
     (
         "providers:\n  default:\n    prometheus:\n      url: http://p\n      scrapInterval: 15s\n",
-        "tidegate.yaml:5: providers.default.prometheus.scrapInterval: there is no key \"scrapInterval\" here; the keys are url, scrapeInterval, timeout, tls, auth",
+        "tidegate.yaml:5: providers.default.prometheus.scrapInterval: there is no key \"scrapInterval\" here; the keys are url, scrapeInterval, lag, timeout, maxConcurrent, tenant, headers, tls, auth",
     ),
     (
         "providers:\n  default:\n    prometheus: {url: http://p, timeout: fast}\n",
@@ -203,6 +224,30 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "providers:\n  p:\n    prometheus:\n      url: http://p\n      tls: {caFile: /ca}\n",
         "tidegate.yaml:5: providers.p.prometheus.tls: tls has no effect on an http:// address; make it https:// or remove tls",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: http://p\n      lag: 10s\n",
+        "tidegate.yaml:5: providers.p.prometheus.lag: lag must not be shorter than scrapeInterval, or some targets would not have been scraped yet; lengthen it or leave it out",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: http://p\n      maxConcurrent: 0\n",
+        "tidegate.yaml:5: providers.p.prometheus.maxConcurrent: maxConcurrent must be at least 1, or nothing could ever be asked",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: http://p\n      tenant: {id: '{{rollout}}'}\n",
+        "tidegate.yaml:5: providers.p.prometheus.tenant.id: the only placeholder here is {{namespace}}, the Rollout's; correct it",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: http://p\n      tenant: {id: \"a\\nb\"}\n",
+        "tidegate.yaml:5: providers.p.prometheus.tenant.id: an HTTP header can't have such a value; it must be one line of text",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: http://p\n      tenant: {id: a, header: Cookie}\n",
+        "tidegate.yaml:5: providers.p.prometheus.tenant.header: this header holds credentials; use auth, which reads them from files",
+    ),
+    (
+        "providers:\n  p:\n    prometheus:\n      url: http://p\n      tenant: {id: a}\n      headers:\n        X-Scope-OrgID: b\n",
+        "tidegate.yaml:7: providers.p.prometheus.headers.X-Scope-OrgID: tenant sets this header; remove one of them",
     ),
     (
         "providers:\n  p:\n    prometheus:\n      url: https://p\n      tls: {certFile: /c}\n",

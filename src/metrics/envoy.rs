@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::{
     exposition::{self, Sample},
     http::Http,
-    presets::{self, ArmScope, ArmSelectors, Selector},
+    presets::{self, ArmScope, ArmSelectors, Failed, RETRIED_LABEL, Selector},
 };
 use crate::{
     config::EnvoyConfig,
@@ -101,17 +101,25 @@ impl Envoy {
 
 fn counters(gateways: &[Vec<Sample>], arm: &ArmSelectors, latency: bool) -> Result<Counters, ReadError> {
     let buckets = if latency { buckets(gateways, &arm.latency, arm.per_second)? } else { Vec::new() };
-    Ok(Counters {
-        errors: snapshot(gateways, &arm.errors, "errors")?,
-        total: snapshot(gateways, &arm.total, "total")?,
-        buckets,
-    })
-}
-
-fn snapshot(gateways: &[Vec<Sample>], selector: &Selector, role: &str) -> Result<Snapshot, ReadError> {
-    selected(gateways, selector)
-        .map(|(gateway, sample)| finite(sample, role).map(|value| (key(gateway, &sample.labels), value)))
-        .collect()
+    let (mut errors, mut total) = (Snapshot::new(), Snapshot::new());
+    let first = selected(gateways, &arm.total).map(|found| (found, false));
+    let retried =
+        arm.retried.iter().flat_map(|retried| selected(gateways, retried)).map(|found| (found, true));
+    for ((gateway, sample), retried) in first.chain(retried) {
+        let value = finite(sample, "total")?;
+        let key = if retried {
+            let mut labels = sample.labels.clone();
+            labels.insert(RETRIED_LABEL.to_owned(), "true".to_owned());
+            key(gateway, &labels)
+        } else {
+            key(gateway, &sample.labels)
+        };
+        if Failed::EnvoyClass5.holds(&sample.labels) {
+            errors.insert(key.clone(), value);
+        }
+        total.insert(key, value);
+    }
+    Ok(Counters { errors, total, buckets })
 }
 
 fn buckets(

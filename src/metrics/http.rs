@@ -1,10 +1,10 @@
-//! One HTTP client a provider: what it refuses is the same for all. Redirects are errors, an answer is cut at
+//! One HTTP client a provider: what it sends and refuses is the same for all. Redirects are errors, an answer is cut at
 //! 1 MiB while it streams, and no byte of it reaches an error.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header::HeaderMap};
 
 use super::credentials::{self, Fingerprint, Proof};
 use crate::{api::units::spell, config::HttpConfig, engine::look::ReadError};
@@ -15,6 +15,7 @@ pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 /// How a provider is reached.
 pub(super) struct Http {
     config: HttpConfig,
+    headers: HeaderMap,
     over_tls: bool,
     ready: Mutex<(Fingerprint, Arc<Ready>)>,
 }
@@ -51,7 +52,12 @@ impl Http {
     pub(super) fn new(config: &HttpConfig, over_tls: bool) -> Result<Self, ReadError> {
         let fingerprint = credentials::fingerprint(config)?;
         let ready = Ready::read(config, over_tls)?;
-        Ok(Self { config: config.clone(), over_tls, ready: Mutex::new((fingerprint, Arc::new(ready))) })
+        Ok(Self {
+            config: config.clone(),
+            headers: config.headers.iter().cloned().collect(),
+            over_tls,
+            ready: Mutex::new((fingerprint, Arc::new(ready))),
+        })
     }
 
     /// The deadline of a look.
@@ -65,8 +71,8 @@ impl Http {
         request: impl FnOnce(&Client) -> RequestBuilder,
     ) -> Result<Answer, ReadError> {
         let ready = self.ready()?;
-        let response =
-            ready.proof.attach(request(&ready.client)).send().await.map_err(|error| self.failure(&error))?;
+        let request = ready.proof.attach(request(&ready.client).headers(self.headers.clone()));
+        let response = request.send().await.map_err(|error| self.failure(&error))?;
         let status = response.status();
         if status.is_redirection() {
             return Err(ReadError::Redirect);

@@ -10,6 +10,7 @@ mod credentials;
 mod envoy;
 mod exposition;
 mod http;
+mod places;
 pub mod presets;
 mod prometheus;
 mod recorded;

@@ -159,9 +159,11 @@ impl Plane {
         match preset {
             Preset::Alb => Self::alb(&params, scope),
             Preset::VpcLattice => Self::lattice(&params, scope),
-            Preset::AppmeshExtension | Preset::TidegateGateway | Preset::AppmeshEnvoy => {
-                Self::app_mesh(&params, scope)
-            }
+            Preset::AppmeshExtension
+            | Preset::TidegateGateway
+            | Preset::AppmeshEnvoy
+            | Preset::Istio
+            | Preset::Linkerd => Self::app_mesh(&params, scope),
         }
     }
 

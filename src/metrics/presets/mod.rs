@@ -1,5 +1,7 @@
 //! Which series hold an arm's counters: presets for known data planes, or own queries. Pure.
 //!
+//! A preset's errors are among the series of its total, so one query gives both, of one moment.
+//!
 //! Totals are the sum over `upstream_rq_xx`, never `upstream_rq_total`: Envoy counts there only requests that
 //! it sent to an endpoint, so a canary without endpoints, or one that refuses connections, would have none and
 //! look healthy for lack of traffic. In `rq_xx` each of its answers is a 503.
@@ -7,7 +9,13 @@
 //! A cluster is named `<prefix>_egress_<mesh>_<node>_<protocol>_<port>`. The node of a target `<name>.<ns>` (or
 //! `<name>.<ns>.svc…`) is `<name>_<ns>`, that of a bare `<name>` is `<name>_<the Rollout's namespace>`; the
 //! param `node` overrides it.
+//!
+//! Answers that Envoy retried are in `retry_upstream_rq_xx` alone, and nobody but the canary's pods knows of them. They
+//! count as requests and, of class 5, as errors: a canary that fails each second request must not look healthy for the
+//! retries of its mesh.
 
+mod istio;
+mod linkerd;
 mod params;
 
 use std::collections::BTreeMap;
@@ -24,7 +32,10 @@ pub(super) use params::unsupported;
 pub(super) use params::{Params, Source as PresetSource, app_mesh_name, filled};
 
 const REQUESTS: &str = "envoy_cluster_upstream_rq_xx";
+const RETRIED: &str = "envoy_cluster_retry_upstream_rq_xx";
 const LATENCY: &str = "envoy_cluster_upstream_rq_time_bucket";
+/// What tells series of retried answers from the others, which have the same labels.
+pub(super) const RETRIED_LABEL: &str = "retried";
 
 /// Which arm is asked for, and for whom.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +51,57 @@ pub struct ArmScope<'a> {
 /// The queries of one arm: raw cumulative counters, no rates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmQueries {
-    /// Failed requests; absent where only latency is judged.
-    pub errors: Option<String>,
+    /// Failed requests.
+    pub errors: Errors,
     /// All requests.
     pub total: String,
     /// Latency buckets.
     pub latency: Option<String>,
     /// How many of the bounds' units make a second.
     pub per_second: f64,
+}
+
+/// Where an arm's failed requests are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errors {
+    /// Nowhere: only latency is judged.
+    Nowhere,
+    /// By a query of their own.
+    Query(String),
+    /// Among the series of the total.
+    AmongTotal(Failed),
+}
+
+impl Errors {
+    /// Their own query, if they have one.
+    pub(super) fn query(&self) -> Option<&String> {
+        match self {
+            Self::Query(query) => Some(query),
+            Self::Nowhere | Self::AmongTotal(_) => None,
+        }
+    }
+}
+
+/// Which series of a total count failed requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// Those of Envoy's response class 5.
+    EnvoyClass5,
+    /// Those of an HTTP status 5xx, or of a gRPC status that is the server's fault.
+    Istio,
+    /// Those of an HTTP status 5xx, or that never had an answer.
+    Linkerd,
+}
+
+impl Failed {
+    /// Whether a series with these labels does.
+    pub fn holds(self, labels: &BTreeMap<String, String>) -> bool {
+        match self {
+            Self::EnvoyClass5 => labels.get("envoy_response_code_class").is_some_and(|class| class == "5"),
+            Self::Istio => istio::failed(labels),
+            Self::Linkerd => linkerd::failed(labels),
+        }
+    }
 }
 
 /// Series of an exposition: a metric and the labels it must have.
@@ -62,10 +116,10 @@ pub struct Selector {
 /// What to select of an Envoy's own statistics for one arm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmSelectors {
-    /// Failed requests.
-    pub errors: Selector,
-    /// All requests.
+    /// All requests; those of class 5 failed.
     pub total: Selector,
+    /// The answers that were retried and so are not among the total, where they count.
+    pub retried: Option<Selector>,
     /// Latency buckets.
     pub latency: Selector,
     /// How many of the bounds' units make a second.
@@ -101,6 +155,22 @@ pub fn prometheus(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, Re
     let Some(preset) = series.preset else {
         return own(series, scope);
     };
+    match preset {
+        Preset::Istio => {
+            return istio::queries(&params::Params::new(preset, &series.params, Source::Prometheus)?, scope);
+        }
+        Preset::Linkerd => {
+            return linkerd::queries(
+                &params::Params::new(preset, &series.params, Source::Prometheus)?,
+                scope,
+            );
+        }
+        Preset::TidegateGateway
+        | Preset::AppmeshEnvoy
+        | Preset::AppmeshExtension
+        | Preset::Alb
+        | Preset::VpcLattice => {}
+    }
     let params = params::Params::new(preset, &series.params, Source::Envoy)?;
     let mut labels = BTreeMap::from([("envoy_cluster_name", params.cluster(scope)?)]);
     // Tidegate's own gateway has no such label, and is told by what Prometheus scrapes.
@@ -108,10 +178,19 @@ pub fn prometheus(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, Re
         let gateway = params::app_mesh_name("gateway", params.get("gateway"), scope.namespace)?;
         labels.insert("appmesh_virtual_gateway", gateway);
     }
-    let selectors = ArmSelectors::of(&labels);
+    let selectors = ArmSelectors::of(&labels, params.counts_retries()?);
+    let total = selectors.total.promql();
     Ok(ArmQueries {
-        errors: Some(selectors.errors.promql()),
-        total: selectors.total.promql(),
+        errors: Errors::AmongTotal(Failed::EnvoyClass5),
+        total: match &selectors.retried {
+            Some(retried) => {
+                format!(
+                    "{total} or label_replace({},\"{RETRIED_LABEL}\",\"true\",\"\",\"\")",
+                    retried.promql()
+                )
+            }
+            None => total,
+        },
         latency: Some(selectors.latency.promql()),
         per_second: selectors.per_second,
     })
@@ -127,8 +206,9 @@ pub fn envoy(series: &Series, scope: ArmScope<'_>) -> Result<ArmSelectors, ReadE
                 .to_owned(),
         ));
     };
-    let cluster = params::Params::new(preset, &series.params, Source::Envoy)?.cluster(scope)?;
-    Ok(ArmSelectors::of(&BTreeMap::from([("envoy_cluster_name", cluster)])))
+    let params = params::Params::new(preset, &series.params, Source::Envoy)?;
+    let labels = BTreeMap::from([("envoy_cluster_name", params.cluster(scope)?)]);
+    Ok(ArmSelectors::of(&labels, params.counts_retries()?))
 }
 
 fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
@@ -139,7 +219,10 @@ fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
     };
     let total = own_total(series)?;
     Ok(ArmQueries {
-        errors: series.errors.as_ref().map(|query| fill("errors", query)).transpose()?,
+        errors: match &series.errors {
+            Some(query) => Errors::Query(fill("errors", query)?),
+            None => Errors::Nowhere,
+        },
         total: fill("total", total)?,
         latency: series.latency.as_ref().map(|query| fill("latency", query)).transpose()?,
         per_second: 1.0,
@@ -170,20 +253,28 @@ pub(super) fn tells_arms_apart(role: &str, query: &str) -> Result<(), ReadError>
 }
 
 impl ArmSelectors {
-    fn of(labels: &BTreeMap<&'static str, String>) -> Self {
+    fn of(labels: &BTreeMap<&'static str, String>, retries: bool) -> Self {
         let select = |metric| Selector { metric, labels: labels.clone() };
-        let mut errors = select(REQUESTS);
-        errors.labels.insert("envoy_response_code_class", "5".to_owned());
-        Self { errors, total: select(REQUESTS), latency: select(LATENCY), per_second: 1000.0 }
+        Self {
+            total: select(REQUESTS),
+            retried: retries.then(|| select(RETRIED)),
+            latency: select(LATENCY),
+            per_second: 1000.0,
+        }
     }
 }
 
 impl Selector {
     fn promql(&self) -> String {
-        let matchers: Vec<String> =
-            self.labels.iter().map(|(label, value)| format!("{label}={}", template::quote(value))).collect();
-        format!("{}{{{}}}", self.metric, matchers.join(","))
+        select(self.metric, self.labels.iter().map(|(label, value)| (*label, value.as_str())))
     }
+}
+
+/// A metric's series with these labels, as PromQL.
+fn select<'a>(metric: &str, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let matchers: Vec<String> =
+        labels.into_iter().map(|(label, value)| format!("{label}={}", template::quote(value))).collect();
+    format!("{metric}{{{}}}", matchers.join(","))
 }
 
 #[cfg(test)]
@@ -209,14 +300,63 @@ mod tests {
         let got = prometheus(&series(Preset::AppmeshEnvoy, MESH), scope("color-app-v2.default")).unwrap();
         let common = r#"appmesh_virtual_gateway="gw_shop",envoy_cluster_name="cds_egress_m_color-app-v2_default_http_8080""#;
         let want = ArmQueries {
-            errors: Some(format!(
-                r#"envoy_cluster_upstream_rq_xx{{{common},envoy_response_code_class="5"}}"#
-            )),
-            total: format!("envoy_cluster_upstream_rq_xx{{{common}}}"),
+            errors: Errors::AmongTotal(Failed::EnvoyClass5),
+            total: format!(
+                r#"envoy_cluster_upstream_rq_xx{{{common}}} or label_replace(envoy_cluster_retry_upstream_rq_xx{{{common}}},"retried","true","","")"#
+            ),
             latency: Some(format!("envoy_cluster_upstream_rq_time_bucket{{{common}}}")),
             per_second: 1000.0,
         };
         assert_eq!(got, want);
+        let ignored = [MESH, &[("retries", "ignored")]].concat();
+        let got = prometheus(&series(Preset::AppmeshEnvoy, &ignored), scope("color-app-v2.default")).unwrap();
+        assert_eq!(got.total, format!("envoy_cluster_upstream_rq_xx{{{common}}}"));
+    }
+
+    #[test]
+    fn meshes_tell_an_arm_by_its_service() {
+        let labels = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
+        };
+        let istio = prometheus(&series(Preset::Istio, &[]), scope("color-v2")).unwrap();
+        assert_eq!(
+            istio.total,
+            r#"istio_requests_total{destination_service_name="color-v2",destination_service_namespace="shop",reporter="source"}"#
+        );
+        let Errors::AmongTotal(failed) = istio.errors else { panic!("{istio:?}") };
+        for (code, grpc, want) in [
+            ("200", "0", false),
+            ("503", "", true),
+            ("404", "", false),
+            ("200", "14", true),
+            ("200", "5", false),
+        ] {
+            let labels = labels(&[("response_code", code), ("grpc_response_status", grpc)]);
+            assert_eq!(failed.holds(&labels), want, "{code} {grpc}");
+        }
+        let ambient = [("reporter", "waypoint"), ("source", "gw")];
+        let ambient = prometheus(&series(Preset::Istio, &ambient), scope("color-v2.web")).unwrap();
+        assert!(
+            ambient.total.ends_with(r#"namespace="web",reporter="waypoint",source_workload="gw"}"#),
+            "{ambient:?}"
+        );
+        let error =
+            prometheus(&series(Preset::Istio, &[("reporter", "destination")]), scope("v2")).unwrap_err();
+        assert!(error.to_string().contains("never reports them"), "{error}");
+
+        let linkerd = prometheus(&series(Preset::Linkerd, &[("source", "web")]), scope("color-v2")).unwrap();
+        assert_eq!(
+            linkerd.total,
+            r#"outbound_http_route_backend_response_statuses_total{backend_name="color-v2",backend_namespace="shop",deployment="web"}"#
+        );
+        assert!((linkerd.per_second - 1.0).abs() < 1e-9, "its buckets are in seconds");
+        let Errors::AmongTotal(failed) = linkerd.errors else { panic!("{linkerd:?}") };
+        for (status, error, want) in
+            [("200", "", false), ("500", "", true), ("", "FAIL_FAST", true), ("404", "", false)]
+        {
+            let labels = labels(&[("http_status", status), ("error", error)]);
+            assert_eq!(failed.holds(&labels), want, "{status} {error}");
+        }
     }
 
     #[test]
@@ -238,7 +378,7 @@ mod tests {
             let params = [&[("mesh", "m"), ("port", "8080")], params].concat();
             let got = envoy(&series(Preset::TidegateGateway, &params), scope(target)).unwrap();
             assert_eq!(got.total.labels["envoy_cluster_name"], want, "{target}");
-            assert_eq!(got.errors.labels["envoy_response_code_class"], "5");
+            assert_eq!(got.retried.unwrap().labels, got.total.labels);
         }
     }
 
@@ -260,6 +400,12 @@ mod tests {
                 series(Preset::TidegateGateway, &[("mesh", "m"), ("port", "1"), ("node", "x")]),
                 "\"node\" has neither",
             ),
+            (
+                series(Preset::TidegateGateway, &[("mesh", "m"), ("port", "1"), ("retries", "no")]),
+                "\"retries\" is \"no\"; it must be counted or ignored",
+            ),
+            (series(Preset::Istio, &[("gateway", "g")]), "no param \"gateway\"; it takes reporter"),
+            (series(Preset::Linkerd, &[("port", "1")]), "no param \"port\"; it takes source"),
             (series(Preset::Alb, &[]), "param \"loadBalancer\""),
             (series(Preset::VpcLattice, &[("gateway", "g")]), "it takes targetGroup"),
             (Series::default(), "neither a preset"),
@@ -272,6 +418,10 @@ mod tests {
         }
         let error = envoy(&own("t{a=\"{{target}}\"}"), scope("v2")).unwrap_err().to_string();
         assert!(error.contains("provider of kind prometheus"), "{error}");
+        for preset in [Preset::Istio, Preset::Linkerd] {
+            let error = envoy(&series(preset, &[]), scope("v2")).unwrap_err().to_string();
+            assert!(error.contains("needs a provider of kind prometheus;"), "{error}");
+        }
         for preset in [Preset::Alb, Preset::AppmeshExtension, Preset::VpcLattice] {
             for error in [
                 prometheus(&series(preset, &[]), scope("v2")).unwrap_err().to_string(),

@@ -10,6 +10,8 @@ use crate::{api::Preset, engine::look::ReadError};
 pub(in crate::metrics) enum Source {
     /// Statistics of Envoys, read from them or from a Prometheus.
     Envoy,
+    /// What a mesh's proxies report, read from a Prometheus.
+    Prometheus,
     /// CloudWatch.
     CloudWatch,
 }
@@ -18,6 +20,7 @@ impl Source {
     pub(super) const fn of(preset: Preset) -> Self {
         match preset {
             Preset::TidegateGateway | Preset::AppmeshEnvoy => Self::Envoy,
+            Preset::Istio | Preset::Linkerd => Self::Prometheus,
             Preset::AppmeshExtension | Preset::Alb | Preset::VpcLattice => Self::CloudWatch,
         }
     }
@@ -25,6 +28,7 @@ impl Source {
     const fn providers(self) -> &'static str {
         match self {
             Self::Envoy => "prometheus or envoy",
+            Self::Prometheus => "prometheus",
             Self::CloudWatch => "cloudWatch",
         }
     }
@@ -43,14 +47,16 @@ impl Shape {
         match preset {
             Preset::TidegateGateway => Self {
                 required: &["mesh", "port"],
-                optional: &["gateway", "protocol", "prefix", "node"],
+                optional: &["gateway", "protocol", "prefix", "node", "retries"],
                 per_target: &[],
             },
             Preset::AppmeshEnvoy => Self {
                 required: &["mesh", "gateway", "port"],
-                optional: &["protocol", "prefix", "node"],
+                optional: &["protocol", "prefix", "node", "retries"],
                 per_target: &[],
             },
+            Preset::Istio => Self { required: &[], optional: &["reporter", "source"], per_target: &[] },
+            Preset::Linkerd => Self { required: &[], optional: &["source"], per_target: &[] },
             Preset::AppmeshExtension => Self {
                 required: &["metricNamespace", "mesh", "service"],
                 optional: &["gateway", "sourceNode", "node", "agent"],
@@ -142,6 +148,17 @@ impl<'a> Params<'a> {
         }
     }
 
+    /// Whether answers that were retried count.
+    pub(super) fn counts_retries(&self) -> Result<bool, ReadError> {
+        match self.or("retries", "counted") {
+            "counted" => Ok(true),
+            "ignored" => Ok(false),
+            other => {
+                Err(unsupported(format!("the param \"retries\" is {other:?}; it must be counted or ignored")))
+            }
+        }
+    }
+
     /// The arm's virtual node as App Mesh calls it.
     pub(in crate::metrics) fn node(&self, scope: ArmScope<'_>) -> Result<String, ReadError> {
         match self.given.get("node") {
@@ -168,9 +185,25 @@ fn name_of(preset: Preset) -> &'static str {
     match preset {
         Preset::TidegateGateway => "tidegate-gateway",
         Preset::AppmeshEnvoy => "appmesh-envoy",
+        Preset::Istio => "istio",
+        Preset::Linkerd => "linkerd",
         Preset::AppmeshExtension => "appmesh-extension",
         Preset::Alb => "alb",
         Preset::VpcLattice => "vpc-lattice",
+    }
+}
+
+/// The Service that an arm is, and its namespace.
+pub(super) fn service(scope: ArmScope<'_>) -> Result<(&str, &str), ReadError> {
+    let labels: Vec<&str> = scope.target.split('.').collect();
+    match labels.as_slice() {
+        [name] => Ok((name, scope.namespace)),
+        [name, namespace] | [name, namespace, "svc", ..] => Ok((name, namespace)),
+        _ => Err(unsupported(format!(
+            "the target {:?} is neither <name>, <name>.<namespace> nor a service's DNS name, so its Service is unknown; \
+             give series.total and series.errors in place of the preset",
+            scope.target
+        ))),
     }
 }
 

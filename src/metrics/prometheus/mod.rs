@@ -1,29 +1,28 @@
 //! Prometheus, and what speaks its HTTP API.
 //!
-//! Everything of a look is evaluated at one time, now less one scrape interval: each target has been scraped
-//! since, so that both arms and all series are of the same age. Counters are read raw; `rate()` and
-//! `increase()` report nothing for an error series that is born at 1.
+//! Everything of a look is evaluated at one time, now less one scrape interval (or the configured lag): each target has
+//! been scraped since, so that both arms and all series are of the same age. It is a whole second, so that Rollouts that
+//! look at about the same time ask the same. Counters are read raw; `rate()` and `increase()` report nothing for an error
+//! series that is born at 1.
 
+mod asking;
 mod recorded;
 mod reply;
 mod series;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::OptionFuture;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::Url;
 
-use super::{
-    http::Http,
-    presets::{self, ArmQueries, ArmScope},
-};
+use super::presets::{self, ArmQueries, ArmScope, Errors};
 use crate::{
     config::PrometheusConfig,
     engine::look::{Arms, ArmsRequest, Counters, LookRequest, NumberRequest, ReadError, Sample, Snapshot},
 };
+use asking::{Asking, When};
 pub use recorded::Span;
-use reply::Data;
+use reply::{Data, Point};
 pub(super) use series::{Buckets, canonical};
 
 /// The distance of two snapshots of the past.
@@ -32,39 +31,24 @@ const PAST_STEP: Duration = Duration::from_mins(5);
 /// One Prometheus.
 #[derive(Debug)]
 pub(super) struct Prometheus {
-    http: Http,
-    query: Url,
-    query_range: Url,
+    asking: Asking,
     scrape_interval: Duration,
+    lag: Duration,
 }
-
-/// When a query is evaluated.
-#[derive(Clone, Copy)]
-enum When {
-    At(Timestamp),
-    Range { start: Timestamp, end: Timestamp, step: Duration },
-}
-
-/// A series' labels and its points.
-type Rows = Vec<(BTreeMap<String, String>, Vec<reply::Point>)>;
 
 impl Prometheus {
     pub(super) fn new(config: &PrometheusConfig) -> Result<Self, ReadError> {
-        Ok(Self {
-            http: Http::new(&config.http, config.url.scheme() == "https")?,
-            query: endpoint(&config.url, "query"),
-            query_range: endpoint(&config.url, "query_range"),
-            scrape_interval: config.scrape_interval,
-        })
+        Ok(Self { asking: Asking::new(config)?, scrape_interval: config.scrape_interval, lag: config.lag })
     }
 
-    /// Two scrapes, and at least half a minute.
+    /// Two scrapes, and at least half a minute; longer by what samples are late.
     pub(super) fn settle(&self) -> Duration {
         (self.scrape_interval * 2).max(Duration::from_secs(30))
+            + self.lag.saturating_sub(self.scrape_interval)
     }
 
-    pub(super) const fn timeout(&self) -> Duration {
-        self.http.timeout()
+    pub(super) fn timeout(&self) -> Duration {
+        self.asking.timeout()
     }
 
     /// The counters of both arms.
@@ -76,11 +60,13 @@ impl Prometheus {
     ) -> Result<Arms, ReadError> {
         let (canary, stable) = queries(request, arms)?;
         let at = self.evaluated(now)?;
-        let past = OptionFuture::from(arms.past.map(|past| self.past(&stable, past, at)));
-        let (canary, stable, past) =
-            futures::try_join!(self.counters(&canary, at), self.counters(&stable, at), async {
-                past.await.transpose()
-            })?;
+        let namespace = &request.namespace;
+        let past = OptionFuture::from(arms.past.map(|past| self.past(namespace, &stable, past, at)));
+        let (canary, stable, past) = futures::try_join!(
+            self.counters(namespace, &canary, at),
+            self.counters(namespace, &stable, at),
+            async { past.await.transpose() }
+        )?;
         if canary.total.is_empty() && stable.total.is_empty() {
             return Err(empty("total"));
         }
@@ -97,7 +83,8 @@ impl Prometheus {
         let scope = (request.namespace.as_str(), request.rollout.as_str());
         let query = presets::number(&number.name, &number.query, &request.canary, &request.stable, scope)?;
         let at = self.evaluated(now)?;
-        let value = match self.ask(&number.name, &query, When::At(at)).await? {
+        let answer = self.asking.ask(&request.namespace, &number.name, &query, When::At(at)).await?;
+        let value = match &*answer {
             Data::Scalar(point) => point.finite(&number.name)?,
             Data::Vector(series) => match series.as_slice() {
                 [one] => one.value.finite(&number.name)?,
@@ -112,11 +99,17 @@ impl Prometheus {
     }
 
     fn evaluated(&self, now: Timestamp) -> Result<Timestamp, ReadError> {
-        before(now, self.scrape_interval)
+        let at = before(now, self.lag)?;
+        Ok(Timestamp::from_second(at.as_millisecond().div_euclid(1000)).unwrap_or(at))
     }
 
-    async fn counters(&self, queries: &ArmQueries, at: Timestamp) -> Result<Counters, ReadError> {
-        let mut counters = self.gather(queries, When::At(at)).await?;
+    async fn counters(
+        &self,
+        namespace: &str,
+        queries: &ArmQueries,
+        at: Timestamp,
+    ) -> Result<Counters, ReadError> {
+        let mut counters = self.gather(namespace, queries, When::At(at)).await?;
         Ok(counters.pop_last().map(|(_, counters)| counters).unwrap_or_default())
     }
 
@@ -124,19 +117,21 @@ impl Prometheus {
     /// must not look like counters that began anew.
     async fn past(
         &self,
+        namespace: &str,
         queries: &ArmQueries,
         past: Duration,
         end: Timestamp,
     ) -> Result<Vec<(Timestamp, Counters)>, ReadError> {
         let steps = u32::try_from(past.as_secs() / PAST_STEP.as_secs()).unwrap_or(u32::MAX);
         let start = before(end, PAST_STEP.saturating_mul(steps))?;
-        let counters = self.gather(queries, When::Range { start, end, step: PAST_STEP }).await?;
+        let counters = self.gather(namespace, queries, When::Range { start, end, step: PAST_STEP }).await?;
         Ok(counters.into_iter().filter(|(_, counters)| !counters.total.is_empty()).collect())
     }
 
     /// All queries of an arm at once, by evaluation time.
     async fn gather(
         &self,
+        namespace: &str,
         queries: &ArmQueries,
         when: When,
     ) -> Result<BTreeMap<Timestamp, Counters>, ReadError> {
@@ -145,25 +140,31 @@ impl Prometheus {
             // Boxed: a look asks up to nine of these at once.
             Box::pin(async move {
                 match query {
-                    Some(query) => self.rows(role, &query, when).await,
-                    None => Ok(Rows::new()),
+                    Some(query) => self.rows(namespace, role, &query, when).await.map(Some),
+                    None => Ok(None),
                 }
             })
         };
         let (errors, total, latency) = futures::try_join!(
-            rows("errors", queries.errors.as_ref()),
+            rows("errors", queries.errors.query()),
             rows("total", Some(&queries.total)),
             rows("latency", queries.latency.as_ref()),
         )?;
         let mut counters = BTreeMap::<Timestamp, Counters>::new();
-        each(errors, "errors", when, |at, labels, value| {
+        each(errors.as_deref(), "errors", when, |at, labels, value| {
             add(&mut counters.entry(at).or_default().errors, "errors", labels, value)
         })?;
-        each(total, "total", when, |at, labels, value| {
-            add(&mut counters.entry(at).or_default().total, "total", labels, value)
+        each(total.as_deref(), "total", when, |at, labels, value| {
+            let counters = counters.entry(at).or_default();
+            if let Errors::AmongTotal(failed) = queries.errors
+                && failed.holds(labels)
+            {
+                add(&mut counters.errors, "total", labels, value)?;
+            }
+            add(&mut counters.total, "total", labels, value)
         })?;
         let mut buckets = BTreeMap::<Timestamp, Buckets>::new();
-        each(latency, "latency", when, |at, labels, value| {
+        each(latency.as_deref(), "latency", when, |at, labels, value| {
             let mut labels = labels.clone();
             let bound = series::bound(&mut labels, queries.per_second)?;
             buckets.entry(at).or_default().insert(bound, canonical(&labels), value);
@@ -175,40 +176,24 @@ impl Prometheus {
         Ok(counters)
     }
 
-    async fn rows(&self, role: &str, query: &str, when: When) -> Result<Rows, ReadError> {
-        let rows: Rows = match (self.ask(role, query, when).await?, when) {
-            (Data::Vector(series), When::At(_)) => {
-                series.into_iter().map(|one| (one.metric, vec![one.value])).collect()
-            }
-            (Data::Matrix(series), When::Range { .. }) => {
-                series.into_iter().map(|one| (one.metric, one.values)).collect()
-            }
+    /// An answer that has series, and not too many.
+    async fn rows(
+        &self,
+        namespace: &str,
+        role: &str,
+        query: &str,
+        when: When,
+    ) -> Result<Arc<Data>, ReadError> {
+        let answer = self.asking.ask(namespace, role, query, when).await?;
+        let count = match (&*answer, when) {
+            (Data::Vector(series), When::At(_)) => series.len(),
+            (Data::Matrix(series), When::Range { .. }) => series.len(),
             (Data::Vector(_) | Data::Matrix(_) | Data::Scalar(_), When::At(_) | When::Range { .. }) => {
                 return Err(ReadError::Malformed);
             }
         };
-        series::few(role, rows.len())?;
-        Ok(rows)
-    }
-
-    async fn ask(&self, role: &str, query: &str, when: When) -> Result<Data, ReadError> {
-        let mut form = vec![("query", query.to_owned())];
-        let url = match when {
-            When::At(at) => {
-                form.push(("time", seconds(at)));
-                &self.query
-            }
-            When::Range { start, end, step } => {
-                form.extend([
-                    ("start", seconds(start)),
-                    ("end", seconds(end)),
-                    ("step", step.as_secs().max(1).to_string()),
-                ]);
-                &self.query_range
-            }
-        };
-        let answer = self.http.send(|client| client.post(url.clone()).form(&form)).await?;
-        reply::data(&answer, role)
+        series::few(role, count)?;
+        Ok(answer)
     }
 }
 
@@ -224,13 +209,14 @@ fn queries(request: &LookRequest, arms: &ArmsRequest) -> Result<(ArmQueries, Arm
     Ok((queries(&request.canary)?, queries(&request.stable)?))
 }
 
+/// Takes each series' labels and value at each time.
 fn each(
-    rows: Rows,
+    answer: Option<&Data>,
     role: &str,
     when: When,
     mut take: impl FnMut(Timestamp, &BTreeMap<String, String>, f64) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
-    for (labels, points) in rows {
+    let mut all = |labels: &BTreeMap<String, String>, points: &[Point]| {
         for point in points {
             // One evaluation time holds for all, however a server stamps what it found at that time.
             let at = match when {
@@ -238,14 +224,21 @@ fn each(
                 When::Range { .. } => point.at()?,
             };
             match (point.finite(role), when) {
-                (Ok(value), _) => take(at, &labels, value)?,
+                (Ok(value), _) => take(at, labels, value)?,
                 // What was no number at one time of many is no look then.
                 (Err(ReadError::NotFinite { .. }), When::Range { .. }) => {}
                 (Err(error), When::At(_) | When::Range { .. }) => return Err(error),
             }
         }
+        Ok(())
+    };
+    match answer {
+        Some(Data::Vector(series)) => {
+            series.iter().try_for_each(|one| all(&one.metric, std::slice::from_ref(&one.value)))
+        }
+        Some(Data::Matrix(series)) => series.iter().try_for_each(|one| all(&one.metric, &one.values)),
+        Some(Data::Scalar(_)) | None => Ok(()),
     }
-    Ok(())
 }
 
 fn add(
@@ -262,22 +255,10 @@ fn add(
     )))
 }
 
-fn endpoint(base: &Url, name: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!("{}/api/v1/{name}", base.path().trim_end_matches('/')));
-    url
-}
-
 fn before(time: Timestamp, span: Duration) -> Result<Timestamp, ReadError> {
     SignedDuration::try_from(span).and_then(|span| time.checked_sub(span)).map_err(|_| {
         ReadError::Unsupported("the configured scrapeInterval is too long; shorten it".to_owned())
     })
-}
-
-/// Unix seconds with milliseconds.
-fn seconds(time: Timestamp) -> String {
-    let millis = time.as_millisecond();
-    format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000))
 }
 
 fn empty(query: &str) -> ReadError {

@@ -43,7 +43,7 @@ impl Span {
 impl Prometheus {
     /// How old what a look sees is.
     pub(in crate::metrics) const fn lag(&self) -> Duration {
-        self.scrape_interval
+        self.lag
     }
 
     /// The counters of both arms at each look, those left out at which neither has any.
@@ -60,7 +60,8 @@ impl Prometheus {
         for (at, (start, end)) in parts.iter().copied().enumerate() {
             progress(at as f64 / parts.len() as f64);
             let when = When::Range { start, end, step: span.step };
-            let both = async { futures::try_join!(self.gather(&canary, when), self.gather(&stable, when)) };
+            let arm = |queries| self.gather(&request.namespace, queries, when);
+            let both = async { futures::try_join!(arm(&canary), arm(&stable)) };
             let (mut canary, stable) = super::super::within(self.timeout(), both).await?;
             for (at, stable) in stable {
                 let canary = canary.remove(&at).unwrap_or_default();
@@ -91,8 +92,9 @@ impl Prometheus {
         let mut all = Vec::new();
         for (start, end) in span.parts() {
             let when = When::Range { start, end, step: span.step };
-            let answer = super::super::within(self.timeout(), self.ask(&number.name, &query, when)).await?;
-            let Data::Matrix(series) = answer else { return Err(ReadError::Malformed) };
+            let answer = self.asking.ask(&request.namespace, &number.name, &query, when);
+            let answer = super::super::within(self.timeout(), answer).await?;
+            let Data::Matrix(series) = &*answer else { return Err(ReadError::Malformed) };
             match series.as_slice() {
                 [] => {}
                 [one] => {

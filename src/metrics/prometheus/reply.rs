@@ -71,13 +71,13 @@ struct Success {
     data: Data,
 }
 
-/// Takes an answer apart; `query` is what errors call it.
-pub(super) fn data(answer: &Answer, query: &str) -> Result<Data, ReadError> {
+/// Takes an answer apart. What it was asked in, who asked knows.
+pub(super) fn data(answer: &Answer) -> Result<Data, ReadError> {
     let status = answer.status;
     let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
     match envelope {
         Some(envelope) if envelope.error_type.as_deref() == Some("bad_data") => {
-            Err(ReadError::BadQuery { query: query.to_owned() })
+            Err(ReadError::BadQuery { query: String::new() })
         }
         _ if !status.is_success() => Err(ReadError::Status(status.as_u16())),
         Some(envelope) if envelope.status == "success" => serde_json::from_slice::<Success>(&answer.body)

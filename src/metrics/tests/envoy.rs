@@ -7,7 +7,7 @@ use super::{
     fake::{Fake, Reply, serve},
     *,
 };
-use crate::{api::Preset, config::EnvoyConfig};
+use crate::{api::Preset, config::EnvoyConfig, engine::look::Counters};
 
 fn reading(fakes: &[&Fake]) -> Providers {
     providers(ProviderConfig::Envoy(EnvoyConfig {
@@ -61,6 +61,35 @@ async fn counters_of_all_gateways() {
     assert_eq!(bounds, [0.25, f64::INFINITY], "milliseconds became seconds");
 }
 
+/// As Envoy 1.40 counts 10 requests whose first answer is a 503 that it retries.
+const RETRIES: &str = r#"
+envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="cds_egress_m_v2_shop_http_80"} 10
+envoy_cluster_retry_upstream_rq_xx{envoy_response_code_class="5",envoy_cluster_name="cds_egress_m_v2_shop_http_80"} 10
+envoy_cluster_upstream_rq_xx{envoy_response_code_class="5",envoy_cluster_name="cds_egress_m_v1_shop_http_80"} 3
+envoy_cluster_retry_upstream_rq_xx{envoy_response_code_class="5",envoy_cluster_name="cds_egress_m_v1_shop_http_80"} 4
+"#;
+
+#[tokio::test]
+async fn retries_hide_no_errors() {
+    let fake = serve(|_| Reply::ok(RETRIES)).await;
+    let sum =
+        |snapshot: &BTreeMap<String, f64>| snapshot.values().fold(0.0, |sum, one| sum + one).to_string();
+    let counted = async |retries: Option<&str>| {
+        let mut request = request();
+        let series = &mut request.arms.as_mut().unwrap().series;
+        series.params.extend(retries.map(|retries| ("retries".to_owned(), retries.to_owned())));
+        let arms = reading(&[&fake]).look(&request, now()).await.arms.unwrap().unwrap();
+        let of = |counters: &Counters| (sum(&counters.errors), sum(&counters.total));
+        (of(&arms.canary), of(&arms.stable))
+    };
+    let told = |canary: (&str, &str), stable: (&str, &str)| {
+        let both = |(errors, total): (&str, &str)| (errors.to_owned(), total.to_owned());
+        (both(canary), both(stable))
+    };
+    assert_eq!(counted(None).await, told(("10", "20"), ("7", "7")));
+    assert_eq!(counted(Some("ignored")).await, told(("0", "10"), ("3", "3")));
+}
+
 #[tokio::test]
 async fn a_missing_gateway_is_no_evidence() {
     let good = serve(|_| Reply::ok(STATS)).await;
@@ -71,7 +100,7 @@ async fn a_missing_gateway_is_no_evidence() {
             Reply::ok(
                 "envoy_cluster_upstream_rq_xx{envoy_response_code_class=\"5\",envoy_cluster_name=\"cds_egress_m_v2_shop_http_80\"} NaN\n",
             ),
-            "query errors returned no finite",
+            "query total returned no finite",
         ),
         (Reply::Flood, "larger than 1 MiB"),
         (Reply::Redirect, "redirect"),

@@ -1,8 +1,11 @@
 //! A provider on loopback that answers as a test wants.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -13,6 +16,7 @@ use axum::{
 };
 use futures::{StreamExt, stream};
 use reqwest::Url;
+use tokio::sync::Semaphore;
 
 use super::SECRET;
 
@@ -45,6 +49,10 @@ pub enum Reply {
     Flood,
     /// Nothing, ever.
     Hang,
+    /// Another answer, once there is a permit.
+    After(Arc<Semaphore>, Box<Reply>),
+    /// A success that takes its time; told when it is about to leave.
+    Slowly(Duration, String, Arc<dyn Fn() + Send + Sync>),
 }
 
 impl Reply {
@@ -92,5 +100,14 @@ async fn respond(reply: Reply) -> Response {
             Body::from_stream(chunks).into_response()
         }
         Reply::Hang => std::future::pending().await,
+        Reply::After(permits, reply) => {
+            permits.acquire().await.unwrap().forget();
+            Box::pin(respond(*reply)).await
+        }
+        Reply::Slowly(pause, body, leaving) => {
+            tokio::time::sleep(pause).await;
+            leaving();
+            body.into_response()
+        }
     }
 }

@@ -7,6 +7,8 @@ mod envoy;
 mod fake;
 mod prometheus;
 mod real;
+mod shared;
+mod tls;
 mod web;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -18,7 +20,7 @@ use crate::{api::Series, config::HttpConfig};
 const SECRET: &str = "hunter2-from-the-body";
 
 fn http(timeout: Duration) -> HttpConfig {
-    HttpConfig { timeout, tls: None, auth: None }
+    HttpConfig { timeout, tls: None, auth: None, headers: Vec::new() }
 }
 
 fn providers(provider: ProviderConfig) -> Providers {

@@ -7,7 +7,14 @@ use super::{
 use crate::config::{Auth, PrometheusConfig};
 
 fn config(fake: &Fake, timeout: Duration) -> PrometheusConfig {
-    PrometheusConfig { url: fake.url.clone(), scrape_interval: Duration::from_secs(15), http: http(timeout) }
+    PrometheusConfig {
+        url: fake.url.clone(),
+        scrape_interval: Duration::from_secs(15),
+        lag: Duration::from_secs(15),
+        max_concurrent: 16,
+        tenant: None,
+        http: http(timeout),
+    }
 }
 
 fn reading(fake: &Fake) -> Providers {
@@ -230,7 +237,7 @@ async fn a_rotated_token_is_presented_without_a_restart() {
     assert!(look.numbers["queue"].is_ok(), "{look:?}");
 
     drop(file);
-    let look = providers.look(&look_at_number("q"), now()).await;
+    let look = providers.look(&look_at_number("another"), now()).await;
     assert!(told(look.numbers["queue"].as_ref().unwrap_err()).contains("auth.bearer.tokenFile"));
 }
 
@@ -252,8 +259,11 @@ async fn basic_credentials_are_presented() {
 #[tokio::test]
 async fn what_is_configured_is_known() {
     let fake = serve(|_| Reply::Hang).await;
-    let slow =
-        PrometheusConfig { scrape_interval: Duration::from_mins(1), ..config(&fake, Duration::from_secs(5)) };
+    let slow = PrometheusConfig {
+        scrape_interval: Duration::from_mins(1),
+        lag: Duration::from_mins(1),
+        ..config(&fake, Duration::from_secs(5))
+    };
     let providers = providers(ProviderConfig::Prometheus(slow));
     assert!(providers.has(None) && providers.has(Some("default")) && !providers.has(Some("other")));
     assert_eq!(providers.settle(None), Some(Duration::from_mins(2)));

@@ -11,11 +11,8 @@ fn config(fake: &Fake, timeout: Duration) -> WebConfig {
     let header = |name: &'static str, value| {
         (reqwest::header::HeaderName::from_static(name), reqwest::header::HeaderValue::from_static(value))
     };
-    WebConfig {
-        url: fake.url.join("/api/v1/").unwrap(),
-        headers: vec![header("x-scope", "shop")],
-        http: http(timeout),
-    }
+    let http = HttpConfig { headers: vec![header("x-scope", "shop")], ..http(timeout) };
+    WebConfig { url: fake.url.join("/api/v1/").unwrap(), http }
 }
 
 fn reading(fake: &Fake) -> Providers {

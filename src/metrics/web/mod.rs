@@ -13,10 +13,7 @@ use std::{
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use reqwest::{
-    Url,
-    header::{ACCEPT, HeaderMap, HeaderValue},
-};
+use reqwest::{Client, Url, header::ACCEPT};
 use serde_json::Value;
 
 use super::{
@@ -37,7 +34,6 @@ pub(super) const SETTLE: Duration = Duration::from_secs(30);
 pub(super) struct Web {
     http: Http,
     base: Url,
-    headers: HeaderMap,
 }
 
 /// The queries of one arm.
@@ -51,13 +47,7 @@ type Answers = BTreeMap<Url, Value>;
 
 impl Web {
     pub(super) fn new(config: &WebConfig) -> Result<Self, ReadError> {
-        let mut headers: HeaderMap = config.headers.iter().cloned().collect();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        Ok(Self {
-            http: Http::new(&config.http, config.url.scheme() == "https")?,
-            base: config.url.clone(),
-            headers,
-        })
+        Ok(Self { http: Http::new(&config.http, config.url.scheme() == "https")?, base: config.url.clone() })
     }
 
     pub(super) const fn timeout(&self) -> Duration {
@@ -126,8 +116,8 @@ impl Web {
     async fn answers<'a>(&self, queries: impl IntoIterator<Item = &'a Query>) -> Result<Answers, ReadError> {
         let urls: BTreeSet<&Url> = queries.into_iter().map(|query| &query.url).collect();
         let answers = try_join_all(urls.into_iter().map(|url| async move {
-            let answer =
-                self.http.send(|client| client.get(url.clone()).headers(self.headers.clone())).await?;
+            let ask = |client: &Client| client.get(url.clone()).header(ACCEPT, "application/json");
+            let answer = self.http.send(ask).await?;
             let value = serde_json::from_slice(&answer.success()?).map_err(|_| ReadError::Malformed)?;
             Ok((url.clone(), value))
         }));

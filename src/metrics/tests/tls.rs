@@ -1,0 +1,102 @@
+//! Mutual TLS from files that change.
+
+use std::{path::Path, sync::Arc};
+
+use axum::{Router, routing::post};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::config::{PrometheusConfig, TlsConfig};
+
+const ONE: &str =
+    r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1"]}]}}"#;
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A certificate and its key.
+fn issued(by: &Authority) -> (rcgen::Certificate, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    (CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, by).unwrap(), key)
+}
+
+/// Serves those alone that show a certificate of the authority.
+async fn serve(authority: &Authority) -> u16 {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let (certificate, key) = issued(authority);
+    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+    let config = ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let app = Router::new().route("/api/v1/query", post(async || ONE));
+                let service = hyper_util::service::TowerToHyperService::new(app);
+                let _ = hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new())
+                    .serve_connection(hyper_util::rt::TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    port
+}
+
+fn write_identity(folder: &Path, by: &Authority) {
+    let (certificate, key) = issued(by);
+    std::fs::write(folder.join("client.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.join("client.key"), key.serialize_pem()).unwrap();
+}
+
+#[tokio::test]
+async fn a_rotated_certificate_is_presented_without_a_restart() {
+    let (right, wrong) = (authority(), authority());
+    let port = serve(&right).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("ca.pem"), right.pem()).unwrap();
+    write_identity(folder.path(), &wrong);
+    let tls = TlsConfig {
+        ca_file: Some(file("ca.pem")),
+        identity: Some((file("client.pem"), file("client.key"))),
+        insecure_skip_verify: false,
+    };
+    let providers = providers(ProviderConfig::Prometheus(PrometheusConfig {
+        url: format!("https://localhost:{port}").parse().unwrap(),
+        scrape_interval: Duration::from_secs(15),
+        lag: Duration::from_secs(15),
+        max_concurrent: 16,
+        tenant: None,
+        http: HttpConfig { tls: Some(tls), ..http(Duration::from_secs(5)) },
+    }));
+    let number = async || providers.look(&look_at_number("q"), now()).await.numbers["queue"].clone();
+    assert_eq!(number().await, Err(ReadError::Unreachable), "a certificate of somebody else");
+
+    write_identity(folder.path(), &right);
+    assert_eq!(number().await.map(|sample| sample.value), Ok(1.0));
+
+    std::fs::write(file("ca.pem"), SECRET).unwrap();
+    let error = providers.look(&look_at_number("another"), now()).await.numbers["queue"].clone();
+    let error = told(error.as_ref().unwrap_err());
+    assert!(error.contains("tls.caFile does not hold PEM certificates; correct it"), "{error}");
+}
