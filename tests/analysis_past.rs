@@ -121,8 +121,19 @@ impl Prometheus {
 
     /// Replays a run; the arguments that are given besides come last.
     fn replay(&self, folder: &Path, name: &str, begin: i64, more: &[&str]) -> (bool, String, String) {
+        self.replay_of(ROLLOUT, folder, name, begin, more)
+    }
+
+    fn replay_of(
+        &self,
+        manifest: &str,
+        folder: &Path,
+        name: &str,
+        begin: i64,
+        more: &[&str],
+    ) -> (bool, String, String) {
         let rollout = folder.join("rollout.yaml");
-        std::fs::write(&rollout, ROLLOUT).unwrap();
+        std::fs::write(&rollout, manifest).unwrap();
         let time = |scrape: i64| jiff::Timestamp::from_second(begin + scrape * SCRAPE).unwrap().to_string();
         let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(["analysis", "replay", "--prometheus", &self.url, "--rollout"])
@@ -169,6 +180,24 @@ async fn what_a_rollout_would_have_done_over_the_past_of_a_prometheus() {
     assert!(sentence.starts_with("Rolled back at 5%: canary failed"), "{sentence}");
     // Three percent stay below five, however often one looks.
     assert!(bad["fixed"].as_str().unwrap().contains("would never have ended it"), "{}", bad["fixed"]);
+
+    // The same by a template of the same file.
+    let (before, analysis) = ROLLOUT.split_once("  analysis:\n").unwrap();
+    let named = "  analysis: {templateRef: {name: common}, args: {code: '500'}}\n";
+    let head = "---\napiVersion: tidegate.dev/v1alpha1\nkind: AnalysisTemplate\nmetadata: {name: common}\n";
+    let template = format!(
+        "{head}spec:\n  args: [{{name: code}}]\n  analysis:\n{}",
+        analysis.replace("500", "{{args.code}}")
+    );
+    let by_template = |template: &str| {
+        let manifest = format!("{before}{named}{template}");
+        prometheus.replay_of(&manifest, folder, "bad", begin, &["-o", "json"])
+    };
+    let (done, out, why) = by_template(&template);
+    assert!(done, "{why}");
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), bad);
+    let (done, _, why) = by_template("");
+    assert!(!done && why.contains("there is no AnalysisTemplate common"), "{why}");
 
     // Nothing was scraped for twelve minutes: the run holds, blames nobody, and goes on.
     let gap = told("gap");

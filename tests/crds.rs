@@ -4,7 +4,10 @@
 
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
-use tidegate::{api::Rollout, sandbox::schema::Schema};
+use tidegate::{
+    api::{AnalysisTemplate, Rollout},
+    sandbox::schema::Schema,
+};
 
 fn open_api() -> Value {
     serde_json::to_value(Rollout::crd()).unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
@@ -108,11 +111,58 @@ fn each_rule_refuses_its_bad_example() {
         ("/spec/analysis/metrics", json!([{"name": "lag", "query": "lag"}]), "min or max"),
         ("/spec/analysis/series", json!({"preset": "tidegate-gateway", "total": "t"}), "either a preset"),
         ("/spec/analysis/series", json!({}), "series must"),
+        ("/spec/analysis", json!({"templateRef": {"name": "a"}}), ""),
+        (
+            "/spec/analysis",
+            json!({"templateRef": {"name": "a"}, "args": {"b": "c"}, "mode": "Observe", "ignoreStable": true}),
+            "",
+        ),
+        (
+            "/spec/analysis",
+            json!({"templateRef": {"name": "a"}, "interval": "1m"}),
+            "the rest is the template's",
+        ),
+        (
+            "/spec/analysis",
+            json!({"templateRef": {"name": "a"}, "provider": "b"}),
+            "the rest is the template's",
+        ),
+        ("/spec/analysis", json!({"templateRef": {"name": "a"}, "args": {"b": "{{target}}"}}), "args"),
+        ("/spec/analysis/args", json!({"b": "c"}), "are for a template; name it"),
     ];
     for (pointer, value, want) in cases {
         let got = refusals(&schema, pointer, value.clone());
         assert_eq!(want.is_empty(), got.is_empty(), "{pointer} = {value}: {got}");
         assert!(got.contains(want), "{pointer} = {value}: wanted {want:?}, got {got:?}");
+    }
+}
+
+#[test]
+fn a_template_names_no_other_and_has_something_that_judges() {
+    let crd = serde_json::to_value(AnalysisTemplate::crd()).unwrap();
+    let (schema, warnings) =
+        Schema::compile(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    let metrics = json!({"metrics": [{"name": "lag", "query": "lag{a=\"{{args.a}}\"}", "max": "5"}]});
+    let named = json!({"templateRef": {"name": "b"}});
+    let cases = [
+        (json!({"args": [{"name": "a"}, {"name": "b-c", "default": "{x}"}], "analysis": metrics}), ""),
+        (json!({"analysis": named}), "a template names no other template"),
+        (json!({"analysis": {}}), "or a templateRef"),
+        (json!({"args": [{"name": "a b"}], "analysis": metrics}), "args[0].name"),
+        (json!({"args": [{"name": "a", "default": "{{args.b}}"}], "analysis": metrics}), "args[0].default"),
+        (json!({"args": [{"name": "a"}, {"name": "a"}], "analysis": metrics}), "args[1]"),
+    ];
+    for (spec, want) in cases {
+        let mut object = json!({
+            "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "a"}, "spec": spec,
+        });
+        assert_eq!(schema.prune(&mut object), Vec::<String>::new());
+        schema.apply_defaults(&mut object);
+        let errors = schema.validate(&object, None);
+        let told: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.path, e.message)).collect();
+        assert_eq!(want.is_empty(), told.is_empty(), "{spec}: {told:?}");
+        assert!(told.join("\n").contains(want), "{spec}: {told:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::units::{Decimal, Duration, Percent, Weight};
@@ -14,14 +14,22 @@ use super::units::{Decimal, Duration, Percent, Weight};
 #[x_kube(
     validation = Rule::new("has(self.series) || !(has(self.errorRate) || (has(self.latency) && size(self.latency) > 0))")
         .message("series must be given where errorRate or latency is"),
-    validation = Rule::new("has(self.errorRate) || (has(self.latency) && size(self.latency) > 0) || (has(self.metrics) && size(self.metrics) > 0)")
-        .message("analysis must name at least one of errorRate, latency and metrics; leave it out to step by holds alone"),
+    validation = Rule::new("has(self.templateRef) || has(self.errorRate) || (has(self.latency) && size(self.latency) > 0) || (has(self.metrics) && size(self.metrics) > 0)")
+        .message("analysis must name at least one of errorRate, latency and metrics, or a templateRef; leave it out to step by holds alone"),
     validation = Rule::new("duration(self.interval) >= duration('1s') && duration(self.interval) <= duration('5m')")
         .message("interval must be between 1s and 5m"),
     validation = Rule::new("!has(self.latency) || size(self.latency) == 0 || has(self.series.preset) || has(self.series.latency)")
         .message("series.latency must be given where latency is judged")
 )]
 pub struct Analysis {
+    /// The AnalysisTemplate of this namespace that has all of it; besides, `args`, `mode: Observe` and `ignoreStable` may be
+    /// given, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_ref: Option<TemplateRef>,
+    /// What the template asks for, by name; each fills `{{args.NAME}}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "args_schema")]
+    pub args: BTreeMap<String, String>,
     /// The provider, by its name in the controller's configuration; absent: the configured default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
@@ -60,6 +68,35 @@ pub struct Analysis {
     /// Judge the canary even while stable itself is sick, as for a hotfix.
     #[serde(default)]
     pub ignore_stable: bool,
+}
+
+impl Analysis {
+    /// Whether it names a template and nothing that judges.
+    pub fn is_only_named(&self) -> bool {
+        self.template_ref.is_some()
+            && self.series.is_none()
+            && self.error_rate.is_none()
+            && self.latency.is_empty()
+            && self.metrics.is_empty()
+    }
+}
+
+/// An AnalysisTemplate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateRef {
+    /// Its name; it is in the Rollout's namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// At most 16 values of one line that hold no placeholder themselves.
+fn args_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "maxLength": 256, "pattern": r"^(\{?[^{])*\{?$"},
+    })
 }
 
 fn default_interval() -> Duration {

@@ -10,10 +10,11 @@ mod run;
 mod stamp;
 mod status;
 mod strategy;
+mod template;
 pub mod units;
 
 pub use analysis::{
-    Analysis, ErrorRate, Latency, LevelSpec, Mode, OnInconclusive, PlainMetric, Preset, Series,
+    Analysis, ErrorRate, Latency, LevelSpec, Mode, OnInconclusive, PlainMetric, Preset, Series, TemplateRef,
 };
 pub use evidence::{Arm, Evidence, MetricEvidence, Past};
 pub use requests::{
@@ -33,6 +34,7 @@ pub use status::{
 pub use strategy::{
     Approval, BlueGreen, Canary, CanaryStep, HeaderMatch, RequestMatch, Scale, Stage, StepAnalysis, Strategy,
 };
+pub use template::{AnalysisTemplate, AnalysisTemplateSpec, TemplateArg};
 
 /// The API group of our kinds.
 pub const GROUP: &str = "tidegate.dev";

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kube::CustomResourceExt;
 
 use crate::api::{
-    Rollout,
+    AnalysisTemplate, Rollout,
     gateway_route_crd::{GatewayRouteCrdError, gateway_route_crd},
 };
 
@@ -69,6 +69,7 @@ fn files() -> Result<Vec<CrdFile>, CrdsError> {
                        # changed by adding weighted targets, retries, timeouts and spec.routeSpec.\n";
     Ok(vec![
         file("tidegate.dev_rollouts.yaml", GENERATED, &Rollout::crd())?,
+        file("tidegate.dev_analysistemplates.yaml", GENERATED, &AnalysisTemplate::crd())?,
         file("appmesh.k8s.aws_gatewayroutes.yaml", &format!("{GENERATED}{AWS}"), &gateway_route_crd()?)?,
     ])
 }

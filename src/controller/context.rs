@@ -22,7 +22,7 @@ pub use super::{
 };
 use super::{
     kinds::Routes, leading::Leadership, meters::Meters, notes::Notes, own::Own, precedence::Precedence,
-    stores::version, workloads::Workloads,
+    stores::version, templates::Templates, workloads::Workloads,
 };
 use crate::{
     api::RolloutStatus,
@@ -60,6 +60,8 @@ pub struct Context {
     pub routes: Routes,
     /// The workloads, and what scales them.
     pub workloads: Workloads,
+    /// The templates that Rollouts name.
+    pub templates: Templates,
     /// Who wants to hear of which object.
     pub interests: Interests,
     /// Which GatewayRoute CRD is installed, where that was asked.
@@ -112,6 +114,7 @@ impl Context {
             rollouts: parts.rollouts,
             routes: Routes::new(),
             workloads: Workloads::new(),
+            templates: Templates::new(),
             interests: Interests::default(),
             dialect: Mutex::new(None),
             rollouts_lack: Mutex::new(Some("the Rollouts have not been listed yet".to_owned())),
@@ -140,7 +143,13 @@ impl Context {
     pub async fn warm(&self) {
         // An error says that nothing will ever come any more.
         let _ = self.rollouts.wait_until_ready().await;
-        tokio::join!(self.routes.answered(), self.workloads.answered());
+        self.answered().await;
+    }
+
+    /// Waits until all that Rollouts name was listed once, or can't be.
+    pub async fn answered(&self) {
+        let templates = self.templates.on_demand().answered();
+        tokio::join!(self.routes.answered(), self.workloads.answered(), templates);
     }
 
     /// All Rollouts: those in a run, for a failing canary must not wait for the others, and those at rest.
@@ -210,7 +219,13 @@ impl Context {
     /// What is not there yet, in sentences; empty once everything is.
     pub fn lacks(&self) -> Vec<String> {
         let rollouts = lock(&self.rollouts_lack).clone();
-        rollouts.into_iter().chain(self.routes.lacks()).chain(self.workloads.lacks()).collect()
+        let templates = self.templates.on_demand().lacks();
+        rollouts
+            .into_iter()
+            .chain(self.routes.lacks())
+            .chain(self.workloads.lacks())
+            .chain(templates)
+            .collect()
     }
 
     /// Drops what is kept of a Rollout that is gone.

@@ -22,10 +22,11 @@ use super::{
     permissions::REMEDY,
     raw::Raw,
     stores::{Key, Listed, Mirror, Versioned, version},
+    templates,
 };
 use crate::{
-    api::{RouteKind, WorkloadKind},
-    engine::observed::WorkloadSeen,
+    api::{AnalysisTemplate, RouteKind, WorkloadKind},
+    engine::{observed::WorkloadSeen, template::TemplateSeen},
     routes, workloads,
 };
 
@@ -97,6 +98,23 @@ pub async fn scalers(context: Arc<Context>, scope: Scope, stop: CancellationToke
         resource: ApiResource::erase::<HorizontalPodAutoscaler>(&()),
         reduce: |object: &Raw| object.reduced(workloads::scaler, |_| None),
         interest: |(namespace, _)| Interest::Scalers(namespace),
+        scope,
+    };
+    feed.run(stop).await;
+}
+
+/// Keeps the AnalysisTemplates mirrored from when the first Rollout of the scope names one until `stop`.
+pub async fn templates(context: Arc<Context>, scope: Scope, stop: CancellationToken) {
+    let templates = context.templates.on_demand();
+    if stop.run_until_cancelled(templates.wanted()).await.is_none() {
+        return;
+    }
+    let feed = Feed {
+        context: &context,
+        mirror: templates.mirror(),
+        resource: ApiResource::erase::<AnalysisTemplate>(&()),
+        reduce: |object: &Raw| object.reduced(templates::seen, TemplateSeen::Unreadable),
+        interest: Interest::Template,
         scope,
     };
     feed.run(stop).await;
@@ -302,7 +320,7 @@ pub fn workload(object: &Raw) -> Versioned<WorkloadSeen> {
 
 /// Waits until routes and workloads were listed once.
 async fn first_lists(context: &Context) {
-    let lists = async { tokio::join!(context.routes.answered(), context.workloads.answered()) };
+    let lists = context.answered();
     if tokio::time::timeout(FIRST_LISTS, lists).await.is_err() {
         tracing::warn!("turns begin although not everything could be listed yet");
     }

@@ -15,6 +15,8 @@ pub enum Interest {
     Route(RouteKind, Key),
     /// A workload.
     Workload(WorkloadKind, Key),
+    /// A template.
+    Template(Key),
     /// What scales workloads of a namespace.
     Scalers(String),
 }

@@ -92,6 +92,8 @@ impl Drop for End {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::engine::look::NumberRequest;
 
@@ -102,6 +104,7 @@ mod tests {
             rollout: "color".into(),
             canary: "v2".into(),
             stable: "v1".into(),
+            args: BTreeMap::new(),
             arms: None,
             numbers: vec![NumberRequest { name: "queue".into(), provider: None, query: "q".into() }],
         };

@@ -34,6 +34,7 @@ mod server;
 mod sharing;
 mod start;
 mod stores;
+mod templates;
 mod turn;
 mod turns;
 mod users;
@@ -120,6 +121,7 @@ pub async fn run_on(
         tasks.spawn(feeds::deployments(Arc::clone(&context), scope.clone(), stopped.clone()));
         tasks.spawn(feeds::stateful_sets(Arc::clone(&context), scope.clone(), stopped.clone()));
         tasks.spawn(feeds::scalers(Arc::clone(&context), scope.clone(), stopped.clone()));
+        tasks.spawn(feeds::templates(Arc::clone(&context), scope.clone(), stopped.clone()));
         turns.spawn(serve(Arc::clone(&context), writer, woken, scope, stop.clone()));
         contexts.push(context);
     }

@@ -1,6 +1,7 @@
 //! Observe: gathers what a decision is taken from, as plain data. It reads memory only; the watches filled it.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::Duration,
@@ -13,6 +14,7 @@ use super::{
     context::{Context, Guarded, Interest, Looked, Problem},
     kinds::Kinds,
     stores::{Found, Key},
+    templates::Templates,
 };
 use crate::{
     api::{
@@ -26,6 +28,7 @@ use crate::{
             Observed, Other, PreviewSeen, RouteSeen, RouteState, Scaler, Subject, WorkloadKey, WorkloadSeen,
             workload_keys,
         },
+        template::{self, TemplateSeen},
     },
 };
 
@@ -53,6 +56,10 @@ pub fn observe(
     for key in &keys {
         context.workloads.want(key.kind);
     }
+    let template = Templates::key(rollout, &namespace);
+    if template.is_some() {
+        context.templates.on_demand().want();
+    }
     context.routes.want(refs.iter().map(|route| route.kind).fold(Kinds::default(), Kinds::with));
     // Registered before anything is read: a change in between gives another turn.
     context.interests.set(
@@ -62,9 +69,12 @@ pub fn observe(
             .map(|route| Interest::Route(route.kind, (namespace.clone(), route.name.clone())))
             .chain(keys.iter().map(|key| Interest::Workload(key.kind, (namespace.clone(), key.name.clone()))))
             .chain(scales.then(|| Interest::Scalers(namespace.clone())))
+            .chain(template.clone().map(Interest::Template))
             .collect::<HashSet<_>>(),
     );
-    let analysis = analysis(rollout, status);
+    let template = context.templates.get(template.as_ref());
+    let analysis = analysis(rollout, status, &template);
+    let analysis = analysis.as_deref();
     let found = |route: &RouteRef| found(context, &namespace, route);
     let routes: Vec<RouteSeen> = refs
         .into_iter()
@@ -95,6 +105,7 @@ pub fn observe(
         look: looked.done,
         looking: looked.under_way,
         settle: settle(context, analysis),
+        template,
         unknown_providers: unknown_providers(context, analysis, &of_steps(rollout, status)),
         subject,
     }
@@ -175,10 +186,14 @@ pub fn workloads(rollout: &Rollout, status: &RolloutStatus, namespace: &str) -> 
 }
 
 /// The analysis that judges now: the frozen one of a run that goes on, else the spec's.
-fn analysis<'a>(rollout: &'a Rollout, status: &'a RolloutStatus) -> Option<&'a Analysis> {
+fn analysis<'a>(
+    rollout: &'a Rollout,
+    status: &'a RolloutStatus,
+    template: &TemplateSeen,
+) -> Option<Cow<'a, Analysis>> {
     match &status.run {
-        Some(run) if run.ended.is_none() => run.analysis.as_deref(),
-        Some(_) | None => rollout.spec.analysis.as_ref(),
+        Some(run) if run.ended.is_none() => run.analysis.as_deref().map(Cow::Borrowed),
+        Some(_) | None => template::analysis(&rollout.spec, template),
     }
 }
 
@@ -388,6 +403,7 @@ mod tests {
             look: None,
             looking: false,
             settle: Duration::ZERO,
+            template: TemplateSeen::default(),
             unknown_providers: Vec::new(),
         };
         let cases = [

@@ -23,7 +23,7 @@ pub struct Permission {
 
 /// All that the controller ever asks of the API server where it serves, previews and scaling aside, besides what everybody may (its
 /// version, its OpenAPI documents, and what one is allowed). No Secrets, no wildcards, and no route is created or deleted.
-pub const PERMISSIONS: [Permission; 9] = [
+pub const PERMISSIONS: [Permission; 10] = [
     Permission {
         group: "tidegate.dev",
         resource: "rollouts",
@@ -35,6 +35,12 @@ pub const PERMISSIONS: [Permission; 9] = [
         resource: "rollouts/status",
         verbs: &["update"],
         purpose: "to store what is intended, in effect and found out",
+    },
+    Permission {
+        group: "tidegate.dev",
+        resource: "analysistemplates",
+        verbs: &["list", "watch"],
+        purpose: "to know by what a Rollout is judged that names one",
     },
     routes("appmesh.k8s.aws", "gatewayroutes"),
     routes("appmesh.k8s.aws", "virtualrouters"),

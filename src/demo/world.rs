@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{
-        Rollout,
+        AnalysisTemplate, Rollout,
         gateway_route_crd::{GatewayRouteCrdError, gateway_route_crd},
     },
     clock::Clock,
@@ -110,8 +110,8 @@ pub async fn start_server(port: Option<u16>, data: Option<PathBuf>) -> Result<Ap
 
 /// The definitions of the Rollout, and of all kinds that a route is or leads through.
 pub fn definitions() -> Result<Vec<Value>, WorldError> {
-    let mut crds =
-        vec![serde_json::to_value(Rollout::crd()).map_err(WorldError::Rollout)?, gateway_route_crd()?];
+    let ours = |crd| serde_json::to_value(crd).map_err(WorldError::Rollout);
+    let mut crds = vec![ours(Rollout::crd())?, ours(AnalysisTemplate::crd())?, gateway_route_crd()?];
     for definition in DEFINITIONS {
         let definition: Value =
             serde_saphyr::from_str(definition).map_err(|source| WorldError::Definition(Box::new(source)))?;

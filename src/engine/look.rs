@@ -24,6 +24,8 @@ pub struct LookRequest {
     pub canary: String,
     /// The stable target as routes name it; fills `{{stable}}`, and `{{target}}` when its arm is asked for.
     pub stable: String,
+    /// What the Rollout gave the template of its analysis, by name; fills `{{args.NAME}}`.
+    pub args: BTreeMap<String, String>,
     /// The counters of both arms, where a sequential metric needs them.
     pub arms: Option<ArmsRequest>,
     /// Plain numbers, in the order of the metrics.

@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `selection` | which of a route's lists are stepped |
 //! | `start` | what is stable at first sight; whether and how a run starts |
+//! | `template` | what a run is judged by whose Rollout names a template |
 //! | `claim` | whose the routes are: epoch, stamps, marks |
 //! | `run` | the order in which a run's rules apply |
 //! | `drift` | what to do about weights that somebody else changed |
@@ -63,6 +64,7 @@ mod scaling;
 mod selection;
 mod start;
 mod steps;
+pub mod template;
 mod turn;
 mod workloads;
 

@@ -8,7 +8,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::look::{Arms, Look};
+use super::{
+    look::{Arms, Look},
+    template::TemplateSeen,
+};
 use crate::api::{RawEntry, RolloutStatus, RouteRef, SpelledStamp, Stamp, Target, WorkloadKind, WorkloadRef};
 
 /// The Rollout object itself, without spec and status.
@@ -60,6 +63,8 @@ pub struct Observed {
     pub looking: bool,
     /// How long the analysis' provider needs to show only what came after a change, by its own account.
     pub settle: Duration,
+    /// The template that the spec's analysis names.
+    pub template: TemplateSeen,
     /// Providers that the analysis names and the configuration lacks.
     pub unknown_providers: Vec<String>,
 }

@@ -205,7 +205,8 @@ fn told(step: &PlannedStep) -> String {
 /// Before the switch nothing has the target's traffic to be compared with, and without such a stage nothing is known of
 /// stable to judge the target by after it.
 fn refuse_unjudged(spec: &RolloutSpec, blue_green: &BlueGreen) -> Option<String> {
-    let analysis = spec.analysis.as_ref()?;
+    // What a template has is known when a run starts.
+    let analysis = spec.analysis.as_ref().filter(|analysis| !analysis.is_only_named())?;
     let approved =
         blue_green.before.as_ref().is_some_and(|before| before.approval == Some(Approval::Required));
     let levels = analysis.error_rate.iter().any(|rate| rate.max.is_some())

@@ -7,12 +7,12 @@ use kube::core::Duration as Elapsed;
 use super::{
     decision::Effect,
     observed::{EntrySeen, ListSeen, RouteSeen, RouteState, RouteView},
-    plan,
+    plan, template,
     turn::{MOST_LISTS, Turn, since},
 };
 use crate::api::{
-    EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RouteRef, RouteStatus, Run, StageName, Step,
-    Target, TargetRef, units::Weight,
+    Analysis, EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RouteRef, RouteStatus, Run, StageName,
+    Step, Target, TargetRef, units::Weight,
 };
 
 /// What adoption found on the routes.
@@ -242,6 +242,15 @@ impl Turn<'_> {
         if let Some((reason, sentence)) = self.routes_refused() {
             return self.say(Phase::Invalid, reason, sentence);
         }
+        let analysis = match template::resolved(self.spec, &self.seen.template) {
+            Ok(spec) => {
+                if let Some(sentence) = plan::refuse(&spec) {
+                    return self.say(Phase::Invalid, "InvalidTemplate", sentence);
+                }
+                spec.analysis.clone().map(Arc::new)
+            }
+            Err((reason, sentence)) => return self.say(Phase::Invalid, reason, sentence),
+        };
         if !self.seen.unknown_providers.is_empty() {
             let names = self.seen.unknown_providers.join(", ");
             let sentence = format!(
@@ -309,7 +318,7 @@ impl Turn<'_> {
             self.told.out_of_sync = Some(("Drifted", sentence.clone()));
             return self.say(Phase::Invalid, "Drifted", sentence);
         }
-        self.begin(found, steps, routes);
+        self.begin(found, steps, routes, analysis);
     }
 
     /// Whether going to the target is one step: it was stable so recently.
@@ -323,7 +332,13 @@ impl Turn<'_> {
         if self.is_return(found) { plan::instant(strategy) } else { plan::plan(strategy, found) }
     }
 
-    fn begin(&mut self, found: Option<Weight>, steps: Vec<PlannedStep>, routes: Vec<RouteStatus>) {
+    fn begin(
+        &mut self,
+        found: Option<Weight>,
+        steps: Vec<PlannedStep>,
+        routes: Vec<RouteStatus>,
+        analysis: Option<Arc<Analysis>>,
+    ) {
         let canary = self.wanted();
         let instant_return = self.is_return(found);
         let number = self.greatest_run() + 1;
@@ -334,7 +349,7 @@ impl Turn<'_> {
             started_at: self.now,
             progress_deadline: plan::deadline(self.spec, &steps),
             plan: steps.into(),
-            analysis: self.spec.analysis.clone().map(Arc::new),
+            analysis,
             on_deadline: self.spec.on_deadline,
             instant_return,
             without_progress: Elapsed::from(Duration::ZERO),

@@ -61,9 +61,8 @@ impl Envoy {
         arms: &ArmsRequest,
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
-        let scope = |target| ArmScope { target, namespace: &request.namespace, rollout: &request.rollout };
-        let canary = presets::envoy(&arms.series, scope(&request.canary))?;
-        let stable = presets::envoy(&arms.series, scope(&request.stable))?;
+        let canary = presets::envoy(&arms.series, ArmScope::of(request, &request.canary))?;
+        let stable = presets::envoy(&arms.series, ArmScope::of(request, &request.stable))?;
         let mut last = self.last.lock().await;
         let scrape = match last.take() {
             Some(scrape) if self.is_fresh(scrape.at, now) => last.insert(scrape),

@@ -1,8 +1,69 @@
 //! Placeholders in queries. A value is only ever put inside a quoted string, escaped for that string's quotes
 //! and, behind `=~` or `!~`, for the regular expression too: no name can end the string it stands in.
 
+use std::collections::BTreeMap;
+
+use super::presets::ArmScope;
+use crate::engine::look::LookRequest;
+
+/// Those of a Rollout whose analysis names no template.
+pub(super) static NO_ARGS: BTreeMap<String, String> = BTreeMap::new();
+
+/// What placeholders stand for.
+#[derive(Clone, Debug)]
+pub(super) struct Values<'a> {
+    named: Vec<(&'static str, &'a str)>,
+    args: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Values<'a> {
+    /// Those of a query that is asked for each arm.
+    pub(super) fn of_arm(scope: ArmScope<'a>) -> Self {
+        let named =
+            vec![("target", scope.target), ("namespace", scope.namespace), ("rollout", scope.rollout)];
+        Self { named, args: scope.args }
+    }
+
+    /// Those of a query that is asked once.
+    pub(super) fn of_both(request: &'a LookRequest) -> Self {
+        let named = vec![
+            ("canary", request.canary.as_str()),
+            ("stable", &request.stable),
+            ("namespace", &request.namespace),
+            ("rollout", &request.rollout),
+        ];
+        Self { named, args: &request.args }
+    }
+
+    /// Those of a test.
+    #[cfg(test)]
+    pub(super) fn named(named: &[(&'static str, &'a str)]) -> Self {
+        Self { named: named.to_vec(), args: &NO_ARGS }
+    }
+
+    /// One more.
+    pub(super) fn with(mut self, name: &'static str, value: &'a str) -> Self {
+        self.named.push((name, value));
+        self
+    }
+
+    fn get(&self, role: &str, name: &str) -> Result<&'a str, String> {
+        let named = || self.named.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let arg = || self.args.get(name.strip_prefix("args.")?).map(String::as_str);
+        named().or_else(arg).ok_or_else(|| {
+            let named = self.named.iter().map(|(known, _)| format!("{{{{{known}}}}}"));
+            let args = self.args.keys().map(|known| format!("{{{{args.{known}}}}}"));
+            let known: Vec<String> = named.chain(args).collect();
+            format!(
+                "the query {role} has the unknown placeholder {{{{{name}}}}}; it may have {}",
+                known.join(", ")
+            )
+        })
+    }
+}
+
 /// Fills the placeholders of a PromQL query. `role` is what errors call the query.
-pub(super) fn fill(role: &str, query: &str, values: &[(&str, &str)]) -> Result<String, String> {
+pub(super) fn fill(role: &str, query: &str, values: &Values<'_>) -> Result<String, String> {
     let mut filled = String::with_capacity(query.len());
     let mut rest = query;
     let mut within: Option<Quoted> = None;
@@ -11,7 +72,7 @@ pub(super) fn fill(role: &str, query: &str, values: &[(&str, &str)]) -> Result<S
             let (name, after) = after.split_once("}}").ok_or_else(|| {
                 format!("the query {role} opens {{{{ and never closes it; write }}}} behind the name")
             })?;
-            let value = lookup(role, name.trim(), values)?;
+            let value = values.get(role, name.trim())?;
             let quoted = within.ok_or_else(|| {
                 format!(
                     "the query {role} has {{{{{name}}}}} outside quotes; put it into a quoted label value"
@@ -48,7 +109,7 @@ pub(super) fn fill(role: &str, query: &str, values: &[(&str, &str)]) -> Result<S
 pub(super) fn fill_with(
     role: &str,
     query: &str,
-    values: &[(&str, &str)],
+    values: &Values<'_>,
     escape: impl Fn(&str) -> Result<String, String>,
 ) -> Result<String, String> {
     let mut filled = String::with_capacity(query.len());
@@ -58,7 +119,7 @@ pub(super) fn fill_with(
             format!("the query {role} opens {{{{ and never closes it; write }}}} behind the name")
         })?;
         filled.push_str(before);
-        filled.push_str(&escape(lookup(role, name.trim(), values)?)?);
+        filled.push_str(&escape(values.get(role, name.trim())?)?);
         rest = after;
     }
     filled.push_str(rest);
@@ -68,16 +129,6 @@ pub(super) fn fill_with(
 /// Whether a query has a placeholder of that name.
 pub(super) fn mentions(query: &str, name: &str) -> bool {
     query.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")).any(|(found, _)| found.trim() == name)
-}
-
-fn lookup<'a>(role: &str, name: &str, values: &[(&str, &'a str)]) -> Result<&'a str, String> {
-    values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value).ok_or_else(|| {
-        let known: Vec<String> = values.iter().map(|(known, _)| format!("{{{{{known}}}}}")).collect();
-        format!(
-            "the query {role} has the unknown placeholder {{{{{name}}}}}; it may have {}",
-            known.join(", ")
-        )
-    })
 }
 
 /// The string that a placeholder stands in.
@@ -127,6 +178,10 @@ pub(super) fn quote(value: &str) -> String {
 mod tests {
     use super::*;
 
+    fn target(target: &str) -> Values<'_> {
+        Values::named(&[("target", target)])
+    }
+
     #[test]
     fn values_stay_inside_their_string() {
         let cases = [
@@ -138,8 +193,19 @@ mod tests {
             ("x{a=\"\\\"{{target}}\"}", "v2", "x{a=\"\\\"v2\"}"),
         ];
         for (query, value, want) in cases {
-            assert_eq!(fill("errors", query, &[("target", value)]).unwrap(), want, "{query}");
+            assert_eq!(fill("errors", query, &target(value)).unwrap(), want, "{query}");
         }
+    }
+
+    #[test]
+    fn args_are_escaped_as_names_are() {
+        let args = BTreeMap::from([("job".to_owned(), "a\"b|c".to_owned())]);
+        let values = Values { named: vec![("target", "v2")], args: &args };
+        let query = "x{a=\"{{target}}\",job=\"{{ args.job }}\",re=~\"{{args.job}}\"}";
+        let want = "x{a=\"v2\",job=\"a\\\"b|c\",re=~\"a\\\"b\\\\|c\"}";
+        assert_eq!(fill("errors", query, &values).unwrap(), want);
+        let error = fill("errors", "x{a=\"{{args.other}}\"}", &values).unwrap_err();
+        assert!(error.contains("{{args.other}}; it may have {{target}}, {{args.job}}"), "{error}");
     }
 
     #[test]
@@ -151,7 +217,7 @@ mod tests {
             ("x{a=`{{target}}`}", "use double quotes"),
         ];
         for (query, want) in cases {
-            let error = fill("errors", query, &[("target", "a`b")]).unwrap_err();
+            let error = fill("errors", query, &target("a`b")).unwrap_err();
             assert!(error.contains(want) && error.contains("errors"), "{query}: {error}");
         }
     }
@@ -160,7 +226,7 @@ mod tests {
         #[test]
         fn no_value_ends_its_string(value in ".{0,20}", quote in proptest::sample::select(vec!['"', '\''])) {
             let query = format!("x{{a={quote}{{{{target}}}}{quote}}} END");
-            let filled = fill("errors", &query, &[("target", &value)]).unwrap();
+            let filled = fill("errors", &query, &target(&value)).unwrap();
             let mut open = false;
             let mut escaped = false;
             let ends = filled.chars().filter(|c| {

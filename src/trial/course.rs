@@ -17,6 +17,7 @@ use crate::{
             Allowed, LookDone, Memory, Observed, RouteSeen, RouteState, Subject, WorkloadKey, WorkloadSeen,
             workload_keys,
         },
+        template::TemplateSeen,
     },
     routes::{self, patch::patch},
 };
@@ -267,6 +268,7 @@ impl<'a> World<'a> {
             look: self.look.take(),
             looking: false,
             settle: self.plan.settle,
+            template: TemplateSeen::default(),
             unknown_providers: vec![],
         };
         engine::decide(&self.spec, &self.status, &seen, &self.memory, self.now)

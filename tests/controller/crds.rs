@@ -6,7 +6,7 @@ use kube::{
     api::{DeleteParams, PostParams},
 };
 use serde_json::{Value, json};
-use tidegate::api::{Rollout, gateway_route_crd::gateway_route_crd};
+use tidegate::api::{AnalysisTemplate, Rollout, gateway_route_crd::gateway_route_crd};
 
 use crate::{server::unique, waiting::eventually};
 
@@ -14,6 +14,7 @@ use crate::{server::unique, waiting::eventually};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Crds {
     pub rollouts: Option<Value>,
+    pub analysis_templates: Option<Value>,
     pub gateway_routes: Option<Value>,
     pub virtual_routers: Option<Value>,
     pub virtual_services: Option<Value>,
@@ -35,6 +36,7 @@ impl Default for Crds {
     fn default() -> Self {
         Self {
             rollouts: Some(serde_json::to_value(Rollout::crd()).unwrap()),
+            analysis_templates: Some(serde_json::to_value(AnalysisTemplate::crd()).unwrap()),
             gateway_routes: Some(gateway_route_crd().unwrap()),
             virtual_routers: Some(parsed(VIRTUAL_ROUTERS)),
             virtual_services: Some(parsed(VIRTUAL_SERVICES)),
@@ -46,10 +48,11 @@ impl Default for Crds {
 
 impl Crds {
     /// Each CRD's name, the group and version that it serves, and itself.
-    pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 6] {
+    pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 7] {
         let gateway_api = "gateway.networking.k8s.io/v1";
         [
             ("rollouts.tidegate.dev", "tidegate.dev/v1alpha1", self.rollouts.as_ref()),
+            ("analysistemplates.tidegate.dev", "tidegate.dev/v1alpha1", self.analysis_templates.as_ref()),
             ("gatewayroutes.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.gateway_routes.as_ref()),
             ("virtualrouters.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.virtual_routers.as_ref()),
             ("virtualservices.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.virtual_services.as_ref()),

@@ -37,6 +37,7 @@ mod sharing;
 mod sieve;
 #[path = "../support/skip.rs"]
 mod skip;
+mod templates;
 mod told;
 mod traps;
 mod upgrade;

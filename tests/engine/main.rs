@@ -16,5 +16,6 @@ mod rivals;
 mod rules;
 mod runs;
 mod scaling;
+mod templates;
 mod upgrade;
 mod world;

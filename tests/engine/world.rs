@@ -18,6 +18,7 @@ use tidegate::{
             RouteSeen, RouteState, RouteView, Subject, WorkloadKey, WorkloadSeen,
         },
         previews, routes, select,
+        template::TemplateSeen,
     },
 };
 
@@ -79,6 +80,7 @@ pub struct World {
     pub counters: BTreeMap<String, (f64, f64)>,
     pub pending: Option<LookDone>,
     pub fresh: bool,
+    pub template: TemplateSeen,
     pub unknown_providers: Vec<String>,
     /// The previews that stand, by name.
     pub previews: BTreeMap<String, RouteState>,
@@ -172,6 +174,7 @@ impl World {
             counters: BTreeMap::new(),
             pending: None,
             fresh: false,
+            template: TemplateSeen::default(),
             unknown_providers: vec![],
             previews: BTreeMap::new(),
             previewing: Previewing { allowed: true, per_second: 0.0 },
@@ -259,6 +262,7 @@ impl World {
             look: self.pending.take(),
             looking: false,
             settle: Duration::from_secs(30),
+            template: self.template.clone(),
             unknown_providers: self.unknown_providers.clone(),
         }
     }

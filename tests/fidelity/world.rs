@@ -8,7 +8,7 @@ use std::time::Duration;
 use kube::CustomResourceExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
-use tidegate::api::Rollout;
+use tidegate::api::{AnalysisTemplate, Rollout};
 use tidegate::sandbox::apiserver::{ApiServer, Options};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -156,6 +156,7 @@ fn definitions() -> Vec<Value> {
     };
     let mut definitions = vec![
         serde_json::to_value(Rollout::crd()).unwrap(),
+        serde_json::to_value(AnalysisTemplate::crd()).unwrap(),
         tidegate::api::gateway_route_crd::gateway_route_crd().unwrap(),
         file("appmesh/crds/appmesh.k8s.aws_virtualrouters.yaml"),
         file("gateway-api/crds/gateway.networking.k8s.io_httproutes.yaml"),

@@ -52,6 +52,11 @@ pub enum Event {
         workload: usize,
         version: usize,
     },
+    ShowsTemplate {
+        process: usize,
+        life: u32,
+        version: usize,
+    },
     CatchesUp {
         process: usize,
         life: u32,
@@ -103,6 +108,7 @@ impl Event {
             | Self::Looked { by, .. } => Some(by.process),
             Self::ShowsRoute { process, .. }
             | Self::ShowsWorkload { process, .. }
+            | Self::ShowsTemplate { process, .. }
             | Self::CatchesUp { process, .. }
             | Self::LooksAtLease { process, .. } => Some(*process),
             Self::Arrives { .. }

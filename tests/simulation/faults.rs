@@ -38,10 +38,11 @@ pub enum Fault {
     PeopleTouchPreviews,
     PeopleScale,
     ScalersChange,
+    TemplatesChange,
 }
 
 impl Fault {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::LosesRequests,
         Self::LosesReplies,
         Self::Delays,
@@ -76,6 +77,7 @@ impl Fault {
         Self::PeopleTouchPreviews,
         Self::PeopleScale,
         Self::ScalersChange,
+        Self::TemplatesChange,
     ];
 }
 

@@ -54,7 +54,8 @@ impl Fault {
             | Self::StampsAreForged
             | Self::AdmissionRefuses
             | Self::PeopleScale
-            | Self::ScalersChange => 1 + chance.below(2),
+            | Self::ScalersChange
+            | Self::TemplatesChange => 1 + chance.below(2),
         }
     }
 }
@@ -75,6 +76,7 @@ impl World {
                 self.befalls_pods(fault);
             }
             Fault::PeopleTouchPreviews => self.befalls_a_preview(),
+            Fault::TemplatesChange => self.befalls_the_template(),
             Fault::LosesMetrics
             | Fault::GivesNaN
             | Fault::PeopleAbort

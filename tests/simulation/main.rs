@@ -42,6 +42,7 @@ mod shell;
 mod skip;
 mod specs;
 mod story;
+mod templates;
 mod traffic;
 mod verdict;
 mod versions;

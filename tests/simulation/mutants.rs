@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use json_patch::{Patch, PatchOperation};
 use tidegate::{
-    api::{RolloutStatus, Run, SpelledStamp, Stamp},
+    api::{RolloutSpec, RolloutStatus, Run, SpelledStamp, Stamp},
     engine::{
         decision::{Decision, Effect, Fence, PreviewChange, Purpose, RouteWrite, StampChange},
         observed::{InEffect, Observed, RouteState, RouteView, Scaler, Subject, WorkloadKey, WorkloadSeen},
+        template,
     },
 };
 
@@ -99,10 +100,12 @@ pub enum Mutant {
     RetiredForgotten,
     /// Nothing is ever scaled down.
     NeverRetires,
+    /// A run is judged by its template as it is now.
+    TemplateFollowed,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -142,6 +145,7 @@ impl Mutant {
         Self::LiveRetired,
         Self::RetiredForgotten,
         Self::NeverRetires,
+        Self::TemplateFollowed,
     ];
 }
 
@@ -155,6 +159,7 @@ impl Mutant {
             Self::ScalerIgnored => Some("W2"),
             Self::UsedRetired | Self::LiveRetired | Self::RetiredForgotten => Some("W1"),
             Self::NeverRetires => Some("L2"),
+            Self::TemplateFollowed => Some("S5"),
             _ => None,
         }
     }
@@ -178,6 +183,7 @@ impl Mutant {
             Self::PreviewTaken => &[Fault::PeopleTouchPreviews],
             Self::ScaledWhateverIs => &[Fault::PeopleScale, Fault::Delays],
             Self::ScalerIgnored => &[Fault::ScalersChange],
+            Self::TemplateFollowed => &[Fault::TemplatesChange],
             Self::RetiredForgotten => &[Fault::Delays, Fault::PeopleChangeTarget, Fault::PeopleAbort],
             _ => &[],
         };
@@ -287,6 +293,19 @@ pub fn tamper(mutant: Option<Mutant>, decision: &mut Decision) {
                 write.workload = live.clone().unwrap_or(write.workload.clone());
             }
             _ => {}
+        }
+    }
+}
+
+/// Puts the template as it is now into a run that is under way.
+pub fn follow_template(spec: &RolloutSpec, seen: &Observed, decision: &mut Decision) {
+    let now = template::analysis(spec, &seen.template).map(|now| Arc::new(now.into_owned()));
+    for status in decision.before.iter_mut().chain([&mut decision.after]) {
+        if now.is_some()
+            && status.run.as_ref().is_some_and(|run| run.ended.is_none() && run.analysis != now)
+            && let Some(run) = &mut Arc::make_mut(status).run
+        {
+            run.analysis.clone_from(&now);
         }
     }
 }

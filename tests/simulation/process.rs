@@ -43,6 +43,8 @@ pub struct Process {
     pub sharing: Sharing,
     pub routes: Vec<Rc<RouteNow>>,
     pub workloads: Vec<(&'static str, Rc<WorkloadNow>)>,
+    /// Which version of the template it knows.
+    pub template: usize,
     /// What it keeps of each Rollout.
     pub kept: Vec<Kept>,
 }
@@ -85,6 +87,7 @@ impl Process {
             workloads: (0..server.workloads.len())
                 .map(|index| (server.workloads[index].0, server.workload(index).clone()))
                 .collect(),
+            template: server.templates.len().saturating_sub(1),
             kept: (0..server.rollouts.len()).map(|at| Kept::new(server.rollout(at).clone())).collect(),
         }
     }
@@ -172,6 +175,7 @@ impl Process {
             look: look.done.take(),
             looking: look.under_way,
             settle: Duration::from_secs(1),
+            template: server.templates.get(self.template).filter(|_| at == 0).cloned().unwrap_or_default(),
             unknown_providers: Vec::new(),
         }
     }

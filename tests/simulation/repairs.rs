@@ -40,6 +40,7 @@ impl World {
                 self.route_changed(route);
             }
         }
+        self.repair_template();
         for rollout in 0..self.server.rollouts.len() {
             self.repair_previews(rollout);
             if !self.server.rollout(rollout).is_gone() {

@@ -6,7 +6,10 @@ use json_patch::Patch;
 use serde_json::{Value, json};
 use tidegate::{
     api::RolloutSpec,
-    engine::observed::{Pods, RouteState, RouteView, WorkloadSeen},
+    engine::{
+        observed::{Pods, RouteState, RouteView, WorkloadSeen},
+        template::TemplateSeen,
+    },
 };
 
 pub use crate::calls::{Answer, Code, Request};
@@ -26,13 +29,15 @@ pub struct Server {
     pub routes: Vec<Vec<Rc<RouteNow>>>,
     documents: Vec<Value>,
     pub workloads: Vec<(&'static str, Vec<Rc<WorkloadNow>>)>,
+    /// All versions of the template that the first Rollout names; none where it names none.
+    pub templates: Vec<TemplateSeen>,
     /// One by which a leader is elected, or a slot for each of those who share.
     pub leases: Vec<Rc<LeaseNow>>,
 }
 
 impl Server {
     pub fn new(setup: Setup) -> Self {
-        let Setup { specs, identities, objects, comes_at, .. } = setup;
+        let Setup { specs, templates, identities, objects, comes_at, .. } = setup;
         let fresh = |(spec, comes_at): (Arc<RolloutSpec>, u64)| RolloutNow {
             version: 1,
             generation: 1,
@@ -65,6 +70,7 @@ impl Server {
             routes: Vec::new(),
             documents: Vec::new(),
             workloads,
+            templates,
             leases: vec![Rc::default()],
         };
         for (index, Object { name, shape, lists, made }) in server.objects.iter().enumerate() {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use tidegate::api::{RolloutSpec, RouteKind, TargetRef};
+use tidegate::{
+    api::{RolloutSpec, RouteKind, TargetRef},
+    engine::template::TemplateSeen,
+};
 
 use crate::{
     chance::Chance,
     shapes::{Own, Rules, Shape},
-    specs,
+    specs, templates,
 };
 
 /// The versions of one service, in the order in which they came.
@@ -75,6 +78,8 @@ pub enum Neighbours {
 /// A world before anything happens in it.
 pub struct Setup {
     pub specs: Vec<Arc<RolloutSpec>>,
+    /// The template that the first of them names; none where it names none.
+    pub templates: Vec<TemplateSeen>,
     /// When each is made.
     pub comes_at: Vec<u64>,
     pub identities: Vec<Identity>,
@@ -112,6 +117,7 @@ impl Setup {
         if own.below(3) == 0 {
             setup.vary(&mut own);
         }
+        setup.templates = templates::of_seed(seed, Arc::make_mut(&mut setup.specs[0]));
         setup
     }
 
@@ -163,6 +169,7 @@ impl Setup {
         let identity = Identity { name: "color", uid: "uid", versions: FIRST, places, previews: Vec::new() };
         let mut setup = Self {
             specs: Vec::new(),
+            templates: Vec::new(),
             comes_at: Vec::new(),
             identities: Vec::new(),
             objects,

@@ -106,6 +106,9 @@ impl World {
             decision = engine::decide(&rollout.spec, &status, &seen, &working.memory, now);
         }
         mutants::tamper(mutant, &mut decision);
+        if mutant == Some(Mutant::TemplateFollowed) {
+            mutants::follow_template(&rollout.spec, &seen, &mut decision);
+        }
         self.oracle.decided(by.rollout, &self.processes[by.process], &seen, &decision);
         self.tell(|world| story::decision(&world.teller(by), &decision));
         self.carry_out(by, rollout, seen.look, decision, unread);

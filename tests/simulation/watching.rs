@@ -10,7 +10,7 @@ use crate::{concern::Concern, event::Event, faults::Fault, kept::Actor, world::W
 const PROGRAMS: u64 = 1_500;
 
 impl World {
-    fn lag(&mut self, concern: Concern) -> u64 {
+    pub fn lag(&mut self, concern: Concern) -> u64 {
         if self.strikes(Fault::Delays, 100, concern) {
             self.chance.up_to(4_000)
         } else {
@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    fn hears(&self, process: usize, life: u32) -> bool {
+    pub fn hears(&self, process: usize, life: u32) -> bool {
         self.lives(process, life) && self.processes[process].frozen_until <= self.now
     }
 
@@ -143,6 +143,7 @@ impl World {
         for (index, (_, workload)) in process.workloads.iter_mut().enumerate() {
             *workload = self.server.workload(index).clone();
         }
+        process.template = self.server.templates.len().saturating_sub(1);
         for (rollout, kept) in process.kept.iter_mut().enumerate() {
             kept.shown = Rc::clone(self.server.rollout(rollout));
         }

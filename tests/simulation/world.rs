@@ -139,7 +139,8 @@ impl World {
             self.later(delay, Event::Start { process: id });
         }
         let end = 20_000 + self.chance.up_to(40_000);
-        for fault in self.faults.list() {
+        let templated = !self.server.templates.is_empty();
+        for fault in self.faults.list().filter(|fault| templated || *fault != Fault::TemplatesChange) {
             for _ in 0..fault.happens(&mut self.chance) {
                 let at = self.chance.up_to(end);
                 self.later(at, Event::Happens(fault));
@@ -205,6 +206,7 @@ impl World {
             Event::ShowsRoute { process, life, route, version } => {
                 self.shows_route(process, life, route, version);
             }
+            Event::ShowsTemplate { process, life, version } => self.shows_template(process, life, version),
             Event::ShowsWorkload { process, life, workload, version } => {
                 self.shows_workload(process, life, workload, version);
             }

@@ -1,9 +1,13 @@
 //! `tidegate analysis`: what the judgement does, before anybody trusts it with traffic.
 
+mod manifests;
 mod replay;
 mod simulate;
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    path::Path,
+};
 
 use super::report::{Output, WriteError, print, write};
 use crate::{
@@ -56,13 +60,29 @@ pub enum Error {
         /// Why not.
         source: RecordedError,
     },
-    /// The file holds no Rollout.
-    #[error("cannot read a Rollout from {file}")]
-    Rollout {
+    /// The file is no YAML.
+    #[error("cannot read {file} as YAML")]
+    Yaml {
         /// The file.
         file: String,
         /// Why not.
         source: Box<serde_saphyr::Error>,
+    },
+    /// An object of the file is not what its kind is.
+    #[error("cannot read a Rollout, or its template, from {file}")]
+    Manifest {
+        /// The file.
+        file: String,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// The Rollout's template can't be followed.
+    #[error("cannot follow the template in {file}: {sentence}")]
+    Template {
+        /// The file.
+        file: String,
+        /// Why not, and what to do.
+        sentence: String,
     },
     /// There is nothing to replay.
     #[error("{0}")]
@@ -90,6 +110,10 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         Command::Simulate(args) => simulate::run(args),
         Command::Replay(args) => replay::run(args).await,
     }
+}
+
+fn read(file: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(file).map_err(|source| Error::Read { file: file.display().to_string(), source })
 }
 
 /// One line on a terminal, and nothing elsewhere: a log needs no hundred lines of it.

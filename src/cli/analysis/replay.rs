@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Error, Output, clear_progress, columns, print, progress, write};
+use super::{Error, Output, clear_progress, columns, manifests, print, progress, read, write};
 use crate::{
-    api::{Analysis, PlainMetric, Rollout, RolloutSpec},
+    api::{Analysis, PlainMetric, RolloutSpec},
     config::Config,
     engine::look::{ArmsRequest, LookRequest, NumberRequest},
     metrics::{Providers, Span},
@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// Recorded counts (JSON): one sequence, a list of them, or an object whose `sequences` is one
     #[arg(short, long, value_name = "FILE", conflicts_with = "rollout", required_unless_present = "rollout")]
     file: Option<PathBuf>,
-    /// A Rollout (YAML), tried over the past of the provider that it names
+    /// A Rollout (YAML, with its AnalysisTemplate if it names one), tried over the past of the provider that it names
     #[arg(
         long,
         value_name = "FILE",
@@ -68,10 +68,6 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
         }
         _ => Err(Error::Nothing("give --file, or --rollout with --from, --to, --canary and --stable")),
     }
-}
-
-fn read(file: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(file).map_err(|source| Error::Read { file: file.display().to_string(), source })
 }
 
 fn recorded(args: &Args, file: &Path) -> Result<(), Error> {
@@ -125,7 +121,7 @@ async fn yesterday(
     (from, to): (Timestamp, Timestamp),
     (canary, stable): (&str, &str),
 ) -> Result<(), Error> {
-    let (rollout, providers) = (rollout(file, args.prometheus.is_some())?, providers(args)?);
+    let (rollout, providers) = (manifests::rollout(file, args.prometheus.is_some())?, providers(args)?);
     let name = rollout.metadata.name.as_deref().unwrap_or("rollout");
     let namespace = rollout.metadata.namespace.as_deref().unwrap_or("default");
     let spec = &rollout.spec;
@@ -168,23 +164,6 @@ async fn yesterday(
         Output::Json => serde_json::to_string_pretty(&told)? + "\n",
     })?;
     Ok(())
-}
-
-/// The Rollout of a file; `anywhere` lets it name no provider.
-fn rollout(file: &Path, anywhere: bool) -> Result<Rollout, Error> {
-    let mut rollout: Rollout = serde_saphyr::from_str(&read(file)?)
-        .map_err(|source| Error::Rollout { file: file.display().to_string(), source: Box::new(source) })?;
-    if anywhere {
-        let RolloutSpec { analysis, strategy, .. } = &mut rollout.spec;
-        let steps = strategy.canary.iter_mut().flat_map(|canary| &mut canary.steps);
-        let of_steps = steps.filter_map(|step| step.analysis.as_mut()).flat_map(|step| &mut step.metrics);
-        let own = analysis.iter_mut().flat_map(|analysis| &mut analysis.metrics);
-        of_steps.chain(own).for_each(|metric| metric.provider = None);
-        if let Some(analysis) = analysis {
-            analysis.provider = None;
-        }
-    }
-    Ok(rollout)
 }
 
 fn providers(args: &Args) -> Result<Providers, Error> {
@@ -238,6 +217,7 @@ fn request(
         rollout: rollout.to_owned(),
         canary: canary.to_owned(),
         stable: stable.to_owned(),
+        args: analysis.args.clone(),
         arms,
         numbers: analysis.metrics.iter().map(|metric| NumberRequest::of(metric, analysis)).collect(),
     }

@@ -71,6 +71,7 @@ impl Turn<'_> {
             rollout: self.seen.subject.name.clone(),
             canary: canary.name,
             stable: stable.name,
+            args: analysis.args.clone(),
             arms,
             numbers,
         };

@@ -16,7 +16,10 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::turn::{Turn, later};
+use super::{
+    template,
+    turn::{Turn, later},
+};
 use crate::{
     analysis::{self, ErrorStreak, Judged, Level, Levels, SequenceConfig, Verdict, sentence::Fault},
     api::{
@@ -123,6 +126,14 @@ impl Turn<'_> {
         let frozen = self.run()?.analysis.as_ref()?;
         // Nearly always the modes are the frozen ones as well, and nothing needs to be copied.
         let analysis = match &self.spec.analysis {
+            Some(own) if own.template_ref.is_some() => {
+                let mode = template::mode(frozen, own);
+                if mode == frozen.mode {
+                    Arc::clone(frozen)
+                } else {
+                    Arc::new(Analysis { mode, ..Analysis::clone(frozen) })
+                }
+            }
             Some(now) if !modes::are_those_of(frozen, now) => Arc::new(modes::those_of(frozen, now)),
             Some(_) | None => Arc::clone(frozen),
         };

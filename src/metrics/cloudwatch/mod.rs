@@ -64,8 +64,7 @@ impl CloudWatch {
     ) -> Result<Arms, ReadError> {
         let window = Window::at(now, self.period)?;
         let queries = |target| {
-            let scope = ArmScope { target, namespace: &request.namespace, rollout: &request.rollout };
-            queries::arm(&arms.series, scope, &arms.latency, self.period.as_secs())
+            queries::arm(&arms.series, ArmScope::of(request, target), &arms.latency, self.period.as_secs())
         };
         let (canary, stable) = (queries(&request.canary)?, queries(&request.stable)?);
         let all = canary.all().chain(stable.all()).cloned().collect();

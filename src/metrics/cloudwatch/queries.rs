@@ -7,7 +7,7 @@ use crate::{
     engine::look::{LookRequest, NumberRequest, ReadError},
     metrics::{
         presets::{self, ArmScope, Params, PresetSource, app_mesh_name, filled, unsupported},
-        template,
+        template::{self, Values},
     },
 };
 
@@ -90,14 +90,7 @@ pub(super) fn arm(
 /// A plain metric's expression.
 pub(super) fn number(request: &LookRequest, number: &NumberRequest, period: u64) -> Result<Query, ReadError> {
     let period = period.to_string();
-    let values = [
-        ("canary", request.canary.as_str()),
-        ("stable", &request.stable),
-        ("namespace", &request.namespace),
-        ("rollout", &request.rollout),
-        ("period", &period),
-    ];
-    expression(&number.name, &number.query, &values)
+    expression(&number.name, &number.query, &Values::of_both(request).with("period", &period))
 }
 
 fn own(series: &Series, scope: ArmScope<'_>, bounds: &[f64], period: u64) -> Result<ArmQueries, ReadError> {
@@ -108,12 +101,7 @@ fn own(series: &Series, scope: ArmScope<'_>, bounds: &[f64], period: u64) -> Res
         ));
     }
     let period = period.to_string();
-    let values = [
-        ("target", scope.target),
-        ("namespace", scope.namespace),
-        ("rollout", scope.rollout),
-        ("period", &period),
-    ];
+    let values = Values::of_arm(scope).with("period", &period);
     let fill = |role: &str, query: &str| {
         presets::tells_arms_apart(role, query)?;
         expression(role, query, &values)
@@ -126,7 +114,7 @@ fn own(series: &Series, scope: ArmScope<'_>, bounds: &[f64], period: u64) -> Res
 }
 
 /// Names are put in as they are: with these characters alone none can end the string it stands in.
-fn expression(role: &str, query: &str, values: &[(&str, &str)]) -> Result<Query, ReadError> {
+fn expression(role: &str, query: &str, values: &Values<'_>) -> Result<Query, ReadError> {
     let plain = |value: &str| {
         if value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b)) {
             Ok(value.to_owned())

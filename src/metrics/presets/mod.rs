@@ -20,10 +20,10 @@ mod params;
 
 use std::collections::BTreeMap;
 
-use super::template;
+use super::template::{self, NO_ARGS, Values};
 use crate::{
     api::{Preset, Series},
-    engine::look::ReadError,
+    engine::look::{LookRequest, NumberRequest, ReadError},
 };
 
 use params::Source;
@@ -46,6 +46,16 @@ pub struct ArmScope<'a> {
     pub namespace: &'a str,
     /// The Rollout's name.
     pub rollout: &'a str,
+    /// What the Rollout gave the template of its analysis, by name.
+    pub args: &'a BTreeMap<String, String>,
+}
+
+impl<'a> ArmScope<'a> {
+    /// The arm of a look.
+    pub(super) fn of(request: &'a LookRequest, target: &'a str) -> Self {
+        let LookRequest { namespace, rollout, args, .. } = request;
+        Self { target, namespace, rollout, args }
+    }
 }
 
 /// The queries of one arm: raw cumulative counters, no rates.
@@ -133,21 +143,13 @@ pub fn check(series: &Series) -> Result<(), ReadError> {
     {
         return params::Params::new(preset, &series.params, Source::CloudWatch).map(|_| ());
     }
-    let scope = ArmScope { target: "target", namespace: "namespace", rollout: "rollout" };
+    let scope = ArmScope { target: "target", namespace: "namespace", rollout: "rollout", args: &NO_ARGS };
     prometheus(series, scope).map(|_| ())
 }
 
 /// Fills a plain metric's query; the error is a sentence with the remedy.
-pub fn number(
-    name: &str,
-    query: &str,
-    canary: &str,
-    stable: &str,
-    scope: (&str, &str),
-) -> Result<String, ReadError> {
-    let (namespace, rollout) = scope;
-    let values = [("canary", canary), ("stable", stable), ("namespace", namespace), ("rollout", rollout)];
-    template::fill(name, query, &values).map_err(ReadError::Unsupported)
+pub fn number(number: &NumberRequest, request: &LookRequest) -> Result<String, ReadError> {
+    template::fill(&number.name, &number.query, &Values::of_both(request)).map_err(ReadError::Unsupported)
 }
 
 /// An arm's counters as PromQL.
@@ -212,7 +214,7 @@ pub fn envoy(series: &Series, scope: ArmScope<'_>) -> Result<ArmSelectors, ReadE
 }
 
 fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
-    let values = [("target", scope.target), ("namespace", scope.namespace), ("rollout", scope.rollout)];
+    let values = Values::of_arm(scope);
     let fill = |role: &str, query: &str| {
         tells_arms_apart(role, query)?;
         template::fill(role, query, &values).map_err(ReadError::Unsupported)
@@ -290,7 +292,7 @@ mod tests {
     }
 
     fn scope(target: &str) -> ArmScope<'_> {
-        ArmScope { target, namespace: "shop", rollout: "color" }
+        ArmScope { target, namespace: "shop", rollout: "color", args: &NO_ARGS }
     }
 
     const MESH: &[(&str, &str)] = &[("mesh", "m"), ("gateway", "gw"), ("port", "8080")];

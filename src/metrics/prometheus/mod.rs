@@ -80,8 +80,7 @@ impl Prometheus {
         number: &NumberRequest,
         now: Timestamp,
     ) -> Result<Sample, ReadError> {
-        let scope = (request.namespace.as_str(), request.rollout.as_str());
-        let query = presets::number(&number.name, &number.query, &request.canary, &request.stable, scope)?;
+        let query = presets::number(number, request)?;
         let at = self.evaluated(now)?;
         let answer = self.asking.ask(&request.namespace, &number.name, &query, When::At(at)).await?;
         let value = match &*answer {
@@ -200,8 +199,7 @@ impl Prometheus {
 /// The queries of canary and stable.
 fn queries(request: &LookRequest, arms: &ArmsRequest) -> Result<(ArmQueries, ArmQueries), ReadError> {
     let queries = |target| {
-        let scope = ArmScope { target, namespace: &request.namespace, rollout: &request.rollout };
-        presets::prometheus(&arms.series, scope).map(|queries| ArmQueries {
+        presets::prometheus(&arms.series, ArmScope::of(request, target)).map(|queries| ArmQueries {
             latency: queries.latency.filter(|_| !arms.latency.is_empty()),
             ..queries
         })

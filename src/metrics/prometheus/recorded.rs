@@ -87,8 +87,7 @@ impl Prometheus {
         number: &NumberRequest,
         span: Span,
     ) -> Result<Vec<Sample>, ReadError> {
-        let scope = (request.namespace.as_str(), request.rollout.as_str());
-        let query = presets::number(&number.name, &number.query, &request.canary, &request.stable, scope)?;
+        let query = presets::number(number, request)?;
         let mut all = Vec::new();
         for (start, end) in span.parts() {
             let when = When::Range { start, end, step: span.step };

@@ -38,6 +38,7 @@ fn look_at_arms() -> LookRequest {
         rollout: "color".to_owned(),
         canary: "v2".to_owned(),
         stable: "v1".to_owned(),
+        args: BTreeMap::new(),
         arms: Some(ArmsRequest {
             provider: None,
             series: Series {

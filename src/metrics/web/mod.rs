@@ -18,7 +18,8 @@ use serde_json::Value;
 
 use super::{
     http::Http,
-    presets::{self, unsupported},
+    presets::{self, ArmScope, unsupported},
+    template::Values,
 };
 use crate::{
     config::WebConfig,
@@ -84,13 +85,7 @@ impl Web {
         number: &NumberRequest,
         now: Timestamp,
     ) -> Result<Sample, ReadError> {
-        let values = [
-            ("canary", request.canary.as_str()),
-            ("stable", &request.stable),
-            ("namespace", &request.namespace),
-            ("rollout", &request.rollout),
-        ];
-        let query = Query::parse(&number.name, &number.query, &values, &self.base)?;
+        let query = Query::parse(&number.name, &number.query, &Values::of_both(request), &self.base)?;
         let answers = self.answers([&query]).await?;
         Ok(Sample { at: now, value: query.value(&answers)? })
     }
@@ -102,8 +97,7 @@ impl Web {
                  series.errors",
             ));
         }
-        let values =
-            [("target", target), ("namespace", request.namespace.as_str()), ("rollout", &request.rollout)];
+        let values = Values::of_arm(ArmScope::of(request, target));
         let query = |role: &str, text: &str| {
             presets::tells_arms_apart(role, text)?;
             Query::parse(role, text, &values, &self.base)

@@ -6,7 +6,10 @@ use reqwest::Url;
 use super::{Answers, json::Path};
 use crate::{
     engine::look::ReadError,
-    metrics::{presets::unsupported, template},
+    metrics::{
+        presets::unsupported,
+        template::{self, Values},
+    },
 };
 
 /// What stands between the path and the JSONPath.
@@ -25,12 +28,7 @@ pub(super) struct Query {
 
 impl Query {
     /// Parses and fills `path?query | $.json.path`.
-    pub(super) fn parse(
-        role: &str,
-        text: &str,
-        values: &[(&str, &str)],
-        base: &Url,
-    ) -> Result<Self, ReadError> {
+    pub(super) fn parse(role: &str, text: &str, values: &Values<'_>, base: &Url) -> Result<Self, ReadError> {
         let (below, path) = text.trim().split_once(SEPARATOR).ok_or_else(|| {
             unsupported(format!(
                 "the query {role} must be a path and a JSONPath, like \"stats/{{{{target}}}}?window=1m | $.errors\""
@@ -64,7 +62,7 @@ impl Query {
 }
 
 /// The address below the base. What a placeholder stands for can add neither a segment nor a parameter.
-fn address(role: &str, below: &str, values: &[(&str, &str)], base: &Url) -> Result<Url, ReadError> {
+fn address(role: &str, below: &str, values: &Values<'_>, base: &Url) -> Result<Url, ReadError> {
     let refused = |what: &str| {
         Err(unsupported(format!(
             "the query {role} {what}; it must be a path below the provider's address, like stats/color?window=1m"
@@ -114,7 +112,7 @@ mod tests {
     const VALUES: [(&str, &str); 2] = [("target", "v2/x?y=1&z#é"), ("namespace", "..")];
 
     fn at(base: &str, text: &str) -> Result<String, String> {
-        Query::parse("total", text, &VALUES, &Url::parse(base).unwrap())
+        Query::parse("total", text, &Values::named(&VALUES), &Url::parse(base).unwrap())
             .map(|query| query.url.to_string())
             .map_err(|error| error.to_string())
     }
@@ -168,7 +166,7 @@ mod tests {
         fn nothing_leads_out(below in "[a-z./%2eE?{}@:\\\\]{0,20}", value in "\\PC{0,12}") {
             let base = Url::parse("https://h:8443/api/v1").unwrap();
             let text = format!("{below}{{{{target}}}} | $.a");
-            if let Ok(query) = Query::parse("total", &text, &[("target", &value)], &base) {
+            if let Ok(query) = Query::parse("total", &text, &Values::named(&[("target", &value)]), &base) {
                 proptest::prop_assert_eq!(query.url.origin(), base.origin());
                 let path = query.url.path();
                 proptest::prop_assert!(path == "/api/v1" || path.starts_with("/api/v1/"), "{}", path);

@@ -38,6 +38,9 @@ impl Oracle {
             format!("run {} came after {}", new.number, old.number)
         });
         if new.number == old.number && old.ended.is_none() {
+            self.demand(new.analysis == old.analysis, "S5", || {
+                format!("run {} is judged by something else than at its start", new.number)
+            });
             let (from, to) = (index(was), index(is));
             self.demand(to >= from, "S1", || format!("step {to} came after {from}"));
             let promoted = new.ended.as_ref().is_some_and(|ended| ended.reason == EndReason::Promoted);
