@@ -1,6 +1,6 @@
 //! What the providers count is what came back.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use tidegate::{
@@ -18,6 +18,9 @@ use super::{
     prometheus::SCRAPE,
 };
 use crate::waiting::eventually;
+
+/// How late a scrape may be.
+const LATE: Duration = Duration::from_millis(250);
 
 /// Requests, and how many of them failed: stable's, and the canary's.
 type Counted = [(u64, u64); 2];
@@ -58,9 +61,10 @@ async fn both_providers_count(parts: &Parts, tally: &Tally, want: Counted) {
         }
     };
     assert_eq!(count("envoy", over).await, Ok(want), "Envoy's own counters, at once");
-    // Prometheus is read as it was one scrape before. It is asked for the same moment again and again, one scrape (and
-    // what a busy machine may be late) after the last answer: no later scrape counts.
-    let at = over + SCRAPE + SCRAPE + SCRAPE / 2;
+    // Prometheus is read as it was one scrape before, in whole seconds. It is asked for the same moment again and again,
+    // the first one scrape (and what a busy machine may be late) after the last answer: no later scrape counts.
+    let at = over + SCRAPE + SCRAPE + LATE;
+    let at = Timestamp::from_second(at.as_second() + 1).unwrap();
     let look = || count("prometheus", at);
     let found = eventually("Prometheus counts what came back", look, |found| *found == Ok(want)).await;
     assert_eq!(found, Ok(want));
