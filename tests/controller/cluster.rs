@@ -42,6 +42,8 @@ pub struct Cluster {
     pub proxy: Proxy,
     pub server: Server,
     pub folder: tempfile::TempDir,
+    /// What the configuration says of the metric providers.
+    pub providers: String,
     /// What the configuration says of the namespaces that are served.
     pub scope: String,
     /// Controllers may create and delete routes.
@@ -134,6 +136,10 @@ impl Cluster {
         let text = kubeconfig(proxy.url(), account.token.as_deref());
         std::fs::write(folder.path().join("kubeconfig"), text).unwrap();
         let gateway = Gateway::start(&namespace).await;
+        let providers = format!(
+            "{{default: {{envoy: {{urls: [\"{}\"], scrapeInterval: 100ms, timeout: 2s}}}}}}",
+            gateway.url()
+        );
         let scope = format!("namespaces: [{namespace}]\n");
         let data_plane =
             DataPlane::start(GatewayConfig::default(), Endpoints::default(), Clock::start()).await.unwrap();
@@ -144,6 +150,7 @@ impl Cluster {
             proxy,
             server,
             folder,
+            providers,
             scope,
             previews: true,
             sharing: false,

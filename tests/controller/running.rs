@@ -31,11 +31,8 @@ pub enum Running {
 impl Cluster {
     pub fn config_text(&self) -> String {
         format!(
-            "providers: {{default: {{envoy: {{urls: [\"{}\"], scrapeInterval: 100ms, timeout: 2s}}}}}}\n\
-             listen: 127.0.0.1:0\npreviews: {}\nscaling: true\n{}",
-            self.gateway.url(),
-            self.previews,
-            self.scope
+            "providers: {}\nlisten: 127.0.0.1:0\npreviews: {}\nscaling: true\n{}",
+            self.providers, self.previews, self.scope
         )
     }
 

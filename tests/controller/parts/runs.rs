@@ -1,0 +1,69 @@
+//! Whole runs: what Envoy does with the traffic decides, and follows.
+
+use tidegate::api::Phase;
+
+use super::{Parts, counted};
+use crate::{
+    history::{History, shares},
+    told::message,
+};
+
+const STEPS: &str = "{hold: 2s, maxHold: 1m, steps: [{weight: 30}, {weight: 60}]}";
+
+/// A bad canary is put back: all traffic goes to stable, and the sentence has counts that were.
+async fn is_rolled_back(parts: &mut Parts, provider: &str, refuses: bool) {
+    parts.cluster.run_controller();
+    let sending = parts.send();
+    parts.cluster.roll(&Parts::rollout(provider, STEPS)).await;
+    let rollout = parts.cluster.phase(Phase::Failed).await;
+    parts.follower.until_taken("v2", 0).await;
+    let tally = sending.stop().await;
+    let told = message(&rollout);
+    let (failed, of) = counts(&told).unwrap_or_else(|| panic!("no counts: {told}"));
+    let (requests, failures) = counted(&tally, "v2", refuses);
+    assert!(told.starts_with("Rolled back at 30%") && failed > 0 && failed <= of, "{told}");
+    assert!(failed <= failures && of <= requests, "{told}, and in truth {failures} of {requests}");
+    let after = parts.send_some(500).await;
+    assert_eq!((after.of("v1"), after.failed), (after.total(), 0), "stable alone has traffic: {after:?}");
+}
+
+/// What a sentence says of the canary: so many failed of so many.
+fn counts(sentence: &str) -> Option<(u64, u64)> {
+    let (_, counts) = sentence.split_once("canary failed ")?;
+    let mut words = counts.split_whitespace();
+    let number = |word: Option<&str>| word?.replace(',', "").parse().ok();
+    let failed = number(words.next())?;
+    (words.next() == Some("of")).then_some(())?;
+    Some((failed, number(words.next())?))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_fails_is_rolled_back() {
+    let Some(mut parts) = Parts::start([100, 0]).await else { return };
+    parts.fail("v1", 0.01);
+    parts.fail("v2", 0.2);
+    is_rolled_back(&mut parts, "prometheus", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_refuses_connections_is_rolled_back() {
+    let Some(mut parts) = Parts::start([100, 0]).await else { return };
+    parts.take_down("v2").await;
+    is_rolled_back(&mut parts, "envoy", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_canary_is_promoted_and_has_all_traffic() {
+    let Some(mut parts) = Parts::start([100, 0]).await else { return };
+    parts.fail("v1", 0.01);
+    let history = History::follow(&parts.cluster).await;
+    parts.cluster.run_controller();
+    let sending = parts.send();
+    parts.cluster.roll(&Parts::rollout("prometheus", STEPS)).await;
+    parts.cluster.phase(Phase::Healthy).await;
+    parts.follower.until_taken("v2", 100).await;
+    sending.stop().await;
+    assert_eq!(shares(&history.seen(&parts.cluster), "v2"), [0, 30, 60, 100]);
+    let after = parts.send_some(500).await;
+    assert_eq!((after.of("v2"), after.failed), (after.total(), 0), "the canary has all traffic: {after:?}");
+}
