@@ -133,15 +133,17 @@ mod tests {
 
     #[test]
     fn the_yaml_says_what_the_crd_says() {
-        for file in files().unwrap() {
-            let parsed: serde_json::Value = serde_saphyr::from_str(&file.text).unwrap();
-            assert_eq!(parsed["kind"], "CustomResourceDefinition", "{}", file.name);
-        }
+        let want = [
+            serde_json::to_value(Rollout::crd()).unwrap(),
+            serde_json::to_value(AnalysisTemplate::crd()).unwrap(),
+            gateway_route_crd().unwrap(),
+        ];
         let files = files().unwrap();
-        let ours: serde_json::Value = serde_saphyr::from_str(&files[0].text).unwrap();
-        assert_eq!(ours, serde_json::to_value(Rollout::crd()).unwrap());
-        let routes: serde_json::Value = serde_saphyr::from_str(&files[1].text).unwrap();
-        assert_eq!(routes, gateway_route_crd().unwrap());
+        assert_eq!(files.len(), want.len());
+        for (file, want) in files.iter().zip(want) {
+            let parsed: serde_json::Value = serde_saphyr::from_str(&file.text).unwrap();
+            assert!(parsed == want && parsed["kind"] == "CustomResourceDefinition", "{}", file.name);
+        }
     }
 
     #[test]
