@@ -90,7 +90,7 @@ pub struct TemplateRef {
     pub name: String,
 }
 
-/// At most 16 values of one line that hold no placeholder themselves.
+/// At most 16 values that hold no placeholder themselves.
 fn args_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",

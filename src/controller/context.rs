@@ -219,13 +219,8 @@ impl Context {
     /// What is not there yet, in sentences; empty once everything is.
     pub fn lacks(&self) -> Vec<String> {
         let rollouts = lock(&self.rollouts_lack).clone();
-        let templates = self.templates.on_demand().lacks();
-        rollouts
-            .into_iter()
-            .chain(self.routes.lacks())
-            .chain(self.workloads.lacks())
-            .chain(templates)
-            .collect()
+        // Templates that can't be read are told by those who name one, and keep nobody else from anything.
+        rollouts.into_iter().chain(self.routes.lacks()).chain(self.workloads.lacks()).collect()
     }
 
     /// Drops what is kept of a Rollout that is gone.

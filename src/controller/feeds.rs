@@ -136,7 +136,12 @@ pub fn rollouts(
         let context = Arc::clone(&waiting);
         async move {
             match &event {
-                Ok(Event::InitApply(rollout) | Event::Apply(rollout)) => context.routes.want(rollout.kinds()),
+                Ok(Event::InitApply(rollout) | Event::Apply(rollout)) => {
+                    context.routes.want(rollout.kinds());
+                    if rollout.names_template() {
+                        context.templates.on_demand().want();
+                    }
+                }
                 // The store is ready by this, and turns begin: not before there is what they decide from.
                 Ok(Event::InitDone) => first_lists(&context).await,
                 Ok(Event::Init | Event::Delete(_)) | Err(_) => {}

@@ -26,6 +26,8 @@ pub struct Guarded {
     under_way: bool,
     /// The kinds of the routes that it names or still has.
     kinds: Kinds,
+    /// Its analysis is a template's.
+    names_template: bool,
     /// Its JSON without what nobody here reads.
     content: Arc<str>,
 }
@@ -39,7 +41,13 @@ impl Guarded {
         }
         // A JSON value has no way to fail.
         let content = serde_json::to_string(&object).unwrap_or_default().into();
-        Self { identity: identity(&object), under_way: under_way(&object), kinds: kinds(&object), content }
+        Self {
+            identity: identity(&object),
+            under_way: under_way(&object),
+            kinds: kinds(&object),
+            names_template: object.pointer("/spec/analysis/templateRef").is_some_and(Value::is_object),
+            content,
+        }
     }
 
     /// The Rollout as a value, or why it can't be read.
@@ -50,6 +58,11 @@ impl Guarded {
     /// The kinds of the routes that it names, or still has from its last run.
     pub fn kinds(&self) -> Kinds {
         self.kinds
+    }
+
+    /// Whether its analysis is a template's.
+    pub fn names_template(&self) -> bool {
+        self.names_template
     }
 
     /// Whether it was in a run, or being deleted, when this was read: somebody's traffic waits for it.

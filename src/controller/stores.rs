@@ -130,6 +130,11 @@ impl<V: Clone + PartialEq> Mirror<V> {
         }
     }
 
+    /// Whether it has not been listed yet.
+    pub fn is_pending(&self) -> bool {
+        self.read().health == Health::Pending
+    }
+
     /// Whether the API server has no such kind.
     pub fn is_absent(&self) -> bool {
         matches!(self.read().health, Health::Absent(_))

@@ -37,6 +37,7 @@ impl Templates {
     pub fn get(&self, key: Option<&Key>) -> TemplateSeen {
         match key.map(|key| self.0.mirror().get(key)) {
             Some(Found::Present(seen)) => seen,
+            Some(Found::Unreadable(_)) if self.0.mirror().is_pending() => TemplateSeen::Pending,
             Some(Found::Unreadable(why)) => TemplateSeen::Unreadable(why),
             Some(Found::Missing) | None => TemplateSeen::Missing,
         }

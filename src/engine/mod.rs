@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `selection` | which of a route's lists are stepped |
 //! | `start` | what is stable at first sight; whether and how a run starts |
+//! | `judgeable` | whether an analysis can judge every step |
 //! | `template` | what a run is judged by whose Rollout names a template |
 //! | `claim` | whose the routes are: epoch, stamps, marks |
 //! | `run` | the order in which a run's rules apply |
@@ -50,6 +51,7 @@ mod deletion;
 mod drift;
 mod ending;
 mod judge;
+mod judgeable;
 pub mod look;
 pub mod observed;
 mod plan;

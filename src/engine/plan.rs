@@ -2,9 +2,10 @@
 
 use std::time::Duration as Span;
 
+use super::judgeable;
 use crate::api::{
-    Approval, BlueGreen, Canary, CanaryStep, HeaderMatch, PlannedStep, RequestMatch, RolloutSpec, RouteKind,
-    Stage, StageName, Strategy,
+    BlueGreen, Canary, CanaryStep, HeaderMatch, PlannedStep, RequestMatch, RolloutSpec, RouteKind, Stage,
+    StageName, Strategy,
     units::{Duration, Weight},
 };
 
@@ -121,12 +122,10 @@ pub fn deadline(spec: &RolloutSpec, plan: &[PlannedStep]) -> Duration {
 /// Why a spec can't be followed, in a sentence that names the field and the remedy. The schema refuses all of
 /// this first; an API server without our rules, or an older schema, may not have.
 pub fn refuse(spec: &RolloutSpec) -> Option<String> {
-    refuse_routes(spec).or_else(|| refuse_strategy(&spec.strategy)).or_else(|| refuse_times(spec)).or_else(
-        || {
-            let blue_green = spec.strategy.blue_green.as_ref()?;
-            refuse_unjudged(spec, blue_green)
-        },
-    )
+    refuse_routes(spec)
+        .or_else(|| refuse_strategy(&spec.strategy))
+        .or_else(|| refuse_times(spec))
+        .or_else(|| judgeable::refuse(spec))
 }
 
 fn refuse_strategy(strategy: &Strategy) -> Option<String> {
@@ -200,24 +199,6 @@ fn told(step: &PlannedStep) -> String {
         (Some(StageName::After), _) => "spec.strategy.blueGreen.after".to_owned(),
         (None, _) => format!("spec.strategy.canary.steps, the step at {}", step.weight),
     }
-}
-
-/// Before the switch nothing has the target's traffic to be compared with, and without such a stage nothing is known of
-/// stable to judge the target by after it.
-fn refuse_unjudged(spec: &RolloutSpec, blue_green: &BlueGreen) -> Option<String> {
-    // What a template has is known when a run starts.
-    let analysis = spec.analysis.as_ref().filter(|analysis| !analysis.is_only_named())?;
-    let approved =
-        blue_green.before.as_ref().is_some_and(|before| before.approval == Some(Approval::Required));
-    let levels = analysis.error_rate.iter().any(|rate| rate.max.is_some())
-        || analysis.latency.iter().any(|latency| latency.max.is_some());
-    let applicable = blue_green.before.is_some() == blue_green.preview.is_some();
-    let judged = approved || !analysis.metrics.is_empty() || (levels && applicable);
-    (!judged).then(|| {
-        "spec.strategy.blueGreen: before the switch there is nothing to compare the target with: give analysis.metrics, an \
-         errorRate or latency with max (which before judges on a preview), or before.approval"
-            .to_owned()
-    })
 }
 
 fn refuse_routes(spec: &RolloutSpec) -> Option<String> {

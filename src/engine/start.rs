@@ -249,12 +249,15 @@ impl Turn<'_> {
                 }
                 spec.analysis.clone().map(Arc::new)
             }
-            Err((reason, sentence)) => return self.say(Phase::Invalid, reason, sentence),
+            // What goes back to what was stable so recently is not judged, and must not wait for who would judge it.
+            Err(_) if self.is_return(found) => None,
+            Err((phase, reason, sentence)) => return self.say(phase, reason, sentence),
         };
         if !self.seen.unknown_providers.is_empty() {
             let names = self.seen.unknown_providers.join(", ");
             let sentence = format!(
-                "spec.analysis names the provider {names}, which the controller's configuration does not have"
+                "spec.analysis, or its template, names the provider {names}, which the controller's configuration does not \
+                 have; name one of its providers, or add it there"
             );
             return self.say(Phase::Invalid, "UnknownProvider", sentence);
         }

@@ -6,7 +6,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use crate::api::{Analysis, AnalysisTemplateSpec, Mode, RolloutSpec};
+use super::judgeable::judges_nothing;
+use crate::api::{Analysis, AnalysisTemplateSpec, Mode, Phase, RolloutSpec};
 
 /// What placeholders of args begin with.
 const ARGS: &str = "args.";
@@ -14,17 +15,19 @@ const ARGS: &str = "args.";
 /// The template that a Rollout names, as it was seen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum TemplateSeen {
-    /// It stands. So does nothing that a Rollout without `templateRef` needs.
+    /// It stands.
     Present(Arc<AnalysisTemplateSpec>),
-    /// It does not exist, or none is named.
+    /// There is none of that name; or the Rollout names none.
     #[default]
     Missing,
+    /// It is not known yet whether it stands.
+    Pending,
     /// Nothing is known of it; the sentence says why.
     Unreadable(String),
 }
 
-/// Why a template can't be followed: the reason's word, and a sentence with the remedy.
-pub type Refusal = (&'static str, String);
+/// Why a template can't be followed: what it makes of the Rollout, the reason's word, and a sentence with the remedy.
+pub type Refusal = (Phase, &'static str, String);
 
 /// The spec with its analysis as the template has it; as it is where none is named. The `mode` is the template's: what
 /// the Rollout says besides counts as it is at each moment.
@@ -49,37 +52,50 @@ pub fn analysis<'a>(spec: &'a RolloutSpec, seen: &TemplateSeen) -> Option<Cow<'a
 
 fn resolve(own: &Analysis, seen: &TemplateSeen) -> Result<Analysis, Refusal> {
     let name = own.template_ref.as_ref().map_or("", |template| template.name.as_str());
-    let template = match seen {
-        TemplateSeen::Present(template) => template,
+    let invalid = |reason, sentence| (Phase::Invalid, reason, sentence);
+    match seen {
+        TemplateSeen::Present(template) => {
+            filled_in(own, template, name).map_err(|sentence| invalid("InvalidTemplate", sentence))
+        }
+        TemplateSeen::Pending => {
+            let sentence =
+                format!("the run waits until it is known whether there is an AnalysisTemplate {name}");
+            Err((Phase::Progressing, "Waiting", sentence))
+        }
         TemplateSeen::Missing => {
             let sentence = format!(
                 "spec.analysis.templateRef: there is no AnalysisTemplate {name} in this namespace; create it, or name \
                  another"
             );
-            return Err(("TemplateNotFound", sentence));
+            Err(invalid("TemplateNotFound", sentence))
         }
         TemplateSeen::Unreadable(why) => {
             let sentence =
                 format!("spec.analysis.templateRef: the AnalysisTemplate {name} can't be read: {why}");
-            return Err(("TemplateUnreadable", sentence));
+            Err(invalid("TemplateUnreadable", sentence))
         }
-    };
-    let refused = |sentence: String| Err(("InvalidTemplate", sentence));
+    }
+}
+
+/// The template's analysis with all that the Rollout gives it; else a sentence.
+fn filled_in(own: &Analysis, template: &AnalysisTemplateSpec, name: &str) -> Result<Analysis, String> {
     if !own.is_only_named() {
-        return refused(
-            "spec.analysis has a templateRef and judges by something itself; leave one of the two".to_owned(),
+        return Err(
+            "spec.analysis has a templateRef and judges by something itself; leave one of the two".to_owned()
         );
     }
     if template.analysis.template_ref.is_some() {
-        return refused(format!("the AnalysisTemplate {name} names another template; put its analysis in"));
+        return Err(format!("the AnalysisTemplate {name} names another template; put its analysis in"));
     }
-    let args = match args(own, template, name) {
-        Ok(args) => args,
-        Err(sentence) => return refused(sentence),
-    };
+    if judges_nothing(&template.analysis) {
+        return Err(format!(
+            "the AnalysisTemplate {name} judges nothing; give it at least one of errorRate, latency and metrics"
+        ));
+    }
+    let args = args(own, template, name)?;
     let mut analysis = template.analysis.clone();
     if let Some(unknown) = unknown(&analysis, &args) {
-        return refused(format!(
+        return Err(format!(
             "the AnalysisTemplate {name} has the placeholder {{{{args.{unknown}}}}}, and no arg of that name; add it to \
              its args"
         ));
@@ -164,11 +180,8 @@ fn filled(text: &str, args: &BTreeMap<String, String>) -> String {
     filled
 }
 
-/// The mode that a run of a template has now: the Rollout's own `Observe` counts at once, the template's of its start
-/// stays.
+/// The mode that a run has now whose Rollout names a template: the Rollout's own `Observe` counts at once, and what the
+/// template said at the run's start stays.
 pub(super) fn mode(frozen: &Analysis, own: &Analysis) -> Mode {
-    match own.mode {
-        Mode::Observe => Mode::Observe,
-        Mode::Enforce => frozen.mode,
-    }
+    if own.mode == Mode::Enforce && frozen.template_ref.is_some() { frozen.mode } else { own.mode }
 }

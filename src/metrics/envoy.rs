@@ -106,14 +106,12 @@ fn counters(gateways: &[Vec<Sample>], arm: &ArmSelectors, latency: bool) -> Resu
         arm.retried.iter().flat_map(|retried| selected(gateways, retried)).map(|found| (found, true));
     for ((gateway, sample), retried) in first.chain(retried) {
         let value = finite(sample, "total")?;
-        let key = if retried {
-            let mut labels = sample.labels.clone();
+        let mut labels = sample.labels.clone();
+        if retried {
             labels.insert(RETRIED_LABEL.to_owned(), "true".to_owned());
-            key(gateway, &labels)
-        } else {
-            key(gateway, &sample.labels)
-        };
-        if Failed::EnvoyClass5.holds(&sample.labels) {
+        }
+        let key = key(gateway, &labels);
+        if Failed::Envoy.holds(&labels) {
             errors.insert(key.clone(), value);
         }
         total.insert(key, value);

@@ -4,7 +4,13 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tidegate::api::{EndReason, Phase, Rollout};
 
-use crate::{bad_input::invalid, cluster::Cluster, objects::ROLLOUT, told::text};
+use crate::{
+    bad_input::invalid,
+    cluster::Cluster,
+    crds::Crds,
+    objects::{ROLLOUT, entry, route},
+    told::text,
+};
 
 fn template() -> Value {
     json!({
@@ -55,6 +61,29 @@ async fn a_run_waits_for_its_template_and_then_goes_by_what_it_was() {
     };
     let rollout = cluster.until("color", "failed by the rules of its start", failed).await;
     assert!(text(&rollout).contains(r#""args":{"mesh":"mesh","port":"8080"}"#), "{}", text(&rollout));
+}
+
+/// As after an update of the controller alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_without_the_crd_serves_those_who_name_no_template() {
+    let crds = Crds { analysis_templates: None, ..Crds::default() };
+    let Some(mut cluster) = Cluster::with_crds(crds).await else { return };
+    for name in ["color", "other"] {
+        cluster.create(route(name, &json!([entry("v1", 100), entry("v2", 0)]))).await;
+    }
+    cluster.run_controller();
+    cluster.roll(&named("{mesh: mesh}")).await;
+    invalid(
+        &cluster,
+        "the AnalysisTemplate common can't be read: the API server does not serve AnalysisTemplate",
+    )
+    .await;
+    cluster.roll(&ROLLOUT.replace("name: color", "name: other")).await;
+    let healthy = |rollout: &Rollout| rollout.status.as_ref().and_then(|s| s.phase) == Some(Phase::Healthy);
+    cluster.until("other", "promoted", healthy).await;
+    cluster.server.install(&Crds::default()).await;
+    cluster.create(template()).await;
+    cluster.phase(Phase::Healthy).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -89,6 +89,12 @@ fn what_cannot_be_followed_starts_no_run_and_says_why() {
             "names another template",
         ),
         (
+            NAMED,
+            template("{args: [{name: mesh}], analysis: {interval: 10s}}"),
+            "InvalidTemplate",
+            "the AnalysisTemplate common judges nothing; give it at least one of",
+        ),
+        (
             "{templateRef: {name: common}, args: {mesh: m}, metrics: [{name: a, query: b, max: '1'}]}",
             template(TEMPLATE),
             "InvalidTemplate",
@@ -126,6 +132,49 @@ fn before_a_switch_it_must_have_what_judges_there() {
         refused.message()
     );
     assert!(with(TEMPLATE).stored.run.is_some());
+}
+
+#[test]
+fn a_step_that_judges_besides_needs_what_the_template_has() {
+    let with = |steps: &str, template: &str| {
+        let mut world = world(NAMED, self::template(template));
+        let (before, _) = SPEC.split_once("analysis:").unwrap();
+        let steps = before.replace("steps: [{weight: 10}, {weight: 50}]", &format!("steps: {steps}"));
+        world.spec = crate::world::spec(&format!("{steps}analysis: {NAMED}\n"));
+        world.settle();
+        world
+    };
+    let own = "[{weight: 10, analysis: {errorRate: {max: '5%'}}}, {weight: 50}]";
+    assert!(with(own, TEMPLATE).stored.run.is_some());
+    let numbers = "{args: [{name: mesh}], analysis: {metrics: [{name: queue, query: depth, max: '5'}]}}";
+    let refused = with(own, numbers);
+    assert_eq!(refused.condition("Ready"), Some(("False", "InvalidTemplate")), "{}", refused.message());
+    assert!(refused.message().contains("has no series to find the counters by"), "{}", refused.message());
+    let last = "[{weight: 10}, {weight: 100, analysis: {latency: [{under: 1s}]}}]";
+    let refused = with(last, TEMPLATE);
+    assert!(refused.message().contains("at weight 100 there is nothing to compare"), "{}", refused.message());
+}
+
+#[test]
+fn until_it_is_known_whether_there_is_one_the_run_waits_and_nothing_is_stalled() {
+    let mut world = world(NAMED, TemplateSeen::Pending);
+    world.settle();
+    assert_eq!(
+        (world.phase(), world.condition("Stalled")),
+        (Phase::Progressing, Some(("False", "Progressing")))
+    );
+    world.template = template(TEMPLATE);
+    world.run_until("10", |world| world.share("v2") == 10);
+}
+
+#[test]
+fn the_way_back_waits_for_no_template() {
+    let mut world = world(&format!("{NAMED}\nrollbackWindow: {{within: 24h}}"), template(TEMPLATE));
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    assert_eq!(world.share("v2"), 100);
+    world.template = TemplateSeen::Missing;
+    world.spec.target = crate::world::spec(&SPEC.replace("v2", "v1")).target;
+    world.run_until("back on v1", |world| world.share("v1") == 100 && world.phase() == Phase::Healthy);
 }
 
 #[test]
@@ -168,5 +217,15 @@ fn the_rollouts_own_observe_counts_at_once() {
     world.traffic.failing.insert("v2".into(), 0.3);
     world.run_until("50, though it fails", |world| world.share("v2") == 50);
     world.spec.analysis.as_mut().unwrap().mode = Mode::Enforce;
+    world.run_until("rolled back", |world| world.phase() == Phase::Failed);
+
+    // A run that began without a template takes the mode of its Rollout, which names one now.
+    let (_, inline) = SPEC.split_once("analysis:\n").unwrap();
+    let mut world = self::world(&format!("\n{inline}  mode: Observe"), TemplateSeen::Missing);
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.spec.analysis =
+        crate::world::spec(&format!("{}analysis: {NAMED}\n", SPEC.split_once("analysis:").unwrap().0))
+            .analysis;
+    world.traffic.failing.insert("v2".into(), 0.3);
     world.run_until("rolled back", |world| world.phase() == Phase::Failed);
 }

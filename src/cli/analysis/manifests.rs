@@ -42,7 +42,7 @@ pub(super) fn rollout(file: &Path, anywhere: bool) -> Result<Rollout, Error> {
     };
     let resolved = template::resolved(&rollout.spec, &seen);
     rollout.spec =
-        resolved.map_err(|(_, sentence)| Error::Template { file: named(), sentence })?.into_owned();
+        resolved.map_err(|(_, _, sentence)| Error::Template { file: named(), sentence })?.into_owned();
     if let Some(analysis) = &mut rollout.spec.analysis {
         analysis.template_ref = None;
     }

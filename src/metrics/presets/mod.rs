@@ -10,9 +10,9 @@
 //! `<name>.<ns>.svc…`) is `<name>_<ns>`, that of a bare `<name>` is `<name>_<the Rollout's namespace>`; the
 //! param `node` overrides it.
 //!
-//! Answers that Envoy retried are in `retry_upstream_rq_xx` alone, and nobody but the canary's pods knows of them. They
-//! count as requests and, of class 5, as errors: a canary that fails each second request must not look healthy for the
-//! retries of its mesh.
+//! What Envoy tried again is not among `rq_xx`, and nobody but the canary's pods knows of it. `upstream_rq_retry` counts each
+//! such try, whether it had an answer or none (`retry_upstream_rq_xx` knows only those that had one). They count as requests
+//! and as errors: a canary that fails each second request must not look healthy for the retries of its mesh.
 
 mod istio;
 mod linkerd;
@@ -32,9 +32,9 @@ pub(super) use params::unsupported;
 pub(super) use params::{Params, Source as PresetSource, app_mesh_name, filled};
 
 const REQUESTS: &str = "envoy_cluster_upstream_rq_xx";
-const RETRIED: &str = "envoy_cluster_retry_upstream_rq_xx";
+const RETRIED: &str = "envoy_cluster_upstream_rq_retry";
 const LATENCY: &str = "envoy_cluster_upstream_rq_time_bucket";
-/// What tells series of retried answers from the others, which have the same labels.
+/// The label that tells tries that were tried again from those that were not.
 pub(super) const RETRIED_LABEL: &str = "retried";
 
 /// Which arm is asked for, and for whom.
@@ -95,8 +95,8 @@ impl Errors {
 /// Which series of a total count failed requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// Those of Envoy's response class 5.
-    EnvoyClass5,
+    /// Those of Envoy's response class 5, and what it tried again.
+    Envoy,
     /// Those of an HTTP status 5xx, or of a gRPC status that is the server's fault.
     Istio,
     /// Those of an HTTP status 5xx, or that never had an answer.
@@ -107,7 +107,10 @@ impl Failed {
     /// Whether a series with these labels does.
     pub fn holds(self, labels: &BTreeMap<String, String>) -> bool {
         match self {
-            Self::EnvoyClass5 => labels.get("envoy_response_code_class").is_some_and(|class| class == "5"),
+            Self::Envoy => {
+                labels.get("envoy_response_code_class").is_some_and(|class| class == "5")
+                    || labels.contains_key(RETRIED_LABEL)
+            }
             Self::Istio => istio::failed(labels),
             Self::Linkerd => linkerd::failed(labels),
         }
@@ -128,7 +131,7 @@ pub struct Selector {
 pub struct ArmSelectors {
     /// All requests; those of class 5 failed.
     pub total: Selector,
-    /// The answers that were retried and so are not among the total, where they count.
+    /// What was tried again and so is not among the total, where it counts. All of it failed.
     pub retried: Option<Selector>,
     /// Latency buckets.
     pub latency: Selector,
@@ -183,7 +186,7 @@ pub fn prometheus(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, Re
     let selectors = ArmSelectors::of(&labels, params.counts_retries()?);
     let total = selectors.total.promql();
     Ok(ArmQueries {
-        errors: Errors::AmongTotal(Failed::EnvoyClass5),
+        errors: Errors::AmongTotal(Failed::Envoy),
         total: match &selectors.retried {
             Some(retried) => {
                 format!(
@@ -302,9 +305,9 @@ mod tests {
         let got = prometheus(&series(Preset::AppmeshEnvoy, MESH), scope("color-app-v2.default")).unwrap();
         let common = r#"appmesh_virtual_gateway="gw_shop",envoy_cluster_name="cds_egress_m_color-app-v2_default_http_8080""#;
         let want = ArmQueries {
-            errors: Errors::AmongTotal(Failed::EnvoyClass5),
+            errors: Errors::AmongTotal(Failed::Envoy),
             total: format!(
-                r#"envoy_cluster_upstream_rq_xx{{{common}}} or label_replace(envoy_cluster_retry_upstream_rq_xx{{{common}}},"retried","true","","")"#
+                r#"envoy_cluster_upstream_rq_xx{{{common}}} or label_replace(envoy_cluster_upstream_rq_retry{{{common}}},"retried","true","","")"#
             ),
             latency: Some(format!("envoy_cluster_upstream_rq_time_bucket{{{common}}}")),
             per_second: 1000.0,

@@ -109,7 +109,8 @@ impl Asking {
     fn flight(&self, namespace: &str, question: Question) -> Flight {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let now = question.when.last();
-        flights.retain(|known, flight| match flight.peek() {
+        // Asked, not looked at: one whose askers have all given up has an answer that nobody took.
+        flights.retain(|known, flight| match flight.clone().now_or_never() {
             Some(Ok(_)) => known.when.last() >= now,
             Some(Err(_)) => false,
             None => true,
@@ -158,7 +159,8 @@ impl Line {
                 })?;
                 Some((tenant.header.clone(), id))
             }
-            (Some(_) | None, _) => None,
+            (None, _) => None,
+            (Some(_), None) => return Err(ReadError::Defect),
         };
         let answer = self.http.send(|client| {
             let request = client.post(url.clone()).form(&form);
@@ -181,4 +183,53 @@ fn endpoint(base: &Url, name: &str) -> Url {
 fn seconds(time: Timestamp) -> String {
     let millis = time.as_millisecond();
     format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::poll;
+
+    use super::*;
+    use crate::{
+        config::HttpConfig,
+        metrics::tests::fake::{Reply, serve},
+    };
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_forgotten() {
+        let fake = serve(|asked| match asked.field("query").as_str() {
+            "hang" | "given up" => Reply::Hang,
+            _ => Reply::ok(r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#),
+        })
+        .await;
+        let timeout = Duration::from_millis(100);
+        let asking = Asking::new(&PrometheusConfig {
+            url: fake.url.clone(),
+            scrape_interval: Duration::from_secs(15),
+            lag: Duration::from_secs(15),
+            max_concurrent: 16,
+            tenant: None,
+            http: HttpConfig { timeout, tls: None, auth: None, headers: Vec::new() },
+        })
+        .unwrap();
+        let at = |second| When::At(Timestamp::from_second(second).unwrap());
+        // One is dropped before its answer, one after it, one never has any.
+        for query in ["given up", "answered"] {
+            let mut given_up = Box::pin(asking.ask("ns", "queue", query, at(1)));
+            assert!(poll!(&mut given_up).is_pending());
+        }
+        let hung = within(timeout / 2, asking.ask("ns", "queue", "hang", at(1))).await;
+        assert!(matches!(hung, Err(ReadError::Timeout(_))), "{hung:?}");
+        let forgotten = async {
+            let mut second = 2;
+            loop {
+                assert!(asking.ask("ns", "queue", "up", at(second)).await.is_ok());
+                if asking.flights.lock().unwrap().len() == 1 {
+                    break;
+                }
+                second += 1;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), forgotten).await.expect("only the last answer is kept");
+    }
 }

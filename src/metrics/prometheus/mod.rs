@@ -41,10 +41,9 @@ impl Prometheus {
         Ok(Self { asking: Asking::new(config)?, scrape_interval: config.scrape_interval, lag: config.lag })
     }
 
-    /// Two scrapes, and at least half a minute; longer by what samples are late.
+    /// Two scrapes, and at least half a minute. How late samples come does not count: they bear the time of their scrape.
     pub(super) fn settle(&self) -> Duration {
         (self.scrape_interval * 2).max(Duration::from_secs(30))
-            + self.lag.saturating_sub(self.scrape_interval)
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -255,7 +254,7 @@ fn add(
 
 fn before(time: Timestamp, span: Duration) -> Result<Timestamp, ReadError> {
     SignedDuration::try_from(span).and_then(|span| time.checked_sub(span)).map_err(|_| {
-        ReadError::Unsupported("the configured scrapeInterval is too long; shorten it".to_owned())
+        ReadError::Unsupported("the configured scrapeInterval or lag is too long; shorten it".to_owned())
     })
 }
 

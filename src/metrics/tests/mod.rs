@@ -4,7 +4,7 @@
 #[cfg(feature = "cloudwatch")]
 mod cloudwatch;
 mod envoy;
-mod fake;
+pub(super) mod fake;
 mod prometheus;
 mod real;
 mod shared;

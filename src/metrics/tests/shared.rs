@@ -53,6 +53,39 @@ async fn the_same_question_is_asked_once() {
     assert_eq!(fake.asked(), 3);
 }
 
+/// What a thousand Rollouts of one gateway cost their Prometheus in one second, by what each asks.
+#[tokio::test]
+async fn a_thousand_rollouts_ask_for_both_arms_and_what_they_share_once() {
+    let params = [("mesh", "m"), ("gateway", "g"), ("port", "80")];
+    let preset = Series {
+        preset: Some(crate::api::Preset::AppmeshEnvoy),
+        params: params.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..Series::default()
+    };
+    for (latency, want) in [(vec![], 2_001), (vec![0.3, 1.0], 4_001)] {
+        let fake = serve(|asked| {
+            let query = asked.field("query");
+            let le = if query.contains("_bucket") { r#""le":"300""# } else { "" };
+            Reply::ok(ONE.replace(r#""metric":{}"#, &format!(r#""metric":{{{le}}}"#)))
+        })
+        .await;
+        let config = PrometheusConfig { http: http(Duration::from_mins(1)), ..config(&fake) };
+        let providers = providers(ProviderConfig::Prometheus(config));
+        let requests: Vec<_> = (0..1_000)
+            .map(|i| {
+                let mut request = number(&format!("ns-{}", i % 20), "max(saturation)");
+                (request.canary, request.stable) = (format!("app-{i}-v2"), format!("app-{i}-v1"));
+                let (latency, series) = (latency.clone(), preset.clone());
+                request.arms = Some(ArmsRequest { provider: None, series, latency, past: None });
+                request
+            })
+            .collect();
+        let looks = join_all(requests.iter().map(|request| providers.look(request, now()))).await;
+        assert!(looks.iter().all(|look| matches!(look.arms, Some(Ok(_))) && look.numbers["queue"].is_ok()));
+        assert_eq!(fake.asked(), want);
+    }
+}
+
 #[tokio::test]
 async fn who_gives_up_takes_no_answer_from_others_and_a_failure_is_asked_again() {
     let go = Arc::new(Semaphore::new(0));
@@ -133,5 +166,9 @@ async fn late_samples_are_waited_for() {
     let config = PrometheusConfig { lag: Duration::from_secs(90), ..config(&fake) };
     let providers = providers(ProviderConfig::Prometheus(config));
     assert!(answers(&providers, &[(number("ns", "up"), now())]).await[0]);
-    assert_eq!(providers.settle(None), Some(Duration::from_secs(105)), "30 s, and 75 s later than a scrape");
+    assert_eq!(
+        providers.settle(None),
+        Some(Duration::from_secs(30)),
+        "samples bear the time of their scrape"
+    );
 }

@@ -27,6 +27,9 @@ pub struct Envoy {
     pub routes: Routes,
 }
 
+/// A request with this header is tried again where it fails.
+pub const RETRIED: &str = "x-retried";
+
 /// The file with an Envoy's routes.
 #[derive(Clone)]
 pub struct Routes {
@@ -153,11 +156,17 @@ fn configuration(namespace: &str, version: u64, weights: &Weights) -> Value {
         .iter()
         .map(|(version, weight)| json!({ "name": cluster(version, namespace), "weight": weight }))
         .collect();
-    let route =
-        json!({ "match": { "prefix": "/" }, "route": { "weighted_clusters": { "clusters": clusters } } });
+    let weighted = json!({ "clusters": clusters });
+    let plain = json!({ "match": { "prefix": "/" }, "route": { "weighted_clusters": weighted } });
+    // As App Mesh's default has it, for those who ask for it.
+    let policy = json!({ "retry_on": "5xx,connect-failure,reset", "num_retries": 2 });
+    let retried = json!({
+        "match": { "prefix": "/", "headers": [{ "name": RETRIED, "present_match": true }] },
+        "route": { "weighted_clusters": weighted, "retry_policy": policy },
+    });
     json!({ "version_info": version.to_string(), "resources": [{
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": "routes",
-        "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [route] }],
+        "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [retried, plain] }],
     }] })
 }

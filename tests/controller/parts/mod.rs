@@ -99,12 +99,16 @@ impl Parts {
 
     /// Requests go to Envoy from now on.
     fn send(&self) -> Sending {
+        self.send_with(http::HeaderMap::new())
+    }
+
+    fn send_with(&self, headers: http::HeaderMap) -> Sending {
         let config = LoadConfig {
             url: format!("http://{}/color", self.envoy.ingress).parse().unwrap(),
             rate: RATE,
             in_flight: 100,
             timeout: Duration::from_secs(10),
-            headers: http::HeaderMap::new(),
+            headers,
         };
         let load = Load::new(config, Clock::start()).unwrap();
         let (sender, stop) = (load.clone(), CancellationToken::new());
@@ -115,7 +119,16 @@ impl Parts {
 
     /// What came of at least so many requests.
     async fn send_some(&self, requests: u64) -> Tally {
-        let sending = self.send();
+        Self::until_answered(self.send(), requests).await
+    }
+
+    /// The same of requests that are tried again where they fail.
+    async fn send_some_retried(&self, requests: u64) -> Tally {
+        let header = (http::HeaderName::from_static(envoy::RETRIED), http::HeaderValue::from_static("yes"));
+        Self::until_answered(self.send_with([header].into_iter().collect()), requests).await
+    }
+
+    async fn until_answered(sending: Sending, requests: u64) -> Tally {
         let sent = || async { sending.load.tally().total() };
         eventually("the load is answered", sent, |sent| *sent >= requests).await;
         sending.stop().await

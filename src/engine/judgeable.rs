@@ -1,0 +1,67 @@
+//! What an analysis must have so that it can judge every step. What a template has is known when a run starts.
+
+use crate::api::{Analysis, Approval, BlueGreen, CanaryStep, RolloutSpec, StepAnalysis, units::Weight};
+
+/// Why an analysis can't judge what the strategy asks it to, in a sentence with the remedy.
+pub(super) fn refuse(spec: &RolloutSpec) -> Option<String> {
+    let canary = spec.strategy.canary.iter();
+    let mut of_steps =
+        canary.flat_map(|canary| &canary.steps).filter_map(|step| Some((step, step.analysis.as_ref()?)));
+    let Some(analysis) = &spec.analysis else {
+        return of_steps
+            .next()
+            .map(|_| "a step's analysis adds to spec.analysis, which must be given".to_owned());
+    };
+    if analysis.is_only_named() {
+        return None;
+    }
+    if judges_nothing(analysis) {
+        return Some(
+            "spec.analysis must name at least one of errorRate, latency and metrics, or a templateRef; leave it out to step \
+             by holds alone"
+                .to_owned(),
+        );
+    }
+    of_steps
+        .find_map(|(step, own)| refuse_step(analysis, step, own))
+        .or_else(|| refuse_switch(analysis, spec.strategy.blue_green.as_ref()?))
+}
+
+/// Whether nothing could ever be found out by it.
+pub(super) fn judges_nothing(analysis: &Analysis) -> bool {
+    analysis.error_rate.is_none() && analysis.latency.is_empty() && analysis.metrics.is_empty()
+}
+
+fn refuse_step(analysis: &Analysis, step: &CanaryStep, own: &StepAnalysis) -> Option<String> {
+    if analysis.series.is_none() && (own.error_rate.is_some() || !own.latency.is_empty()) {
+        return Some(
+            "a step judges errorRate or latency, and the analysis has no series to find the counters by; give it series"
+                .to_owned(),
+        );
+    }
+    let compared = |under| analysis.latency.iter().any(|known| known.under.span() == under);
+    let rate =
+        own.error_rate.as_ref().is_some_and(|rate| rate.max.is_none() && analysis.error_rate.is_none());
+    let slow = own.latency.iter().any(|bound| bound.max.is_none() && !compared(bound.under.span()));
+    (step.weight == Some(Weight::FULL) && (rate || slow)).then(|| {
+        "at weight 100 there is nothing to compare the canary with but what stable had before: give what only that step \
+         judges a max, or judge it in the analysis of all steps"
+            .to_owned()
+    })
+}
+
+/// Before the switch nothing has the target's traffic to be compared with, and without such a stage nothing is known of
+/// stable to judge the target by after it.
+fn refuse_switch(analysis: &Analysis, blue_green: &BlueGreen) -> Option<String> {
+    let approved =
+        blue_green.before.as_ref().is_some_and(|before| before.approval == Some(Approval::Required));
+    let levels = analysis.error_rate.iter().any(|rate| rate.max.is_some())
+        || analysis.latency.iter().any(|latency| latency.max.is_some());
+    let applicable = blue_green.before.is_some() == blue_green.preview.is_some();
+    let judged = approved || !analysis.metrics.is_empty() || (levels && applicable);
+    (!judged).then(|| {
+        "spec.strategy.blueGreen: before the switch there is nothing to compare the target with: give analysis.metrics, an \
+         errorRate or latency with max (which before judges on a preview), or before.approval"
+            .to_owned()
+    })
+}
