@@ -105,7 +105,7 @@ fn counters(gateways: &[Vec<Sample>], arm: &ArmSelectors, latency: bool) -> Resu
     let retried =
         arm.retried.iter().flat_map(|retried| selected(gateways, retried)).map(|found| (found, true));
     for ((gateway, sample), retried) in first.chain(retried) {
-        let value = finite(sample, "total")?;
+        let value = count(sample, "total")?;
         let mut labels = sample.labels.clone();
         if retried {
             labels.insert(RETRIED_LABEL.to_owned(), "true".to_owned());
@@ -114,7 +114,7 @@ fn counters(gateways: &[Vec<Sample>], arm: &ArmSelectors, latency: bool) -> Resu
         if Failed::Envoy.holds(&labels) {
             errors.insert(key.clone(), value);
         }
-        total.insert(key, value);
+        once(total.insert(key, value).is_none())?;
     }
     Ok(Counters { errors, total, buckets })
 }
@@ -129,7 +129,10 @@ fn buckets(
         let mut labels = sample.labels.clone();
         let bound = labels.remove("le").ok_or(ReadError::Malformed)?;
         let bound: f64 = bound.parse().map_err(|_| ReadError::Malformed)?;
-        buckets.insert(bound / per_second, key(gateway, &labels), finite(sample, "latency")?);
+        if bound.is_nan() {
+            return Err(ReadError::Malformed);
+        }
+        once(buckets.insert(bound / per_second, key(gateway, &labels), count(sample, "latency")?))?;
     }
     Ok(buckets.ascending())
 }
@@ -149,12 +152,17 @@ fn selected<'a>(
         .filter(move |(_, sample)| wanted(sample))
 }
 
-fn finite(sample: &Sample, role: &str) -> Result<f64, ReadError> {
-    if sample.value.is_finite() {
-        Ok(sample.value)
-    } else {
-        Err(ReadError::NotFinite { query: role.to_owned() })
+/// A counter's value, which is never negative.
+fn count(sample: &Sample, role: &str) -> Result<f64, ReadError> {
+    if !sample.value.is_finite() {
+        return Err(ReadError::NotFinite { query: role.to_owned() });
     }
+    if sample.value < 0.0 { Err(ReadError::Malformed) } else { Ok(sample.value) }
+}
+
+/// Which of two samples of one series is true, nobody can tell.
+const fn once(is_new: bool) -> Result<(), ReadError> {
+    if is_new { Ok(()) } else { Err(ReadError::Malformed) }
 }
 
 fn key(gateway: usize, labels: &BTreeMap<String, String>) -> String {

@@ -18,6 +18,9 @@ pub struct Recorded {
     pub polls: Vec<Poll>,
 }
 
+/// Far beyond what a level or a burst can be.
+const LARGEST_RATIO: f64 = 1000.0;
+
 fn unnamed() -> String {
     "recorded".to_owned()
 }
@@ -77,6 +80,29 @@ impl Default for Config {
             SequenceConfig::default();
         let (tolerate, catch) = (tolerate.into(), catch.into());
         Self { alpha, beta, metrics, steps, planned_polls, tolerate, catch, burst }
+    }
+}
+
+impl Config {
+    /// What it must be and is not; nothing could be reckoned with it.
+    fn lacks(&self) -> Option<&'static str> {
+        let probability = |value: f64| value > 0.0 && value < 1.0;
+        let level = |Share { ratio, absolute }| {
+            (0.0..=LARGEST_RATIO).contains(&ratio) && (0.0..=1.0).contains(&absolute)
+        };
+        let rules = [
+            (probability(self.alpha) && probability(self.beta), "alpha and beta must be between 0 and 1"),
+            (
+                self.metrics >= 1 && self.steps >= 1 && self.planned_polls >= 1,
+                "metrics, steps and planned_polls must be at least 1",
+            ),
+            (
+                level(self.tolerate) && level(self.catch),
+                "a ratio must be from 0 to 1000, an absolute from 0 to 1",
+            ),
+            ((1.0..=LARGEST_RATIO).contains(&self.burst), "burst must be from 1 to 1000"),
+        ];
+        rules.into_iter().find_map(|(holds, must)| (!holds).then_some(must))
     }
 }
 
@@ -146,6 +172,14 @@ pub enum RecordedError {
         /// What is wrong.
         source: serde_json::Error,
     },
+    /// An impossible test.
+    #[error("the config of the sequence {id} is impossible: {must}")]
+    Config {
+        /// The sequence.
+        id: String,
+        /// What it must be.
+        must: &'static str,
+    },
     /// Impossible counts.
     #[error("poll {poll} of the sequence {id} has impossible counts")]
     Counts {
@@ -176,6 +210,9 @@ pub fn read(text: &str) -> Result<Vec<Recorded>, RecordedError> {
 
 /// Judges a metric look by look, past the first Fail too.
 pub fn replay(recorded: &Recorded) -> Result<Replayed, RecordedError> {
+    if let Some(must) = recorded.config.lacks() {
+        return Err(RecordedError::Config { id: recorded.id.clone(), must });
+    }
     let config = SequenceConfig::from(recorded.config);
     let mut sequence = Sequence::new();
     let mut polls = Vec::with_capacity(recorded.polls.len());
@@ -240,6 +277,10 @@ mod tests {
                 r#"{"polls": [{"step": 0, "x": 11, "m": 10, "y": 0, "n": 10}]}"#,
                 "poll 0 of the sequence recorded",
             ),
+            (r#"{"config": {"burst": 0}, "polls": []}"#, "burst must be from 1"),
+            (r#"{"config": {"alpha": 1}, "polls": []}"#, "between 0 and 1"),
+            (r#"{"config": {"steps": 0}, "polls": []}"#, "at least 1"),
+            (r#"{"config": {"catch": {"ratio": -1, "absolute": 0}}, "polls": []}"#, "a ratio must be"),
         ];
         for (text, part) in cases {
             let told = read(text).and_then(|all| replay(&all[0])).unwrap_err().to_string();

@@ -165,8 +165,8 @@ impl Prometheus {
         each(latency.as_deref(), "latency", when, |at, labels, value| {
             let mut labels = labels.clone();
             let bound = series::bound(&mut labels, queries.per_second)?;
-            buckets.entry(at).or_default().insert(bound, canonical(&labels), value);
-            Ok(())
+            let is_new = buckets.entry(at).or_default().insert(bound, canonical(&labels), value);
+            if is_new { Ok(()) } else { Err(series::doubled("latency", "are of one bound")) }
         })?;
         for (at, buckets) in buckets {
             counters.entry(at).or_default().buckets = buckets.ascending();
@@ -221,7 +221,7 @@ fn each(
                 When::Range { .. } => point.at()?,
             };
             match (point.finite(role), when) {
-                (Ok(value), _) => take(at, labels, value)?,
+                (Ok(value), _) => take(at, labels, series::count(role, value)?)?,
                 // What was no number at one time of many is no look then.
                 (Err(ReadError::NotFinite { .. }), When::Range { .. }) => {}
                 (Err(error), When::At(_) | When::Range { .. }) => return Err(error),
@@ -244,12 +244,8 @@ fn add(
     labels: &BTreeMap<String, String>,
     value: f64,
 ) -> Result<(), ReadError> {
-    if snapshot.insert(canonical(labels), value).is_none() {
-        return Ok(());
-    }
-    Err(ReadError::Unsupported(format!(
-        "the query {role} returned two series that differ in their name alone; select one metric"
-    )))
+    let is_new = snapshot.insert(canonical(labels), value).is_none();
+    if is_new { Ok(()) } else { Err(series::doubled(role, "differ in their name alone")) }
 }
 
 fn before(time: Timestamp, span: Duration) -> Result<Timestamp, ReadError> {

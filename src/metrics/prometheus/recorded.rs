@@ -98,9 +98,11 @@ impl Prometheus {
                 [] => {}
                 [one] => {
                     for point in &one.values {
-                        // What was no number then is no look now.
-                        if let Ok(value) = point.finite(&number.name) {
-                            all.push(Sample { at: point.at()?, value });
+                        match point.finite(&number.name) {
+                            Ok(value) => all.push(Sample { at: point.at()?, value }),
+                            // What was no number then is no look now.
+                            Err(ReadError::NotFinite { .. }) => {}
+                            Err(error) => return Err(error),
                         }
                     }
                 }

@@ -22,15 +22,14 @@ pub(in crate::metrics) fn canonical(labels: &BTreeMap<String, String>) -> String
 pub(in crate::metrics) struct Buckets(Vec<(f64, Snapshot)>);
 
 impl Buckets {
-    /// Adds a series' count of requests at most `bound` seconds slow.
-    pub(in crate::metrics) fn insert(&mut self, bound: f64, key: String, value: f64) {
+    /// Adds a series' count of requests at most `bound` seconds slow; false where it has one already.
+    #[must_use]
+    pub(in crate::metrics) fn insert(&mut self, bound: f64, key: String, value: f64) -> bool {
         let at = self.0.partition_point(|(known, _)| known.total_cmp(&bound).is_lt());
         if self.0.get(at).is_none_or(|(known, _)| known.total_cmp(&bound).is_ne()) {
             self.0.insert(at, (bound, Snapshot::new()));
         }
-        if let Some((_, snapshot)) = self.0.get_mut(at) {
-            snapshot.insert(key, value);
-        }
+        self.0.get_mut(at).is_some_and(|(_, snapshot)| snapshot.insert(key, value).is_none())
     }
 
     /// The buckets, ascending by bound.
@@ -53,6 +52,21 @@ pub(super) fn bound(labels: &mut BTreeMap<String, String>, per_second: f64) -> R
                     .to_owned(),
             )
         })
+}
+
+/// A counter's value, which is never negative.
+pub(super) fn count(query: &str, value: f64) -> Result<f64, ReadError> {
+    if value < 0.0 {
+        return Err(ReadError::Unsupported(format!(
+            "the query {query} returned a negative number, and counters are not negative; correct it"
+        )));
+    }
+    Ok(value)
+}
+
+/// Two series that nothing tells apart.
+pub(super) fn doubled(query: &str, how: &str) -> ReadError {
+    ReadError::Unsupported(format!("the query {query} returned two series that {how}; select one metric"))
 }
 
 /// Refuses more series than an arm can sensibly have.

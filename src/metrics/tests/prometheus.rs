@@ -182,6 +182,7 @@ async fn arms_that_are_no_evidence() {
     let cases = [
         (vector(&[]), "query total returned nothing"),
         (vector(&[("", "NaN")]), "no finite number"),
+        (vector(&[("", "-1")]), "returned a negative number"),
         (vector(&many), "returned 501 series"),
         (vector(&[(r#""__name__":"a""#, "1"), (r#""__name__":"b""#, "1")]), "select one metric"),
     ];
@@ -191,6 +192,48 @@ async fn arms_that_are_no_evidence() {
         let error = told(&look.arms.unwrap().unwrap_err());
         assert!(error.contains(want), "{want}: {error}");
     }
+}
+
+#[tokio::test]
+async fn buckets_that_are_no_evidence() {
+    let cases = [
+        (vector(&[("", "1")]), "without a bound"),
+        (vector(&[(r#""le":"NaN""#, "1")]), "without a bound"),
+        (vector(&[(r#""le":"0.3""#, "-1")]), "returned a negative number"),
+        (vector(&[(r#""le":"1""#, "1"), (r#""le":"1.0""#, "1")]), "two series that are of one bound"),
+    ];
+    for (reply, want) in cases {
+        let fake = serve(move |asked| {
+            if asked.field("query").starts_with("latency") { reply.clone() } else { vector(&[("", "1")]) }
+        })
+        .await;
+        let mut request = look_at_arms();
+        if let Some(arms) = &mut request.arms {
+            arms.latency = vec![0.3];
+        }
+        let look = reading(&fake).look(&request, now()).await;
+        let error = told(&look.arms.unwrap().unwrap_err());
+        assert!(error.contains(want), "{want}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_past_that_is_no_numbers_is_refused_and_its_gaps_are_not() {
+    let matrix = |values: &str| {
+        Reply::ok(format!(
+            r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{}},"values":[{values}]}}]}}}}"#
+        ))
+    };
+    let span = Span { start: now() - Duration::from_mins(2), end: now(), step: Duration::from_mins(1) };
+    let read = async |values: &str| {
+        let reply = matrix(values);
+        let fake = serve(move |_| reply.clone()).await;
+        let recorded = reading(&fake).recorded(&look_at_number("q"), span, &|_| {}).await;
+        recorded.map(|recording| recording.numbers["queue"].len())
+    };
+    assert_eq!(read(r#"[1790852385,"1"],[1790852445,"NaN"],[1790852505,"-2"]"#).await, Ok(2));
+    let error = read(&format!(r#"[1790852385,"1"],[1790852445,"{SECRET}"]"#)).await.unwrap_err();
+    assert!(told(&error).contains("not what such a provider"), "{error}");
 }
 
 #[tokio::test]
