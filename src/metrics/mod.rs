@@ -9,6 +9,8 @@ mod cloudwatch;
 mod credentials;
 mod envoy;
 mod exposition;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod places;
 pub mod presets;

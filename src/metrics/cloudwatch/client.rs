@@ -36,7 +36,7 @@ pub(in crate::metrics) enum Found {
     /// From the pod's role, the environment, a profile: as the AWS SDKs find them.
     OfTheEnvironment,
     /// They are these, whatever the environment has.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     These(Box<SdkConfig>),
 }
 
@@ -87,7 +87,7 @@ impl LazyClient {
                 }
                 loader.load().await
             }
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Found::These(found) => match region {
                 Some(region) => found.to_builder().region(region).build(),
                 None => *found.clone(),
