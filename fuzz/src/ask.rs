@@ -41,6 +41,7 @@ pub fn look(series: Series, latency: &[f64], number: &str) -> LookRequest {
         rollout: "color".to_owned(),
         canary: "v2".to_owned(),
         stable: "v1".to_owned(),
+        args: BTreeMap::new(),
         arms: Some(arms),
         numbers: vec![number],
     }

@@ -45,7 +45,9 @@ pub fn prometheus(data: &[u8]) {
 }
 
 async fn recorded(providers: &Providers, request: &LookRequest) {
-    let span = Span { start: ask::at(ask::NOW - 3600), end: ask::at(ask::NOW), step: Duration::from_mins(1) };
+    let end = ask::now();
+    let start = end.saturating_sub(Duration::from_hours(1)).expect("an hour");
+    let span = Span { start, end, step: Duration::from_mins(1) };
     match providers.recorded(request, span, &|_| {}).await {
         Ok(recording) => {
             recording.arms.iter().for_each(sound::arms);
