@@ -113,13 +113,18 @@ fn what_can_t_be_replayed_is_said_with_the_remedy() {
         "--stable",
         "v1",
     ];
-    let cases: [(Vec<&str>, &str); 6] = [
+    let none = file("none.yaml", "kind: ConfigMap\nmetadata: {name: color}\n");
+    let cases: [(Vec<&str>, &str); 7] = [
         (vec![], "--file <FILE>"),
         (vec!["-f", "/nowhere.json"], "cannot read /nowhere.json"),
         (vec!["-f", &broken], "is not JSON"),
         (vec!["-f", &impossible], "poll 0 of the sequence recorded has impossible counts"),
         (vec!["--rollout", &rollout], "--from <TIME>"),
-        ([&["--rollout", &rollout], &past[..]].concat(), "cannot read a Rollout from"),
+        ([&["--rollout", &rollout], &past[..]].concat(), "cannot read a Rollout, or its template, from"),
+        (
+            [&["--rollout", &none], &past[..]].concat(),
+            "must hold one Rollout, and may hold AnalysisTemplates",
+        ),
     ];
     for (arguments, part) in cases {
         let mut command = analysis();
