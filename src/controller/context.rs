@@ -139,7 +139,7 @@ impl Context {
         }
     }
 
-    /// Waits until Rollouts, routes and workloads are known, or can't be: whoever leads from then on can act at once.
+    /// Waits until Rollouts and all that they name are known, or can't be: whoever leads from then on can act at once.
     pub async fn warm(&self) {
         // An error says that nothing will ever come any more.
         let _ = self.rollouts.wait_until_ready().await;

@@ -30,7 +30,7 @@ use crate::{
     routes, workloads,
 };
 
-/// At the start, no turn comes before routes and workloads were listed, unless that takes longer than this.
+/// At the start, no turn comes before all that Rollouts name was listed, unless that takes longer than this.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
 /// What is read one by one waits so long, and so many at once.
@@ -323,7 +323,7 @@ pub fn workload(object: &Raw) -> Versioned<WorkloadSeen> {
     object.reduced(workloads::seen, WorkloadSeen::Unreadable)
 }
 
-/// Waits until routes and workloads were listed once.
+/// Waits until all that Rollouts name was listed once.
 async fn first_lists(context: &Context) {
     let lists = context.answered();
     if tokio::time::timeout(FIRST_LISTS, lists).await.is_err() {
