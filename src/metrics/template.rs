@@ -42,6 +42,7 @@ impl<'a> Values<'a> {
     }
 
     /// One more.
+    #[cfg(feature = "cloudwatch")]
     pub(super) fn with(mut self, name: &'static str, value: &'a str) -> Self {
         self.named.push((name, value));
         self
