@@ -20,7 +20,11 @@ use tidegate::{
         load::{Load, LoadConfig, Tally},
     },
 };
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{
+    net::TcpStream,
+    sync::{Mutex, MutexGuard},
+    task::JoinHandle,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
@@ -45,7 +49,11 @@ struct Parts {
     envoy: Envoy,
     versions: BTreeMap<&'static str, Backend>,
     cluster: Cluster,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// Their load is for one at a time: what else is tested beside it has to keep its times.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 impl Parts {
     /// The parts around a route with these weights of `v1` and `v2`, without the controller; `None`, said aloud, where
@@ -58,6 +66,7 @@ impl Parts {
                 return None;
             }
         }
+        let turn = TURN.lock().await;
         let mut cluster = Cluster::empty().await;
         // The gateway here is Envoy, and nobody else says what it has taken up.
         cluster.kill_mesh();
@@ -81,7 +90,7 @@ impl Parts {
         );
         let follower = Follower::start(&cluster, envoy.routes.clone());
         follower.until_taken("v2", canary).await;
-        Some(Self { follower, prometheus, envoy, versions, cluster })
+        Some(Self { follower, prometheus, envoy, versions, cluster, _turn: turn })
     }
 
     /// The share of requests that a version fails from now on.
