@@ -73,11 +73,12 @@ pub struct Analysis {
 impl Analysis {
     /// Whether it names a template and nothing that judges.
     pub fn is_only_named(&self) -> bool {
-        self.template_ref.is_some()
-            && self.series.is_none()
-            && self.error_rate.is_none()
-            && self.latency.is_empty()
-            && self.metrics.is_empty()
+        self.template_ref.is_some() && self.series.is_none() && self.judges_nothing()
+    }
+
+    /// Whether nothing could ever be found out by it.
+    pub fn judges_nothing(&self) -> bool {
+        self.error_rate.is_none() && self.latency.is_empty() && self.metrics.is_empty()
     }
 }
 

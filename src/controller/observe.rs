@@ -193,7 +193,7 @@ fn analysis<'a>(
 ) -> Option<Cow<'a, Analysis>> {
     match &status.run {
         Some(run) if run.ended.is_none() => run.analysis.as_deref().map(Cow::Borrowed),
-        Some(_) | None => template::analysis(&rollout.spec, template),
+        Some(_) | None => template::analysis(&rollout.spec, template).ok().flatten(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! What an analysis must have so that it can judge every step. What a template has is known when a run starts.
 
-use crate::api::{Analysis, Approval, BlueGreen, CanaryStep, RolloutSpec, StepAnalysis, units::Weight};
+use crate::api::{Analysis, Approval, BlueGreen, CanaryStep, StepAnalysis, Strategy, units::Weight};
 
 /// Why an analysis can't judge what the strategy asks it to, in a sentence with the remedy.
-pub(super) fn refuse(spec: &RolloutSpec) -> Option<String> {
-    let canary = spec.strategy.canary.iter();
+pub(super) fn refuse(analysis: Option<&Analysis>, strategy: &Strategy) -> Option<String> {
+    let canary = strategy.canary.iter();
     let mut of_steps =
         canary.flat_map(|canary| &canary.steps).filter_map(|step| Some((step, step.analysis.as_ref()?)));
-    let Some(analysis) = &spec.analysis else {
+    let Some(analysis) = analysis else {
         return of_steps
             .next()
             .map(|_| "a step's analysis adds to spec.analysis, which must be given".to_owned());
@@ -15,7 +15,7 @@ pub(super) fn refuse(spec: &RolloutSpec) -> Option<String> {
     if analysis.is_only_named() {
         return None;
     }
-    if judges_nothing(analysis) {
+    if analysis.judges_nothing() {
         return Some(
             "spec.analysis must name at least one of errorRate, latency and metrics, or a templateRef; leave it out to step \
              by holds alone"
@@ -24,12 +24,7 @@ pub(super) fn refuse(spec: &RolloutSpec) -> Option<String> {
     }
     of_steps
         .find_map(|(step, own)| refuse_step(analysis, step, own))
-        .or_else(|| refuse_switch(analysis, spec.strategy.blue_green.as_ref()?))
-}
-
-/// Whether nothing could ever be found out by it.
-pub(super) fn judges_nothing(analysis: &Analysis) -> bool {
-    analysis.error_rate.is_none() && analysis.latency.is_empty() && analysis.metrics.is_empty()
+        .or_else(|| refuse_switch(analysis, strategy.blue_green.as_ref()?))
 }
 
 fn refuse_step(analysis: &Analysis, step: &CanaryStep, own: &StepAnalysis) -> Option<String> {

@@ -125,7 +125,7 @@ pub fn refuse(spec: &RolloutSpec) -> Option<String> {
     refuse_routes(spec)
         .or_else(|| refuse_strategy(&spec.strategy))
         .or_else(|| refuse_times(spec))
-        .or_else(|| judgeable::refuse(spec))
+        .or_else(|| judgeable::refuse(spec.analysis.as_ref(), &spec.strategy))
 }
 
 fn refuse_strategy(strategy: &Strategy) -> Option<String> {

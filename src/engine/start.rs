@@ -1,11 +1,12 @@
 //! The beginnings: what is stable at first sight of a Rollout, and whether and how a run starts.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use kube::core::Duration as Elapsed;
 
 use super::{
     decision::Effect,
+    judgeable,
     observed::{EntrySeen, ListSeen, RouteSeen, RouteState, RouteView},
     plan, template,
     turn::{MOST_LISTS, Turn, since},
@@ -242,17 +243,19 @@ impl Turn<'_> {
         if let Some((reason, sentence)) = self.routes_refused() {
             return self.say(Phase::Invalid, reason, sentence);
         }
-        let analysis = match template::resolved(self.spec, &self.seen.template) {
-            Ok(spec) => {
-                if let Some(sentence) = plan::refuse(&spec) {
-                    return self.say(Phase::Invalid, "InvalidTemplate", sentence);
-                }
-                spec.analysis.clone().map(Arc::new)
-            }
+        let analysis = match template::analysis(self.spec, &self.seen.template) {
+            Ok(analysis) => analysis,
             // What goes back to what was stable so recently is not judged, and must not wait for who would judge it.
             Err(_) if self.is_return(found) => None,
             Err((phase, reason, sentence)) => return self.say(phase, reason, sentence),
         };
+        // What the spec itself has was held against the strategy before.
+        if let Some(Cow::Owned(of_template)) = &analysis
+            && let Some(sentence) = judgeable::refuse(Some(of_template), &self.spec.strategy)
+        {
+            return self.say(Phase::Invalid, "InvalidTemplate", sentence);
+        }
+        let analysis = analysis.map(|analysis| Arc::new(analysis.into_owned()));
         if !self.seen.unknown_providers.is_empty() {
             let names = self.seen.unknown_providers.join(", ");
             let sentence = format!(

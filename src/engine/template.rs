@@ -6,7 +6,6 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use super::judgeable::judges_nothing;
 use crate::api::{Analysis, AnalysisTemplateSpec, Mode, Phase, RolloutSpec};
 
 /// What placeholders of args begin with.
@@ -29,25 +28,18 @@ pub enum TemplateSeen {
 /// Why a template can't be followed: what it makes of the Rollout, the reason's word, and a sentence with the remedy.
 pub type Refusal = (Phase, &'static str, String);
 
-/// The spec with its analysis as the template has it; as it is where none is named. The `mode` is the template's: what
-/// the Rollout says besides counts as it is at each moment.
-pub fn resolved<'a>(spec: &'a RolloutSpec, seen: &TemplateSeen) -> Result<Cow<'a, RolloutSpec>, Refusal> {
+/// By what a run that starts now is judged. The `mode` is the template's, where one is named: what the Rollout says besides
+/// counts as it is at each moment.
+pub fn analysis<'a>(
+    spec: &'a RolloutSpec,
+    seen: &TemplateSeen,
+) -> Result<Option<Cow<'a, Analysis>>, Refusal> {
     match &spec.analysis {
-        Some(analysis) if analysis.template_ref.is_some() => {
-            let analysis = Some(resolve(analysis, seen)?);
-            Ok(Cow::Owned(RolloutSpec { analysis, ..spec.clone() }))
+        Some(own) if own.template_ref.is_some() => {
+            resolve(own, seen).map(|analysis| Some(Cow::Owned(analysis)))
         }
-        Some(_) | None => Ok(Cow::Borrowed(spec)),
+        own => Ok(own.as_ref().map(Cow::Borrowed)),
     }
-}
-
-/// By what a run that starts now would be judged, as far as that is known.
-pub fn analysis<'a>(spec: &'a RolloutSpec, seen: &TemplateSeen) -> Option<Cow<'a, Analysis>> {
-    let analysis = spec.analysis.as_ref()?;
-    if analysis.template_ref.is_none() {
-        return Some(Cow::Borrowed(analysis));
-    }
-    resolve(analysis, seen).ok().map(Cow::Owned)
 }
 
 fn resolve(own: &Analysis, seen: &TemplateSeen) -> Result<Analysis, Refusal> {
@@ -87,7 +79,7 @@ fn filled_in(own: &Analysis, template: &AnalysisTemplateSpec, name: &str) -> Res
     if template.analysis.template_ref.is_some() {
         return Err(format!("the AnalysisTemplate {name} names another template; put its analysis in"));
     }
-    if judges_nothing(&template.analysis) {
+    if template.analysis.judges_nothing() {
         return Err(format!(
             "the AnalysisTemplate {name} judges nothing; give it at least one of errorRate, latency and metrics"
         ));

@@ -61,8 +61,8 @@ impl Envoy {
         arms: &ArmsRequest,
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
-        let canary = presets::envoy(&arms.series, ArmScope::of(request, &request.canary))?;
-        let stable = presets::envoy(&arms.series, ArmScope::of(request, &request.stable))?;
+        let canary = presets::selectors(&arms.series, ArmScope::of(request, &request.canary))?;
+        let stable = presets::selectors(&arms.series, ArmScope::of(request, &request.stable))?;
         let mut last = self.last.lock().await;
         let scrape = match last.take() {
             Some(scrape) if self.is_fresh(scrape.at, now) => last.insert(scrape),

@@ -299,7 +299,7 @@ pub fn tamper(mutant: Option<Mutant>, decision: &mut Decision) {
 
 /// Puts the template as it is now into a run that is under way.
 pub fn follow_template(spec: &RolloutSpec, seen: &Observed, decision: &mut Decision) {
-    let now = template::analysis(spec, &seen.template).map(|now| Arc::new(now.into_owned()));
+    let now = template::analysis(spec, &seen.template).ok().flatten().map(|now| Arc::new(now.into_owned()));
     for status in decision.before.iter_mut().chain([&mut decision.after]) {
         if now.is_some()
             && status.run.as_ref().is_some_and(|run| run.ended.is_none() && run.analysis != now)

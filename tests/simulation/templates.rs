@@ -7,7 +7,7 @@ use tidegate::{
     engine::template::TemplateSeen,
 };
 
-use crate::{chance::Chance, concern::Concern, event::Event, server::Server, world::World};
+use crate::{chance::Chance, concern::Concern, event::Event, world::World};
 
 /// Which worlds have one: one in eight. Under this number no seed that once found something is one of them.
 const TEMPLATED: u64 = 0x7465_6d70;
@@ -21,14 +21,6 @@ pub fn of_seed(seed: u64, spec: &mut RolloutSpec) -> Vec<TemplateSeen> {
     let Some(analysis) = spec.analysis.take() else { return Vec::new() };
     spec.analysis = Some(serde_saphyr::from_str("{templateRef: {name: common}}").unwrap());
     vec![TemplateSeen::Present(AnalysisTemplateSpec { args: vec![], analysis }.into())]
-}
-
-impl Server {
-    /// The template as it is; `Missing` where no Rollout names one.
-    pub fn template(&self) -> &TemplateSeen {
-        static NONE: TemplateSeen = TemplateSeen::Missing;
-        self.templates.last().unwrap_or(&NONE)
-    }
 }
 
 impl World {
@@ -51,9 +43,8 @@ impl World {
 
     /// People make it as it was in the beginning.
     pub fn repair_template(&mut self) {
-        if let Some(first) = self.server.templates.first().cloned()
-            && self.server.template() != &first
-        {
+        let templates = &self.server.templates;
+        if let Some(first) = templates.first().filter(|first| templates.last() != Some(first)).cloned() {
             self.set_template(first);
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Error;
 use crate::{
-    api::{AnalysisTemplate, Rollout, RolloutSpec},
+    api::{Analysis, AnalysisTemplate, Rollout, RolloutSpec},
     engine::template::{self, TemplateSeen},
 };
 
@@ -40,12 +40,9 @@ pub(super) fn rollout(file: &Path, anywhere: bool) -> Result<Rollout, Error> {
             }
         }
     };
-    let resolved = template::resolved(&rollout.spec, &seen);
-    rollout.spec =
-        resolved.map_err(|(_, _, sentence)| Error::Template { file: named(), sentence })?.into_owned();
-    if let Some(analysis) = &mut rollout.spec.analysis {
-        analysis.template_ref = None;
-    }
+    let analysis = template::analysis(&rollout.spec, &seen)
+        .map_err(|(_, _, sentence)| Error::Template { file: named(), sentence })?;
+    rollout.spec.analysis = analysis.map(|analysis| Analysis { template_ref: None, ..analysis.into_owned() });
     if anywhere {
         forget_providers(&mut rollout.spec);
     }

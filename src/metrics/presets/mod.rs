@@ -2,18 +2,7 @@
 //!
 //! A preset's errors are among the series of its total, so one query gives both, of one moment.
 //!
-//! Totals are the sum over `upstream_rq_xx`, never `upstream_rq_total`: Envoy counts there only requests that
-//! it sent to an endpoint, so a canary without endpoints, or one that refuses connections, would have none and
-//! look healthy for lack of traffic. In `rq_xx` each of its answers is a 503.
-//!
-//! A cluster is named `<prefix>_egress_<mesh>_<node>_<protocol>_<port>`. The node of a target `<name>.<ns>` (or
-//! `<name>.<ns>.svc…`) is `<name>_<ns>`, that of a bare `<name>` is `<name>_<the Rollout's namespace>`; the
-//! param `node` overrides it.
-//!
-//! What Envoy tried again is not among `rq_xx`, and nobody but the canary's pods knows of it. `upstream_rq_retry` counts each
-//! such try, whether it had an answer or none (`retry_upstream_rq_xx` knows only those that had one). They count as requests
-//! and as errors: a canary that fails each second request must not look healthy for the retries of its mesh.
-
+mod envoy;
 mod istio;
 mod linkerd;
 mod params;
@@ -26,16 +15,12 @@ use crate::{
     engine::look::{LookRequest, NumberRequest, ReadError},
 };
 
+pub(super) use envoy::RETRIED_LABEL;
+pub use envoy::{ArmSelectors, Selector, selectors};
 use params::Source;
 pub(super) use params::unsupported;
 #[cfg(feature = "cloudwatch")]
 pub(super) use params::{Params, Source as PresetSource, app_mesh_name, filled};
-
-const REQUESTS: &str = "envoy_cluster_upstream_rq_xx";
-const RETRIED: &str = "envoy_cluster_upstream_rq_retry";
-const LATENCY: &str = "envoy_cluster_upstream_rq_time_bucket";
-/// The label that tells tries that were tried again from those that were not.
-pub(super) const RETRIED_LABEL: &str = "retried";
 
 /// Which arm is asked for, and for whom.
 #[derive(Clone, Copy, Debug)]
@@ -107,36 +92,11 @@ impl Failed {
     /// Whether a series with these labels does.
     pub fn holds(self, labels: &BTreeMap<String, String>) -> bool {
         match self {
-            Self::Envoy => {
-                labels.get("envoy_response_code_class").is_some_and(|class| class == "5")
-                    || labels.contains_key(RETRIED_LABEL)
-            }
+            Self::Envoy => envoy::failed(labels),
             Self::Istio => istio::failed(labels),
             Self::Linkerd => linkerd::failed(labels),
         }
     }
-}
-
-/// Series of an exposition: a metric and the labels it must have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selector {
-    /// The metric's name.
-    pub metric: &'static str,
-    /// Labels and their values.
-    pub labels: BTreeMap<&'static str, String>,
-}
-
-/// What to select of an Envoy's own statistics for one arm.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ArmSelectors {
-    /// All requests; those of class 5 failed.
-    pub total: Selector,
-    /// What was tried again and so is not among the total, where it counts. All of it failed.
-    pub retried: Option<Selector>,
-    /// Latency buckets.
-    pub latency: Selector,
-    /// How many of the bounds' units make a second.
-    pub per_second: f64,
 }
 
 /// Whether such series can be asked for at all; the error is a sentence with the remedy.
@@ -160,60 +120,17 @@ pub fn prometheus(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, Re
     let Some(preset) = series.preset else {
         return own(series, scope);
     };
+    let params = |source| params::Params::new(preset, &series.params, source);
     match preset {
-        Preset::Istio => {
-            return istio::queries(&params::Params::new(preset, &series.params, Source::Prometheus)?, scope);
-        }
-        Preset::Linkerd => {
-            return linkerd::queries(
-                &params::Params::new(preset, &series.params, Source::Prometheus)?,
-                scope,
-            );
-        }
+        Preset::Istio => istio::queries(&params(Source::Prometheus)?, scope),
+        Preset::Linkerd => linkerd::queries(&params(Source::Prometheus)?, scope),
+        // Those of CloudWatch are refused with what they need.
         Preset::TidegateGateway
         | Preset::AppmeshEnvoy
         | Preset::AppmeshExtension
         | Preset::Alb
-        | Preset::VpcLattice => {}
+        | Preset::VpcLattice => envoy::queries(preset, &params(Source::Envoy)?, scope),
     }
-    let params = params::Params::new(preset, &series.params, Source::Envoy)?;
-    let mut labels = BTreeMap::from([("envoy_cluster_name", params.cluster(scope)?)]);
-    // Tidegate's own gateway has no such label, and is told by what Prometheus scrapes.
-    if preset == Preset::AppmeshEnvoy {
-        let gateway = params::app_mesh_name("gateway", params.get("gateway"), scope.namespace)?;
-        labels.insert("appmesh_virtual_gateway", gateway);
-    }
-    let selectors = ArmSelectors::of(&labels, params.counts_retries()?);
-    let total = selectors.total.promql();
-    Ok(ArmQueries {
-        errors: Errors::AmongTotal(Failed::Envoy),
-        total: match &selectors.retried {
-            Some(retried) => {
-                format!(
-                    "{total} or label_replace({},\"{RETRIED_LABEL}\",\"true\",\"\",\"\")",
-                    retried.promql()
-                )
-            }
-            None => total,
-        },
-        latency: Some(selectors.latency.promql()),
-        per_second: selectors.per_second,
-    })
-}
-
-/// An arm's counters in an Envoy's own statistics. The gateway is not among the labels: the provider's addresses
-/// are those of the gateway, and its label is there only under `ENABLE_ENVOY_STATS_TAGS`.
-pub fn envoy(series: &Series, scope: ArmScope<'_>) -> Result<ArmSelectors, ReadError> {
-    let Some(preset) = series.preset else {
-        return Err(ReadError::Unsupported(
-            "own queries in series need a provider of kind prometheus, cloudWatch or web; with an envoy provider name \
-             a preset"
-                .to_owned(),
-        ));
-    };
-    let params = params::Params::new(preset, &series.params, Source::Envoy)?;
-    let labels = BTreeMap::from([("envoy_cluster_name", params.cluster(scope)?)]);
-    Ok(ArmSelectors::of(&labels, params.counts_retries()?))
 }
 
 fn own(series: &Series, scope: ArmScope<'_>) -> Result<ArmQueries, ReadError> {
@@ -255,24 +172,6 @@ pub(super) fn tells_arms_apart(role: &str, query: &str) -> Result<(), ReadError>
     Err(unsupported(format!(
         "the query {role} has no {{{{target}}}}, so canary and stable would read the same counter; add it"
     )))
-}
-
-impl ArmSelectors {
-    fn of(labels: &BTreeMap<&'static str, String>, retries: bool) -> Self {
-        let select = |metric| Selector { metric, labels: labels.clone() };
-        Self {
-            total: select(REQUESTS),
-            retried: retries.then(|| select(RETRIED)),
-            latency: select(LATENCY),
-            per_second: 1000.0,
-        }
-    }
-}
-
-impl Selector {
-    fn promql(&self) -> String {
-        select(self.metric, self.labels.iter().map(|(label, value)| (*label, value.as_str())))
-    }
 }
 
 /// A metric's series with these labels, as PromQL.
@@ -381,7 +280,7 @@ mod tests {
         ];
         for (target, params, want) in cases {
             let params = [&[("mesh", "m"), ("port", "8080")], params].concat();
-            let got = envoy(&series(Preset::TidegateGateway, &params), scope(target)).unwrap();
+            let got = selectors(&series(Preset::TidegateGateway, &params), scope(target)).unwrap();
             assert_eq!(got.total.labels["envoy_cluster_name"], want, "{target}");
             assert_eq!(got.retried.unwrap().labels, got.total.labels);
         }
@@ -421,16 +320,16 @@ mod tests {
             let error = check(&series).unwrap_err().to_string();
             assert!(error.contains(want), "{want}: {error}");
         }
-        let error = envoy(&own("t{a=\"{{target}}\"}"), scope("v2")).unwrap_err().to_string();
+        let error = selectors(&own("t{a=\"{{target}}\"}"), scope("v2")).unwrap_err().to_string();
         assert!(error.contains("provider of kind prometheus"), "{error}");
         for preset in [Preset::Istio, Preset::Linkerd] {
-            let error = envoy(&series(preset, &[]), scope("v2")).unwrap_err().to_string();
+            let error = selectors(&series(preset, &[]), scope("v2")).unwrap_err().to_string();
             assert!(error.contains("needs a provider of kind prometheus;"), "{error}");
         }
         for preset in [Preset::Alb, Preset::AppmeshExtension, Preset::VpcLattice] {
             for error in [
                 prometheus(&series(preset, &[]), scope("v2")).unwrap_err().to_string(),
-                envoy(&series(preset, &[]), scope("v2")).unwrap_err().to_string(),
+                selectors(&series(preset, &[]), scope("v2")).unwrap_err().to_string(),
             ] {
                 assert!(error.contains("needs a provider of kind cloudWatch"), "{error}");
             }

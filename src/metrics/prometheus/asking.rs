@@ -2,7 +2,7 @@
 //! its share.
 
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,7 +12,10 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use jiff::Timestamp;
-use reqwest::{Url, header::HeaderValue};
+use reqwest::{
+    Url,
+    header::{HeaderName, HeaderValue},
+};
 
 use super::{
     super::{http::Http, places::Places, within},
@@ -24,7 +27,7 @@ use crate::{
 };
 
 /// When a query is evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum When {
     At(Timestamp),
     Range { start: Timestamp, end: Timestamp, step: Duration },
@@ -43,8 +46,9 @@ impl When {
 #[derive(Debug)]
 pub(super) struct Asking {
     line: Arc<Line>,
+    tenant: Option<Tenant>,
     places: Places,
-    flights: Mutex<BTreeMap<Question, Flight>>,
+    flights: Mutex<HashMap<Question, Flight>>,
 }
 
 /// What a question goes through.
@@ -53,13 +57,13 @@ struct Line {
     http: Http,
     query: Url,
     query_range: Url,
-    tenant: Option<Tenant>,
 }
 
 /// Two that are equal have the same answer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Question {
-    tenant: Option<String>,
+    /// Whose series are asked for, as it is told.
+    tenant: Option<(HeaderName, HeaderValue)>,
     query: String,
     when: When,
 }
@@ -74,8 +78,8 @@ impl Asking {
                 http: Http::new(&config.http, config.url.scheme() == "https")?,
                 query: endpoint(&config.url, "query"),
                 query_range: endpoint(&config.url, "query_range"),
-                tenant: config.tenant.clone(),
             }),
+            tenant: config.tenant.clone(),
             places: Places::new(config.max_concurrent),
             flights: Mutex::default(),
         })
@@ -93,7 +97,7 @@ impl Asking {
         query: &str,
         when: When,
     ) -> Result<Arc<Data>, ReadError> {
-        let tenant = self.line.tenant.as_ref().map(|tenant| tenant.of(namespace));
+        let tenant = self.tenant.as_ref().map(|tenant| header(tenant, namespace)).transpose()?;
         let question = Question { tenant, query: query.to_owned(), when };
         let answer = self.flight(namespace, question).await;
         answer.map_err(|error| match error {
@@ -150,27 +154,22 @@ impl Line {
                 &self.query_range
             }
         };
-        let tenant = match (&self.tenant, &question.tenant) {
-            (Some(tenant), Some(id)) => {
-                let id = HeaderValue::from_str(id).map_err(|_| {
-                    ReadError::Unsupported(
-                        "the configured tenant can't be a header's value; correct it".to_owned(),
-                    )
-                })?;
-                Some((tenant.header.clone(), id))
-            }
-            (None, _) => None,
-            (Some(_), None) => return Err(ReadError::Defect),
-        };
         let answer = self.http.send(|client| {
             let request = client.post(url.clone()).form(&form);
-            match tenant {
+            match &question.tenant {
                 Some((header, id)) => request.header(header, id),
                 None => request,
             }
         });
         reply::data(&answer.await?)
     }
+}
+
+fn header(tenant: &Tenant, namespace: &str) -> Result<(HeaderName, HeaderValue), ReadError> {
+    let id = HeaderValue::from_str(&tenant.of(namespace)).map_err(|_| {
+        ReadError::Unsupported("the configured tenant can't be a header's value; correct it".to_owned())
+    })?;
+    Ok((tenant.header.clone(), id))
 }
 
 fn endpoint(base: &Url, name: &str) -> Url {
@@ -190,9 +189,9 @@ mod tests {
     use futures::poll;
 
     use super::*;
-    use crate::{
-        config::HttpConfig,
-        metrics::tests::fake::{Reply, serve},
+    use crate::metrics::tests::{
+        fake::{Reply, serve},
+        prometheus_at,
     };
 
     #[tokio::test]
@@ -203,15 +202,7 @@ mod tests {
         })
         .await;
         let timeout = Duration::from_millis(100);
-        let asking = Asking::new(&PrometheusConfig {
-            url: fake.url.clone(),
-            scrape_interval: Duration::from_secs(15),
-            lag: Duration::from_secs(15),
-            max_concurrent: 16,
-            tenant: None,
-            http: HttpConfig { timeout, tls: None, auth: None, headers: Vec::new() },
-        })
-        .unwrap();
+        let asking = Asking::new(&prometheus_at(fake.url.clone(), timeout)).unwrap();
         let at = |second| When::At(Timestamp::from_second(second).unwrap());
         // One is dropped before its answer, one after it, one never has any.
         for query in ["given up", "answered"] {

@@ -14,7 +14,10 @@ mod web;
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::{api::Series, config::HttpConfig};
+use crate::{
+    api::Series,
+    config::{HttpConfig, PrometheusConfig},
+};
 
 /// Stands in the body of every bad answer, and must stand in no error.
 const SECRET: &str = "hunter2-from-the-body";
@@ -22,6 +25,22 @@ const SECRET: &str = "hunter2-from-the-body";
 fn http(timeout: Duration) -> HttpConfig {
     HttpConfig { timeout, tls: None, auth: None, headers: Vec::new() }
 }
+
+/// A Prometheus that scrapes every 15 s, and an answer of one series from it.
+pub(super) fn prometheus_at(url: reqwest::Url, timeout: Duration) -> PrometheusConfig {
+    let scrape_interval = Duration::from_secs(15);
+    PrometheusConfig {
+        url,
+        scrape_interval,
+        lag: scrape_interval,
+        max_concurrent: 16,
+        tenant: None,
+        http: http(timeout),
+    }
+}
+
+const ONE: &str =
+    r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1"]}]}}"#;
 
 fn providers(provider: ProviderConfig) -> Providers {
     Providers::from_config(&ProvidersConfig {

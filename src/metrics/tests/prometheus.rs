@@ -7,14 +7,7 @@ use super::{
 use crate::config::{Auth, PrometheusConfig};
 
 fn config(fake: &Fake, timeout: Duration) -> PrometheusConfig {
-    PrometheusConfig {
-        url: fake.url.clone(),
-        scrape_interval: Duration::from_secs(15),
-        lag: Duration::from_secs(15),
-        max_concurrent: 16,
-        tenant: None,
-        http: http(timeout),
-    }
+    prometheus_at(fake.url.clone(), timeout)
 }
 
 fn reading(fake: &Fake) -> Providers {

@@ -32,12 +32,9 @@ async fn a_real_prometheus_answers() {
         .spawn()
         .unwrap();
     let providers = providers(ProviderConfig::Prometheus(PrometheusConfig {
-        url: format!("http://127.0.0.1:{port}").parse().unwrap(),
         scrape_interval: Duration::from_secs(1),
         lag: Duration::from_secs(1),
-        max_concurrent: 16,
-        tenant: None,
-        http: http(Duration::from_secs(5)),
+        ..prometheus_at(format!("http://127.0.0.1:{port}").parse().unwrap(), Duration::from_secs(5))
     }));
     let clock = Clock::start();
     let number = async |query: &str| {

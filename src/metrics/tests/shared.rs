@@ -15,18 +15,8 @@ use super::{
 };
 use crate::config::{PrometheusConfig, Tenant};
 
-const ONE: &str =
-    r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1"]}]}}"#;
-
 fn config(fake: &Fake) -> PrometheusConfig {
-    PrometheusConfig {
-        url: fake.url.clone(),
-        scrape_interval: Duration::from_secs(15),
-        lag: Duration::from_secs(15),
-        max_concurrent: 16,
-        tenant: None,
-        http: http(Duration::from_secs(5)),
-    }
+    prometheus_at(fake.url.clone(), Duration::from_secs(5))
 }
 
 fn number(namespace: &str, query: &str) -> LookRequest {

@@ -12,10 +12,7 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::config::{PrometheusConfig, TlsConfig};
-
-const ONE: &str =
-    r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1"]}]}}"#;
+use crate::config::TlsConfig;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -81,14 +78,10 @@ async fn a_rotated_certificate_is_presented_without_a_restart() {
         identity: Some((file("client.pem"), file("client.key"))),
         insecure_skip_verify: false,
     };
-    let providers = providers(ProviderConfig::Prometheus(PrometheusConfig {
-        url: format!("https://localhost:{port}").parse().unwrap(),
-        scrape_interval: Duration::from_secs(15),
-        lag: Duration::from_secs(15),
-        max_concurrent: 16,
-        tenant: None,
-        http: HttpConfig { tls: Some(tls), ..http(Duration::from_secs(5)) },
-    }));
+    let url = format!("https://localhost:{port}").parse().unwrap();
+    let mut config = prometheus_at(url, Duration::from_secs(5));
+    config.http.tls = Some(tls);
+    let providers = providers(ProviderConfig::Prometheus(config));
     let number = async || providers.look(&look_at_number("q"), now()).await.numbers["queue"].clone();
     assert_eq!(number().await, Err(ReadError::Unreachable), "a certificate of somebody else");
 
