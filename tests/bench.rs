@@ -1,4 +1,4 @@
-//! Two parts of the bench as a user runs it, but tiny and brief. `.ci/run` runs all of them.
+//! Two parts of the bench as a user runs it, but tiny and brief. All of them: `tidegate bench --brief`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

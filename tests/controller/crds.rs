@@ -1,5 +1,7 @@
 //! The CRDs of the server under test: the usual ones, others, or none.
 
+use std::sync::LazyLock;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, CustomResourceExt,
@@ -34,6 +36,13 @@ fn parsed(yaml: &str) -> Value {
 
 impl Default for Crds {
     fn default() -> Self {
+        static USUAL: LazyLock<Crds> = LazyLock::new(Crds::usual);
+        USUAL.clone()
+    }
+}
+
+impl Crds {
+    fn usual() -> Self {
         Self {
             rollouts: Some(serde_json::to_value(Rollout::crd()).unwrap()),
             analysis_templates: Some(serde_json::to_value(AnalysisTemplate::crd()).unwrap()),

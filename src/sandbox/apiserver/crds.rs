@@ -9,7 +9,7 @@ use super::managed_fields::seconds;
 use super::names::NameRule;
 use super::object::{self, text};
 use super::resource::{Cell, Column, Model, Resource, Scale, Updates};
-use crate::sandbox::schema::{FieldError, Schema};
+use crate::sandbox::schema::{Compiled, FieldError};
 
 /// Where the instances of a definition are stored.
 pub(super) fn storage(definition: &Value) -> String {
@@ -36,7 +36,7 @@ pub(super) fn check(definition: &Value) -> Vec<FieldError> {
         });
     }
     for (index, version) in versions(definition).enumerate() {
-        if let Err(error) = Schema::compile(&version["schema"]["openAPIV3Schema"]) {
+        if let Err(error) = Compiled::of(&version["schema"]["openAPIV3Schema"]) {
             errors.push(FieldError {
                 path: format!("spec.versions[{index}].schema.openAPIV3Schema"),
                 reason: "FieldValueInvalid",
@@ -104,11 +104,11 @@ pub(super) fn resources(definition: &Value) -> (Vec<Resource>, Vec<String>) {
     let mut resources = Vec::new();
     for version in versions(definition).filter(|version| version["served"] == true) {
         let schema_text = &version["schema"]["openAPIV3Schema"];
-        match Schema::compile(schema_text) {
-            Ok((schema, told)) => {
+        match Compiled::of(schema_text) {
+            Ok(compiled) => {
                 let name = object::name(definition);
-                warnings.extend(told.into_iter().map(|warning| format!("{name}: {warning}")));
-                let model = Model::Custom { schema: Box::new(schema), text: schema_text.clone() };
+                warnings.extend(compiled.warnings.iter().map(|warning| format!("{name}: {warning}")));
+                let model = Model::Custom { compiled, text: schema_text.clone() };
                 resources.push(resource(definition, version, model));
             }
             Err(error) => warnings.push(format!("{} is not served: {error}", object::name(definition))),

@@ -1,12 +1,14 @@
 //! What the server knows about one served resource (a group, version and plural).
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::builtin_schema::BuiltinSchema;
 use super::event_shape;
 use super::names::NameRule;
 use super::object;
-use crate::sandbox::schema::Schema;
+use crate::sandbox::schema::Compiled;
 
 /// One served resource. Built-in ones come from a table, custom ones from CustomResourceDefinitions.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ pub(super) enum Model {
     /// Core events seen as `events.k8s.io/v1`: kept in the core shape, shown in the newer one.
     NewEvent(BuiltinSchema),
     /// Declared by a CustomResourceDefinition: the compiled schema and its text.
-    Custom { schema: Box<Schema>, text: Value },
+    Custom { compiled: Arc<Compiled>, text: Value },
 }
 
 /// JSON paths of the scale subresource.
@@ -153,7 +155,7 @@ impl Resource {
     pub fn prune(&self, sent: &mut Value) -> Result<Vec<String>, String> {
         let mut unknown = match &self.model {
             Model::BuiltIn(schema) | Model::NewEvent(schema) => schema.prune(sent)?,
-            Model::Custom { schema, .. } => {
+            Model::Custom { compiled, .. } => {
                 // Schemas leave these three to the server, so pruning must not see them.
                 let mut kept = Vec::new();
                 if let Some(fields) = sent.as_object_mut() {
@@ -161,7 +163,7 @@ impl Resource {
                         kept.extend(fields.remove(field).map(|value| (field, value)));
                     }
                 }
-                let unknown = schema.prune(sent);
+                let unknown = compiled.schema.prune(sent);
                 for (field, value) in kept {
                     sent[field] = value;
                 }

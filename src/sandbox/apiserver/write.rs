@@ -108,7 +108,7 @@ impl<'a> Writing<'a> {
     /// Fills in the defaults of a custom resource.
     fn apply_defaults(&self, object: &mut Value) {
         match &self.resource.model {
-            Model::Custom { schema, .. } => schema.apply_defaults(object),
+            Model::Custom { compiled, .. } => compiled.schema.apply_defaults(object),
             Model::BuiltIn(_) | Model::NewEvent(_) => {}
         }
     }
@@ -133,10 +133,10 @@ impl<'a> Writing<'a> {
             Some(old) => metadata::check_change(resource, new, old),
         };
         match &resource.model {
-            Model::Custom { schema, .. } => {
-                schema.check_values(new, &mut errors);
+            Model::Custom { compiled, .. } => {
+                compiled.schema.check_values(new, &mut errors);
                 errors.extend(scale::check(resource, new));
-                schema.check_rules(new, old, &mut errors);
+                compiled.schema.check_rules(new, old, &mut errors);
             }
             Model::BuiltIn(_) | Model::NewEvent(_) => errors.extend(builtin_rules::check(resource, new, old)),
         }

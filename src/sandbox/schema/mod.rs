@@ -6,6 +6,7 @@
 mod cel;
 mod cel_values;
 mod compile;
+mod compiled;
 mod defaults;
 mod fields;
 mod formats;
@@ -26,6 +27,7 @@ mod value_tests;
 use serde_json::Value;
 
 pub use compile::SchemaError;
+pub use compiled::Compiled;
 pub use fields::FieldError;
 
 /// The compiled structural schema of one CRD version.
