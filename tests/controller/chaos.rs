@@ -108,8 +108,7 @@ async fn nothing_is_lost_and_nothing_bad_rises() {
         assert!(clock.elapsed() < by, "never at rest: {unsettled:#?}");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let folder = cluster.server.folder().unwrap();
-    let states = audited(folder, &cluster.namespace);
+    let states = audited(cluster.server.audited().unwrap(), &cluster.namespace);
     let writes: usize = states.values().map(Vec::len).sum();
     eprintln!("{writes} states of {} routes in the audit log", states.len());
     for (name, states) in &states {
@@ -284,9 +283,9 @@ struct State {
 }
 
 /// Every state of every route, in order. What was stored just before the API server was killed may be missing.
-fn audited(folder: &Path, namespace: &str) -> BTreeMap<String, Vec<State>> {
+fn audited(log: (&Path, u64), namespace: &str) -> BTreeMap<String, Vec<State>> {
     let mut states: BTreeMap<String, BTreeMap<u64, State>> = BTreeMap::new();
-    for (at, route) in stored_routes(folder, namespace) {
+    for (at, route) in stored_routes(log, namespace) {
         let name = route.name_any();
         let stamp = route.annotations().get(&format!("state.tidegate.dev/{name}"));
         let state = State {

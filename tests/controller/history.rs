@@ -63,9 +63,9 @@ impl History {
     /// Every version of the route so far, and when it was stored: by the audit log, or when a watch showed it where there
     /// is none. A watch that broke sees things later than they happened, or not at all.
     pub fn versions(&self, cluster: &Cluster) -> Vec<(Timestamp, DynamicObject)> {
-        match cluster.server.folder() {
-            Some(folder) => {
-                let stored = stored_routes(folder, &cluster.namespace);
+        match cluster.server.audited() {
+            Some(audited) => {
+                let stored = stored_routes(audited, &cluster.namespace);
                 stored.filter(|(_, route)| route.name_any() == "color").collect()
             }
             None => self.shown.lock().unwrap().clone(),
@@ -98,11 +98,15 @@ pub fn held(seen: &[Seen], canary: &str, share: i64) -> Option<Duration> {
     Duration::try_from(until.at.duration_since(seen[from].at)).ok()
 }
 
-/// What each write to a route of a namespace left it as, and when, by the audit log.
-pub fn stored_routes(folder: &Path, namespace: &str) -> impl Iterator<Item = (Timestamp, DynamicObject)> {
+/// What each write to a route of a namespace left it as, and when, by the audit log of a control plane's folder from a
+/// byte on.
+pub fn stored_routes(
+    (folder, from): (&Path, u64),
+    namespace: &str,
+) -> impl Iterator<Item = (Timestamp, DynamicObject)> {
     let (mine, namespace) = (namespace.to_owned(), namespace.to_owned());
     let matters = move |line: &str| line.contains(&mine) && line.contains("gatewayroutes");
-    audit::requests(folder, 0, matters).filter_map(move |entry| {
+    audit::requests(folder, from, matters).filter_map(move |entry| {
         let route = &entry["responseObject"];
         let is_one = route["kind"] == "GatewayRoute" && entry["objectRef"]["namespace"] == namespace;
         let tried = entry["requestURI"].as_str().unwrap().contains("dryRun");

@@ -40,12 +40,12 @@ impl Hold {
 }
 
 /// Waits for one's turn, as long as it takes: each of the others has its own patience.
+///
+/// Who wants to be alone keeps no newcomer out, lest a test that has the server and needs it once more waits for one that
+/// waits for it. It comes to be alone when all who are left want that, at the latest.
 async fn take(folder: &Path, mode: Mode) -> File {
-    let open = |name: &str| File::options().create(true).append(true).open(folder.join(name)).unwrap();
-    let (gate, lock) = (open("tests.gate"), open("tests.lock"));
+    let lock = File::options().create(true).append(true).open(folder.join("tests.lock")).unwrap();
     let waiting = move || {
-        // Whoever waits closes the gate behind them, lest newcomers keep the one out who wants to be alone.
-        gate.lock().unwrap();
         match mode {
             Mode::Shared => lock.lock_shared(),
             Mode::Alone => lock.lock(),
@@ -64,7 +64,7 @@ pub fn has_begun(folder: &Path) -> bool {
 
 /// Notes where in the audit log the present run of the suite begins.
 pub fn begin(folder: &Path) {
-    let length = std::fs::metadata(audit::log(folder)).unwrap().len();
+    let length = audited(folder);
     let written = folder.join("tests.begin");
     std::fs::write(&written, format!("{} {length}\n", run())).unwrap();
     std::fs::rename(&written, audit::mark(folder)).unwrap();
@@ -73,4 +73,9 @@ pub fn begin(folder: &Path) {
 /// The present run of the suite. Some runners give each test a process, and say which run it belongs to.
 fn run() -> String {
     std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| std::process::id().to_string())
+}
+
+/// How long the audit log is now, in bytes.
+pub fn audited(folder: &Path) -> u64 {
+    std::fs::metadata(audit::log(folder)).unwrap().len()
 }

@@ -37,7 +37,13 @@ use crate::{
 
 pub enum Server {
     Sandbox(ApiServer),
-    Real { real: &'static Real, hold: Option<Hold>, namespaces: Mutex<Vec<String>> },
+    /// `began` is how long the audit log was when the test began, where it can be read.
+    Real {
+        real: &'static Real,
+        hold: Option<Hold>,
+        namespaces: Mutex<Vec<String>>,
+        began: u64,
+    },
 }
 
 /// A real server, shared by the tests of this process.
@@ -89,7 +95,8 @@ impl Server {
     }
 
     fn real(real: &'static Real, hold: Hold) -> Self {
-        Self::Real { real, hold: Some(hold), namespaces: Mutex::default() }
+        let began = real.folder.as_deref().map_or(0, hold::audited);
+        Self::Real { real, hold: Some(hold), namespaces: Mutex::default(), began }
     }
 
     /// Whether pods come and go as these tests want them to.
@@ -121,6 +128,14 @@ impl Server {
         }
     }
 
+    /// That folder, and how long its audit log was when the test began.
+    pub fn audited(&self) -> Option<(&Path, u64)> {
+        match self {
+            Self::Sandbox(_) => None,
+            Self::Real { began, .. } => Some((self.folder()?, *began)),
+        }
+    }
+
     /// A client that is nobody, for those who bring credentials along.
     pub async fn anonymous(&self) -> Client {
         match self {
@@ -144,7 +159,7 @@ impl Server {
 impl Drop for Server {
     /// Clears away what is left, before anybody else has the server.
     fn drop(&mut self) {
-        let Self::Real { real, hold, namespaces } = self else { return };
+        let Self::Real { real, hold, namespaces, .. } = self else { return };
         let (real, hold): (&'static Real, _) = (real, hold.take());
         let namespaces = std::mem::take(namespaces.get_mut().unwrap());
         let (over, waiting) = mpsc::channel();
