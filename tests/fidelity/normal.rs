@@ -120,6 +120,12 @@ impl Normal {
 
     fn document(&mut self, document: &Map<String, Value>) -> Value {
         let mut plain = document.clone();
+        // A real server lists the kinds of a group's several definitions in any order.
+        if plain.get("kind").is_some_and(|kind| kind == "APIResourceList")
+            && let Some(resources) = plain.get_mut("resources").and_then(Value::as_array_mut)
+        {
+            resources.sort_by_key(|resource| resource["name"].to_string());
+        }
         let items_field = ["items", "rows"].into_iter().find(|field| plain.contains_key(*field));
         if let Some(items_field) = items_field {
             if let Some(metadata) = plain.get_mut("metadata").and_then(Value::as_object_mut) {

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     server::{Answer, Code, Request, Server},
     setup::Identity,
+    shapes::as_listed,
     versions::RouteNow,
 };
 
@@ -122,7 +123,7 @@ impl Oracle {
         let Some((stable, canary)) = status.stable.as_ref().zip(status.canary.as_ref()) else { return };
         let planned = planned(run, stamped.step);
         for list in &is.lists {
-            let (given, rest) = (list.weight(canary), list.weight(stable));
+            let (given, rest) = (list.weight(&as_listed(canary)), list.weight(&as_listed(stable)));
             self.demand(given == planned && rest == 100 - planned, "S1", || {
                 format!("{} has {given}% and {} {rest}% in a step of {planned}%", canary.name, stable.name)
             });
@@ -170,7 +171,7 @@ impl Oracle {
         let status = &server.rollout(rollout).status;
         let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| share(view, canary));
         let deposed = stamp.is_some_and(|stamp| stamp.epoch < status.epoch);
-        let of = |list: &ListSeen| status.canary.as_ref().map_or(0, |canary| list.weight(canary));
+        let of = |list: &ListSeen| status.canary.as_ref().map_or(0, |canary| list.weight(&as_listed(canary)));
         let lower = was
             .lists
             .iter()

@@ -5,7 +5,7 @@ use tidegate::{
     engine::observed::{Observed, RouteView},
 };
 
-use crate::setup::Identity;
+use crate::{setup::Identity, shapes::as_listed};
 
 pub fn canary(status: &RolloutStatus) -> Option<&str> {
     status.canary.as_ref().map(|canary: &Target| canary.name.as_str())
@@ -43,5 +43,6 @@ pub fn sees_mark(seen: &Observed, run: i64) -> bool {
 
 /// The greatest share that a list of a route gives a version.
 pub fn share(view: &RouteView, target: &Target) -> i64 {
-    view.lists.iter().map(|list| list.weight(target)).max().unwrap_or(0)
+    let target = as_listed(target);
+    view.lists.iter().map(|list| list.weight(&target)).max().unwrap_or(0)
 }

@@ -9,7 +9,7 @@ use super::{
     previews::previewed,
     reading::{index, planned, share},
 };
-use crate::{process::Process, server::Server, versions::RouteNow};
+use crate::{process::Process, server::Server, shapes::as_listed, versions::RouteNow};
 
 /// A step of a run.
 pub type Step = (i64, i32);
@@ -105,7 +105,9 @@ fn stands<'a>(
     let Some((run, canary)) = status.run.as_ref().zip(status.canary.as_ref()) else { return false };
     let share = planned(run, step);
     let seen = |route: &Rc<RouteNow>| {
-        route.view(rollout).is_some_and(|view| view.lists.iter().all(|list| list.weight(canary) == share))
+        route
+            .view(rollout)
+            .is_some_and(|view| view.lists.iter().all(|list| list.weight(&as_listed(canary)) == share))
     };
     run.number == number && index(status) == step && routes.all(seen)
 }
