@@ -18,12 +18,13 @@ use super::{
 };
 use crate::{
     api::{
-        ABORT_ANNOTATION, Analysis, FINALIZER, PlainMetric, REQUEST_ANNOTATION, Rollout, RolloutStatus,
-        RouteRef, Stamp, WorkloadRef,
+        ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef, Stamp,
+        WorkloadRef,
     },
     engine::{
         self,
         decision::{Decision, Effect},
+        look::LookRequest,
         observed::{
             Observed, Other, PreviewSeen, RouteSeen, RouteState, Scaler, Subject, WorkloadKey, WorkloadSeen,
             workload_keys,
@@ -75,6 +76,7 @@ pub fn observe(
     let template = context.templates.get(template.as_ref());
     let analysis = analysis(rollout, status, &template);
     let analysis = analysis.as_deref();
+    let asked = to_be_asked(rollout, status, &template);
     let found = |route: &RouteRef| found(context, &namespace, route);
     let routes: Vec<RouteSeen> = refs
         .into_iter()
@@ -105,8 +107,9 @@ pub fn observe(
         look: looked.done,
         looking: looked.under_way,
         settle: settle(context, analysis),
+        unknown_providers: asked.as_ref().map_or_else(Vec::new, |asked| unknown_providers(context, asked)),
+        unaskable: asked.as_ref().and_then(|asked| context.providers.refused(asked)),
         template,
-        unknown_providers: unknown_providers(context, analysis, &of_steps(rollout, status)),
         subject,
     }
 }
@@ -201,30 +204,21 @@ fn settle(context: &Context, analysis: Option<&Analysis>) -> Duration {
     analysis.and_then(|analysis| context.providers.settle(analysis.provider.as_deref())).unwrap_or_default()
 }
 
-/// The plain numbers that steps are judged by besides, of a run that goes on, else of the spec.
-fn of_steps<'a>(rollout: &'a Rollout, status: &'a RolloutStatus) -> Vec<&'a PlainMetric> {
-    let run = status.run.as_ref().filter(|run| run.ended.is_none());
-    let planned = run.into_iter().flat_map(|run| run.plan.iter()).filter_map(|step| step.analysis.as_ref());
-    let canary = rollout.spec.strategy.canary.iter().filter(|_| run.is_none());
-    let specified = canary.flat_map(|canary| &canary.steps).filter_map(|step| step.analysis.as_ref());
-    planned.chain(specified).flat_map(|step| &step.metrics).collect()
+/// What the run that would start now would ask for; none where nothing is judged.
+fn to_be_asked(rollout: &Rollout, status: &RolloutStatus, template: &TemplateSeen) -> Option<LookRequest> {
+    let analysis = template::analysis(&rollout.spec, template).ok().flatten()?;
+    let canary = rollout.spec.target.name.as_str();
+    // Before it is known what is stable, any name stands for it.
+    let stable = status.stable.as_ref().map_or(canary, |stable| stable.name.as_str());
+    let (namespace, name) = (rollout.namespace().unwrap_or_default(), rollout.name_any());
+    Some(LookRequest::of_run(&rollout.spec, &analysis, (&namespace, &name), (canary, stable)))
 }
 
 /// Each once. Where no default is configured and one is needed, it is called `default`.
-fn unknown_providers(
-    context: &Context,
-    analysis: Option<&Analysis>,
-    of_steps: &[&PlainMetric],
-) -> Vec<String> {
-    let Some(analysis) = analysis else {
-        return Vec::new();
-    };
-    let own = analysis.provider.as_deref();
-    let of_arms = analysis.series.as_ref().map(|_| own);
-    let numbers = analysis.metrics.iter().chain(of_steps.iter().copied());
-    let of_numbers = numbers.map(|metric| metric.provider.as_deref().or(own));
+fn unknown_providers(context: &Context, request: &LookRequest) -> Vec<String> {
+    let of_arms = request.arms.iter().map(|arms| arms.provider.as_deref());
+    let of_numbers = request.numbers.iter().map(|number| number.provider.as_deref());
     let mut unknown: Vec<String> = of_arms
-        .into_iter()
         .chain(of_numbers)
         .filter(|provider| !context.providers.has(*provider))
         .map(|provider| provider.unwrap_or("default").to_owned())
@@ -405,6 +399,7 @@ mod tests {
             settle: Duration::ZERO,
             template: TemplateSeen::default(),
             unknown_providers: Vec::new(),
+            unaskable: None,
         };
         let cases = [
             ("a raise after a refused raise", vec![Purpose::Raise], false, true),

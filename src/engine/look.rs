@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::api::{Analysis, PlainMetric, Series};
+use crate::api::{Analysis, PlainMetric, RolloutSpec, Series};
 
 /// A cumulative counter as a provider shows it: series (its labels, or the gateway it came from) to value.
 pub type Snapshot = BTreeMap<String, f64>;
@@ -32,6 +32,46 @@ pub struct LookRequest {
     pub numbers: Vec<NumberRequest>,
 }
 
+impl LookRequest {
+    /// All that a run of the spec would ask for, judged by this analysis and by what its steps judge besides.
+    pub fn of_run(
+        spec: &RolloutSpec,
+        analysis: &Analysis,
+        (namespace, rollout): (&str, &str),
+        (canary, stable): (&str, &str),
+    ) -> Self {
+        let steps = spec.strategy.canary.iter().flat_map(|canary| &canary.steps);
+        let steps: Vec<_> = steps.filter_map(|step| step.analysis.as_ref()).collect();
+        let latency = analysis.latency.iter().chain(steps.iter().flat_map(|step| &step.latency));
+        let latency: Vec<f64> = latency.map(|latency| latency.under.span().as_secs_f64()).collect();
+        let judged = !latency.is_empty()
+            || analysis.error_rate.is_some()
+            || steps.iter().any(|step| step.error_rate.is_some());
+        let arms = analysis.series.as_ref().filter(|_| judged).map(|series| ArmsRequest {
+            provider: analysis.provider.clone(),
+            series: series.clone(),
+            latency,
+            past: None,
+        });
+        let mut numbers: Vec<NumberRequest> = Vec::new();
+        for metric in analysis.metrics.iter().chain(steps.iter().flat_map(|step| &step.metrics)) {
+            let number = NumberRequest::of(metric, analysis);
+            if !numbers.contains(&number) {
+                numbers.push(number);
+            }
+        }
+        Self {
+            namespace: namespace.to_owned(),
+            rollout: rollout.to_owned(),
+            canary: canary.to_owned(),
+            stable: stable.to_owned(),
+            args: analysis.args.clone(),
+            arms,
+            numbers,
+        }
+    }
+}
+
 /// The counters of both arms, read from one provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmsRequest {
@@ -48,7 +88,7 @@ pub struct ArmsRequest {
 }
 
 /// One plain number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NumberRequest {
     /// The metric's name.
     pub name: String,

@@ -65,8 +65,10 @@ pub struct Observed {
     pub settle: Duration,
     /// The template that the spec's analysis names.
     pub template: TemplateSeen,
-    /// Providers that the analysis names and the configuration lacks.
+    /// Providers that a run that starts now would ask, and the configuration lacks.
     pub unknown_providers: Vec<String>,
+    /// Why a provider could not put a question that such a run would ask, whatever it was answered.
+    pub unaskable: Option<String>,
 }
 
 /// What an installation may switch on; each needs permissions of its own.

@@ -8,7 +8,8 @@ use super::{
     decision::Effect,
     judgeable,
     observed::{EntrySeen, ListSeen, RouteSeen, RouteState, RouteView},
-    plan, template,
+    plan,
+    template::{self, Refusal},
     turn::{MOST_LISTS, Turn, since},
 };
 use crate::api::{
@@ -243,27 +244,12 @@ impl Turn<'_> {
         if let Some((reason, sentence)) = self.routes_refused() {
             return self.say(Phase::Invalid, reason, sentence);
         }
-        let analysis = match template::analysis(self.spec, &self.seen.template) {
+        let analysis = match self.judged_by() {
             Ok(analysis) => analysis,
-            // What goes back to what was stable so recently is not judged, and must not wait for who would judge it.
+            // What goes back to what was stable so recently must not wait for who would judge it.
             Err(_) if self.is_return(found) => None,
             Err((phase, reason, sentence)) => return self.say(phase, reason, sentence),
         };
-        // What the spec itself has was held against the strategy before.
-        if let Some(Cow::Owned(of_template)) = &analysis
-            && let Some(sentence) = judgeable::refuse(Some(of_template), &self.spec.strategy)
-        {
-            return self.say(Phase::Invalid, "InvalidTemplate", sentence);
-        }
-        let analysis = analysis.map(|analysis| Arc::new(analysis.into_owned()));
-        if !self.seen.unknown_providers.is_empty() {
-            let names = self.seen.unknown_providers.join(", ");
-            let sentence = format!(
-                "spec.analysis, or its template, names the provider {names}, which the controller's configuration does not \
-                 have; name one of its providers, or add it there"
-            );
-            return self.say(Phase::Invalid, "UnknownProvider", sentence);
-        }
         let steps = self.steps(found);
         if let Some((reason, sentence)) = self.previews_refused(&steps) {
             return self.say(Phase::Invalid, reason, sentence);
@@ -325,6 +311,31 @@ impl Turn<'_> {
             return self.say(Phase::Invalid, "Drifted", sentence);
         }
         self.begin(found, steps, routes, analysis);
+    }
+
+    /// By what the run that would start now is judged, if it can be.
+    fn judged_by(&self) -> Result<Option<Arc<Analysis>>, Refusal> {
+        let invalid = |reason, sentence| Err((Phase::Invalid, reason, sentence));
+        let analysis = template::analysis(self.spec, &self.seen.template)?;
+        // What the spec itself has was held against the strategy before.
+        if let Some(Cow::Owned(of_template)) = &analysis
+            && let Some(sentence) = judgeable::refuse(Some(of_template), &self.spec.strategy)
+        {
+            return invalid("InvalidTemplate", sentence);
+        }
+        if !self.seen.unknown_providers.is_empty() {
+            let names = self.seen.unknown_providers.join(", ");
+            let sentence = format!(
+                "spec.analysis, or its template, names the provider {names}, which the controller's configuration does not \
+                 have; name one of its providers, or add it there"
+            );
+            return invalid("UnknownProvider", sentence);
+        }
+        if let Some(why) = &self.seen.unaskable {
+            let sentence = format!("spec.analysis, or its template, can't be asked for: {why}");
+            return invalid("InvalidQuery", sentence);
+        }
+        Ok(analysis.map(|analysis| Arc::new(analysis.into_owned())))
     }
 
     /// Whether going to the target is one step: it was stable so recently.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::EnvoyConfig,
-    engine::look::{Arms, ArmsRequest, Counters, LookRequest, ReadError, Snapshot},
+    engine::look::{Arms, ArmsRequest, Counters, LookRequest, NumberRequest, ReadError, Snapshot},
 };
 
 /// A weight change shows at once in what Envoy counts; this is for requests still under way.
@@ -61,8 +61,7 @@ impl Envoy {
         arms: &ArmsRequest,
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
-        let canary = presets::selectors(&arms.series, ArmScope::of(request, &request.canary))?;
-        let stable = presets::selectors(&arms.series, ArmScope::of(request, &request.stable))?;
+        let (canary, stable) = both(request, arms)?;
         let mut last = self.last.lock().await;
         let scrape = match last.take() {
             Some(scrape) if self.is_fresh(scrape.at, now) => last.insert(scrape),
@@ -96,6 +95,26 @@ impl Envoy {
         let text = std::str::from_utf8(&body).map_err(|_| ReadError::Malformed)?;
         exposition::parse(text)
     }
+}
+
+/// Which counters are canary's and which stable's.
+fn both(request: &LookRequest, arms: &ArmsRequest) -> Result<(ArmSelectors, ArmSelectors), ReadError> {
+    let selectors = |target| presets::selectors(&arms.series, ArmScope::of(request, target));
+    Ok((selectors(&request.canary)?, selectors(&request.stable)?))
+}
+
+/// Whether what is asked of both arms can be.
+pub(super) fn check(request: &LookRequest, arms: &ArmsRequest) -> Result<(), ReadError> {
+    both(request, arms).map(drop)
+}
+
+/// That no plain number is to be had here.
+pub(super) fn has_no_number(number: &NumberRequest) -> ReadError {
+    ReadError::Unsupported(format!(
+        "the metric {} needs a provider of another kind than envoy, which has only the counters of both arms; name one \
+         as its provider",
+        number.name
+    ))
 }
 
 fn counters(gateways: &[Vec<Sample>], arm: &ArmSelectors, latency: bool) -> Result<Counters, ReadError> {

@@ -104,6 +104,32 @@ impl Providers {
         })
     }
 
+    /// Why one of these questions could not even be put, whatever would be answered: a placeholder that nobody knows, a param
+    /// that a preset lacks, what a provider has not. Providers that are not configured are not told here.
+    pub fn refused(&self, request: &LookRequest) -> Option<String> {
+        let arms = request.arms.iter().filter_map(|arms| {
+            match self.find(arms.provider.as_deref()).ok()? {
+                Provider::Prometheus(_) => prometheus::check(request, arms),
+                Provider::Envoy(_) => envoy::check(request, arms),
+                Provider::Web(web) => web.check(request, arms),
+                #[cfg(feature = "cloudwatch")]
+                Provider::CloudWatch(cloud_watch) => cloud_watch.check(request, arms),
+            }
+            .err()
+        });
+        let numbers = request.numbers.iter().filter_map(|number| {
+            match self.find(number.provider.as_deref()).ok()? {
+                Provider::Prometheus(_) => presets::number(number, request).map(drop),
+                Provider::Envoy(_) => Err(envoy::has_no_number(number)),
+                Provider::Web(web) => web.check_number(request, number),
+                #[cfg(feature = "cloudwatch")]
+                Provider::CloudWatch(cloud_watch) => cloud_watch.check_number(request, number),
+            }
+            .err()
+        });
+        arms.chain(numbers).next().map(|error| error.to_string())
+    }
+
     /// Answers a look: everything at once, each part under its provider's deadline.
     pub async fn look(&self, request: &LookRequest, now: Timestamp) -> Look {
         let arms = async {
@@ -151,11 +177,7 @@ impl Providers {
             Provider::Prometheus(prometheus) => {
                 within(prometheus.timeout(), prometheus.number(request, number, now)).await
             }
-            Provider::Envoy(_) => Err(ReadError::Unsupported(format!(
-                "the metric {} needs a provider of another kind than envoy, which has only the counters of both \
-                 arms; name one as its provider",
-                number.name
-            ))),
+            Provider::Envoy(_) => Err(envoy::has_no_number(number)),
             Provider::Web(web) => within(web.timeout(), web.number(request, number, now)).await,
             #[cfg(feature = "cloudwatch")]
             Provider::CloudWatch(cloud_watch) => {

@@ -4,15 +4,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 pub use super::prometheus::Span;
 use super::{Provider, Providers};
-use crate::engine::look::{Arms, LookRequest, ReadError, Sample};
+use crate::engine::look::{Arms, LookRequest, NumberRequest, ReadError, Sample};
 
 /// What was to be seen in a span of time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {
     /// The counters of both arms, where any were; oldest first, without a past of their own.
     pub arms: Vec<Arms>,
-    /// The plain numbers by metric name; oldest first.
-    pub numbers: BTreeMap<String, Vec<Sample>>,
+    /// The plain numbers by what was asked for, for a step may ask another question by the same name; oldest first.
+    pub numbers: BTreeMap<NumberRequest, Vec<Sample>>,
     /// How old what a look sees is.
     pub lag: Duration,
 }
@@ -39,7 +39,7 @@ impl Providers {
             };
             recording.lag = recording.lag.max(prometheus.lag());
             let samples = prometheus.recorded_number(request, number, span).await?;
-            recording.numbers.insert(number.name.clone(), samples);
+            recording.numbers.insert(number.clone(), samples);
         }
         Ok(recording)
     }

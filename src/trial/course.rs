@@ -270,6 +270,7 @@ impl<'a> World<'a> {
             settle: self.plan.settle,
             template: TemplateSeen::default(),
             unknown_providers: vec![],
+            unaskable: None,
         };
         engine::decide(&self.spec, &self.status, &seen, &self.memory, self.now)
     }

@@ -94,7 +94,7 @@ impl Traffic for Yesterday<'_> {
 
     fn look(&mut self, request: &LookRequest, at: Timestamp) -> Look {
         let numbers = request.numbers.iter().map(|number| {
-            let all = self.recording.numbers.get(&number.name).map(Vec::as_slice).unwrap_or_default();
+            let all = self.recording.numbers.get(number).map(Vec::as_slice).unwrap_or_default();
             let found = self.newest(all, |sample: &Sample| sample.at, at).copied();
             (number.name.clone(), found.ok_or_else(|| ReadError::Empty { query: number.name.clone() }))
         });

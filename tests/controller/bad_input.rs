@@ -146,6 +146,18 @@ async fn a_provider_that_is_not_configured() {
     assert_eq!(cluster.share("v2").await, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_placeholder_that_nobody_knows() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("mesh: mesh", "mesh: mesh, node: '{{name}}-{{foo}}'")).await;
+    invalid(&cluster, "the param \"node\" has an unknown placeholder").await;
+    assert_eq!(cluster.share("v2").await, 0);
+    cluster
+        .patch("color", json!({ "spec": { "analysis": { "series": { "params": { "node": null } } } } }))
+        .await;
+    cluster.phase(Phase::Healthy).await;
+}
+
 /// Metrics that answer so give no evidence: never an advance, never a rollback.
 pub async fn gives_nothing(answer: Answer) -> Cluster {
     let cluster = Cluster::start().await;

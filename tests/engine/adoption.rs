@@ -61,6 +61,11 @@ fn refusals_name_the_reason_and_the_remedy() {
             }),
         ),
         ("UnknownProvider", "does not have", Box::new(|w| w.unknown_providers = vec!["nowhere".into()])),
+        (
+            "InvalidQuery",
+            "asked for: it has {{foo}}",
+            Box::new(|w| w.unaskable = Some("it has {{foo}}".into())),
+        ),
         ("RouteOwned", "stepped by the Rollout other", Box::new(step_by_another)),
     ];
     for (reason, part, change) in cases {

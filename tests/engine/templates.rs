@@ -167,14 +167,25 @@ fn until_it_is_known_whether_there_is_one_the_run_waits_and_nothing_is_stalled()
     world.run_until("10", |world| world.share("v2") == 10);
 }
 
+/// What happens to a world.
+type Change = fn(&mut World);
+
 #[test]
-fn the_way_back_waits_for_no_template() {
-    let mut world = world(&format!("{NAMED}\nrollbackWindow: {{within: 24h}}"), template(TEMPLATE));
-    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
-    assert_eq!(world.share("v2"), 100);
-    world.template = TemplateSeen::Missing;
-    world.spec.target = crate::world::spec(&SPEC.replace("v2", "v1")).target;
-    world.run_until("back on v1", |world| world.share("v1") == 100 && world.phase() == Phase::Healthy);
+fn the_way_back_waits_for_nobody_who_would_judge_it() {
+    let cases: [(&str, Change); 4] = [
+        ("no template", |world| world.template = TemplateSeen::Missing),
+        ("an unfit template", |world| world.template = template("analysis: {templateRef: {name: other}}")),
+        ("an unknown provider", |world| world.unknown_providers = vec!["nowhere".into()]),
+        ("a query that can't be asked", |world| world.unaskable = Some("it has {{foo}}".into())),
+    ];
+    for (what, change) in cases {
+        let mut world = world(&format!("{NAMED}\nrollbackWindow: {{within: 24h}}"), template(TEMPLATE));
+        world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+        assert_eq!(world.share("v2"), 100);
+        change(&mut world);
+        world.spec.target = crate::world::spec(&SPEC.replace("v2", "v1")).target;
+        world.run_until(what, |world| world.share("v1") == 100 && world.phase() == Phase::Healthy);
+    }
 }
 
 #[test]

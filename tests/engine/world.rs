@@ -82,6 +82,7 @@ pub struct World {
     pub fresh: bool,
     pub template: TemplateSeen,
     pub unknown_providers: Vec<String>,
+    pub unaskable: Option<String>,
     /// The previews that stand, by name.
     pub previews: BTreeMap<String, RouteState>,
     pub previewing: Previewing,
@@ -176,6 +177,7 @@ impl World {
             fresh: false,
             template: TemplateSeen::default(),
             unknown_providers: vec![],
+            unaskable: None,
             previews: BTreeMap::new(),
             previewing: Previewing { allowed: true, per_second: 0.0 },
             scaling: Scaling { allowed: true, in_use: BTreeSet::new(), delay: false },
@@ -264,6 +266,7 @@ impl World {
             settle: Duration::from_secs(30),
             template: self.template.clone(),
             unknown_providers: self.unknown_providers.clone(),
+            unaskable: self.unaskable.clone(),
         }
     }
 

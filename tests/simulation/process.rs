@@ -177,6 +177,7 @@ impl Process {
             settle: Duration::from_secs(1),
             template: server.templates.get(self.template).filter(|_| at == 0).cloned().unwrap_or_default(),
             unknown_providers: Vec::new(),
+            unaskable: None,
         }
     }
 

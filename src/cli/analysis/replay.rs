@@ -7,9 +7,8 @@ use serde::Serialize;
 
 use super::{Error, Output, clear_progress, columns, manifests, print, progress, read, write};
 use crate::{
-    api::{Analysis, PlainMetric, RolloutSpec},
     config::Config,
-    engine::look::{ArmsRequest, LookRequest, NumberRequest},
+    engine::look::LookRequest,
     metrics::{Providers, Span},
     trial::{self, Course, FIXED, Plan, Replayed, Yesterday},
 };
@@ -131,7 +130,7 @@ async fn yesterday(
     if from >= to {
         return Err(Error::Nothing("--from must be before --to"));
     }
-    let request = request(&whole(spec, analysis), (namespace, name), (canary, stable));
+    let request = LookRequest::of_run(spec, analysis, (namespace, name), (canary, stable));
     let span = Span { start: from.checked_sub(HOUR)?, end: to, step: analysis.interval.span() };
     let told = |done: f64| progress(&format!("reading the past: {:.0} %", done * 100.0));
     let recording = providers.recorded(&request, span, &told).await?;
@@ -183,44 +182,6 @@ fn providers(args: &Args) -> Result<Providers, Error> {
         }
     };
     Ok(Providers::from_config(&config.providers)?)
-}
-
-/// The analysis with all that any step judges besides.
-fn whole(spec: &RolloutSpec, analysis: &Analysis) -> Analysis {
-    let mut whole = analysis.clone();
-    let steps = spec.strategy.canary.iter().flat_map(|canary| &canary.steps);
-    for step in steps.filter_map(|step| step.analysis.as_ref()) {
-        whole.error_rate = whole.error_rate.or_else(|| step.error_rate.clone());
-        whole.latency.extend(step.latency.iter().cloned());
-        let known = |metric: &&PlainMetric| whole.metrics.iter().any(|known| known.name == metric.name);
-        let new: Vec<PlainMetric> = step.metrics.iter().filter(|metric| !known(metric)).cloned().collect();
-        whole.metrics.extend(new);
-    }
-    whole
-}
-
-/// What every look of the run asks for.
-fn request(
-    analysis: &Analysis,
-    (namespace, rollout): (&str, &str),
-    (canary, stable): (&str, &str),
-) -> LookRequest {
-    let judged = analysis.error_rate.is_some() || !analysis.latency.is_empty();
-    let arms = analysis.series.as_ref().filter(|_| judged).map(|series| ArmsRequest {
-        provider: analysis.provider.clone(),
-        series: series.clone(),
-        latency: analysis.latency.iter().map(|latency| latency.under.span().as_secs_f64()).collect(),
-        past: None,
-    });
-    LookRequest {
-        namespace: namespace.to_owned(),
-        rollout: rollout.to_owned(),
-        canary: canary.to_owned(),
-        stable: stable.to_owned(),
-        args: analysis.args.clone(),
-        arms,
-        numbers: analysis.metrics.iter().map(|metric| NumberRequest::of(metric, analysis)).collect(),
-    }
 }
 
 /// What a fixed threshold would have done, against what was done.

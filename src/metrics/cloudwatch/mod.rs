@@ -27,7 +27,7 @@ pub(super) use client::Found;
 #[cfg(test)]
 pub(super) use client::http;
 use counted::Counted;
-use queries::ArmQueries;
+use queries::{ArmQueries, Query};
 use window::{DELAY, Window, time};
 
 /// How many of the newest periods a plain number may be of: one that is late is no reason to have none.
@@ -63,10 +63,7 @@ impl CloudWatch {
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
         let window = Window::at(now, self.period)?;
-        let queries = |target| {
-            queries::arm(&arms.series, ArmScope::of(request, target), &arms.latency, self.period.as_secs())
-        };
-        let (canary, stable) = (queries(&request.canary)?, queries(&request.stable)?);
+        let (canary, stable) = self.queries(request, arms)?;
         let all = canary.all().chain(stable.all()).cloned().collect();
         let mut answers = self.calls.ask(all, window, now).await?.into_iter();
         let mut counted = |arm: &ArmQueries| Counted::of(arm, &mut answers);
@@ -83,6 +80,37 @@ impl CloudWatch {
         })
     }
 
+    /// Whether what is asked of both arms can be.
+    pub(super) fn check(&self, request: &LookRequest, arms: &ArmsRequest) -> Result<(), ReadError> {
+        self.queries(request, arms).map(drop)
+    }
+
+    /// Whether what is asked as one plain number can be.
+    pub(super) fn check_number(
+        &self,
+        request: &LookRequest,
+        number: &NumberRequest,
+    ) -> Result<(), ReadError> {
+        self.query(request, number).map(drop)
+    }
+
+    /// The query of one plain number.
+    fn query(&self, request: &LookRequest, number: &NumberRequest) -> Result<Query, ReadError> {
+        queries::number(request, number, self.period.as_secs())
+    }
+
+    /// The queries of canary and stable.
+    fn queries(
+        &self,
+        request: &LookRequest,
+        arms: &ArmsRequest,
+    ) -> Result<(ArmQueries, ArmQueries), ReadError> {
+        let queries = |target| {
+            queries::arm(&arms.series, ArmScope::of(request, target), &arms.latency, self.period.as_secs())
+        };
+        Ok((queries(&request.canary)?, queries(&request.stable)?))
+    }
+
     /// One plain number: the newest that the expression has.
     pub(super) async fn number(
         &self,
@@ -91,7 +119,7 @@ impl CloudWatch {
         now: Timestamp,
     ) -> Result<Sample, ReadError> {
         let window = Window::at(now, self.period)?;
-        let query = queries::number(request, number, self.period.as_secs())?;
+        let query = self.query(request, number)?;
         let rows = self.calls.ask(vec![query], window, now).await?.pop().unwrap_or_default();
         if rows.len() > 1 {
             return Err(ReadError::ManySeries { query: number.name.clone(), count: rows.len() });

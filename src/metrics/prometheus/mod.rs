@@ -195,6 +195,11 @@ impl Prometheus {
     }
 }
 
+/// Whether what is asked of both arms can be.
+pub(super) fn check(request: &LookRequest, arms: &ArmsRequest) -> Result<(), ReadError> {
+    queries(request, arms).map(drop)
+}
+
 /// The queries of canary and stable.
 fn queries(request: &LookRequest, arms: &ArmsRequest) -> Result<(ArmQueries, ArmQueries), ReadError> {
     let queries = |target| {

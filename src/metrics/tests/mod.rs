@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::*;
 use crate::{
     api::Series,
-    config::{HttpConfig, PrometheusConfig},
+    config::{EnvoyConfig, HttpConfig, PrometheusConfig, WebConfig},
 };
 
 /// Stands in the body of every bad answer, and must stand in no error.
@@ -78,6 +78,80 @@ fn look_at_number(query: &str) -> LookRequest {
         arms: None,
         numbers: vec![NumberRequest { name: "queue".to_owned(), provider: None, query: query.to_owned() }],
         ..look_at_arms()
+    }
+}
+
+fn one_of_each() -> Providers {
+    let url = || reqwest::Url::parse("http://127.0.0.1:9/").unwrap();
+    let timeout = Duration::from_secs(1);
+    let envoy =
+        EnvoyConfig { urls: vec![url()], scrape_interval: Duration::from_secs(1), http: http(timeout) };
+    let mut entries = BTreeMap::from([
+        ("prometheus".to_owned(), ProviderConfig::Prometheus(prometheus_at(url(), timeout))),
+        ("envoy".to_owned(), ProviderConfig::Envoy(envoy)),
+        ("web".to_owned(), ProviderConfig::Web(WebConfig { url: url(), http: http(timeout) })),
+    ]);
+    if cfg!(feature = "cloudwatch") {
+        let config = crate::config::CloudWatchConfig {
+            region: None,
+            role_arn: None,
+            endpoint: None,
+            period: Duration::from_mins(1),
+            timeout,
+        };
+        entries.insert("cloudWatch".to_owned(), ProviderConfig::CloudWatch(config));
+    }
+    Providers::from_config(&ProvidersConfig { default: None, entries }).unwrap()
+}
+
+#[test]
+fn what_could_never_be_asked_is_told_without_asking() {
+    let providers = one_of_each();
+    let arms = |provider: &str, latency: Vec<f64>, series: Series| {
+        let arms = ArmsRequest { provider: Some(provider.to_owned()), series, latency, past: None };
+        LookRequest { arms: Some(arms), ..look_at_arms() }
+    };
+    let own = |errors: &str| Series {
+        errors: Some(errors.to_owned()),
+        total: Some("total | $.{{target}}".to_owned()),
+        ..Series::default()
+    };
+    let quoted = || Series {
+        total: Some("total{arm=\"{{target}}\"}".to_owned()),
+        ..own("errors{arm=\"{{target}}\", pod=\"{{pod}}\"}")
+    };
+    let preset = || Series { preset: Some(crate::api::Preset::Istio), ..Series::default() };
+    let number = |provider: &str, query: &str| {
+        let mut request = look_at_number(query);
+        request.numbers[0].provider = Some(provider.to_owned());
+        request
+    };
+    let mut cases = vec![
+        (arms("prometheus", vec![], quoted()), "the query errors has the unknown placeholder {{pod}}"),
+        (number("prometheus", "q{a=\"{{target}}\"}"), "the unknown placeholder {{target}}"),
+        (number("prometheus", "q * {{canary}}"), "outside quotes"),
+        (arms("envoy", vec![], quoted()), "provider"),
+        (arms("envoy", vec![], preset()), "provider"),
+        (number("envoy", "q"), "another kind than envoy"),
+        (arms("web", vec![0.5], own("errors | $['{{target}}']")), "no latency buckets"),
+        (arms("web", vec![], preset()), "another kind than web"),
+        (number("web", "{{foo}} | $.x"), "the unknown placeholder {{foo}}"),
+    ];
+    if cfg!(feature = "cloudwatch") {
+        cases.push((number("cloudWatch", "SUM({{foo}})"), "the unknown placeholder {{foo}}"));
+        cases.push((arms("cloudWatch", vec![0.5], quoted()), "name a preset"));
+    }
+    for (request, part) in cases {
+        let refused = providers.refused(&request).unwrap_or_default();
+        assert!(refused.contains(part), "{request:?}: {refused:?}");
+    }
+
+    let fine = [look_at_arms(), number("prometheus", "q{a=\"{{canary}}\"}"), number("nowhere", "{{foo}}")];
+    for mut request in fine {
+        if let Some(arms) = &mut request.arms {
+            arms.provider = Some("prometheus".to_owned());
+        }
+        assert_eq!(providers.refused(&request), None, "{request:?}");
     }
 }
 

@@ -62,13 +62,7 @@ impl Web {
         arms: &ArmsRequest,
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
-        if !arms.latency.is_empty() {
-            return Err(unsupported(
-                "a web provider has no latency buckets; judge latency as one of the metrics, with max",
-            ));
-        }
-        let (canary, stable) =
-            (self.arm(request, arms, &request.canary)?, self.arm(request, arms, &request.stable)?);
+        let (canary, stable) = self.queries(request, arms)?;
         let answers = self.answers([&canary, &stable].into_iter().flat_map(ArmQueries::all)).await?;
         Ok(Arms {
             at: now,
@@ -85,9 +79,42 @@ impl Web {
         number: &NumberRequest,
         now: Timestamp,
     ) -> Result<Sample, ReadError> {
-        let query = Query::parse(&number.name, &number.query, &Values::of_both(request), &self.base)?;
+        let query = self.query(request, number)?;
         let answers = self.answers([&query]).await?;
         Ok(Sample { at: now, value: query.value(&answers)? })
+    }
+
+    /// Whether what is asked of both arms can be.
+    pub(super) fn check(&self, request: &LookRequest, arms: &ArmsRequest) -> Result<(), ReadError> {
+        self.queries(request, arms).map(drop)
+    }
+
+    /// Whether what is asked as one plain number can be.
+    pub(super) fn check_number(
+        &self,
+        request: &LookRequest,
+        number: &NumberRequest,
+    ) -> Result<(), ReadError> {
+        self.query(request, number).map(drop)
+    }
+
+    /// The query of one plain number.
+    fn query(&self, request: &LookRequest, number: &NumberRequest) -> Result<Query, ReadError> {
+        Query::parse(&number.name, &number.query, &Values::of_both(request), &self.base)
+    }
+
+    /// The queries of canary and stable.
+    fn queries(
+        &self,
+        request: &LookRequest,
+        arms: &ArmsRequest,
+    ) -> Result<(ArmQueries, ArmQueries), ReadError> {
+        if !arms.latency.is_empty() {
+            return Err(unsupported(
+                "a web provider has no latency buckets; judge latency as one of the metrics, with max",
+            ));
+        }
+        Ok((self.arm(request, arms, &request.canary)?, self.arm(request, arms, &request.stable)?))
     }
 
     fn arm(&self, request: &LookRequest, arms: &ArmsRequest, target: &str) -> Result<ArmQueries, ReadError> {
