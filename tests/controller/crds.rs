@@ -53,9 +53,7 @@ impl Crds {
             grpc_routes: Some(parsed(GRPC_ROUTES)),
         }
     }
-}
 
-impl Crds {
     /// Each CRD's name, the group and version that it serves, and itself.
     pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 7] {
         let gateway_api = "gateway.networking.k8s.io/v1";

@@ -11,12 +11,11 @@ use tidegate::{
 
 use super::{
     Oracle, Sender,
-    reading::{is_marked, planned, share, stamp},
+    reading::{is_marked, planned, share, stamp, weight},
 };
 use crate::{
     server::{Answer, Code, Request, Server},
     setup::Identity,
-    shapes::as_listed,
     versions::RouteNow,
 };
 
@@ -123,7 +122,7 @@ impl Oracle {
         let Some((stable, canary)) = status.stable.as_ref().zip(status.canary.as_ref()) else { return };
         let planned = planned(run, stamped.step);
         for list in &is.lists {
-            let (given, rest) = (list.weight(&as_listed(canary)), list.weight(&as_listed(stable)));
+            let (given, rest) = (weight(list, canary), weight(list, stable));
             self.demand(given == planned && rest == 100 - planned, "S1", || {
                 format!("{} has {given}% and {} {rest}% in a step of {planned}%", canary.name, stable.name)
             });
@@ -171,7 +170,7 @@ impl Oracle {
         let status = &server.rollout(rollout).status;
         let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| share(view, canary));
         let deposed = stamp.is_some_and(|stamp| stamp.epoch < status.epoch);
-        let of = |list: &ListSeen| status.canary.as_ref().map_or(0, |canary| list.weight(&as_listed(canary)));
+        let of = |list: &ListSeen| status.canary.as_ref().map_or(0, |canary| weight(list, canary));
         let lower = was
             .lists
             .iter()

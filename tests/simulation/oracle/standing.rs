@@ -7,9 +7,9 @@ use tidegate::engine::observed::InEffect;
 
 use super::{
     previews::previewed,
-    reading::{index, planned, share},
+    reading::{index, planned, share, weight},
 };
-use crate::{process::Process, server::Server, shapes::as_listed, versions::RouteNow};
+use crate::{process::Process, server::Server, versions::RouteNow};
 
 /// A step of a run.
 pub type Step = (i64, i32);
@@ -105,9 +105,7 @@ fn stands<'a>(
     let Some((run, canary)) = status.run.as_ref().zip(status.canary.as_ref()) else { return false };
     let share = planned(run, step);
     let seen = |route: &Rc<RouteNow>| {
-        route
-            .view(rollout)
-            .is_some_and(|view| view.lists.iter().all(|list| list.weight(&as_listed(canary)) == share))
+        route.view(rollout).is_some_and(|view| view.lists.iter().all(|list| weight(list, canary) == share))
     };
     run.number == number && index(status) == step && routes.all(seen)
 }
