@@ -58,7 +58,7 @@ impl Turn<'_> {
     /// seen then is harm, but no good word is one about the step.
     pub fn note_displaced(&mut self) {
         let stored = self.status.step.as_ref().is_some_and(|step| step.stored_at.is_some());
-        self.memory.displaced |= stored && self.all_present() && !self.is_given();
+        self.memory.displaced |= stored && self.is_displaced();
     }
 
     fn judge_route(&mut self, seen: &RouteSeen, view: &Arc<RouteView>, stable: &Target, canary: &Target) {
@@ -110,14 +110,16 @@ impl Turn<'_> {
         (stable, canary): (&Target, &Target),
     ) -> bool {
         let Some(stranger) = list.stranger(stable, canary) else { return false };
-        let sentence = format!(
-            "{}: {} got weight {} from {}; take it out, then resume. {}",
-            list.of(&seen.route),
-            stranger.name,
-            stranger.weight,
-            writer(view),
-            remedy(view)
-        );
+        let (place, name, writer) = (list.of(&seen.route), &stranger.name, writer(view));
+        let what = if list.lone {
+            format!(
+                "{place}: {writer} set its target to {name}; set it to {}, which is stable",
+                view.name_of(&stable.name)
+            )
+        } else {
+            format!("{place}: {name} got weight {} from {writer}; take it out", stranger.weight)
+        };
+        let sentence = format!("{what}, then resume. {}", remedy(view));
         self.told.out_of_sync = Some(("Drifted", sentence.clone()));
         self.obstruct(PauseReason::Drifted, sentence);
         true

@@ -408,6 +408,14 @@ impl Memory {
         (self.observing_since, self.counting_since) = (None, None);
     }
 
+    /// Nothing could be decided up to then, for a decision was carried out or the Rollout was read. What came meanwhile may be
+    /// gone again: that time was not observed.
+    pub fn blind_until(&mut self, at: Timestamp) {
+        if let Some(since) = &mut self.observing_since {
+            *since = at.max(*since);
+        }
+    }
+
     /// What was seen so far is no beginning to count from: the next look is.
     pub fn forget_looks(&mut self) {
         self.looked = false;

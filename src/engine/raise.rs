@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
-    observed::{Place, RouteSeen, RouteView},
+    observed::{Place, RouteSeen, RouteState, RouteView},
     turn::Turn,
 };
 use crate::api::{Phase, RawEntry, RouteStatus, Target};
@@ -12,25 +12,21 @@ use crate::api::{Phase, RawEntry, RouteStatus, Target};
 impl Turn<'_> {
     /// Whether every route shows the intended step, stamp and weights, and the previews are there that it asks for.
     pub fn in_place(&self) -> bool {
-        let shown = |view: &RouteView, stable: &Target, canary: &Target, share| {
-            self.shows(view, stable, canary, share)
-        };
-        self.on_every_route(shown) && self.previewed()
-    }
-
-    /// Whether every route gives the share of the intended step, whatever its stamp.
-    pub fn is_given(&self) -> bool {
-        self.on_every_route(gives)
-    }
-
-    fn on_every_route(&self, holds: impl Fn(&RouteView, &Target, &Target, i64) -> bool) -> bool {
-        let Some((stable, canary)) = self.arms() else {
-            return false;
-        };
+        let Some((stable, canary)) = self.arms() else { return false };
         let share = self.planned(self.step_index());
-        self.run_routes()
-            .iter()
-            .all(|seen| seen.view().is_some_and(|view| holds(view, &stable, &canary, share)))
+        let shown = |view: &Arc<RouteView>| self.shows(view, &stable, &canary, share);
+        self.run_routes().iter().all(|seen| seen.view().is_some_and(shown)) && self.previewed()
+    }
+
+    /// Whether a route is known not to give the share of the intended step, whatever its stamp. One that is gone gives nothing.
+    pub fn is_displaced(&self) -> bool {
+        let Some((stable, canary)) = self.arms() else { return false };
+        let share = self.planned(self.step_index());
+        self.run_routes().iter().any(|seen| match &seen.state {
+            RouteState::Present(view) => !gives(view, &stable, &canary, share),
+            RouteState::Missing => true,
+            RouteState::Unusable { .. } | RouteState::Unreadable(_) | RouteState::Refused(_) => false,
+        })
     }
 
     fn shows(&self, view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {

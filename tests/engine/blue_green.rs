@@ -440,6 +440,8 @@ fn a_single_target_is_switched_and_put_back() {
     switched(&mut world, "v9");
     world.settle();
     assert_eq!((names(&world), pause(&world)), (vec!["v9"], Some(PauseReason::Drifted)));
+    let told = "kubectl set its target to v9; set it to v1, which is stable, then resume";
+    assert!(world.message().contains(told), "{}", world.message());
 }
 
 #[test]

@@ -38,6 +38,24 @@ fn at_ten_by_a_number(more: &str) -> World {
 }
 
 #[test]
+fn what_stood_on_a_route_unseen_is_no_part_of_the_hold() {
+    let mut world = at_ten();
+    let elapsed = |world: &World| Duration::from(world.working.step.as_ref().unwrap().elapsed).as_secs();
+    world.run_until("counting", |world| elapsed(world) > 0);
+    let before = elapsed(&world);
+    // The write of a decision hangs, and meanwhile somebody moves the weights and takes that back.
+    world.somebody_sets("color", "kubectl-edit", &[20, 80]);
+    world.pass(Duration::from_secs(20));
+    world.somebody_sets("color", "kubectl-edit", &[90, 10]);
+    world.memory.blind_until(world.now);
+    world.settle();
+    assert_eq!(elapsed(&world), before);
+    world.pass(Duration::from_secs(5));
+    world.settle();
+    assert_eq!(elapsed(&world), before + 5, "from there it goes on");
+}
+
+#[test]
 fn a_raised_share_goes_back_at_once_and_the_third_time_pauses() {
     let mut world = at_ten();
     for time in 1..=3 {
@@ -131,6 +149,21 @@ fn what_was_seen_at_a_share_set_by_hand_says_nothing_of_the_steps_own() {
         world.numbers.insert("queue".into(), Ok(0.0));
         world.run_until("50", |world| world.share("v2") == 50);
     }
+}
+
+#[test]
+fn what_was_seen_while_a_route_was_gone_says_nothing_of_the_step() {
+    let mut world = at_ten_by_a_number("");
+    world.run_for(Duration::from_mins(2));
+    let route = world.routes.remove("color").unwrap();
+    world.numbers.insert("queue".into(), Ok(0.0));
+    world.run_for(Duration::from_mins(1));
+    world.numbers.clear();
+    world.routes.insert("color".into(), route);
+    world.run_for(Duration::from_secs(50));
+    assert_eq!(world.share("v2"), 10, "the hold is over, and nothing is known of this share");
+    world.numbers.insert("queue".into(), Ok(0.0));
+    world.run_until("50", |world| world.share("v2") == 50);
 }
 
 #[test]

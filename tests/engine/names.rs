@@ -91,6 +91,49 @@ fn a_name_without_one_before_is_no_release_either() {
 }
 
 #[test]
+fn what_was_live_before_anybody_named_it_can_be_named() {
+    for at_rest in [false, true] {
+        let mut world = world(", target: svc-2", vec![rule("a", &[("svc-1", 100), ("svc-2", 0)])]);
+        world.run_until("10", |world| weights(world) == [[90, 10]]);
+        if at_rest {
+            abort(&mut world);
+            world.run_until("failed", |world| world.phase() == Phase::Failed);
+        }
+        // The way back, by the name that the Rollout is to have for it from now on.
+        world.spec.target.name = "v1".into();
+        world.spec.routes[0].target = Some("svc-1".into());
+        world.subject.generation += 1;
+        world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+        world.settle();
+        assert_eq!(weights(&world), [[100, 0]]);
+        assert_eq!(world.message(), "v1 is live");
+        let stable = world.working.stable.clone().unwrap();
+        assert_eq!((stable.name.as_str(), stable.called[0].name.as_str()), ("v1", "svc-1"));
+
+        // From there a release is one like any other.
+        world.spec.target.name = "v3".into();
+        world.spec.routes[0].target = Some("svc-2".into());
+        world.subject.generation += 1;
+        world.run_until("v3 at its first step", |world| weights(world) == [[90, 10]]);
+    }
+}
+
+#[test]
+fn a_name_for_what_is_live_on_one_route_of_two_names_nothing() {
+    let plain = "{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}";
+    let web = "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: web}";
+    let mut world = World::new(&SPEC.replace(plain, &format!("{plain}, {web}")));
+    world.routes.insert("web".into(), route(vec![entry("v1", 1)]));
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.spec.target.name = "first".into();
+    world.spec.routes[0].target = Some("v1".into());
+    world.subject.generation += 1;
+    world.run_until("refused", |world| world.phase() == Phase::Invalid);
+    assert_eq!(world.condition("Stalled"), Some(("True", "SameName")), "{}", world.message());
+    assert_eq!(world.share("v1"), 100);
+}
+
+#[test]
 fn a_release_that_forgets_a_routes_name_is_refused() {
     let mut world = resting_on_another_name();
     world.spec.target.name = "v2".into();

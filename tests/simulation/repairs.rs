@@ -91,6 +91,7 @@ impl World {
         let forged = status.conditions.iter().any(|condition| condition.reason == "ForgedStamp");
         for place in 0..self.server.identities[rollout].places.len() {
             let route = self.server.identities[rollout].places[place].object;
+            let alone = self.server.objects[route].shape.lone;
             if forged {
                 self.take_stamp(rollout, route);
             }
@@ -99,6 +100,10 @@ impl World {
                     if *name != stable && canary.as_ref().is_none_or(|canary| name != canary) {
                         *weight = 0;
                     }
+                }
+                if alone && list.iter().all(|(_, weight)| *weight == 0) {
+                    // A single target can't be taken out, only set to another.
+                    set_weight(list, &stable, 100);
                 }
                 if !known {
                     // Nobody can tell which version was meant to be stable but they.
