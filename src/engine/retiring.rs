@@ -7,7 +7,7 @@ use super::{
     decision::Effect,
     observed::{ListSeen, RouteState, Scaler, WorkloadKey, workload_keys},
     scaling::{SCALING_OFF, is_of},
-    turn::{Turn, later},
+    turn::{Turn, later, since},
 };
 use crate::api::{EndReason, HistoryEntry, Retire, Retired, RolloutSpec, RolloutStatus, Target};
 
@@ -15,6 +15,9 @@ use crate::api::{EndReason, HistoryEntry, Retire, Retired, RolloutSpec, RolloutS
 const KEPT: usize = 10;
 /// How long until what keeps a workload from being retired is looked at again.
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// How long what we gave a workload may take to be seen: a watch that says nothing any more is begun again within that.
+const UNSEEN: std::time::Duration = std::time::Duration::from_mins(5);
 
 /// A version that has no traffic any more, and since when.
 struct Idle<'a> {
@@ -107,6 +110,9 @@ impl Turn<'_> {
             return;
         }
         if pods.replicas <= retire.scale_to {
+            if self.awaits_more(&key, pods.replicas) {
+                return self.wake_in(AGAIN);
+            }
             return self.note_retired(known, &key, pods.replicas);
         }
         let Some(in_use) = &self.seen.in_use else { return self.wake_in(AGAIN) };
@@ -136,6 +142,12 @@ impl Turn<'_> {
         let told = self.scale(&key, &pods, retire.scale_to);
         let sentence = format!("{} has no traffic any more: {told}", target.name);
         self.told.besides.push(("Retiring", "ScaledDown", sentence));
+    }
+
+    /// Whether what we gave a workload is not to be seen yet: it may have more than is known.
+    fn awaits_more(&self, key: &WorkloadKey, replicas: i32) -> bool {
+        let given = self.memory.scaled.as_ref().filter(|scaled| scaled.workload == *key);
+        given.is_some_and(|given| given.to > replicas && since(given.at, self.now) < UNSEEN)
     }
 
     /// It has no more than it should: that was our doing, or somebody else's, and is not looked at again.

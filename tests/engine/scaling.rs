@@ -9,6 +9,7 @@ use tidegate::{
 
 use crate::{
     requests::ask,
+    rules::abort,
     world::{SPEC, World, entry, route, spec},
 };
 
@@ -162,6 +163,25 @@ fn what_can_t_be_told_of_a_scale_is_told_before_anything_is_written() {
     world.settle();
     assert!(world.message().contains("scale needs the workload of v2"), "{}", world.message());
     assert!(world.writes.is_empty());
+}
+
+#[test]
+fn what_was_given_and_is_not_to_be_seen_yet_is_retired_once_it_is() {
+    let mut world = World::new(&format!("{}retire: {{after: 1m}}\n", scaled()));
+    workload(&mut world, "v1", 5);
+    workload(&mut world, "v2", 0);
+    world.scaling.delay = true;
+    world.run_until("given", |world| !world.scaled.is_empty());
+    // It has its pods, and the watch does not say so.
+    workload(&mut world, "v2", 0);
+    abort(&mut world);
+    world.run_for(Duration::from_mins(2));
+    assert_eq!(world.phase(), Phase::Failed);
+    assert!(world.working.retired.iter().all(|retired| !retired.done), "{:?}", world.working.retired);
+    workload(&mut world, "v2", 3);
+    world.run_for(Duration::from_mins(1));
+    assert_eq!(pods(&world, "v2").replicas, 0);
+    assert!(world.working.retired.iter().any(|retired| retired.name == "v2" && retired.done));
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Oracle {
                 Effect::Write(write) if write.purpose == Purpose::Raise => {
                     self.may_raise(process, seen, write);
                 }
-                Effect::Scale(write) => self.scales(process, write),
+                Effect::Scale(write) => self.scales(process, seen, write),
                 _ => {}
             }
         }

@@ -159,8 +159,8 @@ impl Oracle {
         }
     }
 
-    /// Whoever was deposed without a stamp to tell him lowers the canary that he knows of, which may not be today's: that
-    /// one gets no more by it.
+    /// Whoever was deposed without a stamp to tell him, or ends a run that is not stored yet, lowers the canary that he knows
+    /// of, which may not be the one of the stored run: that one gets no more by it.
     fn lowered(&mut self, landed: &Landed, was: &RouteView, is: &RouteView) {
         let Landed { server, rollout, .. } = *landed;
         let stamp = stamp(&server.identities[rollout], is);
@@ -169,7 +169,9 @@ impl Oracle {
         });
         let status = &server.rollout(rollout).status;
         let given = |view: &RouteView| status.canary.as_ref().map_or(0, |canary| share(view, canary));
-        let deposed = stamp.is_some_and(|stamp| stamp.epoch < status.epoch);
+        let stored = status.run.as_ref().map(|run| run.number);
+        let of_another = stamp
+            .is_some_and(|stamp| stamp.epoch < status.epoch || stored.is_some_and(|run| run < stamp.run));
         let of = |list: &ListSeen| status.canary.as_ref().map_or(0, |canary| weight(list, canary));
         let lower = was
             .lists
@@ -177,7 +179,9 @@ impl Oracle {
             .zip(&is.lists)
             .all(|(was, is)| was.total() > 0 && of(is) * was.total() <= of(was) * is.total());
         let left = given(is);
-        self.demand(left == 0 || (deposed && lower), "S1", || format!("a lowering left the canary {left}%"));
+        self.demand(left == 0 || (of_another && lower), "S1", || {
+            format!("a lowering left the canary {left}%")
+        });
         let all_have = is.lists.iter().all(|list| list.total() > 0);
         self.demand(all_have, "S4", || "nothing has weight after a lowering".to_owned());
     }

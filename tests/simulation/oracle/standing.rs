@@ -20,7 +20,7 @@ pub struct Standing {
     shares: Vec<(Option<i64>, bool)>,
     /// The step that is in effect on all routes.
     effect: Option<Step>,
-    /// The last step that was.
+    /// The last one whose shares were, whatever somebody made of its previews by then.
     begun: Option<Step>,
     /// For how many milliseconds each was in effect under the eyes of who holds the run.
     held: BTreeMap<Step, u64>,
@@ -53,8 +53,9 @@ impl Standing {
             }
             known.1 |= view.is_some_and(|view| view.in_effect == InEffect::Yes);
         }
-        self.effect = in_effect(server, rollout, &self.shares);
-        self.begun = self.effect.or(self.begun);
+        let given = given(server, rollout, &self.shares);
+        self.effect = given.filter(|step| previewed(server, rollout, None, step.1, true));
+        self.begun = given.or(self.begun);
     }
 
     /// A look that tells something, asked for while the step's share was on the routes, as far as the process can know.
@@ -73,13 +74,14 @@ impl Standing {
     }
 }
 
-fn in_effect(server: &Server, rollout: usize, shares: &[(Option<i64>, bool)]) -> Option<Step> {
+/// The step whose shares are in effect on all routes.
+fn given(server: &Server, rollout: usize, shares: &[(Option<i64>, bool)]) -> Option<Step> {
     let status = &server.rollout(rollout).status;
     let run = status.run.as_ref().filter(|run| run.ended.is_none())?;
     let step = index(status);
     let share = (Some(planned(run, step)), true);
     let given = step >= 1 && shares.iter().all(|known| *known == share);
-    (given && previewed(server, rollout, None, step, true)).then_some((run.number, step))
+    given.then_some((run.number, step))
 }
 
 /// Whether a process sees a step's share on every route; what somebody just changed there it can't know yet.

@@ -1,11 +1,13 @@
 //! What is held against scaling: nothing that serves loses its pods, nothing else that scales is fought, and nobody's
 //! change is written over.
 
+use std::sync::Arc;
+
 use tidegate::{
     api::RolloutStatus,
     engine::{
         decision::ScaleWrite,
-        observed::{RouteView, Scaler, WorkloadSeen},
+        observed::{EntrySeen, Observed, RouteView, Scaler, WorkloadSeen},
     },
 };
 
@@ -14,9 +16,17 @@ use crate::{process::Process, server::Server, setup::Identity, versions::Workloa
 
 impl Oracle {
     /// A scaling is decided, on what the process knows.
-    pub(super) fn scales(&mut self, process: &Process, write: &ScaleWrite) {
+    pub(super) fn scales(&mut self, process: &Process, seen: &Observed, write: &ScaleWrite) {
         let known = process.workloads.iter().find(|(name, _)| *name == write.workload.name);
         let Some(WorkloadSeen::Present(pods)) = known.map(|(_, now)| &now.seen) else { return };
+        // However its route calls it.
+        let is = |entry: &EntrySeen| entry.name.ends_with(&write.workload.name);
+        let ours = |view: &&Arc<RouteView>| view.stamp_of(&seen.subject).is_some();
+        let mut previews = seen.previews.iter().filter_map(|preview| preview.seen.view()).filter(ours);
+        let previewed = previews.any(|view| view.lists.iter().flat_map(|list| &list.entries).any(is));
+        self.demand(write.to >= pods.replicas || !previewed, "W1", || {
+            format!("{} is to be scaled down to {} while a preview stands", write.workload, write.to)
+        });
         // One that is scaled to nothing is left alone by an autoscaler.
         let fought = match &pods.scaler {
             Scaler::None => false,
@@ -56,8 +66,10 @@ impl Oracle {
                 let has = entries.any(|entry| entry.name == name && entry.weight > 0);
                 has && (serves(status, name) || is_to_be_lowered(identity, view, status, name))
             });
-            let previewed =
-                previews_standing(server, other).into_iter().any(|(_, to)| to.as_deref() == Some(name));
+            // Of a run that is ended one may have come since, by a request that was on its way twice.
+            let goes_on = status.run.as_ref().is_some_and(|run| run.ended.is_none());
+            let previewed = goes_on
+                && previews_standing(server, other).into_iter().any(|(_, to)| to.as_deref() == Some(name));
             self.demand(!given && !previewed, "W1", || {
                 format!(
                     "{} is scaled down to {} while {} gives it traffic",
