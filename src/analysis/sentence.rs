@@ -146,6 +146,17 @@ pub fn no_canary_traffic(weight: i32) -> String {
     format!("Waiting at {weight}%: no canary traffic in this step, so nothing is known of it yet.")
 }
 
+/// The canary's share of a step's requests is far from its weight.
+pub fn share_off(weight: i32, canary: f64, all: f64) -> String {
+    format!(
+        "At {weight}% the canary had {} of {} requests ({}): something beside these routes sends or keeps traffic, so what is \
+         judged may not be what users see.",
+        count(canary),
+        count(all),
+        percent(canary / all.max(1.0))
+    )
+}
+
 /// Paused because a metric could not be read. `cause` is a clause: "Prometheus gave no `total` for stable".
 pub fn metric_error(weight: i32, cause: &str, looks: i32) -> String {
     let polls = plural(f64::from(looks), "poll");

@@ -147,7 +147,7 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
     let own = Own { rollout, status: stored };
     let turn = Turn { context: &context, entry: &entry, subject: &subject, now, lowers: decision.lowers() };
     let acted = turn.carry_out(&mut working, own, look.as_ref(), &decision).await;
-    working.memory.blind_until(context.clock.now());
+    working.memory.blind(now, context.clock.now());
 
     let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
     *lock(&entry.wake) = due;
@@ -202,8 +202,9 @@ impl Working {
     async fn read(&mut self, context: &Context, entry: &Entry, watched: &Guarded) -> Read {
         let (mut failed, mut read) = (None, None);
         if self.refresh {
+            let asked = context.clock.now();
             let answer = publish::read(context, watched.meta()).await;
-            self.memory.blind_until(context.clock.now());
+            self.memory.blind(asked, context.clock.now());
             match answer {
                 Ok(None) => return Read::Gone,
                 Ok(Some(own)) => {

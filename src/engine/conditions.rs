@@ -8,7 +8,7 @@ use super::turn::{Told, Turn};
 use crate::api::Phase;
 
 /// The conditions that come and go with a fact of their own.
-const BESIDES: [&str; 4] = ["Unjudged", "WorkloadUnknown", "WorkloadKept", "Retiring"];
+const BESIDES: [&str; 5] = ["Unjudged", "WorkloadUnknown", "WorkloadKept", "Retiring", "TrafficShare"];
 
 impl Turn<'_> {
     /// Writes phase, message and conditions from what this decision told.

@@ -408,11 +408,11 @@ impl Memory {
         (self.observing_since, self.counting_since) = (None, None);
     }
 
-    /// Nothing could be decided up to then, for a decision was carried out or the Rollout was read. What came meanwhile may be
-    /// gone again: that time was not observed.
-    pub fn blind_until(&mut self, at: Timestamp) {
+    /// Nothing could be decided from one time to another, for a decision was carried out or the Rollout was read. What came
+    /// meanwhile may be gone again: that time was not observed.
+    pub fn blind(&mut self, from: Timestamp, to: Timestamp) {
         if let Some(since) = &mut self.observing_since {
-            *since = at.max(*since);
+            *since = since.saturating_add(to.duration_since(from)).unwrap_or(to);
         }
     }
 

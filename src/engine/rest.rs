@@ -124,7 +124,7 @@ impl Turn<'_> {
     }
 
     /// Tells a Warning only when its condition is not told already.
-    fn tell_once(&mut self, condition: &'static str, sentence: &str) {
+    pub fn tell_once(&mut self, condition: &'static str, sentence: &str) {
         let told = self.seen.stored.conditions.iter().any(|c| c.type_ == condition && c.status == "True");
         if !told {
             self.tell(true, condition, sentence);

@@ -16,6 +16,7 @@ impl Turn<'_> {
             return self.end(EndReason::Aborted, &format!("aborted by {}{reason}", abort.by));
         }
         self.take_evidence();
+        self.tell_share();
         self.note_displaced();
         if self.spec.suspend {
             self.ask_for_evidence();

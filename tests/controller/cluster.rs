@@ -135,7 +135,7 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let text = kubeconfig(proxy.url(), account.token.as_deref());
         std::fs::write(folder.path().join("kubeconfig"), text).unwrap();
-        let gateway = Gateway::start(&namespace).await;
+        let gateway = Gateway::start(&namespace, client.clone()).await;
         let providers = format!(
             "{{default: {{envoy: {{urls: [\"{}\"], scrapeInterval: 100ms, timeout: 2s}}}}}}",
             gateway.url()

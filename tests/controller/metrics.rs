@@ -1,4 +1,5 @@
-//! Gateways' stats as the tests want them: counters of every version grow with time, failing as told.
+//! Gateways' stats as the tests want them: counters of the versions grow with time, by the weights of the routes, failing as
+//! told.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +10,10 @@ use std::{
 };
 
 use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
-use tidegate::clock::Clock;
+use futures::future::join_all;
+use kube::{Api, Client, api::ListParams, core::DynamicObject};
+use serde_json::Value;
+use tidegate::{api::RouteKind, clock::Clock, routes};
 
 /// How the gateway answers a scrape.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,7 +34,11 @@ pub enum Answer {
 struct State {
     answer: Answer,
     failing: BTreeMap<String, f64>,
+    /// What comes through of what the routes give a version; all of it where nothing is said.
+    through: BTreeMap<String, f64>,
     counters: BTreeMap<String, (f64, f64)>,
+    /// What each version had of the routes' traffic when that was last known.
+    shares: BTreeMap<&'static str, f64>,
     scraped: Option<jiff::Timestamp>,
     looks: Vec<jiff::Timestamp>,
 }
@@ -40,20 +48,47 @@ struct State {
 pub struct Gateway {
     address: SocketAddr,
     namespace: String,
+    client: Client,
     clock: Clock,
     state: Arc<Mutex<State>>,
 }
 
-/// Requests a second of each version.
-const RATE: f64 = 4000.0;
+/// Requests a second in all: 1 % of them is enough for proof within a look or two.
+const RATE: f64 = 400_000.0;
+const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
+const KINDS: [RouteKind; 4] =
+    [RouteKind::GatewayRoute, RouteKind::VirtualRouter, RouteKind::HttpRoute, RouteKind::GrpcRoute];
+
+/// The weighted lists of a route, wherever its kind has them; a single target is a list of one.
+fn lists(of: &Value) -> Vec<Vec<&Value>> {
+    match of {
+        Value::Array(entries) if entries.iter().any(|entry| entry["weight"].is_i64()) => {
+            vec![entries.iter().collect()]
+        }
+        Value::Array(items) => items.iter().flat_map(lists).collect(),
+        Value::Object(fields) => match &fields.get("target") {
+            Some(target) => vec![vec![*target]],
+            None => fields.values().flat_map(lists).collect(),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => vec![],
+    }
+}
+
+/// What a list gives a version, however its entries call it.
+fn share(list: &[&Value], version: &str) -> f64 {
+    let weight = |entry: &Value| entry["weight"].as_i64().unwrap_or(1).max(0) as f64;
+    let total: f64 = list.iter().map(|entry| weight(entry)).sum();
+    let its = list.iter().filter(|entry| entry.to_string().contains(version));
+    its.map(|entry| weight(entry)).sum::<f64>() / total.max(1.0)
+}
 
 impl Gateway {
     /// A gateway in front of the versions in a namespace.
-    pub async fn start(namespace: &str) -> Self {
+    pub async fn start(namespace: &str, client: Client) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let gateway =
-            Self { address, namespace: namespace.to_owned(), clock: Clock::start(), state: Arc::default() };
+        let (namespace, clock) = (namespace.to_owned(), Clock::start());
+        let gateway = Self { address, namespace, client, clock, state: Arc::default() };
         let me = gateway.clone();
         let page = move || {
             let me = me.clone();
@@ -84,16 +119,43 @@ impl Gateway {
         state.failing.insert(version.to_owned(), share);
     }
 
+    /// So much comes through of what the routes give a version from now on.
+    pub fn let_through(&self, version: &str, part: f64) {
+        let mut state = self.state.lock().unwrap();
+        self.grow(&mut state);
+        state.through.insert(version.to_owned(), part);
+    }
+
     fn grow(&self, state: &mut State) {
         let now = self.clock.now();
         let passed = state.scraped.map_or(0.0, |then| now.duration_since(then).as_secs_f64());
         state.scraped = Some(now);
-        for version in ["v1", "v2", "v3"] {
+        for version in VERSIONS {
             let failing = state.failing.get(version).copied().unwrap_or(0.0);
+            let share = state.shares.get(version).copied().unwrap_or(0.0);
+            let requests = RATE * passed * share * state.through.get(version).copied().unwrap_or(1.0);
             let counter = state.counters.entry(version.to_owned()).or_insert((0.0, 1.0));
-            counter.0 += RATE * passed * failing;
-            counter.1 += RATE * passed * (1.0 - failing);
+            counter.0 += requests * failing;
+            counter.1 += requests * (1.0 - failing);
         }
+    }
+
+    /// Obeys the routes as they are now. Where they can't be read, it goes on as before.
+    async fn obey(&self) {
+        let listed = KINDS.map(|kind| async move {
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(self.client.clone(), &self.namespace, &routes::resource(kind));
+            api.list(&ListParams::default()).await.map(|list| list.items)
+        });
+        let listed: Vec<DynamicObject> = join_all(listed).await.into_iter().flatten().flatten().collect();
+        let lists: Vec<Vec<&Value>> = listed.iter().flat_map(|route| lists(&route.data["spec"])).collect();
+        if lists.is_empty() {
+            return;
+        }
+        let of = |version| lists.iter().map(|list| share(list, version)).sum::<f64>() / lists.len() as f64;
+        let mut state = self.state.lock().unwrap();
+        self.grow(&mut state);
+        state.shares = VERSIONS.map(|version| (version, of(version))).into();
     }
 
     async fn page(&self) -> axum::response::Response {
@@ -102,6 +164,7 @@ impl Gateway {
             state.looks.push(self.clock.now());
             state.answer.clone()
         };
+        self.obey().await;
         match answer {
             Answer::Counters => self.counters(f64::round).into_response(),
             Answer::NotANumber => self.counters(|_| f64::NAN).into_response(),

@@ -107,6 +107,25 @@ async fn a_third_target_pauses_is_left_alone_and_a_bad_canary_still_goes() {
     assert_eq!((weights["v2"], weights["v3"]), (0, 30), "{weights:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_gets_far_less_than_its_weight_is_told_once_a_step_and_goes_on() {
+    let cluster = Cluster::start().await;
+    cluster.gateway.let_through("v2", 0.2);
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 3s")).await;
+    let off = |rollout: &Rollout| {
+        let status = rollout.status.as_ref()?;
+        let condition = status.conditions.iter().find(|condition| condition.type_ == "TrafficShare")?;
+        (condition.status == "True").then(|| condition.message.clone())
+    };
+    let rollout = cluster.until("color", "told", |rollout| off(rollout).is_some()).await;
+    let told = off(&rollout).unwrap();
+    assert!(told.contains("the canary had") && told.contains("something beside these routes"), "{told}");
+    cluster.phase(Phase::Healthy).await;
+    let warned: i32 =
+        cluster.events("TrafficShare").await.iter().map(|event| event.0.count.unwrap_or(1)).sum();
+    assert!((1..=2).contains(&warned), "{warned}");
+}
+
 /// A route with all sorts of things in it that are none of ours.
 fn a_route_that_was_there() -> Value {
     let mut route = route("color", &json!([entry("v1", 100), entry("v2", 0)]));

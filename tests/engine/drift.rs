@@ -44,10 +44,11 @@ fn what_stood_on_a_route_unseen_is_no_part_of_the_hold() {
     world.run_until("counting", |world| elapsed(world) > 0);
     let before = elapsed(&world);
     // The write of a decision hangs, and meanwhile somebody moves the weights and takes that back.
+    let sent = world.now;
     world.somebody_sets("color", "kubectl-edit", &[20, 80]);
     world.pass(Duration::from_secs(20));
     world.somebody_sets("color", "kubectl-edit", &[90, 10]);
-    world.memory.blind_until(world.now);
+    world.memory.blind(sent, world.now);
     world.settle();
     assert_eq!(elapsed(&world), before);
     world.pass(Duration::from_secs(5));

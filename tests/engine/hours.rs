@@ -21,7 +21,8 @@ impl World {
         if let Some(RouteState::Present(view)) = self.routes.get("color") {
             let total = view.lists[0].total().max(1) as f64;
             for entry in &view.lists[0].entries {
-                let requests = self.traffic.per_second * seconds * entry.weight as f64 / total;
+                let comes = if entry.name == "v2" { self.traffic.comes_through } else { 1.0 };
+                let requests = self.traffic.per_second * seconds * comes * entry.weight as f64 / total;
                 count(&mut self.counters, &self.traffic, &entry.name, requests);
             }
         }

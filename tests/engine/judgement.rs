@@ -197,6 +197,26 @@ fn how_strongly_failures_come_together_is_learnt_from_stable_s_pods() {
 }
 
 #[test]
+fn a_share_far_from_the_weight_is_told_and_hinders_nothing() {
+    let mut world = World::new(SPEC);
+    world.traffic.comes_through = 0.3;
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.run_for(Duration::from_secs(40));
+    assert_eq!(world.condition("TrafficShare"), Some(("True", "OffTheWeight")));
+    let told = world.notes.iter().filter(|note| note.reason == "TrafficShare").collect::<Vec<_>>();
+    assert!(
+        told[0].message.starts_with("At 10% the canary had 60 of 1,860 requests (3.2%)"),
+        "{}",
+        told[0].message
+    );
+    assert_eq!(told.len(), 1);
+    world.traffic.comes_through = 1.0;
+    world.run_until("50", |world| world.share("v2") == 50);
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.condition("TrafficShare"), None);
+}
+
+#[test]
 fn a_step_may_be_judged_by_more_and_otherwise() {
     let steps = "steps: [{weight: 10, analysis: {metrics: [{name: queue, query: q, max: \"5\"}]}}, {weight: 50, analysis: \
                  {errorRate: {max: \"2%\"}}}]";

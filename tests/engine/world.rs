@@ -42,6 +42,8 @@ pub fn spec(yaml: &str) -> RolloutSpec {
 #[derive(Clone, Debug)]
 pub struct Traffic {
     pub per_second: f64,
+    /// What of the canary's share comes through.
+    pub comes_through: f64,
     /// The canary's series are not there.
     pub hidden: bool,
     /// How stable's failures fall on its pods, of which all have as many requests; none where nothing tells them apart.
@@ -154,6 +156,7 @@ impl World {
     pub fn new(yaml: &str) -> Self {
         let traffic = Traffic {
             per_second: 200.0,
+            comes_through: 1.0,
             hidden: false,
             on_pods: vec![],
             failing: BTreeMap::new(),

@@ -28,8 +28,8 @@ pub struct Kept {
     pub shown: Rc<RolloutNow>,
     pub working: Working,
     pub look: LookSlot,
-    /// The Rollout is being read before the next decision.
-    pub reading: bool,
+    /// Since when the Rollout is being read before the next decision.
+    pub reading: Option<u64>,
     pub turn: Option<Turn>,
     /// Something happened during the turn.
     pub again: bool,
@@ -103,7 +103,7 @@ impl Kept {
             shown,
             working: Working::default(),
             look: LookSlot::default(),
-            reading: false,
+            reading: None,
             turn: None,
             again: false,
             anew: false,

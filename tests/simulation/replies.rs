@@ -40,10 +40,11 @@ impl World {
     }
 
     fn was_read(&mut self, by: Actor, reply: Reply) {
-        let now = self.processes[by.process].clock.at(self.now);
+        let (clock, now) = (self.processes[by.process].clock, self.now);
         let kept = self.kept(by);
-        kept.reading = false;
-        kept.working.memory.blind_until(now);
+        if let Some(sent) = kept.reading.take() {
+            kept.working.memory.blind(clock.at(sent), clock.at(now));
+        }
         let fresh = if let Reply::Answer(Answer::Rollout(rollout)) = reply {
             kept.working.own = Some(rollout);
             kept.working.refresh = false;

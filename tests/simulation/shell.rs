@@ -42,13 +42,14 @@ impl World {
     pub fn wake(&mut self, by: Actor) {
         let waits = self.mutant == Some(Mutant::TurnsOneByOne) && self.others_have_turns(by);
         let kept = self.kept(by);
-        if kept.reading || kept.turn.is_some() || waits {
+        if kept.reading.is_some() || kept.turn.is_some() || waits {
             kept.again = true;
             return;
         }
         if !self.leads(by) {
             return;
         }
+        let sent = self.now;
         let kept = self.kept(by);
         if std::mem::take(&mut kept.anew) {
             kept.working = Working { refresh: true, ..Working::default() };
@@ -58,7 +59,7 @@ impl World {
             return;
         }
         if kept.working.refresh {
-            kept.reading = true;
+            kept.reading = Some(sent);
             self.send(by, Role::Reading, Request::ReadRollout { rollout: by.rollout });
             return;
         }
@@ -67,7 +68,7 @@ impl World {
 
     fn others_have_turns(&self, by: Actor) -> bool {
         let mut kept = self.processes[by.process].kept.iter().enumerate();
-        kept.any(|(rollout, kept)| rollout != by.rollout && (kept.reading || kept.turn.is_some()))
+        kept.any(|(rollout, kept)| rollout != by.rollout && (kept.reading.is_some() || kept.turn.is_some()))
     }
 
     pub fn decide(&mut self, by: Actor, fresh: bool, unread: bool) {
@@ -284,7 +285,7 @@ impl World {
         let (now, world_now) = (clock.at(self.now), self.now);
         let kept = self.kept(by);
         let Some(turn) = kept.turn.take() else { return };
-        kept.working.memory.blind_until(now);
+        kept.working.memory.blind(clock.at(turn.decided_at), now);
         let due = turn.decision.wake.map(|wake| {
             let span = Duration::try_from(wake.duration_since(now)).unwrap_or_default();
             clock.real(span).max(5)

@@ -152,7 +152,9 @@ async fn yesterday(
         span: (from, to),
         ends_at_a_pause: false,
     };
-    let course = trial::follow(&plan, &mut traffic)?;
+    let mut course = trial::follow(&plan, &mut traffic)?;
+    // The past had the shares that it had.
+    course.moments.retain(|moment| moment.reason != "TrafficShare");
     let fixed = fixed(&course, &traffic, from);
     if let Some(file) = &args.html {
         write(file, &trial::course_page(name, &course, &fixed))?;

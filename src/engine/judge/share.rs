@@ -1,0 +1,46 @@
+//! Whether the canary gets about what its weight says. Where it does not, what is judged may not be what users see.
+
+use super::tests;
+use crate::{
+    analysis::{Sequence, sentence},
+    engine::turn::Turn,
+};
+
+/// So many requests of a step must be there before their share means anything.
+const ENOUGH: f64 = 500.0;
+/// So many times more, or less, than the weight is off.
+const OFF: f64 = 2.0;
+/// And so many standard errors, for of a small weight few requests are expected.
+const CHANCE: f64 = 4.0;
+
+impl Turn<'_> {
+    /// Tells where the canary's share of the requests is far from its weight.
+    pub fn tell_share(&mut self) {
+        if let Some(sentence) = self.share_off() {
+            self.tell_once("TrafficShare", &sentence);
+            self.told.besides.push(("TrafficShare", "OffTheWeight", sentence));
+        }
+    }
+
+    fn share_off(&self) -> Option<String> {
+        let step = self.planned_step()?;
+        let weight = step.weight.percent();
+        let analysis = self.analysis()?;
+        // What a match sends comes on top, and nothing tells how much that is.
+        if step.matching.is_some() || !(1..100).contains(&weight) {
+            return None;
+        }
+        let relative = tests(&analysis).into_iter().find(|test| test.max.is_none())?;
+        let sequence = self.run()?.evidence.metrics.get(&*relative.name)?.sequence.as_ref();
+        let total = sequence
+            .filter(|sequence| sequence.step() == Some(self.step_index()))
+            .map(Sequence::step_total)?;
+        let canary = total.canary().requests;
+        let all = canary + total.stable().requests;
+        let (realised, wanted) = (canary / all.max(1.0), f64::from(weight) / 100.0);
+        let off = realised > wanted * OFF || realised * OFF < wanted;
+        let spread = (all * wanted * (1.0 - wanted)).sqrt();
+        let by_chance = (canary - all * wanted).abs() <= CHANCE * spread;
+        (all >= ENOUGH && off && !by_chance).then(|| sentence::share_off(weight, canary, all))
+    }
+}
