@@ -150,7 +150,8 @@ pub fn no_canary_traffic(weight: i32) -> String {
 pub fn share_off(weight: i32, canary: f64, all: f64) -> String {
     format!(
         "At {weight}% the canary had {} of {} requests ({}): something beside these routes sends or keeps traffic, so what is \
-         judged may not be what users see.",
+         judged may not be what users see. See who calls either version directly, or by another route, and take that in or out of \
+         the series.",
         count(canary),
         count(all),
         percent(canary / all.max(1.0))

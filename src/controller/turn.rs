@@ -147,7 +147,7 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
     let own = Own { rollout, status: stored };
     let turn = Turn { context: &context, entry: &entry, subject: &subject, now, lowers: decision.lowers() };
     let acted = turn.carry_out(&mut working, own, look.as_ref(), &decision).await;
-    working.memory.blind(now, context.clock.now());
+    working.memory.not_watched(now, context.clock.now());
 
     let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
     *lock(&entry.wake) = due;
@@ -204,7 +204,6 @@ impl Working {
         if self.refresh {
             let asked = context.clock.now();
             let answer = publish::read(context, watched.meta()).await;
-            self.memory.blind(asked, context.clock.now());
             match answer {
                 Ok(None) => return Read::Gone,
                 Ok(Some(own)) => {
@@ -214,6 +213,7 @@ impl Working {
                 }
                 Err(error) => failed = Some(error),
             }
+            self.memory.not_watched(asked, context.clock.now());
         }
         self.own.take_if(|own| !holds(&own.rollout, watched.meta()));
         let own = match &mut self.own {

@@ -4,11 +4,14 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::turn::{Told, Turn};
+use super::{
+    judge::share,
+    turn::{Told, Turn},
+};
 use crate::api::Phase;
 
 /// The conditions that come and go with a fact of their own.
-const BESIDES: [&str; 5] = ["Unjudged", "WorkloadUnknown", "WorkloadKept", "Retiring", "TrafficShare"];
+const BESIDES: [&str; 5] = ["Unjudged", "WorkloadUnknown", "WorkloadKept", "Retiring", share::CONDITION];
 
 impl Turn<'_> {
     /// Writes phase, message and conditions from what this decision told.

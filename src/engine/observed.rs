@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::{
     look::{Arms, Look},
     template::TemplateSeen,
+    turn::{later, since},
 };
 use crate::api::{RawEntry, RolloutStatus, RouteRef, SpelledStamp, Stamp, Target, WorkloadKind, WorkloadRef};
 
@@ -342,6 +343,8 @@ pub struct Memory {
     pub looked: bool,
     /// A route was seen to give another share than the step's after all had given that.
     pub displaced: bool,
+    /// That the canary's share of the step's requests is far from its weight, in a sentence.
+    pub share_off: Option<String>,
     /// From when on a look is a good word for the step; none where its share has not been another one.
     pub good_from: Option<Timestamp>,
     /// When each part of the next look is due: the arms under the empty name, plain metrics under theirs.
@@ -361,6 +364,8 @@ pub struct Memory {
     pub gone: BTreeSet<String>,
     /// What was last scaled, and how often it was in this step.
     pub scaled: Option<Scaled>,
+    /// What workloads were given, each up to how many replicas and when: it may not be seen yet.
+    pub given: BTreeMap<WorkloadKey, (i32, Timestamp)>,
     /// Workloads whose scaling down may be on its way: when it was last decided, or first seen to have been.
     pub scaling_down: BTreeMap<WorkloadKey, Timestamp>,
     /// That another process has taken the run over, and since when its status is as it is.
@@ -410,9 +415,9 @@ impl Memory {
 
     /// Nothing could be decided from one time to another, for a decision was carried out or the Rollout was read. What came
     /// meanwhile may be gone again: that time was not observed.
-    pub fn blind(&mut self, from: Timestamp, to: Timestamp) {
-        if let Some(since) = &mut self.observing_since {
-            *since = since.saturating_add(to.duration_since(from)).unwrap_or(to);
+    pub fn not_watched(&mut self, from: Timestamp, to: Timestamp) {
+        if let Some(observed) = &mut self.observing_since {
+            *observed = later(*observed, since(from, to));
         }
     }
 

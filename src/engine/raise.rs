@@ -18,20 +18,21 @@ impl Turn<'_> {
         self.run_routes().iter().all(|seen| seen.view().is_some_and(shown)) && self.previewed()
     }
 
-    /// Whether a route is known not to give the share of the intended step, whatever its stamp. One that is gone gives nothing.
+    /// Whether a route is known not to give the share of the intended step, whatever its stamp. One that is gone, or has lost a
+    /// rule, gives nothing there.
     pub fn is_displaced(&self) -> bool {
         let Some((stable, canary)) = self.arms() else { return false };
         let share = self.planned(self.step_index());
         self.run_routes().iter().any(|seen| match &seen.state {
-            RouteState::Present(view) => !gives(view, &stable, &canary, share),
-            RouteState::Missing => true,
-            RouteState::Unusable { .. } | RouteState::Unreadable(_) | RouteState::Refused(_) => false,
+            RouteState::Present(view) => !view.gone.is_empty() || !gives(view, &stable, &canary, share),
+            RouteState::Missing | RouteState::Unusable { .. } => true,
+            RouteState::Unreadable(_) | RouteState::Refused(_) => false,
         })
     }
 
     fn shows(&self, view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
         let stamped = view.stamp_of(&self.seen.subject).is_some_and(|stamp| stamp.step == self.step_index());
-        stamped && gives(view, stable, canary, share)
+        stamped && view.gone.is_empty() && gives(view, stable, canary, share)
     }
 
     /// Raises the first route that does not show the intended step yet. A write takes its time, and meanwhile a pod may

@@ -63,22 +63,12 @@ impl Turn<'_> {
         })
     }
 
-    /// Whether both are one target: by name and port, because every route resolves them to the same entry, or because the spec
-    /// names what was live before anybody named it.
+    /// Whether both are one target: by name and port, or because every route resolves them to the same entry.
     fn one_entry(&self, wanted: &Target, stable: &Target) -> bool {
         let one = |list: &ListSeen| list.index(wanted).is_some() && list.index(wanted) == list.index(stable);
         let place = |view: &Arc<RouteView>| view.lists.iter().all(one);
         let mut views = self.spec_routes().into_iter().filter_map(|seen| seen.view()).peekable();
-        wanted.same_entry(stable)
-            || (views.peek().is_some() && views.all(place))
-            || self.named_now(wanted, stable)
-    }
-
-    /// Whether the spec gives what is live a name of its own: adopted, it went by that of its entries, and every route calls the
-    /// target just that.
-    fn named_now(&self, wanted: &Target, stable: &Target) -> bool {
-        let entries = |route: &RouteRef| wanted.name_on(route) == stable.name;
-        stable.called.is_empty() && wanted.port == stable.port && self.spec.routes.iter().all(entries)
+        wanted.same_entry(stable) || (views.peek().is_some() && views.all(place))
     }
 
     /// Whether the last run failed for the very target that the spec names.
@@ -121,14 +111,6 @@ impl Turn<'_> {
             return self.say(Phase::Healthy, "Drifted", sentence);
         }
         self.say(Phase::Healthy, "Healthy", format!("{} is live", stable.name));
-    }
-
-    /// Tells a Warning only when its condition is not told already.
-    pub fn tell_once(&mut self, condition: &'static str, sentence: &str) {
-        let told = self.seen.stored.conditions.iter().any(|c| c.type_ == condition && c.status == "True");
-        if !told {
-            self.tell(true, condition, sentence);
-        }
     }
 
     fn stay_failed(&mut self, stable: &Target) {

@@ -70,6 +70,8 @@ impl Turn<'_> {
         let retired = &self.status.retired;
         let undone = |key: &WorkloadKey| retired.iter().any(|one| is_of(one, key) && !one.done);
         self.memory.scaling_down.retain(|key, _| undone(key));
+        let now = self.now;
+        self.memory.given.retain(|_, (_, at)| since(*at, now) < UNSEEN);
         let Some(retire) = self.spec.retire.clone() else { return };
         if !self.seen.allowed.scaling {
             let sentence = format!("retire {SCALING_OFF}");
@@ -146,8 +148,7 @@ impl Turn<'_> {
 
     /// Whether what we gave a workload is not to be seen yet: it may have more than is known.
     fn awaits_more(&self, key: &WorkloadKey, replicas: i32) -> bool {
-        let given = self.memory.scaled.as_ref().filter(|scaled| scaled.workload == *key);
-        given.is_some_and(|given| given.to > replicas && since(given.at, self.now) < UNSEEN)
+        self.memory.given.get(key).is_some_and(|(given, _)| *given > replicas)
     }
 
     /// It has no more than it should: that was our doing, or somebody else's, and is not looked at again.

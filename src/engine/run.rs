@@ -16,8 +16,8 @@ impl Turn<'_> {
             return self.end(EndReason::Aborted, &format!("aborted by {}{reason}", abort.by));
         }
         self.take_evidence();
-        self.tell_share();
         self.note_displaced();
+        self.tell_share();
         if self.spec.suspend {
             self.ask_for_evidence();
             let sentence = "spec.suspend is true: nothing is written to any route, and the run stands still";

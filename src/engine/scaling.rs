@@ -178,6 +178,9 @@ impl Turn<'_> {
             let write = ScaleWrite { workload: key.clone(), from: pods.replicas, to };
             if to < pods.replicas {
                 self.memory.scaling_down.insert(key.clone(), self.now);
+                self.memory.given.remove(key);
+            } else {
+                self.memory.given.insert(key.clone(), (to, self.now));
             }
             self.effects.push(Effect::Scale(write));
             self.memory.scaled = Some(Scaled { workload: key.clone(), to, at: self.now, times: times + 1 });

@@ -182,7 +182,7 @@ impl Turn<'_> {
         let weighted: Vec<&EntrySeen> = list.entries.iter().filter(|entry| entry.weight > 0).collect();
         match weighted.as_slice() {
             [] => Err(format!("{} gives no target any weight; give stable 100", list.of(&seen.route))),
-            [one] => Ok(Found { stable: self.target_of(one, list), share: None }),
+            [one] => Ok(Found { stable: self.target_of(one, seen, list)?, share: None }),
             several => {
                 let Some(stable) = self.specified_stable() else {
                     let names: Vec<_> = several.iter().map(|e| format!("{} {}", e.name, e.weight)).collect();
@@ -228,15 +228,28 @@ impl Turn<'_> {
         Some(self.of_ref(stable, |route| route.stable.as_ref()))
     }
 
-    /// The target of an entry, with what the spec knows of it.
-    fn target_of(&self, entry: &EntrySeen, list: &ListSeen) -> Target {
-        let known = [Some(self.wanted()), self.specified_stable()];
+    /// The target of an entry, with what the spec knows of it. Where a route has names of its own, one that is not in the spec
+    /// is no target's: taken for one, it would be in the way of the version's own name later.
+    fn target_of(&self, entry: &EntrySeen, seen: &RouteSeen, list: &ListSeen) -> Result<Target, String> {
+        let wanted = self.wanted();
+        let there = wanted.name_on(&seen.route).to_owned();
+        let renamed = there != wanted.name;
+        let known = [Some(wanted), self.specified_stable()];
         if let Some(target) = known.into_iter().flatten().find(|target| entry.is(target)) {
-            return target;
+            return Ok(target);
+        }
+        if renamed {
+            return Err(format!(
+                "{} calls versions by names of its own (routes[].target: {there}), and which one it calls {} is not told; give \
+                 spec.stable, and {} as routes[].stable",
+                list.of(&seen.route),
+                entry.name,
+                entry.name
+            ));
         }
         let twins = list.entries.iter().filter(|other| other.name == entry.name).count() > 1;
         let port = if twins { entry.port } else { None };
-        self.of_ref(&TargetRef { name: entry.name.clone(), port, workload_ref: None }, |_| None)
+        Ok(self.of_ref(&TargetRef { name: entry.name.clone(), port, workload_ref: None }, |_| None))
     }
 
     /// Starts a run, if everything allows it; else says why not. `found` is the share that adoption found.
@@ -269,10 +282,11 @@ impl Turn<'_> {
         for (seen, view) in self.views() {
             if wanted.name_on(&seen.route) == view.name_of(&stable.name) && wanted.port == stable.port {
                 let sentence = format!(
-                    "spec.routes: target of {} is {}, which is what {} is called there; it has to change with \
-                     spec.target.name",
+                    "spec.routes: target of {} is {}, which is what {}, which is live, is called there; it has to change with \
+                     spec.target.name, or, to stay with what is live, be what it was, with spec.target.name: {}",
                     seen.route,
                     wanted.name_on(&seen.route),
+                    stable.name,
                     stable.name
                 );
                 return self.say(Phase::Invalid, "SameName", sentence);

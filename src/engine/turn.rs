@@ -151,6 +151,14 @@ impl<'a> Turn<'a> {
         self.effects.push(Effect::Tell(Note { warning, reason, message: message.into(), run, step }));
     }
 
+    /// Tells a Warning only when its condition is not told already.
+    pub fn tell_once(&mut self, condition: &'static str, sentence: &str) {
+        let told = self.seen.stored.conditions.iter().any(|c| c.type_ == condition && c.status == "True");
+        if !told {
+            self.tell(true, condition, sentence);
+        }
+    }
+
     /// The target of the spec, with the workload and revision known now.
     pub fn wanted(&self) -> Target {
         self.of_ref(&self.spec.target, |route| route.target.as_ref())

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tidegate::api::Phase;
+use tidegate::{
+    api::{Phase, Rollout},
+    clock::Clock,
+};
 
 use crate::{
     call::{Call, Rule, Spoil},
@@ -10,6 +13,31 @@ use crate::{
     objects::ROLLOUT,
     waiting::eventually,
 };
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stood_on_a_route_while_a_write_hung_is_no_part_of_the_hold() {
+    const HOLD: Duration = Duration::from_secs(8);
+    const HANGS: Duration = Duration::from_secs(6);
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 8s")).await;
+    let begun = |rollout: &Rollout| {
+        let step = rollout.status.as_ref().and_then(|status| status.step.as_ref());
+        step.is_some_and(|step| step.weight.percent() == 10 && step.since.is_some())
+    };
+    cluster.until("color", "the step in effect", begun).await;
+    let clock = Clock::start();
+    // What is written of a refused request hangs; meanwhile somebody moves the weights, and takes that back.
+    cluster.proxy.spoil(Rule::new(Spoil::Delay(HANGS)).verb("update").name("color"));
+    cluster.ask("resume").await;
+    let hanging =
+        || async { cluster.calls().iter().any(|call| call.verb == "update" && call.code.is_none()) };
+    eventually("a write that hangs", hanging, |hangs| *hangs).await;
+    cluster.proxy.relent();
+    cluster.set_weights("color", "kubectl", &[(0, 20), (1, 80)]).await;
+    cluster.set_weights("color", "kubectl", &[(0, 90), (1, 10)]).await;
+    cluster.until_share("v2", 50).await;
+    assert!(clock.elapsed() > HOLD + HANGS / 2, "it went on after {:?}", clock.elapsed());
+}
 
 async fn survives(rule: Rule, bad: bool) {
     let mut cluster = Cluster::without_controller().await;

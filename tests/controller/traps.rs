@@ -111,7 +111,7 @@ async fn a_third_target_pauses_is_left_alone_and_a_bad_canary_still_goes() {
 async fn a_canary_that_gets_far_less_than_its_weight_is_told_once_a_step_and_goes_on() {
     let cluster = Cluster::start().await;
     cluster.gateway.let_through("v2", 0.2);
-    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 3s")).await;
+    cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 5s").replace("settle: 100ms", "settle: 2s")).await;
     let off = |rollout: &Rollout| {
         let status = rollout.status.as_ref()?;
         let condition = status.conditions.iter().find(|condition| condition.type_ == "TrafficShare")?;
@@ -121,9 +121,13 @@ async fn a_canary_that_gets_far_less_than_its_weight_is_told_once_a_step_and_goe
     let told = off(&rollout).unwrap();
     assert!(told.contains("the canary had") && told.contains("something beside these routes"), "{told}");
     cluster.phase(Phase::Healthy).await;
-    let warned: i32 =
-        cluster.events("TrafficShare").await.iter().map(|event| event.0.count.unwrap_or(1)).sum();
-    assert!((1..=2).contains(&warned), "{warned}");
+    let warned = cluster.events("TrafficShare").await;
+    let steps: BTreeSet<String> = warned
+        .iter()
+        .filter_map(|event| Some(event.0.message.as_ref()?[.."At 10%".len()].to_owned()))
+        .collect();
+    let count: i32 = warned.iter().map(|event| event.0.count.unwrap_or(1)).sum();
+    assert_eq!(usize::try_from(count).unwrap(), steps.len(), "{warned:?}");
 }
 
 /// A route with all sorts of things in it that are none of ours.

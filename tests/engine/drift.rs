@@ -48,7 +48,7 @@ fn what_stood_on_a_route_unseen_is_no_part_of_the_hold() {
     world.somebody_sets("color", "kubectl-edit", &[20, 80]);
     world.pass(Duration::from_secs(20));
     world.somebody_sets("color", "kubectl-edit", &[90, 10]);
-    world.memory.blind(sent, world.now);
+    world.memory.not_watched(sent, world.now);
     world.settle();
     assert_eq!(elapsed(&world), before);
     world.pass(Duration::from_secs(5));
@@ -154,17 +154,21 @@ fn what_was_seen_at_a_share_set_by_hand_says_nothing_of_the_steps_own() {
 
 #[test]
 fn what_was_seen_while_a_route_was_gone_says_nothing_of_the_step() {
-    let mut world = at_ten_by_a_number("");
-    world.run_for(Duration::from_mins(2));
-    let route = world.routes.remove("color").unwrap();
-    world.numbers.insert("queue".into(), Ok(0.0));
-    world.run_for(Duration::from_mins(1));
-    world.numbers.clear();
-    world.routes.insert("color".into(), route);
-    world.run_for(Duration::from_secs(50));
-    assert_eq!(world.share("v2"), 10, "the hold is over, and nothing is known of this share");
-    world.numbers.insert("queue".into(), Ok(0.0));
-    world.run_until("50", |world| world.share("v2") == 50);
+    let without_its_rule =
+        RouteState::Unusable { reason: "RuleNotFound", message: "its rule is not there any more".into() };
+    for gone in [RouteState::Missing, without_its_rule] {
+        let mut world = at_ten_by_a_number("");
+        world.run_for(Duration::from_mins(2));
+        let route = world.routes.insert("color".into(), gone).unwrap();
+        world.numbers.insert("queue".into(), Ok(0.0));
+        world.run_for(Duration::from_mins(1));
+        world.numbers.clear();
+        world.routes.insert("color".into(), route);
+        world.run_for(Duration::from_secs(50));
+        assert_eq!(world.share("v2"), 10, "the hold is over, and nothing is known of this share");
+        world.numbers.insert("queue".into(), Ok(0.0));
+        world.run_until("50", |world| world.share("v2") == 50);
+    }
 }
 
 #[test]

@@ -217,6 +217,17 @@ fn a_share_far_from_the_weight_is_told_and_hinders_nothing() {
 }
 
 #[test]
+fn a_share_that_somebody_moved_is_not_told_as_one_off_the_weight() {
+    let mut world = World::new(SPEC);
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.somebody_sets("color", "kubectl", &[100, 0]);
+    world.run_for(std::time::Duration::from_mins(1));
+    assert_eq!(world.condition("RoutesInSync"), Some(("False", "Drifted")));
+    assert_eq!(world.condition("TrafficShare"), None);
+    assert!(world.notes.iter().all(|note| note.reason != "TrafficShare"));
+}
+
+#[test]
 fn a_step_may_be_judged_by_more_and_otherwise() {
     let steps = "steps: [{weight: 10, analysis: {metrics: [{name: queue, query: q, max: \"5\"}]}}, {weight: 50, analysis: \
                  {errorRate: {max: \"2%\"}}}]";

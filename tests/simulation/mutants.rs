@@ -7,7 +7,9 @@ use tidegate::{
     api::{RolloutSpec, RolloutStatus, Run, SpelledStamp, Stamp},
     engine::{
         decision::{Decision, Effect, Fence, PreviewChange, Purpose, RouteWrite, StampChange},
-        observed::{InEffect, Observed, RouteState, RouteView, Scaler, Subject, WorkloadKey, WorkloadSeen},
+        observed::{
+            InEffect, Observed, RouteSeen, RouteState, RouteView, Scaler, Subject, WorkloadKey, WorkloadSeen,
+        },
         template,
     },
 };
@@ -52,6 +54,8 @@ pub enum Mutant {
     StatusUnconditional,
     /// A weight counts as in effect as soon as it is written.
     EvidenceIgnored,
+    /// A preview counts as in effect as soon as it is made.
+    PreviewEvidenceIgnored,
     /// A raise gives the canary more than the step says.
     StepSkipped,
     /// An abort is not looked at.
@@ -105,7 +109,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -121,6 +125,7 @@ impl Mutant {
         Self::Forced,
         Self::StatusUnconditional,
         Self::EvidenceIgnored,
+        Self::PreviewEvidenceIgnored,
         Self::StepSkipped,
         Self::AbortIgnored,
         Self::EpochTakenOver,
@@ -176,7 +181,7 @@ impl Mutant {
         let case = verdict::case(seed);
         let faults: &[Fault] = match self {
             Self::RuleUntested => &[Fault::PeopleReorder, Fault::PeopleAbort, Fault::Delays],
-            Self::EvidenceIgnored => &[Fault::ClocksDiffer],
+            Self::EvidenceIgnored | Self::PreviewEvidenceIgnored => &[Fault::ClocksDiffer],
             Self::TurnsOneByOne => &[Fault::LosesRequests, Fault::LosesReplies, Fault::Delays],
             Self::LooksOneByOne => &[Fault::LosesMetrics],
             Self::RefusalForAll => &[Fault::AdmissionRefuses, Fault::PeopleSetWeights],
@@ -191,15 +196,20 @@ impl Mutant {
     }
 }
 
+fn take_for_effective<'a>(routes: impl Iterator<Item = &'a mut RouteSeen>) {
+    for route in routes {
+        if let RouteState::Present(view) = &mut route.state {
+            Arc::make_mut(view).in_effect = InEffect::Yes;
+        }
+    }
+}
+
 /// What a faulty process makes of what it sees.
 pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
     match mutant {
-        Some(Mutant::EvidenceIgnored) => {
-            for route in &mut seen.routes {
-                if let RouteState::Present(view) = &mut route.state {
-                    Arc::make_mut(view).in_effect = InEffect::Yes;
-                }
-            }
+        Some(Mutant::EvidenceIgnored) => take_for_effective(seen.routes.iter_mut()),
+        Some(Mutant::PreviewEvidenceIgnored) => {
+            take_for_effective(seen.previews.iter_mut().map(|preview| &mut preview.seen));
         }
         Some(Mutant::OwnerIgnored) => {
             let over = |run: &Run| run.ended.as_ref().is_some_and(|ended| ended.settled);

@@ -43,7 +43,7 @@ impl World {
         let (clock, now) = (self.processes[by.process].clock, self.now);
         let kept = self.kept(by);
         if let Some(sent) = kept.reading.take() {
-            kept.working.memory.blind(clock.at(sent), clock.at(now));
+            kept.working.memory.not_watched(clock.at(sent), clock.at(now));
         }
         let fresh = if let Reply::Answer(Answer::Rollout(rollout)) = reply {
             kept.working.own = Some(rollout);

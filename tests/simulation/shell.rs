@@ -285,7 +285,7 @@ impl World {
         let (now, world_now) = (clock.at(self.now), self.now);
         let kept = self.kept(by);
         let Some(turn) = kept.turn.take() else { return };
-        kept.working.memory.blind(clock.at(turn.decided_at), now);
+        kept.working.memory.not_watched(clock.at(turn.decided_at), now);
         let due = turn.decision.wake.map(|wake| {
             let span = Duration::try_from(wake.duration_since(now)).unwrap_or_default();
             clock.real(span).max(5)

@@ -153,7 +153,7 @@ async fn yesterday(
         ends_at_a_pause: false,
     };
     let mut course = trial::follow(&plan, &mut traffic)?;
-    // The past had the shares that it had.
+    // The plan's weights were not those of that day.
     course.moments.retain(|moment| moment.reason != "TrafficShare");
     let fixed = fixed(&course, &traffic, from);
     if let Some(file) = &args.html {

@@ -10,7 +10,7 @@ mod burst;
 mod evidence;
 mod modes;
 mod of_step;
-mod share;
+pub(super) mod share;
 mod tell;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};

@@ -3,7 +3,10 @@
 use super::tests;
 use crate::{
     analysis::{Sequence, sentence},
-    engine::turn::Turn,
+    engine::{
+        observed::{ListSeen, RouteSeen, RouteView},
+        turn::Turn,
+    },
 };
 
 /// So many requests of a step must be there before their share means anything.
@@ -13,12 +16,20 @@ const OFF: f64 = 2.0;
 /// And so many standard errors, for of a small weight few requests are expected.
 const CHANCE: f64 = 4.0;
 
+/// The condition that tells of it.
+pub(in crate::engine) const CONDITION: &str = "TrafficShare";
+
 impl Turn<'_> {
-    /// Tells where the canary's share of the requests is far from its weight.
+    /// Tells where the canary's share of the requests is far from its weight, and goes on telling it for the rest of the step.
     pub fn tell_share(&mut self) {
-        if let Some(sentence) = self.share_off() {
-            self.tell_once("TrafficShare", &sentence);
-            self.told.besides.push(("TrafficShare", "OffTheWeight", sentence));
+        if self.memory.share_off.is_none()
+            && let Some(sentence) = self.share_off()
+        {
+            self.tell_once(CONDITION, &sentence);
+            self.memory.share_off = Some(sentence);
+        }
+        if let Some(sentence) = self.memory.share_off.clone() {
+            self.told.besides.push((CONDITION, "OffTheWeight", sentence));
         }
     }
 
@@ -27,7 +38,7 @@ impl Turn<'_> {
         let weight = step.weight.percent();
         let analysis = self.analysis()?;
         // What a match sends comes on top, and nothing tells how much that is.
-        if step.matching.is_some() || !(1..100).contains(&weight) {
+        if step.matching.is_some() || !(1..100).contains(&weight) || !self.had_the_weight() {
             return None;
         }
         let relative = tests(&analysis).into_iter().find(|test| test.max.is_none())?;
@@ -42,5 +53,20 @@ impl Turn<'_> {
         let spread = (all * wanted * (1.0 - wanted)).sqrt();
         let by_chance = (canary - all * wanted).abs() <= CHANCE * spread;
         (all >= ENOUGH && off && !by_chance).then(|| sentence::share_off(weight, canary, all))
+    }
+
+    /// Whether all that was counted in the step was counted while the routes had its weight, and nothing else on them sends
+    /// traffic to either version.
+    fn had_the_weight(&self) -> bool {
+        let (Some((stable, canary)), Some(settled)) = (self.arms(), self.settled_at()) else { return false };
+        let since = self.status.step.as_ref().and_then(|step| step.since);
+        let alone = |view: &RouteView| {
+            let both = |list: &ListSeen| list.weight(&stable) == 0 && list.weight(&canary) == 0;
+            view.beside.iter().all(both)
+        };
+        since.is_some_and(|since| since <= settled)
+            && !self.memory.displaced
+            && self.memory.good_from.is_none()
+            && self.run_routes().into_iter().filter_map(RouteSeen::view).all(|view| alone(view))
     }
 }

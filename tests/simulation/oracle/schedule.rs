@@ -14,9 +14,8 @@ const GOES_ON_BY: u64 = 5_000;
 const WITH_PREVIEWS: u64 = 2_500;
 const WITH_PODS: u64 = 4_000;
 /// A version that is bad from the first is found to be by what comes within `settle` (1 s) and one poll (5 s) after it was
-/// given traffic everywhere; then it is lowered within two round trips. From the first route to the last it takes a few more where
-/// the other writes to the same objects.
-const BAD_IS_OFF_BY: u64 = 1_000 + 5_000 + 1_000;
+/// given traffic everywhere; then it is lowered within two round trips.
+const BAD_IS_OFF_BY: u64 = 1_000 + 5_000 + 200;
 /// One that turns bad later has done well before, and is given some credit for that.
 const TURNED_BAD_IS_OFF_BY: u64 = 60_000;
 
@@ -48,7 +47,7 @@ pub struct Schedule {
     left: bool,
     stage: Stage,
     since: u64,
-    /// Since when its version has traffic.
+    /// Since when its version has traffic on every route.
     given_since: Option<u64>,
     /// Until when something must have come, and what.
     due: Option<(u64, &'static str)>,
@@ -89,7 +88,7 @@ impl Schedule {
         let live = status.stable.as_ref().map(|stable| &stable.name);
         let canary = status.canary.as_ref().filter(|canary| live != Some(&canary.name));
         let given =
-            canary.is_some_and(|canary| server.views(rollout).flatten().any(|view| view.gives(canary)));
+            canary.is_some_and(|canary| server.views(rollout).flatten().all(|view| view.gives(canary)));
         self.given_since = if given { self.given_since.or(Some(now)) } else { None };
         self.due = self.bad_is_off(bad_from).or_else(|| self.goes_on(status, bad_from));
     }

@@ -20,7 +20,10 @@ pub struct Standing {
     shares: Vec<(Option<i64>, bool)>,
     /// The step that is in effect on all routes.
     effect: Option<Step>,
-    /// The last one whose shares were, whatever somebody made of its previews by then.
+    /// The step whose shares are, whatever somebody has made of its previews.
+    given: Option<Step>,
+    /// The last one that was in effect, or that whoever holds the run took for it: what somebody has just made of a preview he
+    /// can't know yet.
     begun: Option<Step>,
     /// For how many milliseconds each was in effect under the eyes of who holds the run.
     held: BTreeMap<Step, u64>,
@@ -31,6 +34,9 @@ pub struct Standing {
 impl Standing {
     /// Time goes on; `owner` is the process that holds the run, if it lives.
     pub fn pass(&mut self, span: u64, server: &Server, rollout: usize, owner: Option<&Process>) {
+        let known =
+            |step: &Step| owner.is_some_and(|owner| previewed(server, rollout, Some(owner), step.1, true));
+        self.begun = self.given.filter(known).or(self.begun);
         let Some(step) = self.begun else { return };
         let in_effect = self.effect == Some(step);
         if owner.is_some_and(|process| in_effect || shows(server, process, rollout, step)) {
@@ -53,9 +59,9 @@ impl Standing {
             }
             known.1 |= view.is_some_and(|view| view.in_effect == InEffect::Yes);
         }
-        let given = given(server, rollout, &self.shares);
-        self.effect = given.filter(|step| previewed(server, rollout, None, step.1, true));
-        self.begun = given.or(self.begun);
+        self.given = given(server, rollout, &self.shares);
+        self.effect = self.given.filter(|step| previewed(server, rollout, None, step.1, true));
+        self.begun = self.effect.or(self.begun);
     }
 
     /// A look that tells something, asked for while the step's share was on the routes, as far as the process can know.

@@ -7,7 +7,7 @@ use tidegate::{
     api::RolloutStatus,
     engine::{
         decision::ScaleWrite,
-        observed::{EntrySeen, Observed, RouteView, Scaler, WorkloadSeen},
+        observed::{EntrySeen, Observed, RouteState, RouteView, Scaler, WorkloadSeen},
     },
 };
 
@@ -19,13 +19,19 @@ impl Oracle {
     pub(super) fn scales(&mut self, process: &Process, seen: &Observed, write: &ScaleWrite) {
         let known = process.workloads.iter().find(|(name, _)| *name == write.workload.name);
         let Some(WorkloadSeen::Present(pods)) = known.map(|(_, now)| &now.seen) else { return };
-        // However its route calls it.
-        let is = |entry: &EntrySeen| entry.name.ends_with(&write.workload.name);
-        let ours = |view: &&Arc<RouteView>| view.stamp_of(&seen.subject).is_some();
-        let mut previews = seen.previews.iter().filter_map(|preview| preview.seen.view()).filter(ours);
-        let previewed = previews.any(|view| view.lists.iter().flat_map(|list| &list.entries).any(is));
-        self.demand(write.to >= pods.replicas || !previewed, "W1", || {
-            format!("{} is to be scaled down to {} while a preview stands", write.workload, write.to)
+        // All that the process knows of, whatever the engine looks at; however the entries call it.
+        let is = |entry: &EntrySeen| entry.name.ends_with(&write.workload.name) && entry.weight > 0;
+        let mut ours = process.routes.iter().filter_map(|route| match &route.state {
+            RouteState::Present(view) => view.stamp_of(&seen.subject).is_some().then_some(view),
+            _ => None,
+        });
+        let all_of_it = |view: &Arc<RouteView>| view.lists.iter().flat_map(|list| &list.entries).all(is);
+        let served = ours.any(all_of_it);
+        self.demand(write.to >= pods.replicas || !served, "W1", || {
+            format!(
+                "{} is to be scaled down to {} while a route of ours sends it all",
+                write.workload, write.to
+            )
         });
         // One that is scaled to nothing is left alone by an autoscaler.
         let fought = match &pods.scaler {
