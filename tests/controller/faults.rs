@@ -22,9 +22,11 @@ async fn what_stood_on_a_route_while_a_write_hung_is_no_part_of_the_hold() {
     cluster.roll(&ROLLOUT.replace("hold: 1s", "hold: 8s")).await;
     let begun = |rollout: &Rollout| {
         let step = rollout.status.as_ref().and_then(|status| status.step.as_ref());
-        step.is_some_and(|step| step.weight.percent() == 10 && step.since.is_some())
+        step.is_some_and(|step| {
+            step.weight.percent() == 10 && Duration::from(step.elapsed) > Duration::from_millis(500)
+        })
     };
-    cluster.until("color", "the step in effect", begun).await;
+    cluster.until("color", "counting", begun).await;
     let clock = Clock::start();
     // What is written of a refused request hangs; meanwhile somebody moves the weights, and takes that back.
     cluster.proxy.spoil(Rule::new(Spoil::Delay(HANGS)).verb("update").name("color"));
@@ -33,10 +35,10 @@ async fn what_stood_on_a_route_while_a_write_hung_is_no_part_of_the_hold() {
         || async { cluster.calls().iter().any(|call| call.verb == "update" && call.code.is_none()) };
     eventually("a write that hangs", hanging, |hangs| *hangs).await;
     cluster.proxy.relent();
-    cluster.set_weights("color", "kubectl", &[(0, 20), (1, 80)]).await;
+    cluster.set_weights("color", "kubectl", &[(0, 100), (1, 0)]).await;
     cluster.set_weights("color", "kubectl", &[(0, 90), (1, 10)]).await;
     cluster.until_share("v2", 50).await;
-    assert!(clock.elapsed() > HOLD + HANGS / 2, "it went on after {:?}", clock.elapsed());
+    assert!(clock.elapsed() > HANGS + HOLD / 2, "it went on after {:?}", clock.elapsed());
 }
 
 async fn survives(rule: Rule, bad: bool) {
