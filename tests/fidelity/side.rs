@@ -192,6 +192,9 @@ impl Side {
 fn has_come(until: Until, answer: &Answer, before: Option<&Answer>) -> bool {
     match until {
         Until::Code(code) => answer.code == code,
+        Until::Owners(number) => {
+            answer.body["metadata"]["ownerReferences"].as_array().map_or(0, Vec::len) == number
+        }
         // Controllers write several times: what has come stays.
         Until::Settled => {
             answer.code == 404

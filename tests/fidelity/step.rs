@@ -34,6 +34,8 @@ pub const WIDGETS: &str = "/apis/fidelity.tidegate.dev/v1/namespaces/$NS/widgets
 pub enum Until {
     /// The answer has this code.
     Code(u16),
+    /// The object has so many owners.
+    Owners(usize),
     /// The object is gone, or its controller has done all there is to do.
     Settled,
 }
@@ -78,6 +80,11 @@ impl Step {
 
     pub fn until(mut self, code: u16) -> Self {
         self.until = Some(Until::Code(code));
+        self
+    }
+
+    pub fn until_owners(mut self, number: usize) -> Self {
+        self.until = Some(Until::Owners(number));
         self
     }
 

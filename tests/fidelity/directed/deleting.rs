@@ -123,7 +123,7 @@ fn owners() -> Script {
             post(CONFIG_MAPS, &shared),
             delete_with(format!("{CONFIG_MAPS}/a"), &json!({"propagationPolicy": "Background"})),
             get(format!("{CONFIG_MAPS}/one")).until(404),
-            get(format!("{CONFIG_MAPS}/shared")),
+            get(format!("{CONFIG_MAPS}/shared")).until_owners(1),
             delete(format!("{CONFIG_MAPS}/b")),
             get(format!("{CONFIG_MAPS}/shared")).until(404),
             get(CONFIG_MAPS),
