@@ -27,7 +27,10 @@ use super::{
 use crate::{
     api::RolloutStatus,
     clock::Clock,
-    engine::observed::{Allowed, LookDone, Memory},
+    engine::{
+        memory::Memory,
+        observed::{Allowed, LookDone},
+    },
     metrics::Providers,
     routes::Packed,
 };

@@ -324,7 +324,8 @@ mod tests {
         api::RouteKind,
         engine::{
             decision::{Fence, Purpose, RouteWrite, StampChange},
-            observed::{Allowed, InEffect, Memory, RouteView},
+            memory::Memory,
+            observed::{Allowed, InEffect, RouteView},
         },
     };
 

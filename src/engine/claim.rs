@@ -6,7 +6,8 @@
 
 use super::{
     decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
-    observed::{Aside, ListSeen, RouteSeen, RouteView},
+    memory::Aside,
+    observed::{ListSeen, RouteSeen, RouteView},
     turn::{Turn, later, since},
 };
 use crate::api::{Phase, RolloutStatus, Stamp};

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::{
     look::LookRequest,
-    observed::{Memory, Place, RouteView, WorkloadKey},
+    memory::Memory,
+    observed::{Place, RouteView, WorkloadKey},
 };
 use crate::api::{RawEntry, RequestMatch, RolloutStatus, RouteRef, Stamp};
 

@@ -20,7 +20,8 @@
 //! | file | decides |
 //! |---|---|
 //! | `selection` | which of a route's lists are stepped |
-//! | `start` | what is stable at first sight; whether and how a run starts |
+//! | `adoption` | what is stable at first sight |
+//! | `start` | whether and how a run starts |
 //! | `judgeable` | whether an analysis can judge every step |
 //! | `template` | what a run is judged by whose Rollout names a template |
 //! | `claim` | whose the routes are: epoch, stamps, marks |
@@ -43,6 +44,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod adoption;
 mod claim;
 mod conditions;
 mod deadline;
@@ -53,6 +55,7 @@ mod ending;
 mod judge;
 mod judgeable;
 pub mod look;
+pub mod memory;
 pub mod observed;
 mod plan;
 mod previews;
@@ -80,7 +83,8 @@ pub use selection::{routes, select};
 
 use self::{
     decision::{Decision, Effect},
-    observed::{Memory, Observed},
+    memory::Memory,
+    observed::Observed,
     turn::Turn,
 };
 use crate::api::{RolloutSpec, RolloutStatus};

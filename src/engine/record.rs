@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{observed::Memory, turn::later};
+use super::{memory::Memory, turn::later};
 use crate::{
     analysis::Verdict,
     api::{MetricStatus, Pause, RolloutStatus, Run, Step},

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{
     decision::{Effect, ScaleWrite},
-    observed::{Pods, Scaled, Scaler, ScalerSeen, WorkloadKey},
+    memory::Scaled,
+    observed::{Pods, Scaler, ScalerSeen, WorkloadKey},
     turn::{Turn, since},
 };
 use crate::api::{Phase, PlannedStep, Retired, RolloutSpec, RolloutStatus, Scale};

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     decision::{Decision, Effect, Fence, Note, Purpose, RouteWrite, StampChange},
-    observed::{EntrySeen, ListSeen, Memory, Observed, RouteSeen, RouteView},
+    memory::Memory,
+    observed::{EntrySeen, ListSeen, Observed, RouteSeen, RouteView},
     record::Due,
 };
 use crate::api::{

@@ -13,8 +13,9 @@ use crate::{
         self,
         decision::{Decision, Effect},
         look::{Look, LookRequest},
+        memory::Memory,
         observed::{
-            Allowed, LookDone, Memory, Observed, RouteSeen, RouteState, Subject, WorkloadKey, WorkloadSeen,
+            Allowed, LookDone, Observed, RouteSeen, RouteState, Subject, WorkloadKey, WorkloadSeen,
             workload_keys,
         },
         template::TemplateSeen,

@@ -7,7 +7,8 @@ use tidegate::{
     engine::{
         decide,
         decision::{Effect, Purpose},
-        observed::{Memory, Other},
+        memory::Memory,
+        observed::Other,
     },
 };
 

@@ -13,9 +13,10 @@ use tidegate::{
     engine::{
         decision::{Note, Purpose},
         look::ReadError,
+        memory::Memory,
         observed::{
-            Allowed, EntrySeen, InEffect, ListSeen, LookDone, Memory, Observed, Other, PreviewSeen,
-            RouteSeen, RouteState, RouteView, Subject, WorkloadKey, WorkloadSeen,
+            Allowed, EntrySeen, InEffect, ListSeen, LookDone, Observed, Other, PreviewSeen, RouteSeen,
+            RouteState, RouteView, Subject, WorkloadKey, WorkloadSeen,
         },
         previews, routes, select,
         template::TemplateSeen,

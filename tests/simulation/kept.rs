@@ -9,7 +9,8 @@ use tidegate::{
     api::RolloutStatus,
     engine::{
         decision::{Decision, Effect, RouteWrite},
-        observed::{LookDone, Memory, Observed, RouteState, Scaler, WorkloadSeen},
+        memory::Memory,
+        observed::{LookDone, Observed, RouteState, Scaler, WorkloadSeen},
     },
 };
 

@@ -14,7 +14,7 @@ use crate::{
     api::{Analysis, Arm, MetricEvidence, Past, PlainMetric},
     engine::{
         look::{Arms, Counters, ReadError, Sample, Snapshot},
-        observed::KnownArms,
+        memory::KnownArms,
         turn::{Turn, since},
     },
 };
