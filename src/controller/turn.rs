@@ -203,8 +203,7 @@ impl Working {
         let (mut failed, mut read) = (None, None);
         if self.refresh {
             let asked = context.clock.now();
-            let answer = publish::read(context, watched.meta()).await;
-            match answer {
+            match publish::read(context, watched.meta()).await {
                 Ok(None) => return Read::Gone,
                 Ok(Some(own)) => {
                     read = Some(read_unlisted(context, &own, &self.memory.gone).await);

@@ -55,14 +55,19 @@ fn routes_that_call_stable_otherwise_must_be_told_how() {
 
 const MIXED: &str = ", target: svc-2, stable: svc-1";
 
-/// A Rollout over a route that calls v1 and v2 otherwise, and at rest on v1.
-fn resting_on_another_name() -> World {
-    let mut world = world(", target: svc-1", vec![rule("a", &[("svc-1", 100), ("svc-2", 0)])]);
+/// A Rollout at rest on v1, over an HTTPRoute with these entries.
+fn resting(reference: &str, entries: &[(&str, i64)]) -> World {
+    let mut world = world(reference, vec![rule("a", entries)]);
     world.spec.target.name = "v1".into();
     world.spec.target.workload_ref = None;
     world.settle();
     assert_eq!(world.phase(), Phase::Healthy, "{}", world.message());
     world
+}
+
+/// The same over one that calls v1 and v2 otherwise.
+fn resting_on_another_name() -> World {
+    resting(", target: svc-1", &[("svc-1", 100), ("svc-2", 0)])
 }
 
 #[test]
@@ -80,10 +85,7 @@ fn another_name_for_what_is_live_moves_no_traffic() {
 
 #[test]
 fn a_name_without_one_before_is_no_release_either() {
-    let mut world = world("", vec![rule("a", &[("v1", 100), ("svc-2", 0)])]);
-    world.spec.target.name = "v1".into();
-    world.settle();
-    assert_eq!(world.phase(), Phase::Healthy, "{}", world.message());
+    let mut world = resting("", &[("v1", 100), ("svc-2", 0)]);
     world.spec.routes[0].target = Some("svc-2".into());
     world.settle();
     assert_eq!(world.condition("Stalled"), Some(("True", "NameChanged")), "{}", world.message());
@@ -110,10 +112,7 @@ fn what_is_live_by_a_name_of_the_routes_own_must_be_named() {
 
 #[test]
 fn a_new_name_for_what_is_live_is_refused_with_both_ways_out() {
-    let mut world = world("", vec![rule("a", &[("v1", 100), ("v2", 0)])]);
-    world.spec.target.name = "v1".into();
-    world.settle();
-    assert_eq!(world.phase(), Phase::Healthy, "{}", world.message());
+    let mut world = resting("", &[("v1", 100), ("v2", 0)]);
     world.spec.target.name = "first".into();
     world.spec.routes[0].target = Some("v1".into());
     world.settle();

@@ -1,7 +1,7 @@
 //! The kinds of route, and where each keeps the weights: the model's own knowledge, apart from what it tests.
 
 use serde_json::{Value, json};
-use tidegate::api::{RolloutSpec, RouteKind, RouteRef, Target};
+use tidegate::api::{RolloutSpec, RouteKind, RouteRef};
 
 use crate::{chance::Chance, setup::Versions, specs};
 
@@ -284,11 +284,6 @@ impl Shape {
 
 fn lone(name: &str) -> Value {
     json!({"virtualService": {"virtualServiceRef": {"name": name}}})
-}
-
-/// A target as the model's lists name it: one that no spec names is called what its route calls it.
-pub fn as_listed(target: &Target) -> Target {
-    Target { name: target.name.trim_start_matches(PREFIX).to_owned(), ..target.clone() }
 }
 
 /// The Rollout is to make another version live.

@@ -36,11 +36,11 @@ impl Turn<'_> {
     fn share_off(&self) -> Option<String> {
         let step = self.planned_step()?;
         let weight = step.weight.percent();
-        let analysis = self.analysis()?;
         // What a match sends comes on top, and nothing tells how much that is.
         if step.matching.is_some() || !(1..100).contains(&weight) || !self.had_the_weight() {
             return None;
         }
+        let analysis = self.analysis()?;
         let relative = tests(&analysis).into_iter().find(|test| test.max.is_none())?;
         let sequence = self.run()?.evidence.metrics.get(&*relative.name)?.sequence.as_ref();
         let total = sequence

@@ -11,7 +11,7 @@ use tidegate::{
 
 use super::{
     Oracle, Sender,
-    reading::{is_marked, planned, share, stamp, weight},
+    reading::{is_marked, planned, share, stamp},
 };
 use crate::{
     server::{Answer, Code, Request, Server},
@@ -122,7 +122,7 @@ impl Oracle {
         let Some((stable, canary)) = status.stable.as_ref().zip(status.canary.as_ref()) else { return };
         let planned = planned(run, stamped.step);
         for list in &is.lists {
-            let (given, rest) = (weight(list, canary), weight(list, stable));
+            let (given, rest) = (list.weight(canary), list.weight(stable));
             self.demand(given == planned && rest == 100 - planned, "S1", || {
                 format!("{} has {given}% and {} {rest}% in a step of {planned}%", canary.name, stable.name)
             });
@@ -172,7 +172,7 @@ impl Oracle {
         let stored = status.run.as_ref().map(|run| run.number);
         let of_another = stamp
             .is_some_and(|stamp| stamp.epoch < status.epoch || stored.is_some_and(|run| run < stamp.run));
-        let of = |list: &ListSeen| status.canary.as_ref().map_or(0, |canary| weight(list, canary));
+        let of = |list: &ListSeen| status.canary.as_ref().map_or(0, |canary| list.weight(canary));
         let lower = was
             .lists
             .iter()

@@ -2,10 +2,10 @@
 
 use tidegate::{
     api::{EndReason, RolloutStatus, Run, Stamp, Target},
-    engine::observed::{ListSeen, Observed, RouteView},
+    engine::observed::{Observed, RouteView},
 };
 
-use crate::{setup::Identity, shapes::as_listed};
+use crate::setup::Identity;
 
 pub fn canary(status: &RolloutStatus) -> Option<&str> {
     status.canary.as_ref().map(|canary: &Target| canary.name.as_str())
@@ -43,10 +43,5 @@ pub fn sees_mark(seen: &Observed, run: i64) -> bool {
 
 /// The greatest share that a list of a route gives a version.
 pub fn share(view: &RouteView, target: &Target) -> i64 {
-    view.lists.iter().map(|list| weight(list, target)).max().unwrap_or(0)
-}
-
-/// The share that a list gives a version.
-pub fn weight(list: &ListSeen, target: &Target) -> i64 {
-    list.weight(&as_listed(target))
+    view.lists.iter().map(|list| list.weight(target)).max().unwrap_or(0)
 }

@@ -7,7 +7,7 @@ use tidegate::engine::observed::InEffect;
 
 use super::{
     previews::previewed,
-    reading::{index, planned, share, weight},
+    reading::{index, planned, share},
 };
 use crate::{process::Process, server::Server, versions::RouteNow};
 
@@ -113,7 +113,7 @@ fn stands<'a>(
     let Some((run, canary)) = status.run.as_ref().zip(status.canary.as_ref()) else { return false };
     let share = planned(run, step);
     let seen = |route: &Rc<RouteNow>| {
-        route.view(rollout).is_some_and(|view| view.lists.iter().all(|list| weight(list, canary) == share))
+        route.view(rollout).is_some_and(|view| view.lists.iter().all(|list| list.weight(canary) == share))
     };
     run.number == number && index(status) == step && routes.all(seen)
 }
