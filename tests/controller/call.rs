@@ -13,6 +13,8 @@ pub struct Call {
     pub subresource: String,
     pub namespace: String,
     pub name: String,
+    /// Whether it asks for what there is: a list, or a watch that begins with one.
+    pub lists: bool,
     /// The HTTP status that was answered, by the API server or in its place; none where there is no answer yet.
     pub code: Option<u16>,
 }
@@ -34,7 +36,8 @@ impl Call {
             rest => ("", rest),
         };
         let part = |index: usize| rest.get(index).copied().unwrap_or_default().to_owned();
-        let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+        let asks = |what| request.uri().query().is_some_and(|query| query.contains(what));
+        let watches = asks("watch=true");
         let verb = match *request.method() {
             Method::GET if watches => "watch",
             Method::GET if rest.len() == 1 => "list",
@@ -44,8 +47,9 @@ impl Call {
             Method::PATCH => "patch",
             _ => "delete",
         };
+        let lists = verb == "list" || watches && asks("sendInitialEvents=true");
         let (group, namespace) = (group.to_owned(), namespace.to_owned());
-        Self { verb, group, resource: part(0), name: part(1), subresource: part(2), namespace, code: None }
+        Self { verb, group, resource: part(0), name: part(1), subresource: part(2), namespace, lists, code: None }
     }
 }
 
@@ -82,7 +86,7 @@ pub enum Spoil {
     /// A watch is told that it comes too late.
     Expire,
     /// A list is answered as it was first, by an API server that is behind and stays so for this long: a streamed one
-    /// shows nothing new before. The watch after one that came by pages is to be delayed besides.
+    /// shows nothing new before, and of one that came by pages the watch that follows is delayed.
     Replay(Duration),
 }
 
@@ -90,7 +94,8 @@ pub enum Spoil {
 #[derive(Clone, Debug)]
 pub struct Rule {
     verb: Option<&'static str>,
-    resource: Option<&'static str>,
+    lists: Option<bool>,
+    resource: Option<String>,
     subresource: Option<&'static str>,
     namespace: Option<String>,
     name: Option<String>,
@@ -108,6 +113,7 @@ impl Rule {
     pub fn new(spoil: Spoil) -> Self {
         Self {
             verb: None,
+            lists: None,
             resource: None,
             subresource: None,
             namespace: None,
@@ -124,8 +130,18 @@ impl Rule {
         Self { verb: Some(verb), ..self }
     }
 
-    pub fn resource(self, resource: &'static str) -> Self {
-        Self { resource: Some(resource), ..self }
+    /// Only what asks for what there is.
+    pub fn listing(self) -> Self {
+        Self { lists: Some(true), ..self }
+    }
+
+    /// Only watches that go on from what is known.
+    pub fn watching_on(self) -> Self {
+        Self { verb: Some("watch"), lists: Some(false), ..self }
+    }
+
+    pub fn resource(self, resource: &str) -> Self {
+        Self { resource: Some(resource.to_owned()), ..self }
     }
 
     pub fn subresource(self, subresource: &'static str) -> Self {
@@ -159,7 +175,8 @@ impl Rule {
         let taken = !call.resource.is_empty()
             && self.times.is_none_or(|times| self.used < times)
             && self.verb.is_none_or(|verb| verb == call.verb)
-            && self.resource.is_none_or(|resource| resource == call.resource)
+            && self.lists.is_none_or(|lists| lists == call.lists)
+            && self.resource.as_ref().is_none_or(|resource| *resource == call.resource)
             && self.subresource.is_none_or(|subresource| subresource == call.subresource)
             && self.name.as_ref().is_none_or(|name| *name == call.name)
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == call.namespace)

@@ -1,11 +1,8 @@
 //! Lists that the API server has answered, to be answered again by one that is behind.
 
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -24,7 +21,8 @@ const END: &str = "k8s.io/initial-events-end";
 pub struct Lists {
     /// By what was asked, the first answer with anything in it.
     kept: Mutex<BTreeMap<String, Bytes>>,
-    replays: AtomicUsize,
+    /// What was asked and answered anew.
+    replayed: Mutex<BTreeSet<String>>,
 }
 
 impl Lists {
@@ -54,7 +52,7 @@ impl Lists {
     /// The list as it was first; after one that is streamed nothing comes for a time, and then its end.
     pub fn replay(&self, question: &str, behind: Duration) -> Option<Response> {
         let list = self.kept.lock().unwrap().get(question).cloned()?;
-        self.replays.fetch_add(1, Ordering::SeqCst);
+        self.replayed.lock().unwrap().insert(question.to_owned());
         let list = stream::once(async { Ok::<_, std::io::Error>(list) });
         let body = if question.contains("watch=true") {
             let silence = tokio::time::sleep(behind).map(|()| Ok(Bytes::new())).into_stream();
@@ -70,13 +68,19 @@ impl Lists {
         self.kept.lock().unwrap().clear();
     }
 
-    pub fn kept(&self) -> usize {
-        self.kept.lock().unwrap().len()
+    /// Whether a list of these is there to be answered again.
+    pub fn has_kept(&self, resource: &str) -> bool {
+        self.kept.lock().unwrap().keys().any(|question| asks_for(question, resource))
     }
 
-    pub fn replays(&self) -> usize {
-        self.replays.load(Ordering::SeqCst)
+    /// Whether a list of these was answered again.
+    pub fn has_replayed(&self, resource: &str) -> bool {
+        self.replayed.lock().unwrap().iter().any(|question| asks_for(question, resource))
     }
+}
+
+fn asks_for(question: &str, resource: &str) -> bool {
+    question.contains(&format!("/{resource}?"))
 }
 
 /// The list that is whole in what was read so far.

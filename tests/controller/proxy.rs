@@ -104,7 +104,7 @@ impl Proxy {
     }
 
     pub fn spoil(&self, rule: Rule) {
-        self.shared.inner.lock().unwrap().rules.push(rule);
+        self.shared.spoil(rule);
     }
 
     /// Whether every rule has spoilt as many requests as it is to, and one at least.
@@ -165,6 +165,10 @@ struct Noted {
 }
 
 impl Shared {
+    fn spoil(&self, rule: Rule) {
+        self.inner.lock().unwrap().rules.push(rule);
+    }
+
     fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
     }
@@ -216,13 +220,19 @@ async fn pass(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respons
     if shared.is_stopped() {
         return silence().await;
     }
-    let Noted { place, spoil, stop, frozen } = shared.note(Call::parse(&request));
+    let call = Call::parse(&request);
+    let Noted { place, spoil, stop, frozen } = shared.note(call.clone());
     let question = request.uri().to_string();
     let in_its_place = match spoil {
         Some(Spoil::Answer(code)) => Some(refused(code)),
         Some(Spoil::EndWatch) => Some(StatusCode::OK.into_response()),
         Some(Spoil::Expire) => Some(expired()),
-        Some(Spoil::Replay(behind)) => shared.lists.replay(&question, behind),
+        Some(Spoil::Replay(behind)) => {
+            if call.verb == "list" {
+                shared.spoil(Rule::new(Spoil::Delay(behind)).watching_on().resource(&call.resource).times(1));
+            }
+            shared.lists.replay(&question, behind)
+        }
         Some(Spoil::Delay(delay)) => {
             tokio::time::sleep(delay).await;
             None

@@ -11,11 +11,11 @@ use crate::{
     call::{Call, Rule, Spoil},
     cluster::Cluster,
     history::History,
+    lists::Lists,
     objects::ROLLOUT,
     outcome::{End, end, keeps_to},
     proxy::Proxy,
     skip::skip,
-    waiting::eventually,
 };
 
 /// How long the steps below 100% of a good run are held here.
@@ -176,23 +176,14 @@ async fn shown_the_past(bad: bool, past: Past, streamed: bool) {
     if past == Past::StepBefore {
         run.cluster.at(10).await;
         proxy.lists().forget();
-        expire(proxy);
-        proxy.disconnect();
-        eventually("listed anew", || async { proxy.lists().kept() }, |kept| *kept == 3).await;
+        list_anew(proxy, Lists::has_kept).await;
     }
     run.cluster.at(50).await;
-    expire(proxy);
     for resource in KINDS {
-        let next = |verb, spoil| proxy.spoil(Rule::new(spoil).verb(verb).resource(resource).times(1));
-        if streamed && resource == "rollouts" {
-            next("watch", Spoil::Replay(BEHIND));
-        } else {
-            next("list", Spoil::Replay(BEHIND));
-            next("watch", Spoil::Delay(BEHIND));
-        }
+        assert!(proxy.lists().has_kept(resource), "there is no list of {resource} to answer again");
+        proxy.spoil(Rule::new(Spoil::Replay(BEHIND)).listing().resource(resource).times(1));
     }
-    proxy.disconnect();
-    eventually("lists from the past", || async { proxy.lists().replays() }, |replays| *replays == 3).await;
+    list_anew(proxy, Lists::has_replayed).await;
     if bad {
         run.cluster.gateway.fail("v2", 0.3);
     }
@@ -203,11 +194,29 @@ async fn shown_the_past(bad: bool, past: Past, streamed: bool) {
 /// What is followed.
 const KINDS: [&str; 3] = ["rollouts", "gatewayroutes", "deployments"];
 
-/// The next watch of each kind is told that it comes too late.
-fn expire(proxy: &Proxy) {
-    for resource in KINDS {
-        proxy.spoil(Rule::new(Spoil::Expire).verb("watch").resource(resource).times(1));
+
+/// How long until what was told that it comes too late is told so again: its connection may have broken before it heard.
+const HEARD: Duration = Duration::from_secs(15);
+
+/// The watches of each kind are told that they come too late, until it is listed anew.
+async fn list_anew(proxy: &Proxy, is_listed: fn(&Lists, &str) -> bool) {
+    let missing = || KINDS.into_iter().filter(|kind| !is_listed(proxy.lists(), kind)).collect::<Vec<_>>();
+    for _ in 0..4 {
+        for resource in missing() {
+            proxy.spoil(Rule::new(Spoil::Expire).watching_on().resource(resource).times(1));
+        }
+        proxy.disconnect();
+        let all = async {
+            while !missing().is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(HEARD, all).await.is_ok() {
+            return;
+        }
     }
+    let calls = proxy.calls().into_iter().filter(|call| matches!(call.verb, "list" | "watch"));
+    panic!("never listed anew: {:?} of {:#?}", missing(), calls.collect::<Vec<_>>());
 }
 
 /// How long everything is refused.
