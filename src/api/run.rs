@@ -160,6 +160,14 @@ pub enum PauseReason {
 }
 
 impl PauseReason {
+    /// Whether it lasts until a person acts. The others end when there is evidence.
+    pub const fn needs_a_person(self) -> bool {
+        match self {
+            Self::Requested | Self::Approval | Self::Drifted | Self::Deadline | Self::RouteGone => true,
+            Self::Inconclusive | Self::MetricError => false,
+        }
+    }
+
     /// The word, as conditions and events give it.
     pub const fn word(self) -> &'static str {
         match self {
@@ -187,6 +195,9 @@ pub struct Ended {
     /// The lowering is stored on every route: nothing more is to be done for this run.
     #[serde(default)]
     pub settled: bool,
+    /// `spec.target` named another target since, which went live or was live: naming this one again is a new attempt.
+    #[serde(default)]
+    pub left: bool,
 }
 
 /// How a run ended.

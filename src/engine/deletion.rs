@@ -108,7 +108,7 @@ impl Turn<'_> {
         {
             let message = "the Rollout is being deleted".to_owned();
             run.pause = None;
-            run.ended = Some(Ended { reason: EndReason::Deleted, message, at, settled: false });
+            run.ended = Some(Ended { reason: EndReason::Deleted, message, at, settled: false, left: false });
         }
     }
 }

@@ -67,7 +67,7 @@ impl Turn<'_> {
         let arms = self.arms();
         let Some(run) = self.run_mut() else { return };
         run.pause = None;
-        run.ended = Some(Ended { reason, message: message.clone(), at, settled });
+        run.ended = Some(Ended { reason, message: message.clone(), at, settled, left: false });
         let number = run.number;
         if let Some((stable, target)) = arms {
             let entry = HistoryEntry { run: number, target, stable, outcome: reason, message, at };

@@ -133,6 +133,10 @@ impl Turn<'_> {
             (RequestAction::Promote, _) if index == 0 => Err("no step has begun yet".to_owned()),
             (RequestAction::Promote, _) => Ok(format!("step {index} is ended")),
             (RequestAction::PromoteFull, _) => Ok("straight to 100".to_owned()),
+            (RequestAction::Pause, Some(reason)) if reason.needs_a_person() => Err(format!(
+                "the run is paused already ({}), and goes on only when somebody says so",
+                reason.word()
+            )),
             (RequestAction::Pause, _) => Ok("paused until resume".to_owned()),
             (RequestAction::Resume, None) => Err("the run is not paused".to_owned()),
             (RequestAction::Resume, Some(PauseReason::Approval)) => {

@@ -71,10 +71,10 @@ impl Turn<'_> {
         wanted.same_entry(stable) || (views.peek().is_some() && views.all(place))
     }
 
-    /// Whether the last run failed for the very target that the spec names.
+    /// Whether the last run failed for the very target that the spec names, and has named since.
     fn target_failed(&self) -> bool {
         let ended = self.run().and_then(|run| run.ended.as_ref());
-        let failed = ended.is_some_and(|ended| ended.reason.fails_target());
+        let failed = ended.is_some_and(|ended| ended.reason.fails_target() && !ended.left);
         failed && self.status.canary.as_ref().is_some_and(|canary| canary.same_entry(&self.wanted()))
     }
 
@@ -87,6 +87,9 @@ impl Turn<'_> {
 
     fn healthy(&mut self, stable: &Target, wanted: &Target) {
         self.unguard();
+        if let Some(ended) = self.run_mut().and_then(|run| run.ended.as_mut()) {
+            ended.left |= ended.reason.fails_target();
+        }
         if let Some(stable) = &mut self.status.stable {
             stable.workload_ref.clone_from(&wanted.workload_ref);
             if stable.hash.is_none() {

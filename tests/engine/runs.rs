@@ -52,6 +52,21 @@ fn a_bad_canary_goes_back_with_a_sentence() {
 }
 
 #[test]
+fn a_failed_target_that_is_named_again_after_another_one_is_tried_again() {
+    let mut world = World::new(SPEC);
+    world.traffic.failing.insert("v2".into(), 0.05);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    world.spec.target = spec(&SPEC.replace("v2", "v1")).target;
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    world.traffic.failing.clear();
+    world.spec.target = spec(SPEC).target;
+    world.run_until("tried again, and live", |world| {
+        world.phase() == Phase::Healthy && world.share("v2") == 100
+    });
+    assert_eq!(world.working.run.as_ref().unwrap().number, 2);
+}
+
+#[test]
 fn a_run_costs_few_writes() {
     let mut world = World::new(SPEC);
     world.run_until("healthy", |world| world.phase() == Phase::Healthy);
