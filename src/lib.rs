@@ -9,11 +9,12 @@
 //! ```text
 //! analysis ← api ← engine ← routes | metrics | workloads | notify ← controller ← bin
 //!          engine, routes, metrics ← trial ← bin
-//!                           dataplane ← sandbox ← demo ← bench ← bin
+//!  api, engine, routes, metrics, schema ← kubectl ← bin
+//!                   dataplane, schema ← sandbox ← demo ← bench ← bin
 //! ```
 //!
-//! What stands to the right of `sandbox` comes with the feature of that name, which is on by default and which a controller
-//! for a cluster does without.
+//! What stands to the right of `sandbox` comes with the feature of that name, and `kubectl` with the feature `plugin`: both
+//! are on by default, and a controller for a cluster does without them.
 //!
 //! Start reading at [`engine`]: it is pure, and every decision the product can take is taken there.
 
@@ -29,13 +30,19 @@ pub mod dataplane;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod engine;
+#[cfg(feature = "plugin")]
+pub mod kubectl;
 pub mod lease;
 pub mod metrics;
 pub mod notify;
 pub mod routes;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(any(feature = "sandbox", feature = "plugin"))]
+pub mod schema;
 pub mod shards;
 pub mod telemetry;
+#[cfg(any(feature = "sandbox", feature = "plugin"))]
+pub mod terminal;
 pub mod trial;
 pub mod workloads;

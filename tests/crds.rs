@@ -6,7 +6,7 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 use tidegate::{
     api::{AnalysisTemplate, Rollout},
-    sandbox::schema::Schema,
+    schema::Schema,
 };
 
 fn open_api() -> Value {

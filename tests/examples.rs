@@ -2,80 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end the test")]
 
-use std::{num::NonZeroU32, time::Duration};
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "support/stage.rs"]
+mod stage;
 
-use http::HeaderValue;
+use std::time::Duration;
+
 use kube::{
-    Api, Client,
+    Api,
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
-    runtime::wait::await_condition,
 };
 use serde_json::{Value, json};
+use stage::{LIMIT, Stage};
 use tidegate::{
-    api::{PauseReason, Phase, Rollout},
-    config::Config,
-    controller,
-    demo::{
-        Routes,
-        world::{ColorApp, NAMESPACE, start_server},
-    },
-    sandbox::{
-        apiserver::ApiServer,
-        load::{Load, LoadConfig},
-    },
+    api::{PauseReason, Phase},
+    demo::{Routes, world::NAMESPACE},
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
-
-/// Far more than any of it takes on a busy machine.
-const LIMIT: Duration = Duration::from_mins(3);
-
-/// color-app, the controller, and everybody's requests.
-struct Stage {
-    server: ApiServer,
-    client: Client,
-    app: ColorApp,
-    asking: Load,
-    _stop: DropGuard,
-}
 
 impl Stage {
-    async fn set(routes: Routes) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let server = start_server(None, None).await.unwrap();
-        let (client, clock) = (server.client().unwrap(), server.clock());
-        let app = ColorApp::start(client.clone(), clock, routes).await.unwrap();
-        let stop = CancellationToken::new();
-        let everybody = LoadConfig {
-            url: app.url().parse().unwrap(),
-            rate: NonZeroU32::new(200).unwrap(),
-            in_flight: 64,
-            timeout: Duration::from_secs(10),
-            headers: http::HeaderMap::new(),
-        };
-        let mut asking = LoadConfig { rate: NonZeroU32::new(40).unwrap(), ..everybody.clone() };
-        asking.headers.insert("x-preview", HeaderValue::from_static("true"));
-        let [_, asking] = [everybody, asking].map(|config| {
-            let load = Load::new(config, clock).unwrap();
-            let (running, stop) = (load.clone(), stop.clone());
-            tokio::spawn(async move { running.run(None, &stop).await });
-            load
-        });
-        let config = format!(
-            "{{previews: true, listen: '127.0.0.1:0', namespaces: [{NAMESPACE}], \
-             providers: {{default: {{envoy: {{urls: ['{}'], scrapeInterval: 500ms}}}}}}}}",
-            app.stats_url()
-        );
-        let config = Config::parse(&config, "the test's configuration").unwrap();
-        let running = controller::run(config, client.clone(), stop.clone().cancelled_owned());
-        tokio::spawn(async move { running.await.unwrap() });
-        Self { server, client, app, asking, _stop: stop.drop_guard() }
-    }
-
-    fn rollouts(&self) -> Api<Rollout> {
-        Api::namespaced(self.client.clone(), NAMESPACE)
-    }
-
     fn routes(&self) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), NAMESPACE, &self.app.routes().resource())
     }
@@ -102,16 +47,6 @@ impl Stage {
         let workload = name.trim_end_matches(".default").to_owned();
         let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": workload});
         self.patch(json!({"spec": {"target": {"name": name, "workloadRef": workload}}})).await;
-    }
-
-    /// Waits for the Rollout.
-    async fn until(&self, what: &str, holds: impl Fn(&Rollout) -> bool) {
-        let held = await_condition(self.rollouts(), "color", |rollout: Option<&Rollout>| {
-            rollout.is_some_and(&holds)
-        });
-        let in_time = tokio::time::timeout(LIMIT, held).await.is_ok();
-        let status = self.rollouts().get("color").await.unwrap().status;
-        assert!(in_time, "{what}: {status:#?}");
     }
 
     async fn live(&self, version: &str) {

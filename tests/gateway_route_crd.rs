@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use tidegate::api::gateway_route_crd::{aws_gateway_route_crd, gateway_route_crd};
-use tidegate::sandbox::schema::{FieldError, Schema};
+use tidegate::schema::{FieldError, Schema};
 
 const DIALECT: &str = include_str!("data/appmesh/gateway-route-dialect.yaml");
 

@@ -1,26 +1,29 @@
 //! The kubectl plugin: parses, calls, maps the outcome to an exit code.
 
-use clap::{Parser, Subcommand};
-use tidegate::cli;
+use std::process::ExitCode;
 
-/// Steer Tidegate's rollouts
-#[derive(Debug, Parser)]
-#[command(name = "kubectl-tidegate", bin_name = "kubectl tidegate", version)]
-struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
+use clap::Parser;
+use tidegate::{
+    cli,
+    kubectl::{self, args::Args, completion::answers_a_shell},
+};
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Print the version
-    Version,
-}
-
-#[expect(clippy::print_stdout, reason = "it is what the command is for")]
-fn main() {
-    match Args::parse().command {
-        Command::Version => println!("kubectl-tidegate {}", cli::VERSION),
+fn main() -> ExitCode {
+    if answers_a_shell() {
+        return ExitCode::SUCCESS;
+    }
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(kubectl::run(args)),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("kubectl tidegate: {}", cli::chain(&error));
+            error.exit().into()
+        }
     }
 }
 

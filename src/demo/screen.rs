@@ -1,7 +1,4 @@
 //! Where the show is seen: a live view on a terminal, plain lines elsewhere.
-//!
-//! The live view has the terminal's alternate screen to itself, so that long lines wrap as they like and what was
-//! there before comes back at the end. Whatever ends the show, the terminal is left as it was.
 
 use std::io::{self, Write};
 
@@ -11,17 +8,7 @@ use super::{
     frame::{frame, timeline},
     show::Show,
 };
-
-/// To the alternate screen; hide the cursor.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l";
-/// Show the cursor; back from the alternate screen.
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
-/// To the upper left corner.
-const HOME: &str = "\x1b[H";
-/// Clear the rest of the line, then the next line.
-const END_OF_LINE: &str = "\x1b[K\r\n";
-/// Clear all below.
-const CLEAR_BELOW: &str = "\x1b[J";
+use crate::terminal::Canvas;
 
 /// How the show is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +21,8 @@ pub enum Manner {
 
 /// A show's place on a terminal or in a file.
 pub struct Screen<W: Write> {
-    out: W,
+    canvas: Canvas<W>,
     manner: Manner,
-    /// Whether the alternate screen is on.
-    entered: bool,
-    drawn: String,
     /// Lines of the timeline printed for good.
     printed: usize,
 }
@@ -46,67 +30,36 @@ pub struct Screen<W: Write> {
 impl<W: Write> Screen<W> {
     /// Nothing is drawn yet.
     pub fn new(out: W, manner: Manner) -> Self {
-        Self { out, manner, entered: false, drawn: String::new(), printed: 0 }
+        Self { canvas: Canvas::new(out), manner, printed: 0 }
     }
 
     /// Shows the present state, if it looks different from the last one.
     pub fn draw(&mut self, show: &Show) -> io::Result<()> {
         match self.manner {
-            Manner::Live => self.redraw(show),
+            Manner::Live => self.canvas.draw(&frame(show)),
             Manner::Lines => self.print_lines(show),
         }
     }
 
     /// Leaves the live view, and prints all lines that are not printed yet.
     pub fn close(&mut self, show: &Show) -> io::Result<()> {
-        self.leave()?;
         self.print_lines(show)
     }
 
     /// Prints text as it is, below all else.
     pub fn print(&mut self, text: &str) -> io::Result<()> {
-        self.leave()?;
-        self.out.write_all(text.as_bytes())?;
-        self.out.flush()
-    }
-
-    fn redraw(&mut self, show: &Show) -> io::Result<()> {
-        let text = frame(show).join(END_OF_LINE);
-        if text == self.drawn {
-            return Ok(());
-        }
-        if !self.entered {
-            self.out.write_all(ENTER.as_bytes())?;
-            self.entered = true;
-        }
-        write!(self.out, "{HOME}{text}{CLEAR_BELOW}")?;
-        self.out.flush()?;
-        self.drawn = text;
-        Ok(())
+        let out = self.canvas.leave()?;
+        out.write_all(text.as_bytes())?;
+        out.flush()
     }
 
     fn print_lines(&mut self, show: &Show) -> io::Result<()> {
+        let out = self.canvas.leave()?;
         for line in show.lines.iter().skip(self.printed) {
-            writeln!(self.out, "{}", timeline(show.began, line))?;
+            writeln!(out, "{}", timeline(show.began, line))?;
             self.printed += 1;
         }
-        self.out.flush()
-    }
-
-    fn leave(&mut self) -> io::Result<()> {
-        if self.entered {
-            self.entered = false;
-            self.out.write_all(LEAVE.as_bytes())?;
-            self.out.flush()?;
-        }
-        Ok(())
-    }
-}
-
-impl<W: Write> Drop for Screen<W> {
-    fn drop(&mut self) {
-        // Nothing can be done about a terminal that is gone.
-        let _ = self.leave();
+        out.flush()
     }
 }
 
@@ -118,6 +71,7 @@ pub fn seconds(from: Timestamp, to: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terminal::{CLEAR_BELOW, ENTER, HOME, LEAVE};
 
     fn begun() -> Show {
         let mut show = Show::new(Timestamp::UNIX_EPOCH);

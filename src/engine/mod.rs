@@ -35,6 +35,7 @@
 //! | `workloads` | whether a target can bear traffic |
 //! | `scaling` | how many pods the canary gets before its traffic |
 //! | `retiring` | when a version without traffic is scaled down |
+//! | `ahead` | what the next step would write, for those who ask |
 //! | `deadline` | what happens when no step forward is made |
 //! | `ending` | how a run ends: everything back on stable, marked |
 //! | `rest` | what happens between runs |
@@ -45,6 +46,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod adoption;
+mod ahead;
 mod claim;
 mod conditions;
 mod deadline;
@@ -75,6 +77,9 @@ mod workloads;
 
 use jiff::Timestamp;
 
+pub use ahead::{Ahead, ahead};
+pub use judge::{StepProof, joined, proofs};
+pub use plan::{deadline, plan};
 pub use previews::previews;
 pub use record::ON_THE_WAY;
 pub use retiring::retires;

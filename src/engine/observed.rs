@@ -31,7 +31,7 @@ pub struct Subject {
 }
 
 /// Everything observed at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// The object.
     pub subject: Subject,

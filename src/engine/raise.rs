@@ -62,7 +62,8 @@ impl Turn<'_> {
         }
     }
 
-    fn raise(
+    /// The write that gives the canary a share on one route.
+    pub fn raise(
         &self,
         seen: &RouteSeen,
         view: &Arc<RouteView>,

@@ -15,6 +15,7 @@ mod http;
 mod places;
 pub mod presets;
 mod prometheus;
+pub mod questions;
 mod recorded;
 mod template;
 mod web;

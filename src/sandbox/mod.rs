@@ -7,6 +7,5 @@ pub mod backends;
 pub mod gateway;
 pub mod load;
 pub mod programmer;
-pub mod schema;
 pub mod serve;
 pub mod stats;

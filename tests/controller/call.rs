@@ -49,7 +49,16 @@ impl Call {
         };
         let lists = verb == "list" || watches && asks("sendInitialEvents=true");
         let (group, namespace) = (group.to_owned(), namespace.to_owned());
-        Self { verb, group, resource: part(0), name: part(1), subresource: part(2), namespace, lists, code: None }
+        Self {
+            verb,
+            group,
+            resource: part(0),
+            name: part(1),
+            subresource: part(2),
+            namespace,
+            lists,
+            code: None,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod outcome;
 mod parts;
 mod people;
 mod permissions;
+mod plugin;
 mod proxy;
 mod rollouts;
 mod running;

@@ -194,7 +194,6 @@ async fn shown_the_past(bad: bool, past: Past, streamed: bool) {
 /// What is followed.
 const KINDS: [&str; 3] = ["rollouts", "gatewayroutes", "deployments"];
 
-
 /// How long until what was told that it comes too late is told so again: its connection may have broken before it heard.
 const HEARD: Duration = Duration::from_secs(15);
 

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use super::{
     ERROR_RATE, HOUR, Test,
     absent::{missing_histogram, with_absent},
-    bounds, tests,
+    bounds, preflight, tests,
 };
 use crate::{
-    analysis::{self, Batch, Sequence, ThresholdState, increment, sentence},
+    analysis::{self, Batch, Sequence, ThresholdState, increment},
     api::{Analysis, Arm, MetricEvidence, Past, PlainMetric},
     engine::{
         look::{Arms, Counters, ReadError, Sample, Snapshot},
@@ -207,25 +207,9 @@ impl Turn<'_> {
             return;
         };
         let rate = (batch.canary().requests + batch.stable().requests) / span.as_secs_f64().max(0.001);
-        let config = self.config(analysis, &test);
-        let goal =
-            analysis::ProofGoal { absolute: test.catch.absolute, beta: config.beta, burst: config.burst };
-        // A step without a share has only what a match sends, and nothing tells how much that is.
-        let wanted = |step: &&crate::api::PlannedStep| {
-            step.weight >= analysis.prove_from && (1..100).contains(&step.weight.percent())
-        };
-        let plain = |step: &crate::api::PlannedStep| analysis::PlannedStep {
-            weight: step.weight.percent(),
-            max_hold: step.max_hold.span(),
-        };
-        let steps: Vec<_> = run.plan.iter().filter(wanted).map(plain).collect();
-        let estimates = analysis::preflight(rate, &steps, goal);
-        let hopeless = estimates.iter().any(|estimate| !estimate.provable);
-        let told: Vec<_> = estimates
-            .iter()
-            .zip(&steps)
-            .map(|(e, step)| sentence::preflight(rate, e, step.max_hold))
-            .collect();
+        let proofs = preflight::of_test(analysis, &test, &run.plan, rate, self.burst(&test));
+        let hopeless = proofs.iter().any(|proof| !proof.provable);
+        let told: Vec<_> = proofs.into_iter().map(|proof| proof.sentence).collect();
         let told = told.join(" ");
         if let Some(run) = self.run_mut() {
             run.evidence.preflight = Some(told.clone());

@@ -10,12 +10,16 @@ mod burst;
 mod evidence;
 mod modes;
 mod of_step;
+mod preflight;
 pub(super) mod share;
 mod tell;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+
+pub use of_step::joined;
+pub use preflight::{StepProof, proofs};
 
 use super::{
     template,

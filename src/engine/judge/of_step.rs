@@ -6,7 +6,7 @@ use super::tests;
 use crate::api::{Analysis, PlannedStep, StepAnalysis};
 
 /// The analysis with what a step adds to it. What is called the same is the step's.
-pub(super) fn joined(analysis: &Analysis, step: &StepAnalysis) -> Analysis {
+pub fn joined(analysis: &Analysis, step: &StepAnalysis) -> Analysis {
     let mut joined = analysis.clone();
     if let Some(rate) = &step.error_rate {
         joined.error_rate = Some(rate.clone());

@@ -27,11 +27,14 @@ pub(super) use client::Found;
 #[cfg(test)]
 pub(super) use client::http;
 use counted::Counted;
-use queries::{ArmQueries, Query};
+use queries::ArmQueries;
 use window::{DELAY, Window, time};
 
 /// How many of the newest periods a plain number may be of: one that is late is no reason to have none.
 const NUMBER_PERIODS: i64 = 3;
+
+/// A period that stands for any.
+const ANY_PERIOD: Duration = Duration::from_mins(1);
 
 /// CloudWatch of one account and region.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl CloudWatch {
 
     /// What a period needs to be complete, and the period itself.
     pub(super) fn settle(&self) -> Duration {
-        DELAY + self.period
+        settle(self.period)
     }
 
     pub(super) const fn timeout(&self) -> Duration {
@@ -63,7 +66,7 @@ impl CloudWatch {
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
         let window = Window::at(now, self.period)?;
-        let (canary, stable) = self.queries(request, arms)?;
+        let (canary, stable) = queries(request, arms, self.period)?;
         let all = canary.all().chain(stable.all()).cloned().collect();
         let mut answers = self.calls.ask(all, window, now).await?.into_iter();
         let mut counted = |arm: &ArmQueries| Counted::of(arm, &mut answers);
@@ -82,7 +85,7 @@ impl CloudWatch {
 
     /// Whether what is asked of both arms can be.
     pub(super) fn check(&self, request: &LookRequest, arms: &ArmsRequest) -> Result<(), ReadError> {
-        self.queries(request, arms).map(drop)
+        queries(request, arms, self.period).map(drop)
     }
 
     /// Whether what is asked as one plain number can be.
@@ -91,24 +94,7 @@ impl CloudWatch {
         request: &LookRequest,
         number: &NumberRequest,
     ) -> Result<(), ReadError> {
-        self.query(request, number).map(drop)
-    }
-
-    /// The query of one plain number.
-    fn query(&self, request: &LookRequest, number: &NumberRequest) -> Result<Query, ReadError> {
-        queries::number(request, number, self.period.as_secs())
-    }
-
-    /// The queries of canary and stable.
-    fn queries(
-        &self,
-        request: &LookRequest,
-        arms: &ArmsRequest,
-    ) -> Result<(ArmQueries, ArmQueries), ReadError> {
-        let queries = |target| {
-            queries::arm(&arms.series, ArmScope::of(request, target), &arms.latency, self.period.as_secs())
-        };
-        Ok((queries(&request.canary)?, queries(&request.stable)?))
+        queries::number(request, number, self.period.as_secs()).map(drop)
     }
 
     /// One plain number: the newest that the expression has.
@@ -119,7 +105,7 @@ impl CloudWatch {
         now: Timestamp,
     ) -> Result<Sample, ReadError> {
         let window = Window::at(now, self.period)?;
-        let query = self.query(request, number)?;
+        let query = queries::number(request, number, self.period.as_secs())?;
         let rows = self.calls.ask(vec![query], window, now).await?.pop().unwrap_or_default();
         if rows.len() > 1 {
             return Err(ReadError::ManySeries { query: number.name.clone(), count: rows.len() });
@@ -129,4 +115,30 @@ impl CloudWatch {
         let (start, value) = newest.ok_or_else(|| ReadError::Empty { query: number.name.clone() })?;
         Ok(Sample { at: time(start + window.period)?, value: *value })
     }
+}
+
+/// What such a period needs to be complete, and the period itself.
+pub(super) fn settle(period: Duration) -> Duration {
+    DELAY + period
+}
+
+/// Whether what is asked of both arms can be, whatever the period.
+pub(super) fn check(request: &LookRequest, arms: &ArmsRequest) -> Result<(), ReadError> {
+    queries(request, arms, ANY_PERIOD).map(drop)
+}
+
+/// Whether what is asked as one plain number can be, whatever the period.
+pub(super) fn check_number(request: &LookRequest, number: &NumberRequest) -> Result<(), ReadError> {
+    queries::number(request, number, ANY_PERIOD.as_secs()).map(drop)
+}
+
+/// The queries of canary and stable.
+fn queries(
+    request: &LookRequest,
+    arms: &ArmsRequest,
+    period: Duration,
+) -> Result<(ArmQueries, ArmQueries), ReadError> {
+    let queries =
+        |target| queries::arm(&arms.series, ArmScope::of(request, target), &arms.latency, period.as_secs());
+    Ok((queries(&request.canary)?, queries(&request.stable)?))
 }

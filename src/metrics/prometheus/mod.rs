@@ -41,9 +41,8 @@ impl Prometheus {
         Ok(Self { asking: Asking::new(config)?, scrape_interval: config.scrape_interval, lag: config.lag })
     }
 
-    /// Two scrapes, and at least half a minute. How late samples come does not count: they bear the time of their scrape.
     pub(super) fn settle(&self) -> Duration {
-        (self.scrape_interval * 2).max(Duration::from_secs(30))
+        settle(self.scrape_interval)
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -193,6 +192,11 @@ impl Prometheus {
         series::few(role, count)?;
         Ok(answer)
     }
+}
+
+/// Two scrapes, and at least half a minute. How late samples come does not count: they bear the time of their scrape.
+pub(super) fn settle(scrape_interval: Duration) -> Duration {
+    (scrape_interval * 2).max(Duration::from_secs(30))
 }
 
 /// Whether what is asked of both arms can be.

@@ -62,7 +62,7 @@ impl Web {
         arms: &ArmsRequest,
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
-        let (canary, stable) = self.queries(request, arms)?;
+        let (canary, stable) = queries(&self.base, request, arms)?;
         let answers = self.answers([&canary, &stable].into_iter().flat_map(ArmQueries::all)).await?;
         Ok(Arms {
             at: now,
@@ -79,14 +79,14 @@ impl Web {
         number: &NumberRequest,
         now: Timestamp,
     ) -> Result<Sample, ReadError> {
-        let query = self.query(request, number)?;
+        let query = query(&self.base, request, number)?;
         let answers = self.answers([&query]).await?;
         Ok(Sample { at: now, value: query.value(&answers)? })
     }
 
     /// Whether what is asked of both arms can be.
     pub(super) fn check(&self, request: &LookRequest, arms: &ArmsRequest) -> Result<(), ReadError> {
-        self.queries(request, arms).map(drop)
+        check(&self.base, request, arms)
     }
 
     /// Whether what is asked as one plain number can be.
@@ -95,42 +95,7 @@ impl Web {
         request: &LookRequest,
         number: &NumberRequest,
     ) -> Result<(), ReadError> {
-        self.query(request, number).map(drop)
-    }
-
-    /// The query of one plain number.
-    fn query(&self, request: &LookRequest, number: &NumberRequest) -> Result<Query, ReadError> {
-        Query::parse(&number.name, &number.query, &Values::of_both(request), &self.base)
-    }
-
-    /// The queries of canary and stable.
-    fn queries(
-        &self,
-        request: &LookRequest,
-        arms: &ArmsRequest,
-    ) -> Result<(ArmQueries, ArmQueries), ReadError> {
-        if !arms.latency.is_empty() {
-            return Err(unsupported(
-                "a web provider has no latency buckets; judge latency as one of the metrics, with max",
-            ));
-        }
-        Ok((self.arm(request, arms, &request.canary)?, self.arm(request, arms, &request.stable)?))
-    }
-
-    fn arm(&self, request: &LookRequest, arms: &ArmsRequest, target: &str) -> Result<ArmQueries, ReadError> {
-        if arms.series.preset.is_some() {
-            return Err(unsupported(
-                "a preset needs a provider of another kind than web; with a web provider give series.total and \
-                 series.errors",
-            ));
-        }
-        let values = Values::of_arm(ArmScope::of(request, target));
-        let query = |role: &str, text: &str| {
-            presets::tells_arms_apart(role, text)?;
-            Query::parse(role, text, &values, &self.base)
-        };
-        let errors = arms.series.errors.as_ref().map(|text| query("errors", text)).transpose()?;
-        Ok(ArmQueries { errors, total: query("total", presets::own_total(&arms.series)?)? })
+        check_number(&self.base, request, number)
     }
 
     /// Each address is asked once, however many queries read of its answer: they are then of one moment.
@@ -144,6 +109,55 @@ impl Web {
         }));
         Ok(answers.await?.into_iter().collect())
     }
+}
+
+/// Whether what is asked of both arms can be, below any address.
+pub(super) fn check(base: &Url, request: &LookRequest, arms: &ArmsRequest) -> Result<(), ReadError> {
+    queries(base, request, arms).map(drop)
+}
+
+/// Whether what is asked as one plain number can be, below any address.
+pub(super) fn check_number(
+    base: &Url,
+    request: &LookRequest,
+    number: &NumberRequest,
+) -> Result<(), ReadError> {
+    query(base, request, number).map(drop)
+}
+
+/// The query of one plain number.
+fn query(base: &Url, request: &LookRequest, number: &NumberRequest) -> Result<Query, ReadError> {
+    Query::parse(&number.name, &number.query, &Values::of_both(request), base)
+}
+
+/// The queries of canary and stable.
+fn queries(
+    base: &Url,
+    request: &LookRequest,
+    arms: &ArmsRequest,
+) -> Result<(ArmQueries, ArmQueries), ReadError> {
+    if !arms.latency.is_empty() {
+        return Err(unsupported(
+            "a web provider has no latency buckets; judge latency as one of the metrics, with max",
+        ));
+    }
+    Ok((arm(base, request, arms, &request.canary)?, arm(base, request, arms, &request.stable)?))
+}
+
+fn arm(base: &Url, request: &LookRequest, arms: &ArmsRequest, target: &str) -> Result<ArmQueries, ReadError> {
+    if arms.series.preset.is_some() {
+        return Err(unsupported(
+            "a preset needs a provider of another kind than web; with a web provider give series.total and \
+             series.errors",
+        ));
+    }
+    let values = Values::of_arm(ArmScope::of(request, target));
+    let query = |role: &str, text: &str| {
+        presets::tells_arms_apart(role, text)?;
+        Query::parse(role, text, &values, base)
+    };
+    let errors = arms.series.errors.as_ref().map(|text| query("errors", text)).transpose()?;
+    Ok(ArmQueries { errors, total: query("total", presets::own_total(&arms.series)?)? })
 }
 
 impl ArmQueries {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::builtin_rules::{forbidden, invalid_value, is_one_of, not_negative, one_of, required};
 use super::names;
 use super::object::{number, text};
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 /// The longest period of a policy, in seconds.
 const LONGEST_PERIOD: i64 = 1800;

@@ -9,7 +9,7 @@ use super::names;
 use super::object::{self, number, text};
 use super::resource::{Model, Resource};
 use super::{autoscaler_rules, crds, event_rules, workload_rules};
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 /// What is wrong with a built-in object in its stored shape; `old` is what it replaces.
 pub(super) fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<FieldError> {

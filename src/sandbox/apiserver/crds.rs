@@ -9,7 +9,7 @@ use super::managed_fields::seconds;
 use super::names::NameRule;
 use super::object::{self, text};
 use super::resource::{Cell, Column, Model, Resource, Scale, Updates};
-use crate::sandbox::schema::{Compiled, FieldError};
+use crate::schema::{Compiled, FieldError};
 
 /// Where the instances of a definition are stored.
 pub(super) fn storage(definition: &Value) -> String {

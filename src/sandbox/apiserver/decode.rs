@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::object::{self, text};
 use super::options::FieldValidation;
 use super::resource::Resource;
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 /// Where an object comes from, which decides how it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::builtin_rules::{invalid, required};
 use super::names;
 use super::object::{self, text};
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 const NAME_LIMIT: usize = 128;
 const NOTE_LIMIT: usize = 1024;

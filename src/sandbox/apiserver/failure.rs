@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::resource::Resource;
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 /// A refused request: its HTTP code and `Status` body.
 #[derive(Clone, Debug, PartialEq)]

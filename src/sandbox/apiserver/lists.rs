@@ -14,7 +14,7 @@ use super::selectors::Selection;
 use super::store::{Compacted, Key};
 use super::view::View;
 use super::watching::Wanted;
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 /// How long a watch lasts where the client names no time.
 const WATCH_TIMEOUT: Duration = Duration::from_mins(30);

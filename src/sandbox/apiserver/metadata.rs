@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::names;
 use super::object::{self, text};
 use super::resource::Resource;
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 /// All keys and values of the annotations together, in bytes.
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::body;
 use super::failure::Failure;
 use super::request::ApiRequest;
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 /// The longest name of a field manager, in bytes.
 const MANAGER_LIMIT: usize = 128;

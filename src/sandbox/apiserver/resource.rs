@@ -8,7 +8,7 @@ use super::builtin_schema::BuiltinSchema;
 use super::event_shape;
 use super::names::NameRule;
 use super::object;
-use crate::sandbox::schema::Compiled;
+use crate::schema::Compiled;
 
 /// One served resource. Built-in ones come from a table, custom ones from CustomResourceDefinitions.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::jsonpath;
 use super::object;
 use super::resource::{Resource, Scale};
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 /// The Scale of an object.
 pub(super) fn of(resource: &Resource, scale: &Scale, stored: &Value) -> Value {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::builtin_rules::{forbidden, invalid, invalid_value, not_negative, one_of, required};
 use super::names;
 use super::object::{number, text};
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 pub(super) fn deployment(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = selection(new, old, "deployment");

@@ -13,7 +13,7 @@ use super::object;
 use super::resource::{Model, Resource};
 use super::store::Key;
 use super::{State, builtin_defaults, builtin_rules, crds, gc, ids, rules, scale};
-use crate::sandbox::schema::FieldError;
+use crate::schema::FieldError;
 
 /// What a Scale writes, where it is usually kept. Who replaces it through `/scale` takes it from its owner without
 /// becoming one, as upstream has it.

@@ -1,0 +1,109 @@
+//! The cluster: one client, one namespace, and what all commands ask of it.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use http::{HeaderValue, header::USER_AGENT};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::{
+    Api, Client, Config,
+    api::PostParams,
+    config::{KubeConfigOptions, Kubeconfig},
+    runtime::{WatchStreamExt, watcher},
+};
+
+use super::{Error, args::Global};
+use crate::api::Rollout;
+
+/// How long the API server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// What API servers see of us, in their audit log and in managedFields.
+pub const AGENT: &str = "kubectl-tidegate";
+
+/// A connection to a cluster.
+pub struct Cluster {
+    /// Speaks to its API server.
+    pub client: Client,
+    /// The namespace that was asked for, or that of the context.
+    pub namespace: String,
+}
+
+impl Cluster {
+    /// By the kubeconfig and the flags. Nothing is asked yet.
+    pub async fn connect(global: &Global) -> Result<Self, Error> {
+        // Only the first call in a process has an effect; ring is the one TLS provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let unusable = |error| Error::Kubeconfig(Box::new(error));
+        let options = KubeConfigOptions { context: global.context.clone(), ..KubeConfigOptions::default() };
+        let read = match &global.kubeconfig {
+            Some(file) => Some(Kubeconfig::read_from(file)),
+            None if global.context.is_some() => Some(Kubeconfig::read()),
+            None => None,
+        };
+        let mut config = match read {
+            Some(read) => {
+                Config::from_custom_kubeconfig(read.map_err(unusable)?, &options).await.map_err(unusable)?
+            }
+            None => match Config::from_kubeconfig(&options).await {
+                Ok(config) => config,
+                Err(error) => Config::incluster().map_err(|_| unusable(error))?,
+            },
+        };
+        if let Some(user) = &global.impersonate {
+            config.auth_info.impersonate = Some(user.clone());
+        }
+        config.connect_timeout = Some(CONNECT);
+        config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
+        if config.cluster_url.scheme_str() == Some("http") && config.proxy_url.is_none() {
+            // Nobody is asked for a certificate; reading all that the machine trusts takes a while.
+            config.root_cert = Some(Vec::new());
+        }
+        let namespace = global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let url = config.cluster_url.to_string();
+        let client =
+            Client::try_from(config).map_err(|source| Error::Client { url, source: Box::new(source) })?;
+        Ok(Self { client, namespace })
+    }
+
+    /// The Rollouts of the namespace.
+    pub fn rollouts(&self) -> Api<Rollout> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// A Rollout as it is now.
+    pub async fn rollout(&self, name: &str) -> Result<Rollout, Error> {
+        self.rollouts()
+            .get(name)
+            .await
+            .map_err(|error| self.about(&format!("read the Rollout {name}"), error))
+    }
+
+    /// An error of the API server, about one of our kinds.
+    pub fn about(&self, act: &str, error: kube::Error) -> Error {
+        match &error {
+            // What is not served has no name to tell.
+            kube::Error::Api(status)
+                if status.code == 404
+                    && status.details.as_ref().is_none_or(|details| details.name.is_empty()) =>
+            {
+                Error::NotServed
+            }
+            _ => Error::api(format!("{act} in the namespace {}", self.namespace), error),
+        }
+    }
+
+    /// Who we are, as the API server knows us.
+    pub async fn whoami(&self) -> Result<String, Error> {
+        let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let asked = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+        let review =
+            asked.map_err(|error| Error::api("ask the API server who you are (SelfSubjectReview)", error))?;
+        let name = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
+        Ok(name.filter(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned()))
+    }
+
+    /// A Rollout as it is and becomes; none where it does not exist. Errors come with it, and it goes on.
+    pub fn follow(&self, name: &str) -> impl Stream<Item = watcher::Result<Option<Rollout>>> + use<> {
+        watcher::watch_object(self.rollouts(), name).default_backoff().boxed()
+    }
+}

@@ -1,0 +1,312 @@
+//! `explain`: why a Rollout is where it is, what it waits for, and what will happen next, in sentences. Pure but for the
+//! reading.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Error, Exit, Out,
+    args::Global,
+    cluster::Cluster,
+    names,
+    out::{Look, Tone, wrap},
+    view::{describe, needs_approval},
+    words::{self, age, is_current, since, status},
+};
+use crate::{
+    analysis::Verdict,
+    api::{
+        PauseReason, Phase, PlannedStep, RequestOutcome, Rollout, RolloutStatus, Run, Step,
+        units::{Weight, spell},
+    },
+    clock::Clock,
+};
+
+/// Tell why a Rollout is where it is.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The Rollout
+    #[arg(add = names::rollouts())]
+    name: String,
+    /// As JSON
+    #[arg(short, long, value_enum)]
+    output: Option<Output>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Output {
+    Json,
+}
+
+/// All that is to be said of a Rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct Explanation {
+    /// Why it is where it is.
+    why: Vec<String>,
+    /// What it waits for.
+    waits: Vec<String>,
+    /// What happens next.
+    next: Vec<String>,
+    /// What else somebody should know.
+    besides: Vec<String>,
+}
+
+pub(super) async fn run(global: &Global, args: &Args, out: &mut Out<'_>) -> Result<Exit, Error> {
+    let rollout = Cluster::connect(global).await?.rollout(&args.name).await?;
+    let told = explain(&rollout, Clock::start().now());
+    if let Some(Output::Json) = args.output {
+        out.json(&told)?;
+        return Ok(Exit::Reached);
+    }
+    for line in text(&told, out.look) {
+        out.line(&line)?;
+    }
+    Ok(Exit::Reached)
+}
+
+fn text(told: &Explanation, look: Look) -> Vec<String> {
+    let parts = [
+        ("Why it is here", &told.why),
+        ("What it waits for", &told.waits),
+        ("What happens next", &told.next),
+        ("Besides", &told.besides),
+    ];
+    let mut all = Vec::new();
+    for (head, sentences) in parts.into_iter().filter(|(_, sentences)| !sentences.is_empty()) {
+        if !all.is_empty() {
+            all.push(String::new());
+        }
+        all.push(look.paint(Tone::Strong, head));
+        all.extend(sentences.iter().flat_map(|sentence| wrap(sentence, "  ", look.width)));
+    }
+    all
+}
+
+fn explain(rollout: &Rollout, now: Timestamp) -> Explanation {
+    let name = rollout.metadata.name.as_deref().unwrap_or_default();
+    let mut told = Explanation::default();
+    let status = status(rollout);
+    let Some(phase) = status.phase else {
+        told.why.push(format!("No controller has seen {name} yet."));
+        told.waits.push("A controller that serves this namespace: is one running?".to_owned());
+        return told;
+    };
+    told.why.push(sentence(&format!(
+        "{name} is {}: {}",
+        phase.word(),
+        status.message.as_deref().unwrap_or_default()
+    )));
+    if !is_current(rollout) {
+        told.waits.push("The controller, which has not taken up the last change of the spec yet.".to_owned());
+    }
+    let active = status.run.as_ref().filter(|run| run.ended.is_none());
+    match (active, phase) {
+        (Some(run), Phase::Progressing | Phase::Paused | Phase::Suspended) => {
+            running(&mut told, name, &status, run, now);
+        }
+        (_, Phase::Suspended) => {
+            told.next.push("Nothing, until spec.suspend is false again.".to_owned());
+        }
+        (_, Phase::RollingBack) => {
+            told.next.push("As soon as every route shows all traffic on stable, the run is over.".to_owned());
+        }
+        (_, Phase::Failed) => failed(&mut told, name, &status, now),
+        (_, Phase::Healthy) => {
+            told.next.push(format!("Nothing. A release begins with another target: kubectl tidegate release {name} --target NAME, or spec.target in Git."));
+        }
+        (_, Phase::Invalid) => {
+            told.waits.push(
+                "Somebody who changes the spec, or what it names, as the sentence above says.".to_owned(),
+            );
+            told.next
+                .push("The controller looks again by itself; nothing is written before that.".to_owned());
+        }
+        (None, Phase::Progressing | Phase::Paused) => {}
+    }
+    besides(&mut told, &status, now);
+    told
+}
+
+/// A sentence ends with a full stop, once.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end();
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+}
+
+fn running(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run, now: Timestamp) {
+    let at = status.step.as_ref();
+    if let (Some(stable), Some(canary)) = (&status.stable, &status.canary) {
+        let begun = since(run.started_at, now);
+        let step = at
+            .filter(|step| step.index > 0)
+            .map(|step| format!(", now at step {} of {}", step.index, step.of));
+        told.why.push(format!(
+            "Run {} takes traffic from {} to {}; it began {begun} ago{}.",
+            run.number,
+            words::target(stable),
+            words::target(canary),
+            step.unwrap_or_default(),
+        ));
+    }
+    let planned = at.and_then(|step| run.step(step.index));
+    match &run.pause {
+        Some(pause) => {
+            told.waits.push(sentence(&format!(
+                "It has waited for {}: {}",
+                age(pause.since, now),
+                pause.message
+            )));
+            told.waits.push(ends(pause.reason, name, at.map_or(0, |step| step.index)));
+        }
+        // Not begun: the first sentence says what for.
+        None if planned.is_none() => told.waits.extend(status.message.as_deref().map(sentence)),
+        None => {
+            if let Some((step, planned)) = at.zip(planned) {
+                holding(told, step, planned, now);
+            }
+        }
+    }
+    let proven_from = run.analysis.as_ref().map_or(Weight::ZERO, |analysis| analysis.prove_from);
+    for metric in &status.analysis {
+        let open = match metric.verdict {
+            Verdict::Safe | Verdict::Pass => false,
+            Verdict::Collecting | Verdict::Error | Verdict::Fail => true,
+        };
+        if open {
+            told.waits.push(sentence(&format!(
+                "{} is {}: {}",
+                metric.name,
+                metric.verdict.label(),
+                metric.sentence
+            )));
+        }
+    }
+    if planned.is_some_and(|step| step.weight < proven_from) && !status.analysis.is_empty() {
+        told.waits.push(format!(
+            "Below {proven_from} a step may go on without proof, if nothing speaks against the canary."
+        ));
+    }
+    coming(told, name, status, run);
+    let passed = std::time::Duration::from_secs(std::time::Duration::from(run.without_progress).as_secs());
+    if run.pause.is_none() && !passed.is_zero() {
+        told.besides.push(format!(
+            "{} without a step forward so far; after {} the deadline is over.",
+            spell(passed),
+            run.progress_deadline
+        ));
+    }
+}
+
+/// What ends a pause.
+fn ends(reason: PauseReason, name: &str, step: i32) -> String {
+    let ours = |commands: &[&str]| {
+        let all: Vec<String> =
+            commands.iter().map(|command| format!("`kubectl tidegate {command} {name}`")).collect();
+        all.join(" or ")
+    };
+    match reason {
+        PauseReason::Requested | PauseReason::Deadline => {
+            format!("It ends with {}.", ours(&["resume", "promote", "abort"]))
+        }
+        PauseReason::Approval => {
+            format!("It ends with `kubectl tidegate promote {name} --step {step}` or {}.", ours(&["abort"]))
+        }
+        PauseReason::Drifted => {
+            format!(
+                "Keep the others from the weights first; then it ends with {}.",
+                ours(&["resume", "abort"])
+            )
+        }
+        PauseReason::RouteGone => format!("It ends when the route is back, or with {}.", ours(&["abort"])),
+        PauseReason::Inconclusive => {
+            format!("It ends by itself as soon as there is proof, or with {}.", ours(&["promote", "abort"]))
+        }
+        PauseReason::MetricError => {
+            format!("It ends by itself when the metrics are back, or with {}.", ours(&["promote", "abort"]))
+        }
+    }
+}
+
+fn holding(told: &mut Explanation, step: &Step, planned: &PlannedStep, now: Timestamp) {
+    let Some(from) = step.since else {
+        let what = if step.stored_at.is_some() {
+            "The data plane: the weight is written, and nothing shows yet that it is in effect."
+        } else {
+            "The weight of this step, which is not on every route yet."
+        };
+        told.waits.push(what.to_owned());
+        return;
+    };
+    let hold = planned.hold.span();
+    let passed = std::time::Duration::from_secs(now.duration_since(from).unsigned_abs().as_secs());
+    if passed < hold {
+        told.waits.push(format!(
+            "The hold of {}, which has {} to go.",
+            planned.hold,
+            spell(hold.saturating_sub(passed))
+        ));
+    }
+}
+
+fn coming(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run) {
+    let at = status.step.as_ref().map_or(0, |step| step.index);
+    let canary = status.canary.as_ref().map(words::target).unwrap_or_default();
+    let approval = run.step(at).is_some_and(needs_approval);
+    let first = if approval { "After somebody's approval" } else { "Then" };
+    told.next.push(match run.step(at + 1) {
+        Some(next) => format!(
+            "{first} step {} gives the canary {}, for {} at least.",
+            at + 1,
+            describe(next),
+            next.hold
+        ),
+        None => format!("{first} {canary} is stable, and the run is over."),
+    });
+    let stable = status.stable.as_ref().map(words::target).unwrap_or_default();
+    told.next.push(format!("If a metric fails, or with `kubectl tidegate abort {name}`, all traffic goes back to {stable} at once."));
+}
+
+fn failed(told: &mut Explanation, name: &str, status: &RolloutStatus, now: Timestamp) {
+    if let Some(ended) = status.run.as_ref().and_then(|run| run.ended.as_ref()) {
+        told.why.push(format!("That was {} ago.", age(ended.at, now)));
+    }
+    let failed = status.analysis.iter().filter(|metric| metric.verdict == Verdict::Fail);
+    // The first sentence has most of it.
+    let news = failed.filter(|metric| !told.why[0].contains(metric.sentence.as_str()));
+    let news: Vec<String> =
+        news.map(|metric| sentence(&format!("{}: {}", metric.name, metric.sentence))).collect();
+    told.why.extend(news);
+    told.next.push(format!(
+        "It stays so until spec.target changes, or somebody says `kubectl tidegate retry {name}`: then a new run begins, from 0."
+    ));
+}
+
+/// Conditions out of the ordinary, and the last request.
+fn besides(told: &mut Explanation, status: &RolloutStatus, now: Timestamp) {
+    const USUAL: [&str; 5] = ["Ready", "Reconciling", "Stalled", "Progressing", "Paused"];
+    for condition in &status.conditions {
+        let unusual = match condition.type_.as_str() {
+            "RoutesInSync" => condition.status == "False",
+            usual if USUAL.contains(&usual) => false,
+            _ => condition.status == "True",
+        };
+        let known =
+            told.why.iter().chain(&told.waits).any(|known| known.contains(condition.message.as_str()));
+        if unusual && !known {
+            told.besides.push(sentence(&format!("{}: {}", condition.reason, condition.message)));
+        }
+    }
+    if let Some(last) = &status.last_request {
+        let what = last.action.map_or("request", |action| action.word());
+        let by = last.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let outcome = match last.outcome {
+            RequestOutcome::Accepted => "accepted",
+            RequestOutcome::Refused => "refused",
+        };
+        told.besides.push(sentence(&format!(
+            "The last request, {what}{by} {} ago, was {outcome}: {}",
+            age(last.at, now),
+            last.message
+        )));
+    }
+}
