@@ -2,7 +2,7 @@
 //! under 30 ms.
 //!
 //! `cargo bench --bench kubectl`, on the sandbox; on another cluster with `TIDEGATE_TEST_KUBECONFIG`, where it makes a
-//! namespace of its own and deletes it at the end.
+//! namespace of its own and deletes it at the end. `KUBECTL_TIDEGATE` names another program than the one that is built with it.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "it is a measurement")]
 
@@ -127,7 +127,8 @@ fn measure(kubeconfig: &Path) -> bool {
 }
 
 fn once(kubeconfig: &Path, line: &str) -> Duration {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-tidegate"));
+    let program = std::env::var_os("KUBECTL_TIDEGATE");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_kubectl-tidegate").into()));
     command.env("KUBECONFIG", kubeconfig).stdout(Stdio::null()).args(line.split(' '));
     if line.contains("rollout-") || line.starts_with("list") && !line.contains("-A") {
         command.args(["--namespace", NAMESPACE]);

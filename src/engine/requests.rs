@@ -61,9 +61,11 @@ impl Turn<'_> {
             _ if request.run != number => {
                 Err(format!("it names run {}, but the last run is {number}", request.run))
             }
+            // Whatever is asked would be forgotten by the time that it may be done.
+            _ if self.spec.suspend => Err("spec.suspend is true: nothing is written to any route".to_owned()),
             RequestAction::Retry if failed => Ok("the target is tried again, from 0".to_owned()),
             RequestAction::Retry => Err("no run of this target has failed".to_owned()),
-            RequestAction::Resume => Ok("weights are restored once more".to_owned()),
+            RequestAction::Resume => Ok("where weights have drifted, they are restored once more".to_owned()),
             RequestAction::Promote
             | RequestAction::PromoteFull
             | RequestAction::Pause

@@ -7,7 +7,7 @@ use kube::core::Duration as Elapsed;
 
 use super::{
     decision::Effect,
-    judge::{Opinions, share},
+    judge::Opinions,
     observed::{InEffect, RouteSeen},
     run::ends_by_itself,
     turn::{Turn, later, since},
@@ -150,8 +150,7 @@ impl Turn<'_> {
     /// about the run.
     fn judge_anew(&mut self) {
         self.memory.displaced = false;
-        self.memory.share_off = None;
-        self.told.besides.retain(|(condition, ..)| *condition != share::CONDITION);
+        self.forget_share();
         self.memory.good_from = None;
         self.forget(|_| true);
     }

@@ -92,14 +92,26 @@ impl Cluster {
         }
     }
 
-    /// Who we are, as the API server knows us.
-    pub async fn whoami(&self) -> Result<String, Error> {
+    /// What a failed watch of a Rollout says; none where it only begins anew.
+    pub fn of_watch(&self, name: &str, error: watcher::Error) -> Option<Error> {
+        match error {
+            watcher::Error::InitialListFailed(source)
+            | watcher::Error::WatchStartFailed(source)
+            | watcher::Error::WatchFailed(source) => {
+                Some(self.about(&format!("follow the Rollout {name}"), source))
+            }
+            watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+        }
+    }
+
+    /// Who we are, as the API server knows us. It is for people who read it later: where it can't be found out, nothing is
+    /// held up for it.
+    pub async fn whoami(&self) -> String {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let asked = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
-        let review =
-            asked.map_err(|error| Error::api("ask the API server who you are (SelfSubjectReview)", error))?;
-        let name = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
-        Ok(name.filter(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned()))
+        let user = asked.ok().and_then(|review| review.status).and_then(|status| status.user_info);
+        let name = user.and_then(|user| user.username).filter(|name| !name.is_empty());
+        name.unwrap_or_else(|| "somebody".to_owned())
     }
 
     /// A Rollout as it is and becomes; none where it does not exist. Errors come with it, and it goes on.

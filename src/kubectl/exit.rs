@@ -107,6 +107,9 @@ pub enum Error {
     /// It is not done; the sentence says why.
     #[error("{0}")]
     Refused(String),
+    /// The Rollout was there and is no more.
+    #[error("the Rollout {0} is deleted")]
+    Gone(String),
     /// A file can't be read or written.
     #[error("cannot {act} {file}")]
     File {
@@ -150,6 +153,25 @@ impl Error {
         }
     }
 
+    /// Whether it may be another in a moment: the API server is out of reach, or has too much to do.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Answered { code, .. } => matches!(code, 429 | 500..),
+            Self::Unanswered { .. } => true,
+            Self::Kubeconfig(_)
+            | Self::Client { .. }
+            | Self::NotServed
+            | Self::Usage(_)
+            | Self::Refused(_)
+            | Self::Gone(_)
+            | Self::File { .. }
+            | Self::Yaml { .. }
+            | Self::Json(_)
+            | Self::SpellYaml(_)
+            | Self::Output(_) => false,
+        }
+    }
+
     /// The exit code that goes with it.
     pub fn exit(&self) -> Exit {
         match self {
@@ -157,7 +179,7 @@ impl Error {
             Self::Kubeconfig(_) | Self::Client { .. } | Self::Unanswered { .. } => Exit::Unreachable,
             Self::NotServed | Self::Usage(_) | Self::File { .. } | Self::Yaml { .. } => Exit::Usage,
             Self::Refused(_) => Exit::Refused,
-            Self::Json(_) | Self::SpellYaml(_) | Self::Output(_) => Exit::Failed,
+            Self::Gone(_) | Self::Json(_) | Self::SpellYaml(_) | Self::Output(_) => Exit::Failed,
         }
     }
 }

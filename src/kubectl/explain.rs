@@ -8,6 +8,7 @@ use super::{
     Error, Exit, Out,
     args::Global,
     cluster::Cluster,
+    hold::{Held, held, is_judged},
     names,
     out::{Look, Tone, wrap},
     view::{describe, needs_approval},
@@ -148,25 +149,41 @@ fn running(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run
             step.unwrap_or_default(),
         ));
     }
+    if status.phase == Some(Phase::Suspended) {
+        told.waits.push(
+            "spec.suspend, which keeps all hands off the routes: nothing is raised, and nothing is put back."
+                .to_owned(),
+        );
+        told.next.push("When spec.suspend is false again, the run goes on where it is.".to_owned());
+        return;
+    }
     let planned = at.and_then(|step| run.step(step.index));
-    match &run.pause {
-        Some(pause) => {
-            told.waits.push(sentence(&format!(
-                "It has waited for {}: {}",
-                age(pause.since, now),
-                pause.message
-            )));
+    match (&run.pause, at.zip(planned)) {
+        (Some(pause), _) => {
             told.waits.push(ends(pause.reason, name, at.map_or(0, |step| step.index)));
+            told.waits.push(format!("It has waited for {} so far.", age(pause.since, now)));
         }
         // Not begun: the first sentence says what for.
-        None if planned.is_none() => told.waits.extend(status.message.as_deref().map(sentence)),
-        None => {
-            if let Some((step, planned)) = at.zip(planned) {
-                holding(told, step, planned, now);
-            }
-        }
+        (None, None) => told.waits.extend(status.message.as_deref().map(sentence)),
+        (None, Some((step, planned))) => holding(told, status, (run, step, planned), now),
     }
-    let proven_from = run.analysis.as_ref().map_or(Weight::ZERO, |analysis| analysis.prove_from);
+    unproven(told, status, run);
+    coming(told, name, status, run);
+    let passed = std::time::Duration::from_secs(std::time::Duration::from(run.without_progress).as_secs());
+    if run.pause.is_none() && !passed.is_zero() {
+        told.besides.push(format!(
+            "{} without a step forward so far; after {} the deadline is over.",
+            spell(passed),
+            run.progress_deadline
+        ));
+    }
+}
+
+/// The metrics that have not enough yet.
+fn unproven(told: &mut Explanation, status: &RolloutStatus, run: &Run) {
+    if !is_judged(run) {
+        return;
+    }
     for metric in &status.analysis {
         let open = match metric.verdict {
             Verdict::Safe | Verdict::Pass => false,
@@ -181,18 +198,11 @@ fn running(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run
             )));
         }
     }
+    let proven_from = run.analysis.as_ref().map_or(Weight::ZERO, |analysis| analysis.prove_from);
+    let planned = status.step.as_ref().and_then(|step| run.step(step.index));
     if planned.is_some_and(|step| step.weight < proven_from) && !status.analysis.is_empty() {
         told.waits.push(format!(
             "Below {proven_from} a step may go on without proof, if nothing speaks against the canary."
-        ));
-    }
-    coming(told, name, status, run);
-    let passed = std::time::Duration::from_secs(std::time::Duration::from(run.without_progress).as_secs());
-    if run.pause.is_none() && !passed.is_zero() {
-        told.besides.push(format!(
-            "{} without a step forward so far; after {} the deadline is over.",
-            spell(passed),
-            run.progress_deadline
         ));
     }
 }
@@ -227,25 +237,30 @@ fn ends(reason: PauseReason, name: &str, step: i32) -> String {
     }
 }
 
-fn holding(told: &mut Explanation, step: &Step, planned: &PlannedStep, now: Timestamp) {
-    let Some(from) = step.since else {
-        let what = if step.stored_at.is_some() {
-            "The data plane: the weight is written, and nothing shows yet that it is in effect."
-        } else {
-            "The weight of this step, which is not on every route yet."
-        };
-        told.waits.push(what.to_owned());
-        return;
+fn holding(
+    told: &mut Explanation,
+    status: &RolloutStatus,
+    (run, step, planned): (&Run, &Step, &PlannedStep),
+    now: Timestamp,
+) {
+    let what = match held(status, run, step, planned, now) {
+        Held::Unwritten => "The weight of this step, which is not on every route yet.".to_owned(),
+        Held::NotInEffect => {
+            "The data plane: the weight is written, and nothing shows yet that it is in effect.".to_owned()
+        }
+        Held::Settling => {
+            "What came before this step, which must not count any more; then its hold begins.".to_owned()
+        }
+        Held::For(passed) => {
+            let left = spell(planned.hold.span().saturating_sub(passed));
+            format!("The hold of {}, which has about {left} to go.", planned.hold)
+        }
+        Held::Over { unproven: true } => format!("Proof: the hold of {} is over.", planned.hold),
+        Held::Over { unproven: false } => {
+            format!("The controller's next look: the hold of {} is over.", planned.hold)
+        }
     };
-    let hold = planned.hold.span();
-    let passed = std::time::Duration::from_secs(now.duration_since(from).unsigned_abs().as_secs());
-    if passed < hold {
-        told.waits.push(format!(
-            "The hold of {}, which has {} to go.",
-            planned.hold,
-            spell(hold.saturating_sub(passed))
-        ));
-    }
+    told.waits.push(what);
 }
 
 fn coming(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run) {
@@ -263,7 +278,13 @@ fn coming(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run)
         None => format!("{first} {canary} is stable, and the run is over."),
     });
     let stable = status.stable.as_ref().map(words::target).unwrap_or_default();
-    told.next.push(format!("If a metric fails, or with `kubectl tidegate abort {name}`, all traffic goes back to {stable} at once."));
+    let abort = format!("with `kubectl tidegate abort {name}`");
+    let when = if is_judged(run) {
+        format!("If a metric fails, or {abort}")
+    } else {
+        format!("No metric puts it back; {abort}")
+    };
+    told.next.push(format!("{when}, all traffic goes back to {stable} at once."));
 }
 
 fn failed(told: &mut Explanation, name: &str, status: &RolloutStatus, now: Timestamp) {

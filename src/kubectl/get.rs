@@ -1,6 +1,6 @@
 //! `get` and `list`: Rollouts in a table, as objects, or one of them whole.
 
-use kube::{Api, Resource, api::ListParams};
+use kube::{Api, api::ListParams};
 use serde_json::{Value, json};
 
 use super::{Error, Exit, Out, args::Global, cluster::Cluster, live, names, table};
@@ -53,66 +53,48 @@ pub(super) async fn run(global: &Global, args: &Args, out: &mut Out<'_>) -> Resu
         labels: args.selector.clone(),
         name: args.name.clone(),
         wide: args.output == Some(Output::Wide),
+        names: args.output == Some(Output::Name),
     };
     match (args.output, &args.name) {
         (None, Some(name)) if args.watch => live::follow(&cluster, name, out).await,
         (None, Some(name)) => live::once(&cluster, name, out).await,
         (None | Some(Output::Wide), _) => table::show(&cluster, &tabled, args.watch, out).await,
-        (Some(output @ (Output::Json | Output::Yaml | Output::Name)), Some(name)) => {
-            let rollout = cluster.rollout(name).await?;
-            match output {
-                Output::Name => out.line(&named(&rollout))?,
-                Output::Json => out.json(&rollout)?,
-                Output::Yaml | Output::Wide => out.yaml(&rollout)?,
-            }
+        (Some(Output::Name), _) => table::names(&cluster, &tabled, out).await,
+        (Some(Output::Json), Some(name)) => {
+            out.json(&cluster.rollout(name).await?)?;
             Ok(Exit::Reached)
         }
-        (Some(output @ (Output::Json | Output::Yaml | Output::Name)), None) => {
-            objects(&cluster, args, output, out).await
+        (Some(Output::Yaml), Some(name)) => {
+            out.yaml(&cluster.rollout(name).await?)?;
+            Ok(Exit::Reached)
+        }
+        (Some(Output::Json), None) => {
+            out.json(&objects(&cluster, args, out).await?)?;
+            Ok(Exit::Reached)
+        }
+        (Some(Output::Yaml), None) => {
+            out.yaml(&objects(&cluster, args, out).await?)?;
+            Ok(Exit::Reached)
         }
     }
 }
 
 /// The objects that are there, page by page.
-async fn objects(cluster: &Cluster, args: &Args, output: Output, out: &mut Out<'_>) -> Result<Exit, Error> {
+async fn objects(cluster: &Cluster, args: &Args, out: &Out<'_>) -> Result<Value, Error> {
     let api: Api<Rollout> =
         if args.all_namespaces { Api::all(cluster.client.clone()) } else { cluster.rollouts() };
-    let mut params =
-        ListParams { label_selector: args.selector.clone(), ..ListParams::default() }.limit(PAGE);
+    let labels = args.selector.clone();
+    let mut params = ListParams { label_selector: labels, ..ListParams::default() }.limit(PAGE);
     let mut items: Vec<Value> = Vec::new();
     loop {
-        let failed = |error| cluster.about("list Rollouts", error);
-        let next = if output == Output::Name {
-            let page = api.list_metadata(&params).await.map_err(failed)?;
-            for item in &page.items {
-                out.line(&format!(
-                    "rollout.{}/{}",
-                    crate::api::GROUP,
-                    item.metadata.name.as_deref().unwrap_or_default()
-                ))?;
-            }
-            page.metadata.continue_
-        } else {
-            let page = api.list(&params).await.map_err(failed)?;
-            for item in &page.items {
-                items.push(serde_json::to_value(item)?);
-            }
-            page.metadata.continue_
-        };
-        match next.filter(|next| !next.is_empty()) {
+        let page = api.list(&params).await.map_err(|error| cluster.about("list Rollouts", error))?;
+        for item in &page.items {
+            items.push(serde_json::to_value(item)?);
+        }
+        match page.metadata.continue_.filter(|next| !next.is_empty()) {
             Some(next) if !out.has_left() => params = params.continue_token(&next),
             Some(_) | None => break,
         }
     }
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    match output {
-        Output::Json => out.json(&list)?,
-        Output::Yaml => out.yaml(&list)?,
-        Output::Name | Output::Wide => {}
-    }
-    Ok(Exit::Reached)
-}
-
-fn named(rollout: &Rollout) -> String {
-    format!("rollout.{}/{}", Rollout::group(&()), rollout.metadata.name.as_deref().unwrap_or_default())
+    Ok(json!({"apiVersion": "v1", "kind": "List", "items": items}))
 }

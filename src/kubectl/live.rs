@@ -49,6 +49,7 @@ async fn drawn(cluster: &Cluster, mut rollout: Rollout, out: &mut Out<'_>) -> Re
     pods.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shown = Vec::new();
     let mut canvas = Canvas::new(io::stdout());
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let look = out.look.sized();
         canvas.draw(&look.fitted(view(&rollout, &shown, clock.now(), look)))?;
@@ -57,14 +58,19 @@ async fn drawn(cluster: &Cluster, mut rollout: Rollout, out: &mut Out<'_>) -> Re
                 Some(Ok(Some(newer))) => rollout = newer,
                 Some(Ok(None)) | None => {
                     canvas.leave()?;
-                    return Err(Error::Usage(format!("the Rollout {name} is deleted")));
+                    return Err(Error::Gone(name));
                 }
                 // What was seen last stays; the watch comes back.
                 Some(Err(_)) => {}
             },
             _ = tick.tick() => {}
-            _ = pods.tick() => shown = workloads::of(cluster, &rollout).await,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = pods.tick() => tokio::select! {
+                read = tokio::time::timeout(PODS, workloads::of(cluster, &rollout)) => {
+                    shown = read.unwrap_or(shown);
+                }
+                _ = &mut interrupted => break,
+            },
+            _ = &mut interrupted => break,
         }
     }
     canvas.leave()?;
@@ -78,10 +84,11 @@ async fn told(cluster: &Cluster, name: &str, out: &mut Out<'_>) -> Result<Exit, 
     let clock = Clock::start();
     let mut changes = cluster.follow(name);
     let mut said: Vec<String> = Vec::new();
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     while !out.has_left() {
         let change = tokio::select! {
             change = changes.next() => change,
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
+            _ = &mut interrupted => return Ok(Exit::Interrupted),
         };
         match change {
             Some(Ok(Some(rollout))) => {
@@ -91,7 +98,7 @@ async fn told(cluster: &Cluster, name: &str, out: &mut Out<'_>) -> Result<Exit, 
                 }
                 said = now;
             }
-            Some(Ok(None)) => return Err(Error::Usage(format!("the Rollout {name} is deleted"))),
+            Some(Ok(None)) => return Err(Error::Gone(name.to_owned())),
             Some(Err(_)) => {}
             None => break,
         }

@@ -13,6 +13,7 @@ mod explain;
 mod generate;
 mod get;
 mod history;
+mod hold;
 mod lint;
 mod live;
 mod migrate;
@@ -49,7 +50,7 @@ pub async fn run(args: Args) -> Result<Exit, Error> {
         Command::Retry(args) => requests::retry(&global, &args, out).await,
         Command::Pause(args) => requests::pause(&global, &args, out).await,
         Command::Resume(args) => requests::resume(&global, &args, out).await,
-        Command::Release(args) => release::run(&global, &args, out).await,
+        Command::Release(args) => Box::pin(release::run(&global, &args, out)).await,
         Command::Undo(args) => undo::run(&global, &args, out).await,
         Command::Lint(args) => lint::run(&args, out),
         Command::Migrate(args) => migrate::run(&args, out),

@@ -14,7 +14,7 @@ use super::{
     words,
 };
 use crate::api::{
-    HistoryEntry, Phase, RequestAction, Rollout, RolloutStatus, TargetRef, WorkloadKind, WorkloadRef,
+    HistoryEntry, Phase, RequestAction, Rollout, RolloutStatus, Target, TargetRef, WorkloadKind, WorkloadRef,
     WorkloadVersion, units::Duration,
 };
 
@@ -100,12 +100,14 @@ pub(super) async fn run(global: &Global, args: &Args, out: &mut Out<'_>) -> Resu
     if change.target == rollout.spec.target {
         return again(&cluster, &rollout, args, out).await;
     }
-    if let Some(failed) = has_failed(&words::status(&rollout), &args.target).filter(|_| !args.retry) {
+    let status = words::status(&rollout);
+    let failed = has_failed(&status, &change.target);
+    if let Some(failed) = failed.filter(|_| !args.retry) {
         out.line(&format!("{} failed in run {}: {}", args.target, failed.run, failed.message))?;
         out.line("--retry tries it again")?;
         return Ok(Exit::Failed);
     }
-    let before = args.retry.then(|| run_number(&rollout));
+    let before = failed.map(|_| run_number(&rollout));
     Box::pin(begin(&cluster, rollout, &change, (&args.patience, before), out)).await
 }
 
@@ -131,7 +133,10 @@ pub(super) async fn begin(
     let mut wanted =
         Wanted { goal: patience.goal, target: Some(target), written: written.metadata.generation, run: None };
     if let Some(failed) = failed {
-        retry_where_it_stays_failed(cluster, &written, failed, out).await?;
+        let exit = retry_where_it_stays_failed(cluster, &written, failed, out).await?;
+        if exit != Exit::Reached {
+            return Ok(exit);
+        }
         wanted.run = Some(failed + 1);
     }
     follow(cluster, &name, &wanted, patience, out).await
@@ -144,15 +149,15 @@ async fn retry_where_it_stays_failed(
     written: &Rollout,
     failed: i64,
     out: &mut Out<'_>,
-) -> Result<(), Error> {
+) -> Result<Exit, Error> {
     let name = written.metadata.name.clone().unwrap_or_default();
     let wanted = Wanted { written: written.metadata.generation, ..Wanted::default() };
     let rollout = waiting::answered(cluster, &name, &wanted).await?;
     let stays = rollout.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Failed));
     if stays && run_number(&rollout) <= failed {
-        requests::ask(cluster, &Asked::plainly(&name), RequestAction::Retry, None, out).await?;
+        return requests::ask(cluster, &Asked::plainly(&name), RequestAction::Retry, None, out).await;
     }
-    Ok(())
+    Ok(Exit::Reached)
 }
 
 fn run_number(rollout: &Rollout) -> i64 {
@@ -175,6 +180,9 @@ async fn follow(
 
 /// It is the target already: whether it failed, is live, or is on its way.
 async fn again(cluster: &Cluster, rollout: &Rollout, args: &Args, out: &mut Out<'_>) -> Result<Exit, Error> {
+    // On its way back, or not taken up yet, it can't be tried again; a moment later it can.
+    let settled = if args.retry { Some(waiting::settled(cluster, &args.name).await?) } else { None };
+    let rollout = settled.as_ref().unwrap_or(rollout);
     let status = words::status(rollout);
     let target = Some(args.target.clone());
     let mut wanted =
@@ -204,9 +212,13 @@ fn said(status: &RolloutStatus) -> &str {
     status.message.as_deref().unwrap_or_default()
 }
 
-/// The newest run of a target, if that failed.
-fn has_failed<'a>(status: &'a RolloutStatus, target: &str) -> Option<&'a HistoryEntry> {
-    let newest = status.history.iter().find(|entry| entry.target.name == target);
+/// The newest run of a target, if that failed. What is live has not.
+fn has_failed<'a>(status: &'a RolloutStatus, target: &TargetRef) -> Option<&'a HistoryEntry> {
+    let is = |known: &Target| known.name == target.name && known.port == target.port;
+    if status.stable.as_ref().is_some_and(is) {
+        return None;
+    }
+    let newest = status.history.iter().find(|entry| is(&entry.target));
     newest.filter(|entry| entry.outcome.fails_target())
 }
 

@@ -173,12 +173,18 @@ pub(super) async fn ask(
     let Ok(sent) = tokio::time::timeout(timeout, send(cluster, asked, action, reason, out)).await else {
         let after = &asked.timeout;
         out.line(&format!(
-            "{word}: nothing is asked, for that was not taken after {after}. Is the controller running?"
+            "{word}: nothing is asked: the one before it was not taken within {after}. Is the controller running?"
         ))?;
         return Ok(Exit::Timeout);
     };
     let (id, left) = (sent?, timeout.saturating_sub(clock.elapsed()));
     let Ok(answered) = tokio::time::timeout(left, answer(cluster, &asked.name, &id)).await else {
+        if cluster.rollout(&asked.name).await?.spec.suspend {
+            out.line(&format!(
+                "{word}: spec.suspend keeps all hands off the Rollout; it is taken when that is over"
+            ))?;
+            return Ok(Exit::Timeout);
+        }
         out.line(&format!(
             "{word}: no answer after {}. Is the controller running? What is asked stays asked, and is taken when it is back",
             asked.timeout
@@ -196,9 +202,9 @@ pub(super) async fn ask(
         }
         None => {
             out.line(&format!(
-                "{word}: taken, and another request after it; the Events tell what became of it"
+                "{word}: it is taken, and so is another request after it; the Events tell whether it was accepted"
             ))?;
-            Ok(Exit::Reached)
+            Ok(Exit::Timeout)
         }
     }
 }
@@ -212,7 +218,8 @@ async fn send(
     out: &mut Out<'_>,
 ) -> Result<String, Error> {
     let (name, clock) = (asked.name.as_str(), Clock::start());
-    let (by, first) = tokio::try_join!(cluster.whoami(), cluster.rollout(name))?;
+    let (by, first) = tokio::join!(cluster.whoami(), cluster.rollout(name));
+    let first = first?;
     let saw = At::of(&first);
     if let Some(step) = asked.step {
         let active = status(&first).run.is_some_and(|run| run.ended.is_none());
@@ -228,11 +235,11 @@ async fn send(
     let mut rollout = first;
     for _ in 0..TRIES {
         let now = At::of(&rollout);
-        if now != saw {
+        if !still_meant(action, saw, now) {
             return Err(Error::Refused(went_on(saw, now)));
         }
         if let Some(waiting) = pending(&rollout, action) {
-            if waiting.action == action && waiting.at == saw {
+            if waiting.action == action && still_meant(action, saw, waiting.at) {
                 out.line(&format!("{} asked for it already", waiting.by))?;
                 return Ok(waiting.id);
             }
@@ -249,6 +256,11 @@ async fn send(
         }
     }
     Err(Error::Refused(format!("the Rollout {name} changed {TRIES} times meanwhile; nothing is asked")))
+}
+
+/// Whether what was meant for a moment is meant for another one. An abort is for the whole run.
+fn still_meant(action: RequestAction, saw: At, now: At) -> bool {
+    now.run == saw.run && (action == RequestAction::Abort || now.step == saw.step)
 }
 
 fn went_on(saw: At, now: At) -> String {
@@ -275,10 +287,14 @@ async fn annotate(cluster: &Cluster, rollout: &Rollout, written: &Written) -> ku
 async fn answer(cluster: &Cluster, name: &str, id: &str) -> Result<Option<LastRequest>, Error> {
     let mut shown = cluster.follow(name);
     while let Some(next) = shown.next().await {
-        // What is out of reach for a moment comes back; the time that is given ends it.
-        let Ok(next) = next else { continue };
-        let Some(rollout) = next else {
-            return Err(Error::Refused(format!("the Rollout {name} is deleted")));
+        let rollout = match next {
+            Ok(Some(rollout)) => rollout,
+            Ok(None) => return Err(Error::Gone(name.to_owned())),
+            Err(error) => match cluster.of_watch(name, error) {
+                // What is out of reach for a moment comes back; the time that is given ends it.
+                Some(error) if !error.may_pass() => return Err(error),
+                Some(_) | None => continue,
+            },
         };
         let status = status(&rollout);
         if status.taken.iter().any(|taken| taken == id) {
@@ -286,4 +302,23 @@ async fn answer(cluster: &Cluster, name: &str, id: &str) -> Result<Option<LastRe
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abort_is_meant_for_the_whole_run() {
+        let at = |run, step| At { run, step };
+        for (action, now, meant) in [
+            (RequestAction::Promote, at(7, 2), true),
+            (RequestAction::Promote, at(7, 3), false),
+            (RequestAction::Promote, at(8, 2), false),
+            (RequestAction::Abort, at(7, 3), true),
+            (RequestAction::Abort, at(8, 2), false),
+        ] {
+            assert_eq!(still_meant(action, at(7, 2), now), meant, "{action:?} {now:?}");
+        }
+    }
 }

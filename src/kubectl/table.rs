@@ -1,6 +1,8 @@
 //! Tables of Rollouts. The API server renders the cells, from the columns of the CRD: a row is a few words, however much a
 //! Rollout holds, and ten thousand of them are read in a moment.
 
+use std::time::Duration;
+
 use futures::TryStreamExt;
 use http::{Request, header::ACCEPT};
 use kube::core::{WatchEvent, request};
@@ -17,6 +19,8 @@ use crate::api::{GROUP, Phase};
 
 /// Rows a page.
 const PAGE: usize = 500;
+/// How long after its end a watch begins anew.
+const RENEWED: Duration = Duration::from_secs(1);
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
 /// Which Rollouts, and how much of them.
@@ -29,6 +33,8 @@ pub(super) struct Wanted {
     pub name: Option<String>,
     /// The columns besides, too.
     pub wide: bool,
+    /// Nothing but the names.
+    pub names: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -59,7 +65,55 @@ struct Column {
 #[serde(default)]
 struct Row {
     cells: Vec<Value>,
-    object: Value,
+    object: Option<Object>,
+}
+
+/// What of an object's metadata is needed; the rest is not even kept while it is read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Object {
+    metadata: ObjectMeta,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ObjectMeta {
+    namespace: String,
+    resource_version: String,
+}
+
+/// Prints the names alone, as kubectl takes them.
+pub(super) async fn names(cluster: &Cluster, wanted: &Wanted, out: &mut Out<'_>) -> Result<Exit, Error> {
+    let table = read(cluster, wanted).await?;
+    let names: String = table
+        .rows
+        .iter()
+        .filter_map(|row| row.cells.first())
+        .map(|name| format!("rollout.{GROUP}/{}\n", text(name)))
+        .collect();
+    out.text(&names)?;
+    Ok(Exit::Reached)
+}
+
+/// The whole table, page by page. One Rollout that is asked for must be there.
+async fn read(cluster: &Cluster, wanted: &Wanted) -> Result<Table, Error> {
+    let mut all = Table::default();
+    loop {
+        let page = cluster.client.request::<Table>(asked(wanted, &all.metadata, false)?).await;
+        let page = page.map_err(|error| cluster.about("list Rollouts", error))?;
+        all.column_definitions = all.column_definitions.or(page.column_definitions);
+        all.metadata = page.metadata;
+        all.rows.extend(page.rows);
+        if all.metadata.continue_.is_empty() {
+            break;
+        }
+    }
+    match &wanted.name {
+        Some(name) if all.rows.is_empty() => {
+            Err(Error::Usage(format!("there is no Rollout {name} in the namespace {}", cluster.namespace)))
+        }
+        Some(_) | None => Ok(all),
+    }
 }
 
 /// Prints the table; then, if asked, a row for each change, until nobody reads any more.
@@ -69,32 +123,14 @@ pub(super) async fn show(
     watch: bool,
     out: &mut Out<'_>,
 ) -> Result<Exit, Error> {
-    let failed = |error| cluster.about("list Rollouts", error);
-    let mut all = Table::default();
-    loop {
-        let page: Table =
-            cluster.client.request(asked(wanted, &all.metadata, false)?).await.map_err(failed)?;
-        all.column_definitions = all.column_definitions.or(page.column_definitions);
-        all.metadata = page.metadata;
-        all.rows.extend(page.rows);
-        if all.metadata.continue_.is_empty() {
-            break;
-        }
-    }
-    if all.rows.is_empty() && wanted.name.is_some() && !watch {
-        let name = wanted.name.as_deref().unwrap_or_default();
-        let what = format!("there is no Rollout {name} in the namespace {}", cluster.namespace);
-        return Err(Error::Usage(what));
-    }
+    let all = read(cluster, wanted).await?;
     if all.rows.is_empty() && !watch {
         let place =
             wanted.namespace.as_ref().map(|name| format!(" in the namespace {name}")).unwrap_or_default();
         out.line(&format!("there are no Rollouts{place}"))?;
         return Ok(Exit::Reached);
     }
-    for line in columns(&rows(&all, wanted, true, out.look), out.look.width) {
-        out.line(&line)?;
-    }
+    print(&all, wanted, true, out)?;
     if watch { changes(cluster, wanted, all, out).await } else { Ok(Exit::Reached) }
 }
 
@@ -104,52 +140,70 @@ async fn changes(
     mut all: Table,
     out: &mut Out<'_>,
 ) -> Result<Exit, Error> {
-    let failed = |error| cluster.about("watch Rollouts", error);
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     while !out.has_left() {
-        let events = cluster
-            .client
-            .request_events::<Table>(asked(wanted, &all.metadata, true)?)
-            .await
-            .map_err(failed)?;
-        let mut events = std::pin::pin!(events);
-        loop {
-            let event = tokio::select! {
-                event = events.try_next() => event,
-                _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
-            };
-            match event {
-                Ok(Some(
-                    WatchEvent::Added(change) | WatchEvent::Modified(change) | WatchEvent::Deleted(change),
-                )) => {
-                    all.rows = change.rows;
-                    if let Some(version) = all
-                        .rows
-                        .iter()
-                        .rev()
-                        .find_map(|row| row.object["metadata"]["resourceVersion"].as_str())
-                    {
-                        version.clone_into(&mut all.metadata.resource_version);
-                    }
-                    for line in columns(&rows(&all, wanted, false, out.look), out.look.width) {
-                        out.line(&line)?;
-                    }
+        tokio::select! {
+            watched = watched(cluster, wanted, &mut all, out) => match watched {
+                // What changed meanwhile is forgotten by the API server: everything is new.
+                Err(Error::Answered { code: 410, .. }) => {
+                    all = read(cluster, wanted).await?;
+                    print(&all, wanted, false, out)?;
                 }
-                Ok(Some(WatchEvent::Bookmark(_))) => {}
-                Ok(Some(WatchEvent::Error(status))) => return Err(failed(kube::Error::Api(status))),
-                // It is renewed from where it was.
-                Ok(None) | Err(kube::Error::ReadEvents(_)) => break,
-                Err(error) => return Err(failed(error)),
-            }
+                Err(error) if !error.may_pass() => return Err(error),
+                Ok(()) | Err(_) => {}
+            },
+            _ = &mut interrupted => return Ok(Exit::Interrupted),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RENEWED) => {}
+            _ = &mut interrupted => return Ok(Exit::Interrupted),
         }
     }
     Ok(Exit::Reached)
 }
 
+/// Prints a row for each change, until the watch ends.
+async fn watched(
+    cluster: &Cluster,
+    wanted: &Wanted,
+    all: &mut Table,
+    out: &mut Out<'_>,
+) -> Result<(), Error> {
+    let failed = |error| cluster.about("watch Rollouts", error);
+    let question = asked(wanted, &all.metadata, true)?;
+    let events = cluster.client.request_events::<Table>(question).await.map_err(failed)?;
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.try_next().await.map_err(failed)? {
+        let change = match event {
+            WatchEvent::Added(change) | WatchEvent::Modified(change) | WatchEvent::Deleted(change) => change,
+            WatchEvent::Bookmark(_) => continue,
+            WatchEvent::Error(status) => return Err(failed(kube::Error::Api(status))),
+        };
+        all.rows = change.rows;
+        let newest = all.rows.iter().rev().find_map(|row| row.object.as_ref());
+        if let Some(Object { metadata }) = newest {
+            all.metadata.resource_version.clone_from(&metadata.resource_version);
+        }
+        print(all, wanted, false, out)?;
+        if out.has_left() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn print(table: &Table, wanted: &Wanted, headline: bool, out: &mut Out<'_>) -> Result<(), Error> {
+    for line in columns(&rows(table, wanted, headline, out.look), out.look.width) {
+        out.line(&line)?;
+    }
+    Ok(())
+}
+
 /// The question for a page, or for what changes after it.
 fn asked(wanted: &Wanted, at: &ListMeta, watch: bool) -> Result<Request<Vec<u8>>, Error> {
     let scope = wanted.namespace.as_ref().map(|name| format!("namespaces/{name}/")).unwrap_or_default();
-    // Without their objects, rows don't tell their namespace.
-    let include = if watch || wanted.namespace.is_none() { "Metadata" } else { "None" };
+    // Without their objects, rows tell neither their namespace nor their version.
+    let include = if watch || wanted.namespace.is_none() && !wanted.names { "Metadata" } else { "None" };
     let mut query = vec![("includeObject", include.to_owned())];
     let selector = wanted.name.as_ref().map(|name| format!("metadata.name={name}"));
     query.extend(wanted.labels.clone().map(|labels| ("labelSelector", labels)));
@@ -187,7 +241,8 @@ fn rows(table: &Table, wanted: &Wanted, headline: bool, look: Look) -> Vec<Vec<C
         several.then(|| Cell::plain("NAMESPACE")).into_iter().chain(names).collect()
     };
     let row = |row: &Row| {
-        let namespace = row.object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let namespace =
+            row.object.as_ref().map(|object| object.metadata.namespace.as_str()).unwrap_or_default();
         let cells = shown.iter().map(|at| {
             let text = text(row.cells.get(*at).unwrap_or(&Value::Null));
             match Some(*at).filter(|at| Some(*at) == phase).and_then(|_| known(&text)) {

@@ -13,6 +13,8 @@ use super::{
 };
 use crate::api::{Rollout, RouteRef, Target, TargetRef, WorkloadKind};
 
+/// It acts only when somebody lets it.
+const HELM: &str = "Helm";
 /// How often a write is tried that somebody else's write came before.
 const TRIES: usize = 10;
 
@@ -140,7 +142,7 @@ pub(super) fn keeper(rollout: &Rollout) -> Option<&'static str> {
     {
         Some("Flux")
     } else if marked("meta.helm.sh/release-name") || written_by("helm") {
-        Some("Helm")
+        Some(HELM)
     } else {
         None
     }
@@ -148,6 +150,12 @@ pub(super) fn keeper(rollout: &Rollout) -> Option<&'static str> {
 
 /// What has to follow where a tool keeps the Rollout.
 pub(super) fn git_must_follow(keeper: &str, name: &str, target: &str) -> String {
+    if keeper == HELM {
+        return format!(
+            "Helm keeps this Rollout as its chart has it, and the next `helm upgrade` puts spec.target back: make it {target} in \
+             the values too"
+        );
+    }
     format!(
         "{keeper} keeps this Rollout as Git has it, and will put spec.target back: make it {target} in Git too. A pipeline that \
          changes Git alone waits with `kubectl tidegate status {name} --wait --target {target}`"

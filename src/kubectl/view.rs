@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::{
+    hold::{Held, held},
     out::{Cell, Look, Tone, columns, wrap},
     words::{self, age, list, since, standing, verdict_tone},
     workloads::Shown,
@@ -178,7 +179,7 @@ fn steps(status: &RolloutStatus, now: Timestamp, look: Look) -> Vec<String> {
             _ => (" ", "to come"),
         };
         let what = describe(step);
-        let rest = if number == at { held(status, run, step, now) } else { coming(step) };
+        let rest = if number == at { progress(status, run, step, now) } else { coming(step) };
         let line = if look.live {
             format!("  {mark} {number:>2}  {what:<6} {rest}")
         } else {
@@ -211,35 +212,31 @@ pub(super) fn needs_approval(step: &PlannedStep) -> bool {
 }
 
 /// How far the present step is.
-fn held(status: &RolloutStatus, run: &Run, planned: &PlannedStep, now: Timestamp) -> String {
+fn progress(status: &RolloutStatus, run: &Run, planned: &PlannedStep, now: Timestamp) -> String {
     let Some(step) = &status.step else { return coming(planned) };
     if let Some(pause) = &run.pause {
         return format!("paused {}: {}", age(pause.since, now), pause.reason.word());
     }
-    let Some(from) = step.since else {
-        let stored = if step.stored_at.is_some() { "written, not in effect yet" } else { "to be written" };
-        return format!("{stored}; then {}", coming(planned));
-    };
     if status.phase != Some(Phase::Progressing) {
         return coming(planned);
     }
     let hold = planned.hold.span();
-    let passed = std::time::Duration::from_secs(now.duration_since(from).unsigned_abs().as_secs());
     let approval = if needs_approval(planned) { ", then an approval" } else { "" };
-    if passed < hold {
-        format!(
-            "held {} of {}, {} to go{approval}",
-            spell(passed),
-            planned.hold,
-            spell(hold.saturating_sub(passed))
-        )
-    } else {
-        format!(
-            "held {}, longer than {}: waits for proof, until {} at most{approval}",
-            spell(passed),
-            planned.hold,
-            planned.max_hold
-        )
+    match held(status, run, step, planned, now) {
+        Held::Unwritten => format!("to be written; then {}", coming(planned)),
+        Held::NotInEffect => format!("written, not in effect yet; then {}", coming(planned)),
+        Held::Settling => format!("settling; then {}", coming(planned)),
+        Held::For(passed) => {
+            let left = spell(hold.saturating_sub(passed));
+            format!("held about {} of {}, {left} to go{approval}", spell(passed), planned.hold)
+        }
+        Held::Over { unproven: true } => {
+            format!(
+                "the hold of {} is over; waits for proof, until {} at most{approval}",
+                planned.hold, planned.max_hold
+            )
+        }
+        Held::Over { unproven: false } => format!("the hold of {} is over{approval}", planned.hold),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
 
 /// A Rollout that can't be followed is given so long: what it names may come a moment after it.
 const INVALID_FOR: Duration = Duration::from_secs(10);
-/// How long the API server may be out of reach before it is given up, where no time is given.
+/// How long the API server may be out of reach before it is given up.
 const UNREACHABLE_FOR: Duration = Duration::from_mins(1);
 
 /// How long a controller may take to answer to a change of the spec before others go on without.
@@ -174,8 +174,17 @@ pub async fn wait(
     timeout: Option<Duration>,
     out: &mut Out<'_>,
 ) -> Result<(Exit, Option<Rollout>), Error> {
-    let mut waiting =
-        Waiting { cluster, name, wanted, clock: Clock::start(), said: String::new(), last: None };
+    let mut waiting = Waiting {
+        cluster,
+        name,
+        wanted,
+        clock: Clock::start(),
+        said: String::new(),
+        last: None,
+        had: false,
+        invalid: None,
+        silent: None,
+    };
     let stream = cluster.follow(name);
     let ended = tokio::select! {
         told = waiting.follow(stream, out) => Ended::Told(told?),
@@ -185,6 +194,10 @@ pub async fn wait(
     let exit = match ended {
         Ended::Told(seen) => waiting.conclude(&seen, out)?,
         Ended::Late => {
+            // Nothing is known of a Rollout that was never seen.
+            if let (None, Some((_, error))) = (&waiting.last, waiting.silent.take()) {
+                return Err(error);
+            }
             let after = timeout.map(crate::api::units::spell).unwrap_or_default();
             out.line(&format!(
                 "not {} after {after}; nobody waits any more, and nothing is changed by that",
@@ -204,11 +217,24 @@ pub async fn wait(
 pub async fn answered(cluster: &Cluster, name: &str, wanted: &Wanted) -> Result<Rollout, Error> {
     let answers =
         |rollout: &Rollout| rollout.status.as_ref().is_some_and(|status| is_answer(status, rollout, wanted));
+    once(cluster, name, answers).await
+}
+
+/// The Rollout once its status is the last change's, and no traffic is on its way back; likewise.
+pub async fn settled(cluster: &Cluster, name: &str) -> Result<Rollout, Error> {
+    let settled = |rollout: &Rollout| {
+        let status = rollout.status.as_ref();
+        words::is_current(rollout) && status.is_some_and(|status| status.phase != Some(Phase::RollingBack))
+    };
+    once(cluster, name, settled).await
+}
+
+async fn once(cluster: &Cluster, name: &str, is: impl Fn(&Rollout) -> bool) -> Result<Rollout, Error> {
     let mut shown = cluster.follow(name);
     let waiting = async {
         while let Some(next) = shown.next().await {
             if let Ok(Some(rollout)) = next
-                && answers(&rollout)
+                && is(&rollout)
             {
                 return Some(rollout);
             }
@@ -241,6 +267,12 @@ struct Waiting<'a> {
     clock: Clock,
     said: String,
     last: Option<Rollout>,
+    /// It named the wanted target.
+    had: bool,
+    /// Since when it is invalid, in a row, and how.
+    invalid: Option<(Clock, Seen)>,
+    /// Since when the API server is out of reach, in a row, and what it said last.
+    silent: Option<(Clock, Error)>,
 }
 
 impl Waiting<'_> {
@@ -250,71 +282,65 @@ impl Waiting<'_> {
         out: &mut Out<'_>,
     ) -> Result<Seen, Error> {
         let mut stream = std::pin::pin!(stream);
-        let (mut had, mut existed) = (false, false);
-        // When it was first found invalid, and first out of reach, in a row.
-        let (mut invalid, mut silent): (Option<(Clock, Seen)>, Option<Clock>) = (None, None);
         loop {
-            let left = invalid.as_ref().map(|(since, _)| INVALID_FOR.saturating_sub(since.elapsed()));
+            let left = self.invalid.as_ref().map(|(since, _)| INVALID_FOR.saturating_sub(since.elapsed()));
             let shown = tokio::select! {
                 shown = stream.next() => shown,
-                () = after(left) => match invalid.take() {
+                () = after(left) => match self.invalid.take() {
                     Some((_, seen)) => return Ok(seen),
                     None => continue,
                 },
             };
             match shown {
                 Some(Ok(Some(rollout))) => {
-                    silent = None;
-                    existed = true;
-                    let seen = seen(&rollout, self.wanted, had);
-                    had |=
-                        self.wanted.target.as_ref().is_some_and(|wanted| *wanted == rollout.spec.target.name);
-                    self.say(rollout, out)?;
-                    match seen {
-                        Seen::UnderWay => invalid = None,
-                        Seen::Invalid(_) => {
-                            let since = invalid.take().map_or_else(Clock::start, |(since, _)| since);
-                            invalid = Some((since, seen));
-                        }
-                        Seen::Reached | Seen::Failed(_) | Seen::Awaits(_) => return Ok(seen),
+                    if let Some(seen) = self.take(rollout, out)? {
+                        return Ok(seen);
                     }
                 }
-                Some(Ok(None)) if existed => return Ok(Seen::Failed("the Rollout is deleted".to_owned())),
-                Some(Ok(None)) => {
-                    let what = format!(
-                        "there is no Rollout {} in the namespace {}",
-                        self.name, self.cluster.namespace
-                    );
-                    // One that Git is to bring may still come.
-                    if self.wanted.target.is_none() {
-                        return Err(Error::Usage(what));
-                    }
-                    self.say_line(&what, out)?;
-                }
-                Some(Err(error)) => self.bear(error, &mut silent, out)?,
+                Some(Ok(None)) => self.missing(out)?,
+                Some(Err(error)) => self.bear(error, out)?,
                 None => return Ok(Seen::UnderWay),
             }
         }
     }
 
+    /// Takes in what is shown; where it is over, how.
+    fn take(&mut self, rollout: Rollout, out: &mut Out<'_>) -> Result<Option<Seen>, Error> {
+        self.silent = None;
+        let seen = seen(&rollout, self.wanted, self.had);
+        self.had |= self.wanted.target.as_ref().is_some_and(|wanted| *wanted == rollout.spec.target.name);
+        self.say(rollout, out)?;
+        match seen {
+            Seen::UnderWay => self.invalid = None,
+            Seen::Invalid(_) => {
+                let since = self.invalid.take().map_or_else(Clock::start, |(since, _)| since);
+                self.invalid = Some((since, seen));
+            }
+            Seen::Reached | Seen::Failed(_) | Seen::Awaits(_) => return Ok(Some(seen)),
+        }
+        Ok(None)
+    }
+
+    /// There is no such Rollout: one that Git is to bring may still come.
+    fn missing(&mut self, out: &mut Out<'_>) -> Result<(), Error> {
+        if self.last.is_some() {
+            return Err(Error::Gone(self.name.to_owned()));
+        }
+        let what = format!("there is no Rollout {} in the namespace {}", self.name, self.cluster.namespace);
+        if self.wanted.target.is_none() {
+            return Err(Error::Usage(what));
+        }
+        self.say_line(&what, out)
+    }
+
     /// Goes on in spite of an error, for a time.
-    fn bear(
-        &mut self,
-        error: watcher::Error,
-        silent: &mut Option<Clock>,
-        out: &mut Out<'_>,
-    ) -> Result<(), Error> {
-        let for_so_long = silent.get_or_insert_with(Clock::start).elapsed();
-        let (watcher::Error::InitialListFailed(source)
-        | watcher::Error::WatchStartFailed(source)
-        | watcher::Error::WatchFailed(source)) = error
-        else {
-            return Ok(());
-        };
-        let error = self.cluster.about(&format!("follow the Rollout {}", self.name), source);
-        if error.exit() != Exit::Unreachable || for_so_long >= UNREACHABLE_FOR {
+    fn bear(&mut self, error: watcher::Error, out: &mut Out<'_>) -> Result<(), Error> {
+        let Some(error) = self.cluster.of_watch(self.name, error) else { return Ok(()) };
+        let since = self.silent.take().map_or_else(Clock::start, |(since, _)| since);
+        if !error.may_pass() || since.elapsed() >= UNREACHABLE_FOR {
             return Err(error);
         }
+        self.silent = Some((since, error));
         self.say_line("the API server does not answer; trying again", out)
     }
 
@@ -360,3 +386,6 @@ impl Waiting<'_> {
         Ok(seen.exit())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,10 @@
 //! A stage with a Rollout on it, and the program.
 
-use std::{path::PathBuf, process::Output, time::Duration};
+use std::{
+    path::PathBuf,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use assert_cmd::Command;
 use kube::api::PostParams;
@@ -8,6 +12,11 @@ use serde_json::Value;
 use tidegate::{
     api::{Phase, Rollout},
     demo::Routes,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::ChildStdout,
 };
 
 use crate::stage::Stage;
@@ -90,6 +99,42 @@ impl Scene {
     pub async fn to_approval(&self) {
         let ran = self.run("release color --target color-app-v2.default --wait").await;
         assert_eq!(ran.code, 4, "{ran:?}");
+    }
+}
+
+/// A run of the program that is still going on.
+pub struct Begun {
+    child: tokio::process::Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    seen: String,
+}
+
+impl Begun {
+    pub fn with(scene: &Scene, line: &str) -> Self {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kubectl-tidegate"));
+        command.env("KUBECONFIG", scene.kubeconfig()).args(line.split(' '));
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines, seen: String::new() }
+    }
+
+    pub async fn first_line(&mut self) -> String {
+        let line = tokio::time::timeout(LONG, self.lines.next_line()).await.unwrap().unwrap().unwrap();
+        self.seen.push_str(&line);
+        line
+    }
+
+    pub async fn end(mut self) -> Ran {
+        let rest = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                self.seen.push('\n');
+                self.seen.push_str(&line);
+            }
+            self.child.wait_with_output().await.unwrap()
+        };
+        let output = tokio::time::timeout(LONG, rest).await.unwrap();
+        Ran { out: self.seen, ..Ran::of(&output) }
     }
 }
 

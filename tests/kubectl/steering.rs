@@ -20,7 +20,11 @@ async fn what_makes_no_sense_is_refused_with_the_reason() {
     ] {
         scene.run(line).await.ends(5).says(why);
     }
-    scene.run("resume color").await.ends(0).says("resume accepted: weights are restored once more");
+    scene
+        .run("resume color")
+        .await
+        .ends(0)
+        .says("resume accepted: where weights have drifted, they are restored once more");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +61,8 @@ async fn two_who_promote_at_once_advance_one_step() {
     let scene = Scene::of(&BY_HOLDS.replace("{weight: 20}", "{weight: 20, approval: Required}")).await;
     scene.run("release color --target color-app-v2.default --wait").await.ends(4);
     // Both saw the first step; whichever of them comes second asks for the same, or finds that it is over.
-    let (one, other) = tokio::join!(scene.run("promote color"), scene.run("promote color"));
+    let promote = "promote color --step 1";
+    let (one, other) = tokio::join!(scene.run(promote), scene.run(promote));
     let mut codes = [one.code, other.code];
     codes.sort_unstable();
     assert!(matches!(codes, [0, 0 | 5]), "{one:?} {other:?}");

@@ -1,13 +1,11 @@
 //! Waiting: every goal, every exit code, and what is told meanwhile.
 
-use std::time::Duration;
-
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tidegate::api::Phase;
 
 use crate::{
-    program::{BY_HOLDS, JUDGED, Ran, Scene, program},
+    program::{BY_HOLDS, Begun, JUDGED, Ran, Scene, program},
     shapes::shape,
 };
 
@@ -139,14 +137,13 @@ async fn only_a_status_that_answers_to_the_last_change_counts() {
     assert!(!ran.out.contains("Healthy"), "it is healthy with the version before: {ran:?}");
     scene.run("status color").await.ends(3).says("has not taken up the last change");
     // Somebody else's target is not what was waited for.
-    let waits = scene.run("status color --wait --target color-app-v2.default");
-    let changes = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut waits = Begun::with(&scene, "status color --wait --target color-app-v2.default");
+    waits.first_line().await;
+    {
         let other = json!({"spec": {"target": {"name": "color-app-v3.default", "workloadRef": {"name": "color-app-v3"}}}});
         scene.stage.rollouts().patch("color", &PatchParams::default(), &Patch::Merge(other)).await.unwrap();
-    };
-    let (ran, ()) = tokio::join!(waits, changes);
-    ran.ends(1).says("the target is color-app-v3.default now, no longer color-app-v2.default");
+    }
+    waits.end().await.ends(1).says("the target is color-app-v3.default now, no longer color-app-v2.default");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,11 +161,19 @@ async fn a_rollout_that_cannot_be_followed_is_given_a_moment() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_deleted_is_waited_for_no_longer() {
     let scene = Scene::of(BY_HOLDS).await;
-    let waits = scene.run("status color --wait --target color-app-v9.default");
-    let deletes = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        scene.stage.rollouts().delete("color", &kube::api::DeleteParams::default()).await.unwrap();
-    };
-    let (ran, ()) = tokio::join!(waits, deletes);
-    ran.ends(1).says("the Rollout is deleted");
+    let mut waits = Begun::with(&scene, "status color --wait --target color-app-v9.default");
+    waits.first_line().await;
+    scene.stage.rollouts().delete("color", &kube::api::DeleteParams::default()).await.unwrap();
+    waits.end().await.ends(1).says("the Rollout color is deleted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_never_answers_is_no_slow_rollout() {
+    let scene = Scene::of(BY_HOLDS).await;
+    let gone = std::fs::read_to_string(scene.kubeconfig()).unwrap().replace("127.0.0.1", "127.0.0.2");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), gone).unwrap();
+    let place = file.path().to_str().unwrap();
+    let words = ["--kubeconfig", place, "status", "color", "--wait", "--timeout", "2s"];
+    scene.run_words(&words).await.ends(6).says("trying again").says("cannot follow the Rollout color");
 }

@@ -20,9 +20,20 @@ const CHANCE: f64 = 4.0;
 pub(in crate::engine) const CONDITION: &str = "TrafficShare";
 
 impl Turn<'_> {
+    /// What was told is of the step before.
+    pub fn forget_share(&mut self) {
+        self.memory.share_off = None;
+        self.told.besides.retain(|(kind, ..)| *kind != CONDITION);
+        self.status.conditions.retain(|condition| condition.type_ != CONDITION);
+    }
+
     /// Tells where the canary's share of the requests is far from its weight, and goes on telling it for the rest of the step.
     pub fn tell_share(&mut self) {
-        if self.memory.share_off.is_none()
+        // What another process has told in this step holds for this one too; else each would write its own over the other's.
+        let told = self.status.conditions.iter().find(|condition| condition.type_ == CONDITION);
+        if let Some(told) = told {
+            self.memory.share_off = Some(told.message.clone());
+        } else if self.memory.share_off.is_none()
             && let Some(sentence) = self.share_off()
         {
             self.tell_once(CONDITION, &sentence);

@@ -1,5 +1,7 @@
 //! All checks of all objects.
 
+use serde_json::Value;
+
 use super::{
     finding::{Fault, Report},
     first_turn, holds,
@@ -36,7 +38,7 @@ pub(super) fn all(documents: Vec<Document>, schemas: &Schemas, wanted: Wanted<'_
             (None, Some(spec)) => template(object, spec, wanted),
             (None, None) => continue,
         };
-        for fault in faults {
+        for fault in faults.into_iter().chain(placeholders(&object.value)) {
             report.add(&object.place, Some(object.told()), fault);
         }
     }
@@ -61,6 +63,36 @@ fn rollout(object: &Object, spec: &RolloutSpec, objects: &Objects, wanted: Wante
 
 fn template(object: &Object, spec: &AnalysisTemplateSpec, wanted: Wanted<'_>) -> Vec<Fault> {
     queries::of_template(object, spec, wanted.config)
+}
+
+/// What `migrate` left for people to fill in.
+fn placeholders(value: &Value) -> Vec<Fault> {
+    let mut found = Vec::new();
+    walk(String::new(), value, &mut found);
+    found
+}
+
+fn walk(path: String, value: &Value, found: &mut Vec<Fault>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let dot = if path.is_empty() { "" } else { "." };
+                walk(format!("{path}{dot}{name}"), value, found);
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                walk(format!("{path}[{at}]"), item, found);
+            }
+        }
+        Value::String(text) if ["REPLACE-ME", "REPLACE_ME"].iter().any(|mark| text.contains(mark)) => {
+            found.push(Fault::warning(
+                path,
+                format!("{text} is a placeholder; put in its place what you have"),
+            ));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// That nobody follows a Rollout there.

@@ -177,6 +177,11 @@ fn object(place: &Place, mut value: Value, schemas: &Schemas) -> (Object, Vec<Fa
     let mut sound = true;
     if kind.is_empty() {
         faults.push(Fault::note("kind", "it is no Kubernetes object, for it has no kind; it is not checked"));
+    } else if group == GROUP && Known::of(&kind).is_none() {
+        faults.push(Fault::error(
+            "kind",
+            format!("{GROUP} has no kind {kind}; it has Rollout and AnalysisTemplate"),
+        ));
     } else if let Some(known) = known {
         faults.extend(of_metadata(&value));
         let mut refused = schemas.check(known, &mut value);
