@@ -3,9 +3,14 @@
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use http::{Request, header::ACCEPT};
-use kube::core::{WatchEvent, request};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api,
+    api::ListParams,
+    core::{WatchEvent, request},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,11 +24,14 @@ use crate::api::{GROUP, Phase};
 
 /// Rows a page.
 const PAGE: usize = 500;
+/// Namespaces that are asked for at once.
+const AT_ONCE: usize = 8;
 /// How long after its end a watch begins anew.
 const RENEWED: Duration = Duration::from_secs(1);
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
 /// Which Rollouts, and how much of them.
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     /// None: all namespaces.
     pub namespace: Option<String>,
@@ -84,7 +92,7 @@ struct ObjectMeta {
 
 /// Prints the names alone, as kubectl takes them.
 pub(super) async fn names(cluster: &Cluster, wanted: &Wanted, out: &mut Out<'_>) -> Result<Exit, Error> {
-    let table = read(cluster, wanted).await?;
+    let table = read(cluster, wanted, false).await?;
     let names: String = table
         .rows
         .iter()
@@ -95,8 +103,22 @@ pub(super) async fn names(cluster: &Cluster, wanted: &Wanted, out: &mut Out<'_>)
     Ok(Exit::Reached)
 }
 
-/// The whole table, page by page. One Rollout that is asked for must be there.
-async fn read(cluster: &Cluster, wanted: &Wanted) -> Result<Table, Error> {
+/// The whole table. One Rollout that is asked for must be there.
+async fn read(cluster: &Cluster, wanted: &Wanted, watch: bool) -> Result<Table, Error> {
+    let all = match (&wanted.namespace, wanted.names || watch) {
+        (None, false) => by_namespace(cluster, wanted).await?,
+        (Some(_), _) | (None, true) => pages(cluster, wanted).await?,
+    };
+    match &wanted.name {
+        Some(name) if all.rows.is_empty() => {
+            Err(Error::Usage(format!("there is no Rollout {name} in the namespace {}", cluster.namespace)))
+        }
+        Some(_) | None => Ok(all),
+    }
+}
+
+/// What a question has for answer, page by page.
+async fn pages(cluster: &Cluster, wanted: &Wanted) -> Result<Table, Error> {
     let mut all = Table::default();
     loop {
         let page = cluster.client.request::<Table>(asked(wanted, &all.metadata, false)?).await;
@@ -105,15 +127,36 @@ async fn read(cluster: &Cluster, wanted: &Wanted) -> Result<Table, Error> {
         all.metadata = page.metadata;
         all.rows.extend(page.rows);
         if all.metadata.continue_.is_empty() {
-            break;
+            return Ok(all);
         }
     }
-    match &wanted.name {
-        Some(name) if all.rows.is_empty() => {
-            Err(Error::Usage(format!("there is no Rollout {name} in the namespace {}", cluster.namespace)))
+}
+
+/// The table of all namespaces, asked of each: a row tells its namespace only with the whole metadata of its object, which is
+/// many times the row. Who may not list namespaces gets it so.
+async fn by_namespace(cluster: &Cluster, wanted: &Wanted) -> Result<Table, Error> {
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    let names = match namespaces.list_metadata(&ListParams::default()).await {
+        Ok(list) => list.items.into_iter().filter_map(|namespace| namespace.metadata.name),
+        Err(kube::Error::Api(status)) if status.code == 403 => return pages(cluster, wanted).await,
+        Err(error) => return Err(Error::api("list namespaces", error)),
+    };
+    let one = async |name: String| {
+        let wanted = Wanted { namespace: Some(name.clone()), ..wanted.clone() };
+        let mut table = pages(cluster, &wanted).await?;
+        let object = Object { metadata: ObjectMeta { namespace: name, resource_version: String::new() } };
+        for row in &mut table.rows {
+            row.object = Some(object.clone());
         }
-        Some(_) | None => Ok(all),
+        Ok::<_, Error>(table)
+    };
+    let tables: Vec<Table> = futures::stream::iter(names).map(one).buffered(AT_ONCE).try_collect().await?;
+    let mut all = Table::default();
+    for table in tables {
+        all.column_definitions = all.column_definitions.or(table.column_definitions);
+        all.rows.extend(table.rows);
     }
+    Ok(all)
 }
 
 /// Prints the table; then, if asked, a row for each change, until nobody reads any more.
@@ -123,7 +166,7 @@ pub(super) async fn show(
     watch: bool,
     out: &mut Out<'_>,
 ) -> Result<Exit, Error> {
-    let all = read(cluster, wanted).await?;
+    let all = read(cluster, wanted, watch).await?;
     if all.rows.is_empty() && !watch {
         let place =
             wanted.namespace.as_ref().map(|name| format!(" in the namespace {name}")).unwrap_or_default();
@@ -146,7 +189,7 @@ async fn changes(
             watched = watched(cluster, wanted, &mut all, out) => match watched {
                 // What changed meanwhile is forgotten by the API server: everything is new.
                 Err(Error::Answered { code: 410, .. }) => {
-                    all = read(cluster, wanted).await?;
+                    all = read(cluster, wanted, true).await?;
                     print(&all, wanted, false, out)?;
                 }
                 Err(error) if !error.may_pass() => return Err(error),
