@@ -23,7 +23,9 @@ pub mod api;
 #[cfg(feature = "sandbox")]
 pub mod bench;
 pub mod cli;
+pub mod client;
 pub mod clock;
+pub mod columns;
 pub mod config;
 pub mod controller;
 pub mod dataplane;

@@ -24,7 +24,9 @@ const EFFECT: &[&str] = &["api", "engine::decision", "engine::observed", "engine
 /// Each layer and what it may know. A layer stands below all that know it; where a path is named, only that part
 /// of the layer may be known. A new top-level module finds its place here before it compiles into the product.
 const ARROW: &[(&str, &[&str])] = &[
+    ("client", &[]),
     ("clock", &[]),
+    ("columns", &[]),
     ("lease", &[]),
     ("analysis", &[]),
     ("dataplane", &[]),
@@ -42,6 +44,7 @@ const ARROW: &[(&str, &[&str])] = &[
     (
         "controller",
         &[
+            "client",
             "clock",
             "lease",
             "analysis",
@@ -57,7 +60,13 @@ const ARROW: &[(&str, &[&str])] = &[
         ],
     ),
     ("trial", &["clock", "analysis", "api", "engine", "routes", "metrics"]),
-    ("kubectl", &["clock", "analysis", "api", "config", "engine", "routes", "metrics", "schema", "terminal"]),
+    (
+        "kubectl",
+        &[
+            "client", "clock", "columns", "analysis", "api", "config", "engine", "routes", "metrics",
+            "schema", "terminal",
+        ],
+    ),
     ("sandbox", &["clock", "dataplane", "api", "schema"]),
     ("demo", ALL),
     ("bench", ALL),

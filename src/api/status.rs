@@ -88,6 +88,11 @@ pub struct RolloutStatus {
 }
 
 impl RolloutStatus {
+    /// The run that is under way.
+    pub fn active_run(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| run.ended.is_none())
+    }
+
     /// The [`format`](Self::format) that this program writes. It grows whenever an older one could no longer go on from
     /// what is kept, or would drop a part of it.
     pub const FORMAT: i32 = 2;

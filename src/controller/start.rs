@@ -5,7 +5,6 @@
 
 use std::{path::Path, time::Duration};
 
-use http::{HeaderValue, header::USER_AGENT};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -21,10 +20,8 @@ use super::{
     permissions::{REMEDY, permissions},
     served_schema,
 };
-use crate::{api::Rollout, engine::observed::Allowed, routes::without_body};
+use crate::{api::Rollout, client, engine::observed::Allowed, routes::without_body};
 
-/// How long the API server may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(5);
 /// How long it may take to answer a question at the start.
 const ANSWER: Duration = Duration::from_secs(15);
 /// How long a CRD that was just updated may take to be shown.
@@ -42,9 +39,7 @@ pub const OLDEST_MINOR: u32 = 31;
 /// It retries nothing by itself: kube's own retries resend patches up to 15 times, ours stand in one place and
 /// decide anew.
 pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
-    // Only the first call in a process has an effect; ring is the one TLS provider.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut config = match kubeconfig {
+    let config = match kubeconfig {
         Some(path) => {
             let kubeconfig =
                 Kubeconfig::read_from(path).map_err(|error| Error::Kubeconfig(Box::new(error)))?;
@@ -54,13 +49,8 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
         }
         None => ClientConfig::infer().await.map_err(|error| Error::Kubeconfig(Box::new(error)))?,
     };
+    let mut config = client::settings(config, AGENT);
     config.default_retry = false;
-    config.connect_timeout = Some(CONNECT);
-    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
-    if config.cluster_url.scheme_str() == Some("http") && config.proxy_url.is_none() {
-        // Nobody is asked for a certificate; reading all that the machine trusts takes a while.
-        config.root_cert = Some(Vec::new());
-    }
     let url = config.cluster_url.to_string();
     Client::try_from(config).map_err(|source| Error::Client { url, source })
 }

@@ -29,7 +29,7 @@ pub fn ahead(
     routes: Vec<RouteSeen>,
     now: Timestamp,
 ) -> Ahead {
-    let Some(run) = status.run.as_ref().filter(|run| run.ended.is_none()) else { return Ahead::Resting };
+    let Some(run) = status.active_run() else { return Ahead::Resting };
     let next = status.step.as_ref().map_or(0, |step| step.index) + 1;
     if run.step(next).is_none() {
         return Ahead::Last;

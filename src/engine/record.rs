@@ -39,7 +39,7 @@ pub(super) fn store_due(
     if !same_happenings(stored, status) {
         return Due::Now;
     }
-    let active = status.run.as_ref().is_some_and(|run| run.ended.is_none());
+    let active = status.active_run().is_some();
     if !active {
         // Outside runs nothing grows by itself.
         return Due::Now;

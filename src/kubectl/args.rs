@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use super::{
     completion, diff, exit::EXIT_CODES, explain, generate, get, history, lint, migrate, names, release,
@@ -44,6 +44,12 @@ pub struct Global {
     /// Plain lines, nothing redrawn: for screen readers and logs
     #[arg(long, global = true)]
     pub plain: bool,
+}
+
+/// How a command answers that has but one way besides the one for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Machine {
+    Json,
 }
 
 /// What to do.

@@ -1,24 +1,24 @@
 //! The cluster: one client, one namespace, and what all commands ask of it.
 
-use std::time::Duration;
-
 use futures::{Stream, StreamExt};
-use http::{HeaderValue, header::USER_AGENT};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{
     Api, Client, Config,
-    api::PostParams,
+    api::{PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     runtime::{WatchStreamExt, watcher},
 };
 
 use super::{Error, args::Global};
-use crate::api::Rollout;
+use crate::{api::Rollout, client};
 
-/// How long the API server may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(5);
 /// What API servers see of us, in their audit log and in managedFields.
-pub const AGENT: &str = "kubectl-tidegate";
+const AGENT: &str = "kubectl-tidegate";
+
+/// How patches are sent: under our name.
+pub fn as_us() -> PatchParams {
+    PatchParams { field_manager: Some(AGENT.to_owned()), ..PatchParams::default() }
+}
 
 /// A connection to a cluster.
 pub struct Cluster {
@@ -31,8 +31,6 @@ pub struct Cluster {
 impl Cluster {
     /// By the kubeconfig and the flags. Nothing is asked yet.
     pub async fn connect(global: &Global) -> Result<Self, Error> {
-        // Only the first call in a process has an effect; ring is the one TLS provider.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let unusable = |error| Error::Kubeconfig(Box::new(error));
         let options = KubeConfigOptions { context: global.context.clone(), ..KubeConfigOptions::default() };
         let read = match &global.kubeconfig {
@@ -52,12 +50,7 @@ impl Cluster {
         if let Some(user) = &global.impersonate {
             config.auth_info.impersonate = Some(user.clone());
         }
-        config.connect_timeout = Some(CONNECT);
-        config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
-        if config.cluster_url.scheme_str() == Some("http") && config.proxy_url.is_none() {
-            // Nobody is asked for a certificate; reading all that the machine trusts takes a while.
-            config.root_cert = Some(Vec::new());
-        }
+        let config = client::settings(config, AGENT);
         let namespace = global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let url = config.cluster_url.to_string();
         let client =
@@ -76,6 +69,11 @@ impl Cluster {
             .get(name)
             .await
             .map_err(|error| self.about(&format!("read the Rollout {name}"), error))
+    }
+
+    /// That there is no such Rollout.
+    pub fn lacks(&self, name: &str) -> Error {
+        Error::Usage(format!("there is no Rollout {name} in the namespace {}", self.namespace))
     }
 
     /// An error of the API server, about one of our kinds.

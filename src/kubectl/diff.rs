@@ -10,7 +10,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::{
     Error, Exit, Out,
-    args::Global,
+    args::{Global, Machine},
     cluster::Cluster,
     names,
     out::Tone,
@@ -37,12 +37,7 @@ pub struct Args {
     name: String,
     /// As JSON: the patch of each route
     #[arg(short, long, value_enum)]
-    output: Option<Output>,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
-    Json,
+    output: Option<Machine>,
 }
 
 /// A route before and after.
@@ -61,7 +56,7 @@ pub(super) async fn run(global: &Global, args: &Args, out: &mut Out<'_>) -> Resu
     let rollout = cluster.rollout(&args.name).await?;
     let found = documents(&cluster, &rollout).await?;
     let (told, changed) = changes(&rollout, &found)?;
-    if let Some(Output::Json) = args.output {
+    if let Some(Machine::Json) = args.output {
         out.json(&changed)?;
         return Ok(Exit::Reached);
     }

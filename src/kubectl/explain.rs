@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::{
     Error, Exit, Out,
-    args::Global,
+    args::{Global, Machine},
     cluster::Cluster,
-    hold::{Held, held, is_judged},
+    hold::{Held, held, is_judged, open},
     names,
     out::{Look, Tone, wrap},
     view::{describe, needs_approval},
@@ -31,12 +31,7 @@ pub struct Args {
     name: String,
     /// As JSON
     #[arg(short, long, value_enum)]
-    output: Option<Output>,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
-    Json,
+    output: Option<Machine>,
 }
 
 /// All that is to be said of a Rollout.
@@ -55,7 +50,7 @@ struct Explanation {
 pub(super) async fn run(global: &Global, args: &Args, out: &mut Out<'_>) -> Result<Exit, Error> {
     let rollout = Cluster::connect(global).await?.rollout(&args.name).await?;
     let told = explain(&rollout, Clock::start().now());
-    if let Some(Output::Json) = args.output {
+    if let Some(Machine::Json) = args.output {
         out.json(&told)?;
         return Ok(Exit::Reached);
     }
@@ -100,7 +95,7 @@ fn explain(rollout: &Rollout, now: Timestamp) -> Explanation {
     if !is_current(rollout) {
         told.waits.push("The controller, which has not taken up the last change of the spec yet.".to_owned());
     }
-    let active = status.run.as_ref().filter(|run| run.ended.is_none());
+    let active = status.active_run();
     match (active, phase) {
         (Some(run), Phase::Progressing | Phase::Paused | Phase::Suspended) => {
             running(&mut told, name, &status, run, now);
@@ -184,19 +179,9 @@ fn unproven(told: &mut Explanation, status: &RolloutStatus, run: &Run) {
     if !is_judged(run) {
         return;
     }
-    for metric in &status.analysis {
-        let open = match metric.verdict {
-            Verdict::Safe | Verdict::Pass => false,
-            Verdict::Collecting | Verdict::Error | Verdict::Fail => true,
-        };
-        if open {
-            told.waits.push(sentence(&format!(
-                "{} is {}: {}",
-                metric.name,
-                metric.verdict.label(),
-                metric.sentence
-            )));
-        }
+    for metric in open(status) {
+        let told_so = format!("{} is {}: {}", metric.name, metric.verdict.label(), metric.sentence);
+        told.waits.push(sentence(&told_so));
     }
     let proven_from = run.analysis.as_ref().map_or(Weight::ZERO, |analysis| analysis.prove_from);
     let planned = status.step.as_ref().and_then(|step| run.step(step.index));

@@ -2,15 +2,16 @@
 
 use super::{
     Error, Exit, Out,
-    args::Global,
+    args::{Global, Machine},
     cluster::Cluster,
     names,
-    out::{Cell, Tone, columns},
+    out::Tone,
     words::{self, age},
 };
 use crate::{
     api::{EndReason, HistoryEntry},
     clock::Clock,
+    columns::{Cell, columns},
 };
 
 /// Tell what became of earlier runs.
@@ -21,18 +22,13 @@ pub struct Args {
     name: String,
     /// As JSON
     #[arg(short, long, value_enum)]
-    output: Option<Output>,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
-    Json,
+    output: Option<Machine>,
 }
 
 pub(super) async fn run(global: &Global, args: &Args, out: &mut Out<'_>) -> Result<Exit, Error> {
     let rollout = Cluster::connect(global).await?.rollout(&args.name).await?;
     let history = words::status(&rollout).history;
-    if let Some(Output::Json) = args.output {
+    if let Some(Machine::Json) = args.output {
         out.json(&history)?;
         return Ok(Exit::Reached);
     }
@@ -47,7 +43,7 @@ pub(super) async fn run(global: &Global, args: &Args, out: &mut Out<'_>) -> Resu
             Cell::plain(entry.run.to_string()),
             Cell::plain(words::target(&entry.target)),
             Cell::plain(words::target(&entry.stable)),
-            Cell::toned(spelled(entry.outcome), tone(entry.outcome), out.look),
+            out.look.cell(tone(entry.outcome), spelled(entry.outcome)),
             Cell::plain(format!("{} ago", age(entry.at, now))),
             Cell::plain(entry.message.as_str()),
         ]

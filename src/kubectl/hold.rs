@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     analysis::Verdict,
-    api::{Mode, Phase, PlannedStep, RolloutStatus, Run, Step},
+    api::{MetricStatus, Mode, Phase, PlannedStep, RolloutStatus, Run, Step},
 };
 
 /// How far it is.
@@ -50,7 +50,7 @@ pub(super) fn held(
     let passed = if counts(status) { counted.max(after(since, now).min(settled)) } else { counted };
     let passed = Duration::from_secs(passed.as_secs());
     match passed {
-        passed if passed >= planned.hold.span() => Held::Over { unproven: unproven(status) },
+        passed if passed >= planned.hold.span() => Held::Over { unproven: open(status).next().is_some() },
         passed if passed.is_zero() && settled.is_zero() && !settle.is_zero() => Held::Settling,
         passed => Held::For(passed),
     }
@@ -63,8 +63,9 @@ fn counts(status: &RolloutStatus) -> bool {
     status.phase == Some(Phase::Progressing) && !down && !drifted
 }
 
-fn unproven(status: &RolloutStatus) -> bool {
-    status.analysis.iter().any(|metric| match metric.verdict {
+/// The metrics that have not said a good word yet.
+pub(super) fn open(status: &RolloutStatus) -> impl Iterator<Item = &MetricStatus> {
+    status.analysis.iter().filter(|metric| match metric.verdict {
         Verdict::Safe | Verdict::Pass => false,
         Verdict::Collecting | Verdict::Error | Verdict::Fail => true,
     })

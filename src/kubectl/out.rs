@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::{Error, args::Global};
+use crate::columns::Cell;
 
 /// How large a terminal is taken to be that does not tell.
 const SIZE: (usize, usize) = (80, 24);
@@ -94,6 +95,11 @@ impl Look {
         };
         format!("{style}{text}{style:#}")
     }
+
+    /// The same as a cell of a table.
+    pub fn cell(self, tone: Tone, text: impl Into<String>) -> Cell {
+        Cell::printed(text, |text| self.paint(tone, text))
+    }
 }
 
 /// Standard output, for one command. A reader who has left is no error: what comes after is dropped.
@@ -152,63 +158,6 @@ impl<'a> Out<'a> {
     }
 }
 
-/// Columns as wide as their widest cell, two spaces apart; with a width, the last one is cut off there.
-pub fn columns(rows: &[Vec<Cell>], width: Option<usize>) -> Vec<String> {
-    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let widest =
-        |at: usize| rows.iter().filter_map(|row| row.get(at)).map(Cell::width).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..count).map(widest).collect();
-    rows.iter()
-        .map(|row| {
-            let mut line = String::new();
-            let mut used = 0;
-            for (at, cell) in row.iter().enumerate() {
-                if at + 1 == row.len() {
-                    let room = width.map(|width| width.saturating_sub(used).max(8));
-                    line.push_str(&cell.cut(room));
-                } else {
-                    line.push_str(&cell.painted);
-                    line.push_str(&" ".repeat(widths[at] - cell.width() + 2));
-                    used += widths[at] + 2;
-                }
-            }
-            line.trim_end().to_owned()
-        })
-        .collect()
-}
-
-/// A cell: its text, and how that is printed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cell {
-    text: String,
-    painted: String,
-}
-
-impl Cell {
-    /// Without colour.
-    pub fn plain(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { painted: text.clone(), text }
-    }
-
-    /// In a tone.
-    pub fn toned(text: impl Into<String>, tone: Tone, look: Look) -> Self {
-        let text = text.into();
-        Self { painted: look.paint(tone, &text), text }
-    }
-
-    fn width(&self) -> usize {
-        self.text.chars().count()
-    }
-
-    fn cut(&self, room: Option<usize>) -> String {
-        match room {
-            Some(room) if self.width() > room => self.text.chars().take(room - 1).chain(['…']).collect(),
-            Some(_) | None => self.painted.clone(),
-        }
-    }
-}
-
 /// A text in lines of at most so many columns, each behind an indent. Words are never broken.
 pub fn wrap(text: &str, indent: &str, width: Option<usize>) -> Vec<String> {
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent.chars().count()).max(20));
@@ -236,6 +185,7 @@ pub fn wrap(text: &str, indent: &str, width: Option<usize>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::columns;
 
     const PLAIN: Look = Look { colour: false, live: false, width: None, height: None };
 
@@ -257,19 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_they_must_be_and_the_last_is_cut() {
-        let rows = [["NAME", "WHY"], ["color", "holding at 20%"]].map(|row| row.map(Cell::plain).to_vec());
-        assert_eq!(columns(&rows, None), ["NAME   WHY", "color  holding at 20%"]);
-        assert_eq!(columns(&rows, Some(16)), ["NAME   WHY", "color  holding …"]);
-    }
-
-    #[test]
     fn painted_cells_take_no_more_room() {
         let look = Look { colour: true, ..PLAIN };
-        let rows = [
-            vec![Cell::toned("ab", Tone::Bad, look), Cell::plain("x")],
-            vec![Cell::plain("abc"), Cell::plain("y")],
-        ];
+        let rows =
+            [vec![look.cell(Tone::Bad, "ab"), Cell::plain("x")], vec![Cell::plain("abc"), Cell::plain("y")]];
         assert_eq!(columns(&rows, None), ["\u{1b}[1m\u{1b}[31mab\u{1b}[0m   x", "abc  y"]);
     }
 

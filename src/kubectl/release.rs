@@ -11,7 +11,7 @@ use super::{
     status,
     targets::{self, Change, git_must_follow, keeper},
     waiting::{self, Goal, Wanted, evidence},
-    words,
+    words::{self, run_number},
 };
 use crate::api::{
     HistoryEntry, Phase, RequestAction, Rollout, RolloutStatus, Target, TargetRef, WorkloadKind, WorkloadRef,
@@ -158,10 +158,6 @@ async fn retry_where_it_stays_failed(
         return requests::ask(cluster, &Asked::plainly(&name), RequestAction::Retry, None, out).await;
     }
     Ok(Exit::Reached)
-}
-
-fn run_number(rollout: &Rollout) -> i64 {
-    rollout.status.as_ref().and_then(|status| status.run.as_ref()).map_or(0, |run| run.number)
 }
 
 async fn follow(

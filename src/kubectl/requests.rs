@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
 use super::{
     Error, Exit, Out,
     args::Global,
-    cluster::{AGENT, Cluster},
+    cluster::{Cluster, as_us},
     names,
-    words::status,
+    words::{run_number, status},
 };
 use crate::{
     api::{
@@ -101,11 +101,8 @@ struct At {
 
 impl At {
     fn of(rollout: &Rollout) -> Self {
-        let status = rollout.status.as_ref();
-        Self {
-            run: status.and_then(|status| status.run.as_ref()).map_or(0, |run| run.number),
-            step: status.and_then(|status| status.step.as_ref()).map_or(0, |step| step.index),
-        }
+        let step = rollout.status.as_ref().and_then(|status| status.step.as_ref());
+        Self { run: run_number(rollout), step: step.map_or(0, |step| step.index) }
     }
 }
 
@@ -222,8 +219,7 @@ async fn send(
     let first = first?;
     let saw = At::of(&first);
     if let Some(step) = asked.step {
-        let active = status(&first).run.is_some_and(|run| run.ended.is_none());
-        if !active {
+        if status(&first).active_run().is_none() {
             return Err(Error::Refused(format!(
                 "no run is under way that could be at step {step}; nothing is asked"
             )));
@@ -278,9 +274,8 @@ async fn annotate(cluster: &Cluster, rollout: &Rollout, written: &Written) -> ku
         "resourceVersion": rollout.metadata.resource_version,
         "annotations": annotation,
     }});
-    let params = PatchParams { field_manager: Some(AGENT.to_owned()), ..PatchParams::default() };
     let name = rollout.metadata.name.as_deref().unwrap_or_default();
-    cluster.rollouts().patch_metadata(name, &params, &Patch::Merge(patch)).await.map(drop)
+    cluster.rollouts().patch_metadata(name, &as_us(), &Patch::Merge(patch)).await.map(drop)
 }
 
 /// Follows the Rollout until a request is taken. None where another one was taken after it.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     Error, Exit, Out,
-    args::Global,
+    args::{Global, Machine},
     cluster::Cluster,
     names,
     waiting::{self, Goal, Wanted, evidence, seen},
@@ -32,12 +32,7 @@ pub struct Args {
     target: Option<String>,
     /// As JSON, once it is over
     #[arg(short, long, value_enum)]
-    output: Option<Output>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Output {
-    Json,
+    output: Option<Machine>,
 }
 
 /// Where a Rollout stands, for machines.
@@ -97,7 +92,7 @@ pub(super) async fn run(global: &Global, args: &Args, out: &mut Out<'_>) -> Resu
     let rollout = cluster.rollout(&args.name).await?;
     let exit = seen(&rollout, &wanted, false).exit();
     match args.output {
-        Some(Output::Json) => out.json(&Report::of(&rollout, exit))?,
+        Some(Machine::Json) => out.json(&Report::of(&rollout, exit))?,
         None => {
             out.line(&standing(&rollout, out.look))?;
             if !is_current(&rollout) {
@@ -119,12 +114,12 @@ pub(super) async fn followed(
     name: &str,
     wanted: &Wanted,
     timeout: Option<std::time::Duration>,
-    output: Option<Output>,
+    output: Option<Machine>,
     out: &mut Out<'_>,
 ) -> Result<Exit, Error> {
     match output {
         None => Ok(waiting::wait(cluster, name, wanted, timeout, out).await?.0),
-        Some(Output::Json) => {
+        Some(Machine::Json) => {
             let mut nobody = Out::to(std::io::sink(), out.look);
             let (exit, last) = waiting::wait(cluster, name, wanted, timeout, &mut nobody).await?;
             if let Some(rollout) = &last {

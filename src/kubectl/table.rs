@@ -14,13 +14,11 @@ use kube::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    Error, Exit, Out,
-    cluster::Cluster,
-    out::{Cell, Look, columns},
-    words::tone,
+use super::{Error, Exit, Out, cluster::Cluster, out::Look, words::tone};
+use crate::{
+    api::{GROUP, Phase},
+    columns::{Cell, columns},
 };
-use crate::api::{GROUP, Phase};
 
 /// Rows a page.
 const PAGE: usize = 500;
@@ -110,9 +108,7 @@ async fn read(cluster: &Cluster, wanted: &Wanted, watch: bool) -> Result<Table, 
         (Some(_), _) | (None, true) => pages(cluster, wanted).await?,
     };
     match &wanted.name {
-        Some(name) if all.rows.is_empty() => {
-            Err(Error::Usage(format!("there is no Rollout {name} in the namespace {}", cluster.namespace)))
-        }
+        Some(name) if all.rows.is_empty() => Err(cluster.lacks(name)),
         Some(_) | None => Ok(all),
     }
 }
@@ -289,7 +285,7 @@ fn rows(table: &Table, wanted: &Wanted, headline: bool, look: Look) -> Vec<Vec<C
         let cells = shown.iter().map(|at| {
             let text = text(row.cells.get(*at).unwrap_or(&Value::Null));
             match Some(*at).filter(|at| Some(*at) == phase).and_then(|_| known(&text)) {
-                Some(phase) => Cell::toned(text, tone(phase), look),
+                Some(phase) => look.cell(tone(phase), text),
                 None => Cell::plain(text),
             }
         });

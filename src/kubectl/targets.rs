@@ -1,17 +1,17 @@
 //! Another target for a Rollout: what is written, and who may write it back.
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use kube::{
     Api,
-    api::{Patch, PatchParams},
+    api::{ApiResource, DynamicObject, Patch},
+    core::GroupVersionKind,
 };
 use serde_json::{Value, json};
 
 use super::{
     Error,
-    cluster::{AGENT, Cluster},
+    cluster::{Cluster, as_us},
 };
-use crate::api::{Rollout, RouteRef, Target, TargetRef, WorkloadKind};
+use crate::api::{Rollout, RouteRef, Target, TargetRef};
 
 /// It acts only when somebody lets it.
 const HELM: &str = "Helm";
@@ -76,10 +76,9 @@ pub(super) async fn write(
 ) -> Result<Rollout, Error> {
     let name = rollout.metadata.name.clone().unwrap_or_default();
     let before = rollout.spec.target.clone();
-    let params = PatchParams { field_manager: Some(AGENT.to_owned()), ..PatchParams::default() };
     for _ in 0..TRIES {
         let patch = change.patch(&rollout)?;
-        match cluster.rollouts().patch(&name, &params, &Patch::Merge(patch)).await {
+        match cluster.rollouts().patch(&name, &as_us(), &Patch::Merge(patch)).await {
             Ok(written) => return Ok(written),
             Err(kube::Error::Api(status)) if status.code == 409 => rollout = cluster.rollout(&name).await?,
             Err(error) => {
@@ -99,21 +98,12 @@ pub(super) async fn write(
 /// The workload behind a target, in words, where it is named and does not exist.
 pub(super) async fn missing_workload(cluster: &Cluster, target: &TargetRef) -> Result<Option<String>, Error> {
     let Some(workload) = &target.workload_ref else { return Ok(None) };
-    let (client, namespace) = (cluster.client.clone(), &cluster.namespace);
-    let found = match workload.kind {
-        WorkloadKind::Deployment => {
-            let api: Api<Deployment> = Api::namespaced(client, namespace);
-            api.get_metadata_opt(&workload.name).await.map(|found| found.is_some())
-        }
-        WorkloadKind::StatefulSet => {
-            let api: Api<StatefulSet> = Api::namespaced(client, namespace);
-            api.get_metadata_opt(&workload.name).await.map(|found| found.is_some())
-        }
-    };
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", workload.kind.word()));
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &resource);
     let named = format!("{} {}", workload.kind.word(), workload.name);
-    match found {
-        Ok(true) => Ok(None),
-        Ok(false) => Ok(Some(named)),
+    match api.get_metadata_opt(&workload.name).await {
+        Ok(Some(_)) => Ok(None),
+        Ok(None) => Ok(Some(named)),
         // Who may not look at workloads may still release.
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
         Err(error) => Err(cluster.about(&format!("read the {named}"), error)),

@@ -78,8 +78,7 @@ fn before_that(rollout: &Rollout, status: &RolloutStatus) -> Result<Target, Erro
 fn way_back(spec: &RolloutSpec, status: &RolloutStatus, back: &Target, now: Timestamp) -> String {
     let name = words::target(back);
     if status.stable.as_ref().is_some_and(|stable| stable.same_entry(back)) {
-        let active = status.run.as_ref().is_some_and(|run| run.ended.is_none());
-        return if active {
+        return if status.active_run().is_some() {
             format!("{name} is stable: the run ends, and all traffic goes back to it at once")
         } else {
             format!(

@@ -2,19 +2,14 @@
 
 use serde::Serialize;
 
-use super::{Error, Exit, Out};
+use super::{Error, Exit, Out, args::Machine};
 
 /// Print the version.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// As JSON
     #[arg(short, long, value_enum)]
-    output: Option<Output>,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
-    Json,
+    output: Option<Machine>,
 }
 
 #[derive(Serialize)]
@@ -25,7 +20,7 @@ struct Version {
 pub(super) fn run(args: &Args, out: &mut Out<'_>) -> Result<Exit, Error> {
     let version = env!("CARGO_PKG_VERSION");
     match args.output {
-        Some(Output::Json) => out.json(&Version { version })?,
+        Some(Machine::Json) => out.json(&Version { version })?,
         None => out.line(&format!("kubectl-tidegate {version}"))?,
     }
     Ok(Exit::Reached)

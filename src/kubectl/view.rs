@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use super::{
     hold::{Held, held},
-    out::{Cell, Look, Tone, columns, wrap},
+    out::{Look, Tone, wrap},
     words::{self, age, list, since, standing, verdict_tone},
     workloads::Shown,
 };
-use crate::api::{
-    Approval, Phase, PlannedStep, Rollout, RolloutStatus, RouteWeights, Run, StageName, units::spell,
+use crate::{
+    api::{Approval, Phase, PlannedStep, Rollout, RolloutStatus, RouteWeights, Run, StageName, units::spell},
+    columns::{Cell, columns},
 };
 
 /// The longest bar, and the shortest.
@@ -155,11 +156,7 @@ fn pods(workloads: &[Shown], now: Timestamp, look: Look) -> Vec<String> {
             .map(|pod| {
                 let tone = if pod.ready { Tone::Good } else { Tone::Warn };
                 let old = pod.since.map(|since| age(since, now)).unwrap_or_default();
-                vec![
-                    Cell::plain(pod.name.as_str()),
-                    Cell::toned(pod.how.as_str(), tone, look),
-                    Cell::plain(old),
-                ]
+                vec![Cell::plain(pod.name.as_str()), look.cell(tone, pod.how.as_str()), Cell::plain(old)]
             })
             .collect();
         all.extend(columns(&rows, None).into_iter().map(|line| format!("    {line}")));
@@ -168,7 +165,7 @@ fn pods(workloads: &[Shown], now: Timestamp, look: Look) -> Vec<String> {
 }
 
 fn steps(status: &RolloutStatus, now: Timestamp, look: Look) -> Vec<String> {
-    let Some(run) = status.run.as_ref().filter(|run| run.ended.is_none()) else { return Vec::new() };
+    let Some(run) = status.active_run() else { return Vec::new() };
     let at = status.step.as_ref().map_or(0, |step| step.index);
     let count = run.plan.len();
     let mut all = vec!["Steps".to_owned()];

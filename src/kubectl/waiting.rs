@@ -326,11 +326,11 @@ impl Waiting<'_> {
         if self.last.is_some() {
             return Err(Error::Gone(self.name.to_owned()));
         }
-        let what = format!("there is no Rollout {} in the namespace {}", self.name, self.cluster.namespace);
+        let lacks = self.cluster.lacks(self.name);
         if self.wanted.target.is_none() {
-            return Err(Error::Usage(what));
+            return Err(lacks);
         }
-        self.say_line(&what, out)
+        self.say_line(&lacks.to_string(), out)
     }
 
     /// Goes on in spite of an error, for a time.

@@ -57,11 +57,15 @@ pub fn is_current(rollout: &Rollout) -> bool {
     observed >= rollout.metadata.generation
 }
 
+/// The number of the present or last run; 0 where there was none.
+pub fn run_number(rollout: &Rollout) -> i64 {
+    rollout.status.as_ref().and_then(|status| status.run.as_ref()).map_or(0, |run| run.number)
+}
+
 /// The step where a run is under way, as `2/4 at 20%`.
 pub fn step(status: &RolloutStatus) -> Option<String> {
-    let active = status.run.as_ref().is_some_and(|run| run.ended.is_none());
     let label = |step: &Step| format!("{} at {}", step.label, step.weight);
-    status.step.as_ref().filter(|step| active && step.index > 0).map(label)
+    status.active_run().and(status.step.as_ref()).filter(|step| step.index > 0).map(label)
 }
 
 /// Where it stands, in a line: the phase, the step, the sentence.

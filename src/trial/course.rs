@@ -15,10 +15,8 @@ use crate::{
         look::{Look, LookRequest},
         memory::Memory,
         observed::{
-            Allowed, LookDone, Observed, RouteSeen, RouteState, Subject, WorkloadKey, WorkloadSeen,
-            workload_keys,
+            LookDone, Observed, RouteSeen, RouteState, Subject, WorkloadKey, WorkloadSeen, workload_keys,
         },
-        template::TemplateSeen,
     },
     routes::{self, patch::patch},
 };
@@ -261,17 +259,10 @@ impl<'a> World<'a> {
             stored: Arc::clone(&self.stored),
             fresh: std::mem::take(&mut self.fresh),
             routes: routes.collect(),
-            previews: vec![],
             workloads: self.workloads.clone(),
-            allowed: Allowed::default(),
-            in_use: None,
-            others: BTreeMap::new(),
             look: self.look.take(),
-            looking: false,
             settle: self.plan.settle,
-            template: TemplateSeen::default(),
-            unknown_providers: vec![],
-            unaskable: None,
+            ..Observed::default()
         };
         engine::decide(&self.spec, &self.status, &seen, &self.memory, self.now)
     }

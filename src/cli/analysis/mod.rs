@@ -11,6 +11,7 @@ use std::{
 
 use super::report::{Output, WriteError, print, write};
 use crate::{
+    columns::{self, Cell},
     config::ConfigError,
     engine::look::ReadError,
     metrics::ProviderError,
@@ -131,21 +132,8 @@ fn clear_progress() {
     }
 }
 
-/// Columns as wide as their widest cell.
+/// A table, line by line.
 fn columns(rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
-        for (at, cell) in row.iter().enumerate() {
-            let width = cell.chars().count();
-            match widths.get_mut(at) {
-                Some(widest) => *widest = (*widest).max(width),
-                None => widths.push(width),
-            }
-        }
-    }
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
+    let cells: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().map(Cell::plain).collect()).collect();
+    columns::columns(&cells, None).into_iter().map(|line| line + "\n").collect()
 }

@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -58,20 +57,14 @@ pub(super) fn refused(
             finalizer: true,
             ..Subject::default()
         },
-        stored: Arc::default(),
         fresh: true,
         previews: previews(&spec, &object.name),
         workloads: workloads(object, &spec, &routes, objects),
         routes,
         allowed,
         in_use: Some(BTreeSet::new()),
-        others: BTreeMap::new(),
-        look: None,
-        looking: false,
-        settle: Duration::ZERO,
         template: template(object, &spec, objects),
-        unknown_providers: vec![],
-        unaskable: None,
+        ..Observed::default()
     };
     let first = decided(&spec, &observed, &Arc::default());
     if let Some(fault) = fault(&first) {

@@ -25,7 +25,7 @@ use draft::{Draft, Migrated};
 use ledger::Kind;
 use source::{LOOKED_FOR, Object, Source};
 
-use super::{Error, Exit, Out};
+use super::{Error, Exit, Out, args::Machine};
 
 /// Turn an Argo Rollout or a Flagger Canary into a Rollout, with a note for what is not carried over.
 #[derive(Debug, clap::Args)]
@@ -35,15 +35,10 @@ pub struct Args {
     filename: Vec<PathBuf>,
     /// As JSON, the notes beside the Rollout
     #[arg(short, long, value_enum)]
-    output: Option<Output>,
+    output: Option<Machine>,
     /// Fail where anything is not carried over
     #[arg(long)]
     strict: bool,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
-    Json,
 }
 
 pub(super) fn run(args: &Args, out: &mut Out<'_>) -> Result<Exit, Error> {
@@ -51,7 +46,7 @@ pub(super) fn run(args: &Args, out: &mut Out<'_>) -> Result<Exit, Error> {
     let all = migrate(&source)?;
     for (i, migrated) in all.iter().enumerate() {
         match args.output {
-            Some(Output::Json) => out.json(migrated)?,
+            Some(Machine::Json) => out.json(migrated)?,
             None => {
                 if i > 0 {
                     out.line("---")?;

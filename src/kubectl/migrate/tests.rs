@@ -25,7 +25,7 @@ fn path(name: &str) -> PathBuf {
     PathBuf::from(format!("tests/data/migrate/{name}.yaml"))
 }
 
-fn ran(files: &[&str], output: Option<Output>, strict: bool) -> (Result<Exit, Error>, String) {
+fn ran(files: &[&str], output: Option<Machine>, strict: bool) -> (Result<Exit, Error>, String) {
     let mut text = Vec::new();
     let args = Args { filename: files.iter().map(|name| path(name)).collect(), output, strict };
     let exit =
@@ -239,7 +239,7 @@ fn objects(at: &str, value: &Value) -> Vec<String> {
 fn yaml_and_json_say_the_same() {
     for name in MANIFESTS {
         let yaml: Vec<Value> = serde_saphyr::from_multiple(&ran(&[name], None, false).1).unwrap();
-        let json = ran(&[name], Some(Output::Json), false).1;
+        let json = ran(&[name], Some(Machine::Json), false).1;
         let json = serde_json::Deserializer::from_str(&json).into_iter::<Value>();
         let json: Vec<Value> = json.map(|both| both.unwrap()["rollout"].clone()).collect();
         assert_eq!(yaml, json, "{name}");
@@ -248,7 +248,7 @@ fn yaml_and_json_say_the_same() {
 
 #[test]
 fn strict_fails_where_anything_is_left_out_and_json_has_the_notes_beside() {
-    let (exit, text) = ran(&["flagger-ab"], Some(Output::Json), true);
+    let (exit, text) = ran(&["flagger-ab"], Some(Machine::Json), true);
     assert_eq!(exit.unwrap(), Exit::Failed);
     let both: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(both["rollout"]["kind"], "Rollout");
