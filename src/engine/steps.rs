@@ -329,12 +329,14 @@ impl Turn<'_> {
     }
 
     /// Whether there is a look to wait for, where metrics apply: a process that has just taken over has its predecessor's
-    /// proof, but has not looked itself yet; and what is being asked for right now is waited for.
+    /// proof, but has not looked itself yet; and what is being asked for right now is waited for. But not where a look has
+    /// just come in: metrics that take longer to answer than the interval are asked again in the same moment, each time.
     fn is_unseen(&self, opinions: &Opinions) -> bool {
         let asked = self.effects.iter().any(|effect| matches!(effect, Effect::Look { .. }));
+        let awaited = self.seen.looking || asked && self.seen.look.is_none();
         let instant = self.run().is_some_and(|run| run.instant_return);
         let applies = !instant && opinions.expected && !opinions.enforced().is_empty();
-        applies && (!self.memory.looked || self.seen.looking || asked)
+        applies && (!self.memory.looked || awaited)
     }
 
     /// The step whose pods are needed next: they come once somebody has agreed to it.

@@ -1,6 +1,7 @@
 //! What follows from a decision in the small world: status is stored, routes take patches under their preconditions,
 //! looks are answered; and a crash loses whatever would come after it.
 
+use jiff::SignedDuration;
 use tidegate::{
     api::RolloutStatus,
     engine::{
@@ -42,7 +43,9 @@ impl World {
                 Effect::Scale(write) => self.scale(write),
                 Effect::Look { run, step, request } => {
                     let look = self.look(request);
-                    self.pending = Some(LookDone { run: *run, step: *step, look });
+                    let done = LookDone { run: *run, step: *step, look };
+                    let at = self.now + SignedDuration::try_from(self.answers_after).unwrap();
+                    self.under_way = Some((at, done));
                 }
                 Effect::Tell(note) => self.notes.push(note.clone()),
                 Effect::Hold => {

@@ -38,7 +38,7 @@ impl World {
             let decision = self.decide();
             let quiet = decision.before.is_none()
                 && !decision.store
-                && self.pending.is_none()
+                && self.under_way.as_ref().is_none_or(|(at, _)| *at > self.now)
                 && decision.effects.iter().all(|e| matches!(e, Effect::Tell(_)));
             if quiet || self.crashed {
                 return;

@@ -58,6 +58,24 @@ fn observe_tells_and_never_acts() {
     assert_eq!(world.share("v2"), 100);
 }
 
+/// What is asked for anew in the moment in which the last answer comes in is not waited for, else nothing would ever go on.
+#[test]
+fn metrics_that_take_longer_to_answer_than_the_interval_delay_a_run_and_no_more() {
+    let mut world = World::new(SPEC);
+    world.answers_after = Duration::from_secs(15);
+    world.run_until("promoted", |w| w.phase() == Phase::Healthy && w.share("v2") == 100);
+    assert!(
+        world.working.history.iter().all(|run| run.outcome == EndReason::Promoted),
+        "{:?}",
+        world.working.history
+    );
+
+    let mut world = World::new(SPEC);
+    world.answers_after = Duration::from_secs(15);
+    world.traffic.failing.insert("v2".into(), 0.2);
+    world.run_until("rolled back", |w| w.phase() == Phase::Failed && w.share("v2") == 0);
+}
+
 #[test]
 fn both_arms_sick_hold_and_blame_nobody() {
     let mut world = World::new(SPEC);

@@ -82,6 +82,9 @@ pub struct World {
     pub traffic: Traffic,
     pub counters: BTreeMap<String, (f64, f64)>,
     pub pending: Option<LookDone>,
+    /// How long the metrics take to answer, and what they will answer when.
+    pub answers_after: Duration,
+    pub under_way: Option<(Timestamp, LookDone)>,
     pub fresh: bool,
     pub template: TemplateSeen,
     pub unknown_providers: Vec<String>,
@@ -178,6 +181,8 @@ impl World {
             traffic,
             counters: BTreeMap::new(),
             pending: None,
+            answers_after: Duration::ZERO,
+            under_way: None,
             fresh: false,
             template: TemplateSeen::default(),
             unknown_providers: vec![],
@@ -245,6 +250,9 @@ impl World {
     }
 
     pub fn observed(&mut self) -> Observed {
+        if let Some((_, look)) = self.under_way.take_if(|(at, _)| *at <= self.now) {
+            self.pending = Some(look);
+        }
         let mut refs = routes(&self.spec, &self.working);
         refs.sort_by(|a, b| a.name.cmp(&b.name));
         let state = |r: &RouteRef| {
@@ -266,7 +274,7 @@ impl World {
             in_use: Some(self.scaling.in_use.iter().map(WorkloadKey::deployment).collect()),
             others: self.others.clone(),
             look: self.pending.take(),
-            looking: false,
+            looking: self.under_way.is_some(),
             settle: Duration::from_secs(30),
             template: self.template.clone(),
             unknown_providers: self.unknown_providers.clone(),
@@ -288,6 +296,7 @@ impl World {
         self.crash_after = None;
         self.memory = Memory::default();
         self.pending = None;
+        self.under_way = None;
         self.working = self.stored.clone();
     }
 }

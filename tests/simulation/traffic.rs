@@ -8,8 +8,8 @@ use tidegate::engine::{
 };
 
 use crate::{
-    concern::Concern, event::Event, faults::Fault, kept::Actor, mutants::Mutant, setup::Versions,
-    world::World,
+    chance::Chance, concern::Concern, event::Event, faults::Fault, kept::Actor, mutants::Mutant,
+    setup::Versions, world::World,
 };
 
 /// Requests a millisecond, over all versions.
@@ -35,10 +35,22 @@ pub struct Traffic {
     pub nan: bool,
 }
 
+/// Which worlds have metrics that always take longer to answer than the interval of their looks: one in eight. Under this number
+/// no seed that once found something is one of them.
+const SLOW: u64 = 0x736c_6f92;
+/// How long they take at least, and how much longer at most.
+const SLOWLY: u64 = 6_000;
+const SLOWER: u64 = 6_000;
+
 impl Traffic {
     /// A world in which the second version fails from some time on.
     pub fn failing_from(bad_from: Option<u64>, versions: Versions) -> Self {
         Self { versions, bad_from, ..Self::default() }
+    }
+
+    /// Whether the metrics of a world are slow.
+    pub fn is_slow(seed: u64) -> bool {
+        Chance::new(seed ^ SLOW).below(8) == 0
     }
 
     /// Lets traffic flow until now.
@@ -122,7 +134,8 @@ impl World {
         let look = LookDone { run, step, look: Look { arms, numbers } };
         let life = self.processes[by.process].life;
         let slow = self.strikes(Fault::LosesMetrics, 100, Concern::One(by.rollout));
-        let delay = if slow { self.chance.up_to(10_000) } else { 5 + self.chance.up_to(20) };
+        let always = if self.slow_metrics { SLOWLY + self.chance.up_to(SLOWER) } else { 0 };
+        let delay = always + if slow { self.chance.up_to(10_000) } else { 5 + self.chance.up_to(20) };
         self.later(delay, Event::Looked { by, life, look: Box::new(look) });
     }
 

@@ -53,6 +53,8 @@ pub struct World {
     pub announced: Vec<usize>,
     /// That of each Rollout.
     pub traffic: Vec<Traffic>,
+    /// What asks the metrics waits longer for the answer than until it would ask again.
+    pub slow_metrics: bool,
     /// Rollouts whose writes to routes are refused.
     pub refused: Vec<bool>,
     pub oracle: Oracle,
@@ -106,6 +108,7 @@ impl World {
             refused: vec![false; traffic.len()],
             oracle: Oracle::of(&traffic, neighbours),
             traffic,
+            slow_metrics: Traffic::is_slow(case.seed),
             server: Server::new(setup),
             story,
             faults: case.faults,
@@ -124,6 +127,10 @@ impl World {
             world.oracle.weights_changed(&world.server, rollout, 0);
         }
         world.rivals_concern_all();
+        if world.slow_metrics {
+            // Nobody there is on the schedule of a world without trouble.
+            world.oracle.befallen(Concern::All);
+        }
         world.begin();
         world
     }
