@@ -3,7 +3,9 @@
 
 mod analysis;
 mod evidence;
+mod gates;
 pub mod gateway_route_crd;
+mod notices;
 mod requests;
 mod rollout;
 mod run;
@@ -17,6 +19,8 @@ pub use analysis::{
     Analysis, ErrorRate, Latency, LevelSpec, Mode, OnInconclusive, PlainMetric, Preset, Series, TemplateRef,
 };
 pub use evidence::{Arm, Evidence, MetricEvidence, Past};
+pub use gates::{GateAnswer, GateStatus, GateTime, Gates};
+pub use notices::{MUTE_ANNOTATION, Notice, Transition};
 pub use requests::{
     ABORT_ANNOTATION, Abort, LastRequest, REQUEST_ANNOTATION, Request, RequestAction, RequestError,
     RequestOutcome,

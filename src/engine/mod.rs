@@ -54,6 +54,7 @@ pub mod decision;
 mod deletion;
 mod drift;
 mod ending;
+pub mod gate;
 mod judge;
 mod judgeable;
 pub mod look;

@@ -1,0 +1,86 @@
+//! Notices: what receivers of the controller's configuration are told of a Rollout. They are kept in status from the moment
+//! in which what they tell of is stored until each receiver has taken them, so that none is lost with a process.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The annotation by which a Rollout keeps receivers from being told of it: their names with commas between, or `*`.
+pub const MUTE_ANNOTATION: &str = "tidegate.dev/mute";
+
+/// What a notice tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Transition {
+    /// A run began.
+    Started,
+    /// The next step of a run: the canary gets its weight.
+    Step,
+    /// A run waits for a person or for evidence.
+    Paused,
+    /// The target is live: its run came to its end.
+    Promoted,
+    /// A run ended with all traffic on stable, for whatever reason.
+    RolledBack,
+    /// Somebody else changed weights, and the Rollout does not agree with its routes.
+    Drifted,
+    /// The spec or the routes allow nothing.
+    Invalid,
+}
+
+impl Transition {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Started,
+        Self::Step,
+        Self::Paused,
+        Self::Promoted,
+        Self::RolledBack,
+        Self::Drifted,
+        Self::Invalid,
+    ];
+
+    /// The word, as configuration and messages have it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Started => "Started",
+            Self::Step => "Step",
+            Self::Paused => "Paused",
+            Self::Promoted => "Promoted",
+            Self::RolledBack => "RolledBack",
+            Self::Drifted => "Drifted",
+            Self::Invalid => "Invalid",
+        }
+    }
+
+    /// Whether somebody should look at it.
+    pub const fn is_warning(self) -> bool {
+        match self {
+            Self::Started | Self::Step | Self::Promoted => false,
+            Self::Paused | Self::RolledBack | Self::Drifted | Self::Invalid => true,
+        }
+    }
+}
+
+/// Something to tell the receivers, until they have taken it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// The same for each time that it is sent; no other notice of the Rollout has it.
+    pub id: String,
+    /// What it tells of.
+    pub transition: Transition,
+    /// The run that it is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
+    /// The step that the run was at, where it is about a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<i32>,
+    /// The reason in a word, as conditions have it.
+    pub reason: String,
+    /// The sentence.
+    pub message: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The receivers that have not taken it yet.
+    pub to: Vec<String>,
+}
