@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Approval, Evidence, OnDeadline, RequestMatch, Scale, StepAnalysis,
+    Analysis, Approval, Evidence, Gates, OnDeadline, RequestMatch, Scale, StepAnalysis,
     units::{Duration, Weight},
 };
 
@@ -88,6 +88,9 @@ pub struct PlannedStep {
     /// By what it is judged besides the run's analysis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<StepAnalysis>,
+    /// What it waits for besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Gates>,
 }
 
 /// The stages of a blue/green run.
@@ -123,6 +126,9 @@ pub struct Step {
     /// A `promote` ended this step's hold.
     #[serde(default)]
     pub promoted: bool,
+    /// A `promote` while a gate was waited for before the next step: those gates are not asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gates_passed: bool,
     /// A `resume` after drift: a share that somebody lowered is raised to this step's again.
     #[serde(default)]
     pub restoring: bool,
@@ -207,6 +213,8 @@ pub enum EndReason {
     Promoted,
     /// A metric failed.
     Failed,
+    /// A gate said no.
+    GateRefused,
     /// A person asked.
     Aborted,
     /// No step forward for too long.
@@ -233,6 +241,7 @@ impl EndReason {
         match self {
             Self::Promoted => "Promoted",
             Self::Failed => "AnalysisFailed",
+            Self::GateRefused => "GateRefused",
             Self::Aborted => "Aborted",
             Self::Deadline => "ProgressDeadlineExceeded",
             Self::Inconclusive => "Inconclusive",
@@ -248,7 +257,12 @@ impl EndReason {
     /// Whether the target counts as failed: no new run for it until it changes or `retry`.
     pub const fn fails_target(self) -> bool {
         match self {
-            Self::Failed | Self::Aborted | Self::Deadline | Self::Inconclusive | Self::Marked => true,
+            Self::Failed
+            | Self::GateRefused
+            | Self::Aborted
+            | Self::Deadline
+            | Self::Inconclusive
+            | Self::Marked => true,
             Self::Promoted
             | Self::TargetChanged
             | Self::TargetReturned

@@ -9,7 +9,9 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, EndReason, LastRequest, RouteRef, Run, Step, WorkloadKind, WorkloadRef};
+use super::{
+    Arm, EndReason, GateStatus, LastRequest, Notice, RouteRef, Run, Step, WorkloadKind, WorkloadRef,
+};
 use crate::analysis::Verdict;
 
 /// What the controller knows, intends and tells.
@@ -60,6 +62,10 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub analysis: Vec<MetricStatus>,
+    /// What the gates say of what the run stands in or before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    pub gates: Vec<GateStatus>,
     /// What was stable before, and failed runs; newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -80,6 +86,10 @@ pub struct RolloutStatus {
     /// What became of the last request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<LastRequest>,
+    /// What receivers of the controller's configuration are to be told and have not taken yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub notices: Vec<Notice>,
     /// The standard conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -95,7 +105,7 @@ impl RolloutStatus {
 
     /// The [`format`](Self::format) that this program writes. It grows whenever an older one could no longer go on from
     /// what is kept, or would drop a part of it.
-    pub const FORMAT: i32 = 2;
+    pub const FORMAT: i32 = 3;
 }
 
 /// Where a Rollout stands, in a word.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ErrorRate, Latency, PlainMetric,
+    ErrorRate, Gates, Latency, PlainMetric,
     units::{Duration, Weight},
 };
 
@@ -75,6 +75,9 @@ pub struct CanaryStep {
     /// By what this step is judged besides, or in place of what spec.analysis says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<StepAnalysis>,
+    /// Webhooks of the controller's configuration that this step waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Gates>,
 }
 
 /// By what one step is judged besides spec.analysis. What is called the same there (an error rate, a latency with the same
@@ -133,11 +136,14 @@ pub struct Stage {
     /// Whether a person must agree before it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// Webhooks of the controller's configuration that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Gates>,
 }
 
 impl Default for Stage {
     fn default() -> Self {
-        Self { hold: default_hold(), max_hold: None, approval: None }
+        Self { hold: default_hold(), max_hold: None, approval: None, gates: None }
     }
 }
 

@@ -59,7 +59,11 @@ impl Needs {
                 Effect::Preview(_) => needs.route = true,
                 Effect::Hold | Effect::Release => needs.rollout = true,
                 // Rare, and nobody's traffic waits for it.
-                Effect::Scale(_) | Effect::Look { .. } | Effect::Tell(_) | Effect::Reread => {}
+                Effect::Scale(_)
+                | Effect::Look { .. }
+                | Effect::Ask { .. }
+                | Effect::Tell(_)
+                | Effect::Reread => {}
             }
         }
         needs
@@ -85,6 +89,7 @@ impl Turn<'_> {
                 Effect::Preview(_)
                 | Effect::Scale(_)
                 | Effect::Look { .. }
+                | Effect::Ask { .. }
                 | Effect::Tell(_)
                 | Effect::Hold
                 | Effect::Release
@@ -235,6 +240,7 @@ impl Turn<'_> {
                 Effect::Look { run, step, request } => {
                     looks::start(self.context, self.entry, *run, *step, request.clone());
                 }
+                Effect::Ask { .. } => {}
                 Effect::Tell(note) => self.context.notes.tell(own.rollout.object_ref(&()), note.clone()),
                 Effect::Reread => working.refresh = true,
                 Effect::Write(_) | Effect::Preview(_) | Effect::Hold | Effect::Release

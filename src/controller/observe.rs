@@ -106,6 +106,12 @@ pub fn observe(
         in_use: in_use(context, rollout, status),
         look: looked.done,
         looking: looked.under_way,
+        answered: None,
+        asking: false,
+        gates: BTreeMap::new(),
+        unknown_gates: Vec::new(),
+        receivers: BTreeMap::new(),
+        taken_by: Vec::new(),
         settle: settle(context, analysis),
         unknown_providers: asked.as_ref().map_or_else(Vec::new, |asked| unknown_providers(context, asked)),
         unaskable: asked.as_ref().and_then(|asked| context.providers.refused(asked)),
@@ -127,7 +133,12 @@ pub fn hide_problems(
             Effect::Write(write) => Some((write.route.to_string(), write.purpose.lowers())),
             Effect::Preview(write) => Some((write.route.to_string(), false)),
             Effect::Scale(write) => Some((write.workload.to_string(), false)),
-            Effect::Look { .. } | Effect::Tell(_) | Effect::Hold | Effect::Release | Effect::Reread => None,
+            Effect::Look { .. }
+            | Effect::Ask { .. }
+            | Effect::Tell(_)
+            | Effect::Hold
+            | Effect::Release
+            | Effect::Reread => None,
         })
     };
     let refused = |(name, lowers): &(String, bool)| {
@@ -386,21 +397,8 @@ mod tests {
     fn a_refused_raise_is_hidden_and_never_hides_a_lowering() {
         let route = RouteRef::new(RouteKind::GatewayRoute, "r");
         let seen = Observed {
-            subject: Subject::default(),
-            stored: Arc::default(),
-            fresh: false,
             routes: vec![RouteSeen { route: route.clone(), state: RouteState::Missing }],
-            previews: Vec::new(),
-            workloads: BTreeMap::new(),
-            allowed: Allowed::default(),
-            in_use: None,
-            others: BTreeMap::new(),
-            look: None,
-            looking: false,
-            settle: Duration::ZERO,
-            template: TemplateSeen::default(),
-            unknown_providers: Vec::new(),
-            unaskable: None,
+            ..Observed::default()
         };
         let cases = [
             ("a raise after a refused raise", vec![Purpose::Raise], false, true),

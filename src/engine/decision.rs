@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
+    gate::AskRequest,
     look::LookRequest,
     memory::Memory,
     observed::{Place, RouteView, WorkloadKey},
@@ -54,6 +55,13 @@ pub enum Effect {
         /// What.
         request: LookRequest,
     },
+    /// Ask gates; the answers come with a later observation.
+    Ask {
+        /// The step that the run is at.
+        step: i32,
+        /// What.
+        request: AskRequest,
+    },
     /// Tell people, as an Event on the Rollout.
     Tell(Note),
     /// Put our finalizer on the Rollout.
@@ -69,7 +77,7 @@ impl Effect {
     pub fn writes(&self) -> bool {
         match self {
             Self::Write(_) | Self::Preview(_) | Self::Scale(_) | Self::Hold | Self::Release => true,
-            Self::Look { .. } | Self::Tell(_) | Self::Reread => false,
+            Self::Look { .. } | Self::Ask { .. } | Self::Tell(_) | Self::Reread => false,
         }
     }
 
@@ -80,6 +88,7 @@ impl Effect {
             Self::Preview(_)
             | Self::Scale(_)
             | Self::Look { .. }
+            | Self::Ask { .. }
             | Self::Tell(_)
             | Self::Hold
             | Self::Release

@@ -9,7 +9,7 @@ use super::{
     turn::{Turn, since},
     workloads::Readiness,
 };
-use crate::api::{EndReason, Ended, Phase};
+use crate::api::{EndReason, Ended, Phase, Transition};
 
 impl Turn<'_> {
     /// One look at a Rollout that is being deleted.
@@ -108,7 +108,14 @@ impl Turn<'_> {
         {
             let message = "the Rollout is being deleted".to_owned();
             run.pause = None;
-            run.ended = Some(Ended { reason: EndReason::Deleted, message, at, settled: false, left: false });
+            run.ended = Some(Ended {
+                reason: EndReason::Deleted,
+                message: message.clone(),
+                at,
+                settled: false,
+                left: false,
+            });
+            self.announce(Transition::RolledBack, false, EndReason::Deleted.word(), message);
         }
     }
 }

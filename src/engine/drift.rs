@@ -14,7 +14,7 @@ use super::{
     turn::{CORRECTION_PAUSE, Turn, since},
     workloads::Readiness,
 };
-use crate::api::{PauseReason, Target};
+use crate::api::{PauseReason, Target, Transition};
 
 /// How often a raised share is put back in a run before it pauses.
 const CORRECTIONS: i32 = 3;
@@ -189,7 +189,7 @@ impl Turn<'_> {
         let insisting = run.corrections >= CORRECTIONS;
         self.effects.push(Effect::Write(write));
         if news {
-            self.tell(true, "Drifted", sentence.clone());
+            self.announce(Transition::Drifted, true, "Drifted", sentence.clone());
         }
         if insisting {
             self.pause(PauseReason::Drifted, sentence);
@@ -262,7 +262,7 @@ impl Turn<'_> {
             if !known {
                 self.status.restored.push(now);
                 self.status.restored.truncate(3);
-                self.tell(true, "Drifted", sentence.clone());
+                self.announce(Transition::Drifted, true, "Drifted", sentence.clone());
             }
         }
         if self.status.restored.len() >= 3

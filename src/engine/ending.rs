@@ -9,7 +9,7 @@ use super::{
     turn::Turn,
     workloads::Readiness,
 };
-use crate::api::{EndReason, Ended, HistoryEntry, Phase, Target, units::Weight};
+use crate::api::{EndReason, Ended, HistoryEntry, Phase, Target, Transition, units::Weight};
 
 /// A pod of stable that becomes ready gives a turn; this is for one that was missed.
 const STABLE_BACK: std::time::Duration = std::time::Duration::from_secs(30);
@@ -24,7 +24,7 @@ impl Turn<'_> {
         if let Some(step) = self.step_mut() {
             step.weight = Weight::ZERO;
         }
-        self.tell(reason.fails_target(), reason.word(), sentence);
+        self.announce(Transition::RolledBack, reason.fails_target(), reason.word(), sentence);
         self.go_on_lowering();
     }
 
@@ -36,7 +36,7 @@ impl Turn<'_> {
         let sentence =
             format!("{} is live: it took 100% and passed; {} was stable before", canary.name, stable.name);
         self.close(EndReason::Promoted, sentence.clone(), true);
-        self.tell(false, EndReason::Promoted.word(), sentence);
+        self.announce(Transition::Promoted, false, EndReason::Promoted.word(), sentence);
         self.take_back_up(&canary);
         self.status.stable = Some(canary);
         self.status.restored.clear();
@@ -48,7 +48,7 @@ impl Turn<'_> {
     fn end_sentence(&self, reason: EndReason, message: &str) -> String {
         let share = self.planned(self.step_index());
         match reason {
-            EndReason::Failed | EndReason::Inconclusive | EndReason::Deadline => {
+            EndReason::Failed | EndReason::GateRefused | EndReason::Inconclusive | EndReason::Deadline => {
                 format!("Rolled back at {share}%: {message}")
             }
             EndReason::Aborted

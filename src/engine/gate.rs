@@ -36,6 +36,17 @@ pub struct Question {
     pub weight: i64,
 }
 
+/// Answers that have come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskDone {
+    /// The run that asked.
+    pub run: i64,
+    /// The step that it was at.
+    pub step: i32,
+    /// One for each question.
+    pub answers: Vec<Answered>,
+}
+
 /// The answer to one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {

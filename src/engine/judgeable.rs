@@ -1,6 +1,6 @@
 //! What an analysis must have so that it can judge every step. What a template has is known when a run starts.
 
-use crate::api::{Analysis, Approval, BlueGreen, CanaryStep, StepAnalysis, Strategy, units::Weight};
+use crate::api::{Analysis, Approval, BlueGreen, CanaryStep, Stage, StepAnalysis, Strategy, units::Weight};
 
 /// Why an analysis can't judge what the strategy asks it to, in a sentence with the remedy.
 pub(super) fn refuse(analysis: Option<&Analysis>, strategy: &Strategy) -> Option<String> {
@@ -48,15 +48,19 @@ fn refuse_step(analysis: &Analysis, step: &CanaryStep, own: &StepAnalysis) -> Op
 /// Before the switch nothing has the target's traffic to be compared with, and without such a stage nothing is known of
 /// stable to judge the target by after it.
 fn refuse_switch(analysis: &Analysis, blue_green: &BlueGreen) -> Option<String> {
-    let approved =
-        blue_green.before.as_ref().is_some_and(|before| before.approval == Some(Approval::Required));
+    let decided = |before: &Stage| {
+        let gates = before.gates.as_ref();
+        before.approval == Some(Approval::Required)
+            || gates.is_some_and(|gates| !gates.during.is_empty() || !gates.after.is_empty())
+    };
+    let by_others = blue_green.before.as_ref().is_some_and(decided);
     let levels = analysis.error_rate.iter().any(|rate| rate.max.is_some())
         || analysis.latency.iter().any(|latency| latency.max.is_some());
     let applicable = blue_green.before.is_some() == blue_green.preview.is_some();
-    let judged = approved || !analysis.metrics.is_empty() || (levels && applicable);
+    let judged = by_others || !analysis.metrics.is_empty() || (levels && applicable);
     (!judged).then(|| {
         "spec.strategy.blueGreen: before the switch there is nothing to compare the target with: give analysis.metrics, an \
-         errorRate or latency with max (which before judges on a preview), or before.approval"
+         errorRate or latency with max (which before judges on a preview), before.approval, or a gate during or after it"
             .to_owned()
     })
 }

@@ -8,6 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    gates::Gatekeeping,
     look::Arms,
     observed::WorkloadKey,
     turn::{later, since},
@@ -38,6 +39,8 @@ pub struct Memory {
     pub good_from: Option<Timestamp>,
     /// When each part of the next look is due: the arms under the empty name, plain metrics under theirs.
     pub due: BTreeMap<String, Timestamp>,
+    /// What gates have said.
+    pub gates: Gatekeeping,
     /// Since when a stored weight waits for its evidence.
     pub waiting_for_evidence: Option<Timestamp>,
     /// When a share given to a failed or paused canary was last taken back.

@@ -36,11 +36,13 @@
 //! | `scaling` | how many pods the canary gets before its traffic |
 //! | `retiring` | when a version without traffic is scaled down |
 //! | `ahead` | what the next step would write, for those who ask |
+//! | `gates` | what a step waits for that others know |
 //! | `deadline` | what happens when no step forward is made |
 //! | `ending` | how a run ends: everything back on stable, marked |
 //! | `rest` | what happens between runs |
 //! | `deletion` | what happens when the Rollout goes |
 //! | `conditions` | how all of it is told |
+//! | `notices` | what receivers are to be told, and until when |
 //! | `record` | when status is worth a write |
 
 #![deny(clippy::wildcard_enum_match_arm)]
@@ -55,10 +57,12 @@ mod deletion;
 mod drift;
 mod ending;
 pub mod gate;
+mod gates;
 mod judge;
 mod judgeable;
 pub mod look;
 pub mod memory;
+mod notices;
 pub mod observed;
 mod plan;
 mod previews;

@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{look::Look, template::TemplateSeen};
-use crate::api::{RawEntry, RolloutStatus, RouteRef, SpelledStamp, Stamp, Target, WorkloadKind, WorkloadRef};
+use super::{gate::AskDone, look::Look, template::TemplateSeen};
+use crate::api::{
+    RawEntry, RolloutStatus, RouteRef, SpelledStamp, Stamp, Target, Transition, WorkloadKind, WorkloadRef,
+};
 
 /// The Rollout object itself, without spec and status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +58,18 @@ pub struct Observed {
     pub look: Option<LookDone>,
     /// A look is under way.
     pub looking: bool,
+    /// Answers of gates that have come back since the last decision.
+    pub answered: Option<AskDone>,
+    /// Gates are being asked.
+    pub asking: bool,
+    /// How soon each configured gate is asked again, of those that spec and run name.
+    pub gates: BTreeMap<String, Duration>,
+    /// Gates that a run that starts now would ask, and the configuration lacks.
+    pub unknown_gates: Vec<String>,
+    /// Who is told of this Rollout, and of what.
+    pub receivers: BTreeMap<String, BTreeSet<Transition>>,
+    /// The notices that were taken since the last decision: their ids, each with the receiver.
+    pub taken_by: Vec<(String, String)>,
     /// How long the analysis' provider needs to show only what came after a change, by its own account.
     pub settle: Duration,
     /// The template that the spec's analysis names.

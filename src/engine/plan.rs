@@ -30,7 +30,7 @@ pub fn instant(strategy: &Strategy) -> Vec<PlannedStep> {
             }]
         }
         (None, Some(blue_green)) => {
-            let after = Stage { approval: None, ..blue_green.after.clone() };
+            let after = Stage { approval: None, gates: None, ..blue_green.after.clone() };
             vec![PlannedStep {
                 scale: blue_green.scale.clone(),
                 ..stage(Weight::FULL, StageName::After, &after)
@@ -57,6 +57,7 @@ fn by_steps(canary: &Canary, found: Option<Weight>) -> Vec<PlannedStep> {
             max_hold: wanted.max_hold.clone().unwrap_or_else(|| thrice(hold)),
             approval: wanted.approval,
             analysis: wanted.analysis.clone(),
+            gates: wanted.gates.clone(),
             matching: matching.clone(),
             scale: scale.clone(),
             ..plain(share, hold)
@@ -89,6 +90,7 @@ fn stage(weight: Weight, name: StageName, stage: &Stage) -> PlannedStep {
         stage: Some(name),
         max_hold: stage.max_hold.clone().unwrap_or_else(|| thrice(&stage.hold)),
         approval: stage.approval,
+        gates: stage.gates.clone(),
         ..plain(weight, &stage.hold)
     }
 }
@@ -103,6 +105,7 @@ fn plain(weight: Weight, hold: &Duration) -> PlannedStep {
         max_hold: thrice(hold),
         approval: None,
         analysis: None,
+        gates: None,
     }
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::{memory::Memory, turn::later};
 use crate::{
     analysis::Verdict,
-    api::{MetricStatus, Pause, RolloutStatus, Run, Step},
+    api::{GateStatus, MetricStatus, Notice, Pause, RolloutStatus, Run, Step},
 };
 
 /// How far evidence may run ahead of the stored status.
@@ -64,11 +64,13 @@ fn same_happenings(one: &RolloutStatus, other: &RolloutStatus) -> bool {
         step,
         weights: _,
         analysis,
+        gates,
         history,
         retired,
         restored,
         taken,
         last_request,
+        notices,
         conditions,
     } = one;
     (format, epoch) == (&other.format, &other.epoch)
@@ -77,6 +79,8 @@ fn same_happenings(one: &RolloutStatus, other: &RolloutStatus) -> bool {
         && both(run.as_ref(), other.run.as_ref(), same_run)
         && both(step.as_ref(), other.step.as_ref(), same_step)
         && same_verdicts(analysis, &other.analysis)
+        && all(gates, &other.gates, same_gate)
+        && none_is_new(notices, &other.notices)
         && (history, retired) == (&other.history, &other.retired)
         && (restored, taken) == (&other.restored, &other.taken)
         && last_request == &other.last_request
@@ -113,9 +117,23 @@ fn same_run(one: &Run, other: &Run) -> bool {
 }
 
 fn same_step(one: &Step, other: &Step) -> bool {
-    let Step { index, of, label, weight, stored_at: _, since, elapsed: _, promoted, restoring } = one;
+    let Step { index, of, label, weight, stored_at: _, since, elapsed: _, promoted, gates_passed, restoring } =
+        one;
     (index, of, label, weight) == (&other.index, &other.of, &other.label, &other.weight)
-        && (since, promoted, restoring) == (&other.since, &other.promoted, &other.restoring)
+        && (since, promoted) == (&other.since, &other.promoted)
+        && (gates_passed, restoring) == (&other.gates_passed, &other.restoring)
+}
+
+/// A gate that says the same in other words says nothing new.
+fn same_gate(one: &GateStatus, other: &GateStatus) -> bool {
+    let GateStatus { name, when, step, answer, sentence: _, since } = one;
+    (name, when, step) == (&other.name, &other.when, &other.step)
+        && (answer, since) == (&other.answer, &other.since)
+}
+
+/// Whether there is nothing to tell that was not known before; what has been taken can be forgotten at leisure.
+fn none_is_new(known: &[Notice], now: &[Notice]) -> bool {
+    now.iter().all(|notice| known.iter().any(|known| known.id == notice.id))
 }
 
 /// A metric that still collects says nothing yet.

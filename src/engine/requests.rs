@@ -132,6 +132,9 @@ impl Turn<'_> {
             (RequestAction::Promote | RequestAction::PromoteFull, Some(PauseReason::RouteGone)) => {
                 Err("a route is gone; put it back first".to_owned())
             }
+            (RequestAction::Promote, _) if self.waits_before(index + 1) => {
+                Ok(format!("step {} is entered whatever its gates say", index + 1))
+            }
             (RequestAction::Promote, _) if index == 0 => Err("no step has begun yet".to_owned()),
             (RequestAction::Promote, _) => Ok(format!("step {index} is ended")),
             (RequestAction::PromoteFull, _) => Ok("straight to 100".to_owned()),
@@ -160,8 +163,10 @@ impl Turn<'_> {
         match request.action {
             RequestAction::Promote => {
                 self.unpause();
+                let gates_passed = self.waits_before(self.step_index() + 1);
                 if let Some(step) = self.step_mut() {
                     step.promoted = true;
+                    step.gates_passed = gates_passed;
                 }
             }
             RequestAction::PromoteFull => {

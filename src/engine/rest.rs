@@ -9,7 +9,7 @@ use super::{
     plan,
     turn::{Turn, entry_name},
 };
-use crate::api::{Phase, RawEntry, RequestAction, RouteRef, Target};
+use crate::api::{Phase, RawEntry, RequestAction, RouteRef, Target, Transition};
 
 impl Turn<'_> {
     /// What there is to do while no run is active.
@@ -171,7 +171,7 @@ impl Turn<'_> {
         }
         if news {
             self.memory.corrected_at = Some(self.now);
-            self.tell(true, "Drifted", sentence);
+            self.announce(Transition::Drifted, true, "Drifted", sentence);
         }
     }
 

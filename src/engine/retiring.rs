@@ -42,6 +42,7 @@ fn idle(status: &RolloutStatus) -> Vec<Idle<'_>> {
     let left = |entry: &'_ HistoryEntry| match entry.outcome {
         EndReason::Promoted => true,
         EndReason::Failed
+        | EndReason::GateRefused
         | EndReason::Aborted
         | EndReason::Deadline
         | EndReason::Inconclusive

@@ -2,7 +2,7 @@
 //! abort > `suspend` > Fail > target changed > promote-full > promote > pause > advance (deletion came before).
 
 use super::{claim::Claim, decision::Effect, observed::RouteState, turn::Turn, workloads::Readiness};
-use crate::api::{EndReason, Pause, PauseReason, Phase};
+use crate::api::{EndReason, Pause, PauseReason, Phase, Transition};
 
 impl Turn<'_> {
     /// One look at an active run.
@@ -25,6 +25,9 @@ impl Turn<'_> {
         }
         if let Some(sentence) = self.failed() {
             return self.end(EndReason::Failed, &sentence);
+        }
+        if let Some(sentence) = self.take_answers() {
+            return self.end(EndReason::GateRefused, &sentence);
         }
         self.learn_revision();
         if let Some((reason, sentence)) = self.overtaken() {
@@ -120,7 +123,7 @@ impl Turn<'_> {
             | PauseReason::Inconclusive
             | PauseReason::MetricError => true,
         };
-        self.tell(warning, reason.word(), format!("Paused: {message}"));
+        self.announce(Transition::Paused, warning, reason.word(), format!("Paused: {message}"));
     }
 
     /// Why the run is paused, if it is.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::api::{
     Analysis, EndReason, Evidence, HistoryEntry, Phase, PlannedStep, RouteRef, RouteStatus, Run, StageName,
-    Step, Target, units::Weight,
+    Step, Target, Transition, units::Weight,
 };
 
 /// That another Rollout steps a rule that is ours too.
@@ -192,6 +192,14 @@ impl Turn<'_> {
             );
             return invalid("UnknownProvider", sentence);
         }
+        if !self.seen.unknown_gates.is_empty() {
+            let names = self.seen.unknown_gates.join(", ");
+            let sentence = format!(
+                "spec.strategy names the gate {names}, which the controller's configuration does not have; name one of its \
+                 gates, or add it there"
+            );
+            return invalid("UnknownGate", sentence);
+        }
         if let Some(why) = &self.seen.unaskable {
             let sentence = format!("spec.analysis, or its template, can't be asked for: {why}");
             return invalid("InvalidQuery", sentence);
@@ -243,9 +251,10 @@ impl Turn<'_> {
         self.status.step = Some(Step::begin(i32::from(found.is_some()), of, found.unwrap_or(Weight::ZERO)));
         self.status.routes = routes;
         self.status.analysis.clear();
+        self.forget_gates();
         self.memory.held = None;
         self.memory.scaled = None;
-        self.tell(false, "RunStarted", sentence.clone());
+        self.announce(Transition::Started, false, "RunStarted", sentence.clone());
         self.say(Phase::Progressing, "Claiming", sentence);
         if !self.seen.subject.finalizer {
             self.effects.push(Effect::Hold);

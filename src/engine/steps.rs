@@ -7,6 +7,7 @@ use kube::core::Duration as Elapsed;
 
 use super::{
     decision::Effect,
+    gates::is_decided_by_others,
     judge::Opinions,
     observed::{InEffect, RouteSeen},
     run::ends_by_itself,
@@ -16,6 +17,7 @@ use crate::{
     analysis::{self, Proof, StepDecision, StepFacts, ThresholdState},
     api::{
         Approval, EndReason, EvidenceRule, OnInconclusive, PauseReason, Phase, PlannedStep, StageName, Step,
+        Transition,
         units::{Weight, spell},
     },
 };
@@ -37,11 +39,10 @@ impl Turn<'_> {
             return self.advance_to(self.last_index());
         }
         if self.step_index() == 0 {
-            return if self.held_back(1) {
-                self.say_waiting();
-            } else {
-                self.advance_to(1);
-            };
+            if self.held_back(1) {
+                return self.say_waiting();
+            }
+            return self.advance_to(1);
         }
         if !self.in_place() {
             self.ask_for_evidence();
@@ -51,6 +52,7 @@ impl Turn<'_> {
             return;
         }
         self.ask_for_evidence();
+        self.ask_during();
         self.observe_step(&opinions);
         self.judge_step(&opinions);
     }
@@ -101,6 +103,9 @@ impl Turn<'_> {
         if index > 0 && self.held_back(index) {
             return;
         }
+        if !self.may_enter(index) {
+            return self.say_gates(index);
+        }
         let share = self.planned(index);
         if share == 100 {
             self.fix_baseline();
@@ -113,13 +118,14 @@ impl Turn<'_> {
         self.memory.scaled = None;
         let passed = self.proofs();
         self.status.analysis.clear();
+        self.forget_gates();
         if let Some(run) = self.run_mut() {
             run.without_progress = Elapsed::from(Duration::ZERO);
         }
         self.judge_anew();
         self.intent = true;
         let sentence = format!("Step {index}/{of}: {what}.{passed}");
-        self.tell(false, "Step", sentence);
+        self.announce(Transition::Step, false, "Step", sentence);
         self.raise_where_needed();
     }
 
@@ -302,8 +308,8 @@ impl Turn<'_> {
         if instant || !opinions.expected {
             return if over { StepDecision::Advance } else { StepDecision::Wait };
         }
-        if enforced.is_empty() && planned.approval == Some(Approval::Required) {
-            // Nothing applies to this step, and a person decides.
+        if enforced.is_empty() && is_decided_by_others(planned) {
+            // Nothing applies to this step, and a person or a gate decides.
             return if over { StepDecision::Advance } else { StepDecision::Wait };
         }
         if enforced.is_empty() {
@@ -377,6 +383,9 @@ impl Turn<'_> {
         if self.held_back(self.next_step(planned, promoted)) {
             return;
         }
+        if !self.may_leave() {
+            return self.say_gates(self.step_index());
+        }
         if asks(planned, promoted) {
             let what = match planned.stage {
                 Some(StageName::Before) => "the stage before the switch".to_owned(),
@@ -439,6 +448,7 @@ impl Step {
             since: None,
             elapsed: Elapsed::from(Duration::ZERO),
             promoted: false,
+            gates_passed: false,
             restoring: false,
         }
     }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     decision::{Decision, Effect, Fence, Note, Purpose, RouteWrite, StampChange},
     memory::Memory,
+    notices::Announced,
     observed::{EntrySeen, ListSeen, Observed, RouteSeen, RouteView},
     record::Due,
 };
@@ -29,9 +30,13 @@ pub(super) struct Turn<'a> {
     pub counting_since: Option<Timestamp>,
     /// Since when it has been observing the step, without a break.
     pub observing_since: Option<Timestamp>,
+    /// The last decision was kept from a step by gates alone.
+    pub held_by_gates: bool,
     pub status: RolloutStatus,
     pub memory: Memory,
     pub effects: Vec<Effect>,
+    /// What receivers may want to know.
+    pub announced: Vec<Announced>,
     /// The status must be stored before the effects run.
     pub intent: bool,
     /// What is wrong with the routes at this moment, whatever the run is paused for: nothing is raised over it.
@@ -65,6 +70,7 @@ impl<'a> Turn<'a> {
         // A clock that this decision does not keep running has stopped.
         let counting_since = memory.counting_since.take();
         let observing_since = memory.observing_since.take();
+        let held_by_gates = std::mem::take(&mut memory.gates.held);
         let told = Told::default();
         let mut status = status.clone();
         none_ahead(&mut status, now);
@@ -74,9 +80,11 @@ impl<'a> Turn<'a> {
             now,
             counting_since,
             observing_since,
+            held_by_gates,
             status,
             memory,
             effects: vec![],
+            announced: vec![],
             intent: false,
             obstacle: None,
             wake: None,
@@ -86,6 +94,7 @@ impl<'a> Turn<'a> {
 
     /// Closes the decision.
     pub fn finish(mut self) -> Decision {
+        self.keep_notices();
         self.tell_conditions();
         let due = if self.status == *self.seen.stored {
             Due::Never

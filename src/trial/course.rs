@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use super::alone::alone;
 use crate::{
-    api::{EndReason, Phase, RolloutSpec, RolloutStatus, RouteKind},
+    api::{EndReason, GateAnswer, Phase, RolloutSpec, RolloutStatus, RouteKind},
     engine::{
         self,
         decision::{Decision, Effect},
+        gate::{Answered, AskDone},
         look::{Look, LookRequest},
         memory::Memory,
         observed::{
@@ -182,6 +183,7 @@ struct World<'a> {
     status: Arc<RolloutStatus>,
     memory: Memory,
     look: Option<LookDone>,
+    answered: Option<AskDone>,
     fresh: bool,
     now: Timestamp,
     moments: Vec<Moment>,
@@ -222,6 +224,7 @@ impl<'a> World<'a> {
             status: Arc::default(),
             memory: Memory::default(),
             look: None,
+            answered: None,
             fresh: false,
             now: plan.span.0,
             moments: Vec::new(),
@@ -261,6 +264,7 @@ impl<'a> World<'a> {
             routes: routes.collect(),
             workloads: self.workloads.clone(),
             look: self.look.take(),
+            answered: self.answered.take(),
             settle: self.plan.settle,
             ..Observed::default()
         };
@@ -282,6 +286,16 @@ impl<'a> World<'a> {
                 Effect::Look { run, step, request } => {
                     let look = traffic.look(&request, self.now);
                     self.look = Some(LookDone { run, step, look });
+                }
+                // What is tried here is the judgement: no gate is in its way.
+                Effect::Ask { step, request } => {
+                    let yes = |question| Answered {
+                        question,
+                        answer: GateAnswer::Yes,
+                        sentence: "not asked in a trial".to_owned(),
+                    };
+                    let answers = request.questions.into_iter().map(yes).collect();
+                    self.answered = Some(AskDone { run: request.run, step, answers });
                 }
                 Effect::Tell(note) => self.moments.push(Moment {
                     at: self.now,

@@ -3,12 +3,13 @@
 
 use jiff::SignedDuration;
 use tidegate::{
-    api::RolloutStatus,
+    api::{GateAnswer, RolloutStatus},
     engine::{
         decide,
         decision::{
             Decision, Effect, Fence, PreviewChange, PreviewWrite, RouteWrite, ScaleWrite, StampChange,
         },
+        gate::{Answered, AskDone, AskRequest, Question},
         look::{Arms, Counters, Look, LookRequest, ReadError, Sample},
         observed::{EntrySeen, InEffect, LookDone, Place, RouteState, RouteView, WorkloadSeen},
     },
@@ -47,6 +48,7 @@ impl World {
                     let at = self.now + SignedDuration::try_from(self.answers_after).unwrap();
                     self.under_way = Some((at, done));
                 }
+                Effect::Ask { step, request } => self.ask(*step, request),
                 Effect::Tell(note) => self.notes.push(note.clone()),
                 Effect::Hold => {
                     if self.alive() {
@@ -173,6 +175,16 @@ impl World {
         (!fenced || view.resource_version == write.view.resource_version)
             && (unstamped || stamp(view) == stamp(&write.view))
             && write.weights.iter().all(|(place, _)| name(view, *place) == name(&write.view, *place))
+    }
+
+    fn ask(&mut self, step: i32, request: &AskRequest) {
+        self.asked.extend(request.questions.iter().cloned());
+        let answer = |question: &Question| {
+            let answer = self.gates.get(&question.gate).copied().unwrap_or(GateAnswer::Down);
+            Answered { question: question.clone(), answer, sentence: format!("because of {}", question.gate) }
+        };
+        let answers = request.questions.iter().map(answer).collect();
+        self.answered = Some(AskDone { run: request.run, step, answers });
     }
 
     fn look(&mut self, request: &LookRequest) -> Look {

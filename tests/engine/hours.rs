@@ -39,6 +39,7 @@ impl World {
             let quiet = decision.before.is_none()
                 && !decision.store
                 && self.under_way.as_ref().is_none_or(|(at, _)| *at > self.now)
+                && self.answered.is_none()
                 && decision.effects.iter().all(|e| matches!(e, Effect::Tell(_)));
             if quiet || self.crashed {
                 return;

@@ -9,9 +9,10 @@ use std::{
 
 use jiff::Timestamp;
 use tidegate::{
-    api::{Phase, RolloutSpec, RolloutStatus, RouteRef},
+    api::{GateAnswer, Phase, RolloutSpec, RolloutStatus, RouteRef, Transition},
     engine::{
         decision::{Note, Purpose},
+        gate::{AskDone, Question},
         look::ReadError,
         memory::Memory,
         observed::{
@@ -85,6 +86,16 @@ pub struct World {
     /// How long the metrics take to answer, and what they will answer when.
     pub answers_after: Duration,
     pub under_way: Option<(Timestamp, LookDone)>,
+    /// What each gate says; one that is not here is down.
+    pub gates: BTreeMap<String, GateAnswer>,
+    /// What gates were asked, in order, and what has come back.
+    pub asked: Vec<Question>,
+    pub answered: Option<AskDone>,
+    /// Whether the configuration has no gates.
+    pub no_gates: bool,
+    /// Who is told, and of what; the notices that were taken.
+    pub receivers: BTreeMap<String, BTreeSet<Transition>>,
+    pub taken_by: Vec<(String, String)>,
     pub fresh: bool,
     pub template: TemplateSeen,
     pub unknown_providers: Vec<String>,
@@ -183,6 +194,12 @@ impl World {
             pending: None,
             answers_after: Duration::ZERO,
             under_way: None,
+            gates: BTreeMap::new(),
+            asked: vec![],
+            answered: None,
+            no_gates: false,
+            receivers: BTreeMap::new(),
+            taken_by: vec![],
             fresh: false,
             template: TemplateSeen::default(),
             unknown_providers: vec![],
@@ -275,6 +292,12 @@ impl World {
             others: self.others.clone(),
             look: self.pending.take(),
             looking: self.under_way.is_some(),
+            answered: self.answered.take(),
+            asking: false,
+            gates: BTreeMap::new(),
+            unknown_gates: if self.no_gates { vec!["window".into()] } else { vec![] },
+            receivers: self.receivers.clone(),
+            taken_by: std::mem::take(&mut self.taken_by),
             settle: Duration::from_secs(30),
             template: self.template.clone(),
             unknown_providers: self.unknown_providers.clone(),
@@ -297,6 +320,8 @@ impl World {
         self.memory = Memory::default();
         self.pending = None;
         self.under_way = None;
+        self.answered = None;
+        self.taken_by.clear();
         self.working = self.stored.clone();
     }
 }

@@ -1,6 +1,6 @@
 //! What may be due in a world, and whom it concerns.
 
-use tidegate::engine::observed::LookDone;
+use tidegate::engine::{gate::AskDone, observed::LookDone};
 
 use crate::{
     faults::Fault,
@@ -66,6 +66,17 @@ pub enum Event {
         life: u32,
         look: Box<LookDone>,
     },
+    Answered {
+        by: Actor,
+        life: u32,
+        done: Box<AskDone>,
+    },
+    /// A notice is sent to its receiver.
+    Sent {
+        by: Actor,
+        life: u32,
+        id: String,
+    },
     LooksAtLease {
         process: usize,
         life: u32,
@@ -105,7 +116,9 @@ impl Event {
             Self::Timer { by, .. }
             | Self::SendAgain { by, .. }
             | Self::ShowsRollout { by, .. }
-            | Self::Looked { by, .. } => Some(by.process),
+            | Self::Looked { by, .. }
+            | Self::Answered { by, .. }
+            | Self::Sent { by, .. } => Some(by.process),
             Self::ShowsRoute { process, .. }
             | Self::ShowsWorkload { process, .. }
             | Self::ShowsTemplate { process, .. }

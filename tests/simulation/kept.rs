@@ -14,7 +14,7 @@ use tidegate::{
     },
 };
 
-use crate::versions::RolloutNow;
+use crate::{outside::Errands, versions::RolloutNow};
 
 /// One process at work on one Rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub struct Kept {
     pub shown: Rc<RolloutNow>,
     pub working: Working,
     pub look: LookSlot,
+    pub errands: Errands,
     /// Since when the Rollout is being read before the next decision.
     pub reading: Option<u64>,
     pub turn: Option<Turn>,
@@ -104,6 +105,7 @@ impl Kept {
             shown,
             working: Working::default(),
             look: LookSlot::default(),
+            errands: Errands::default(),
             reading: None,
             turn: None,
             again: false,

@@ -28,6 +28,7 @@ mod lowering;
 mod mutants;
 mod network;
 mod oracle;
+mod outside;
 mod previews;
 mod process;
 mod repairs;

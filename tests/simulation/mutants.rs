@@ -106,10 +106,18 @@ pub enum Mutant {
     NeverRetires,
     /// A run is judged by its template as it is now.
     TemplateFollowed,
+    /// A gate that says nothing agrees.
+    SilenceIsYes,
+    /// A gate that says nothing refuses.
+    SilenceIsNo,
+    /// A notice is done with as soon as it is noted.
+    NoticeUnsent,
+    /// A notice is noted after what it tells of.
+    NoticeAfterwards,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 45] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -151,6 +159,10 @@ impl Mutant {
         Self::RetiredForgotten,
         Self::NeverRetires,
         Self::TemplateFollowed,
+        Self::SilenceIsYes,
+        Self::SilenceIsNo,
+        Self::NoticeUnsent,
+        Self::NoticeAfterwards,
     ];
 }
 
@@ -165,6 +177,8 @@ impl Mutant {
             Self::UsedRetired | Self::LiveRetired | Self::RetiredForgotten => Some("W1"),
             Self::NeverRetires => Some("L2"),
             Self::TemplateFollowed => Some("S5"),
+            Self::SilenceIsYes | Self::SilenceIsNo => Some("G1"),
+            Self::NoticeUnsent | Self::NoticeAfterwards => Some("N1"),
             _ => None,
         }
     }
@@ -206,6 +220,7 @@ fn take_for_effective<'a>(routes: impl Iterator<Item = &'a mut RouteSeen>) {
 
 /// What a faulty process makes of what it sees.
 pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
+    crate::outside::tamper(mutant, seen);
     match mutant {
         Some(Mutant::EvidenceIgnored) => take_for_effective(seen.routes.iter_mut()),
         Some(Mutant::PreviewEvidenceIgnored) => {
@@ -277,6 +292,11 @@ pub fn tamper(mutant: Option<Mutant>, decision: &mut Decision) {
             decision.after = Arc::new(after);
             decision.store = true;
         }
+    }
+    if mutant == Mutant::NoticeAfterwards
+        && let Some(before) = &mut decision.before
+    {
+        Arc::make_mut(before).notices.clear();
     }
     let removes = |effect: &Effect| match effect {
         Effect::Preview(write) => matches!(write.change, PreviewChange::Remove(_)),

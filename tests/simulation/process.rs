@@ -147,7 +147,7 @@ impl Process {
         };
         let due = rollout.spec.retire.is_some() && engine::retires(&rollout.spec, status, NAMESPACE, now);
         let in_use = if due { self.in_use(at) } else { None };
-        let look = &mut self.kept[at].look;
+        let Kept { look, errands, .. } = &mut self.kept[at];
         Observed {
             subject: Subject {
                 namespace: NAMESPACE.into(),
@@ -174,6 +174,12 @@ impl Process {
             others,
             look: look.done.take(),
             looking: look.under_way,
+            answered: errands.done.take(),
+            asking: errands.asking,
+            gates: BTreeMap::new(),
+            unknown_gates: Vec::new(),
+            receivers: server.receivers(),
+            taken_by: errands.taken_by(),
             settle: Duration::from_secs(1),
             template: server.templates.get(self.template).filter(|_| at == 0).cloned().unwrap_or_default(),
             unknown_providers: Vec::new(),

@@ -1,11 +1,15 @@
 //! The model of the API server: Rollouts and their routes, with resourceVersions, conditional writes and history.
 
-use std::{rc::Rc, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 use json_patch::Patch;
 use serde_json::{Value, json};
 use tidegate::{
-    api::RolloutSpec,
+    api::{RolloutSpec, Transition},
     engine::{
         observed::{Pods, RouteState, RouteView, WorkloadSeen},
         template::TemplateSeen,
@@ -33,9 +37,17 @@ pub struct Server {
     pub templates: Vec<TemplateSeen>,
     /// One by which a leader is elected, or a slot for each of those who share.
     pub leases: Vec<Rc<LeaseNow>>,
+    /// Somebody wants to know of all that happens.
+    pub told: bool,
 }
 
 impl Server {
+    /// Who wants to know of what happens.
+    pub fn receivers(&self) -> BTreeMap<String, BTreeSet<Transition>> {
+        let all = || (crate::outside::RECEIVER.to_owned(), Transition::ALL.into());
+        self.told.then(all).into_iter().collect()
+    }
+
     pub fn new(setup: Setup) -> Self {
         let Setup { specs, templates, identities, objects, comes_at, .. } = setup;
         let fresh = |(spec, comes_at): (Arc<RolloutSpec>, u64)| RolloutNow {
@@ -72,6 +84,7 @@ impl Server {
             workloads,
             templates,
             leases: vec![Rc::default()],
+            told: false,
         };
         for (index, Object { name, shape, lists, made }) in server.objects.iter().enumerate() {
             if *made {

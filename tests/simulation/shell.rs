@@ -196,6 +196,7 @@ impl World {
             match effect {
                 _ if effect.lowers() => {}
                 Effect::Look { run, step, request } => self.look(by, *run, *step, request),
+                Effect::Ask { step, request } => self.ask_gates(by, *step, request),
                 Effect::Tell(_) => self.oracle.told(by.rollout),
                 Effect::Reread => self.kept(by).working.refresh = true,
                 Effect::Write(_) | Effect::Preview(_) | Effect::Hold | Effect::Release if failed => {}
@@ -281,6 +282,7 @@ impl World {
         if self.turn(by).lowering.iter().any(|lowering| !lowering.over) {
             return;
         }
+        self.send_notices(by);
         let clock = self.processes[by.process].clock;
         let (now, world_now) = (clock.at(self.now), self.now);
         let kept = self.kept(by);

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use tidegate::engine::decision::{Decision, Effect, PreviewWrite, RouteWrite};
+use tidegate::engine::{
+    decision::{Decision, Effect, PreviewWrite, RouteWrite},
+    gate::Question,
+};
 
 use crate::{kept::Actor, mutants::stamp_of, versions::RolloutNow, world::World};
 
@@ -44,6 +47,11 @@ pub fn decision(teller: &str, decision: &Decision) -> String {
             Effect::Preview(write) => parts.push(format!("will {} {}", write.change.verb(), write.route)),
             Effect::Scale(write) => parts.push(format!("will scale {} to {}", write.workload, write.to)),
             Effect::Look { .. } => parts.push("asks the metrics".to_owned()),
+            Effect::Ask { request, .. } => {
+                let of = |question: &Question| format!("{} step {}", question.when.word(), question.step);
+                let questions: Vec<String> = request.questions.iter().map(of).collect();
+                parts.push(format!("asks the gate {}", questions.join(", ")));
+            }
             Effect::Tell(note) => parts.push(format!("says {}: {}", note.reason, note.message)),
             Effect::Hold => parts.push("takes the Rollout under guard".to_owned()),
             Effect::Release => parts.push("lets the Rollout go".to_owned()),

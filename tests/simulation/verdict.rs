@@ -191,7 +191,8 @@ fn is_settled(world: &World, rollout: usize) -> bool {
     }
     let over = status.run.as_ref().is_none_or(|run| run.ended.as_ref().is_some_and(|ended| ended.settled));
     let in_sync = status.conditions.iter().any(|c| c.type_ == "RoutesInSync" && c.status == "True");
-    over && !now.finalizer && in_sync && matches!(status.phase, Some(Phase::Healthy | Phase::Failed))
+    let told = status.notices.is_empty();
+    over && told && !now.finalizer && in_sync && matches!(status.phase, Some(Phase::Healthy | Phase::Failed))
 }
 
 /// Whether what a run has left without traffic has no more pods than it should, where nothing hinders that.

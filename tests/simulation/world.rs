@@ -1,6 +1,6 @@
 //! The world of one seed: virtual time, what is due when, and whom it concerns.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 use crate::{
     chance::Chance,
@@ -11,6 +11,7 @@ use crate::{
     mutants::Mutant,
     network::{Call, Reply},
     oracle::Oracle,
+    outside::{self, Outside},
     process::{Clock, Process},
     server::Server,
     setup::{Neighbours, Setup},
@@ -55,6 +56,7 @@ pub struct World {
     pub traffic: Vec<Traffic>,
     /// What asks the metrics waits longer for the answer than until it would ask again.
     pub slow_metrics: bool,
+    pub outside: Outside,
     /// Rollouts whose writes to routes are refused.
     pub refused: Vec<bool>,
     pub oracle: Oracle,
@@ -73,6 +75,7 @@ impl World {
     pub fn new(case: Case, mutant: Option<Mutant>, story: Story) -> Self {
         let mut chance = Chance::new(case.seed);
         let mut setup = Setup::of(case.seed, &mut chance);
+        let gated = outside::gate(case.seed, Arc::make_mut(&mut setup.specs[0]));
         let rivalry = match chance.below(4) {
             0 => Rivalry::Unled,
             1 if case.seed.is_multiple_of(2) => Rivalry::Shared,
@@ -109,6 +112,7 @@ impl World {
             oracle: Oracle::of(&traffic, neighbours),
             traffic,
             slow_metrics: Traffic::is_slow(case.seed),
+            outside: Outside::of_seed(case.seed),
             server: Server::new(setup),
             story,
             faults: case.faults,
@@ -127,6 +131,10 @@ impl World {
             world.oracle.weights_changed(&world.server, rollout, 0);
         }
         world.rivals_concern_all();
+        world.server.told = world.outside.told;
+        if gated {
+            world.gates_concern();
+        }
         if world.slow_metrics {
             // Nobody there is on the schedule of a world without trouble.
             world.oracle.befallen(Concern::All);
@@ -221,6 +229,16 @@ impl World {
             Event::Looked { by, life, look } => {
                 if self.lives(by.process, life) {
                     self.looked(by, *look);
+                }
+            }
+            Event::Answered { by, life, done } => {
+                if self.lives(by.process, life) {
+                    self.gates_answered(by, *done);
+                }
+            }
+            Event::Sent { by, life, id } => {
+                if self.lives(by.process, life) {
+                    self.sent(by, life, id);
                 }
             }
             Event::LooksAtLease { process, life } => {

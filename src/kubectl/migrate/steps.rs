@@ -117,6 +117,7 @@ fn step(draft: Draft, hold: &Duration, judged: &[PlainMetric], ledger: &mut Ledg
         max_hold: None,
         approval: draft.approval.then_some(Approval::Required),
         analysis,
+        gates: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod decided;
 mod landed;
+mod outside;
 mod previews;
 mod reading;
 mod schedule;
@@ -16,6 +17,7 @@ pub use landed::Landed;
 pub use previews::previews_standing;
 pub use reading::{index, share};
 
+use outside::Outside;
 use schedule::Schedule;
 use standing::{Standing, Step};
 
@@ -55,6 +57,7 @@ struct Known {
     promoted_full: BTreeSet<i64>,
     /// Runs that people ended.
     aborted: BTreeSet<i64>,
+    outside: Outside,
     /// Lowerings that were decided and have not been sent.
     owed: Vec<String>,
     writes: u64,

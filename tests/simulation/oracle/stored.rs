@@ -31,6 +31,13 @@ impl Oracle {
         if is.epoch > was.epoch {
             self.of[rollout].epochs.insert(is.epoch, sender);
         }
+        // A newer version tells what it tells.
+        if is.format <= RolloutStatus::FORMAT {
+            self.gates_agree(rollout, was, is);
+            if server.told {
+                self.notes_what_happened(rollout, was, is);
+            }
+        }
         let (Some(old), Some(new)) = (&was.run, &is.run) else {
             return self.weights_changed(server, rollout, now);
         };

@@ -47,8 +47,12 @@ pub(super) fn convert(
             "what is measured before or after the switch alone there is measured in both stages here",
         );
     }
-    let stage =
-        Stage { hold: after.and_then(duration).unwrap_or_else(default_hold), max_hold: None, approval: None };
+    let stage = Stage {
+        hold: after.and_then(duration).unwrap_or_else(default_hold),
+        max_hold: None,
+        approval: None,
+        gates: None,
+    };
     ledger.differs(
         AT,
         format!(
@@ -108,7 +112,7 @@ fn stage_before(theirs: &BlueGreen, measured: Option<Span>, ledger: &mut Ledger)
             format!("before the switch the target is watched for {hold} here, the default hold"),
         );
     }
-    Some(Stage { hold, max_hold: None, approval: approval.then_some(Approval::Required) })
+    Some(Stage { hold, max_hold: None, approval: approval.then_some(Approval::Required), gates: None })
 }
 
 fn scale(theirs: &BlueGreen, ledger: &mut Ledger) -> Option<Scale> {

@@ -91,6 +91,7 @@ impl Reader<'_> {
             hold: duration(interval(self.analysis)).unwrap_or_else(default_hold),
             max_hold: None,
             approval: None,
+            gates: None,
         };
         self.ledger.differs(
             self.at,
@@ -99,7 +100,7 @@ impl Reader<'_> {
                 after.hold
             ),
         );
-        let before = Stage { hold, max_hold: None, approval: None };
+        let before = Stage { hold, max_hold: None, approval: None, gates: None };
         BlueGreen { preview: None, scale: None, before: Some(before), after }
     }
 
