@@ -7,7 +7,8 @@
 //! The modules form an arrow, and `tests/layers.rs` refuses an import against it:
 //!
 //! ```text
-//! analysis ← api ← engine ← routes | metrics | workloads | notify ← controller ← bin
+//! analysis ← api ← engine ← routes | metrics | gates | workloads | notify ← controller ← bin
+//!       api, config ← outbound ← metrics | gates | notify
 //!          engine, routes, metrics ← trial ← bin
 //!  api, engine, routes, metrics, schema ← kubectl ← bin
 //!                   dataplane, schema ← sandbox ← demo ← bench ← bin
@@ -37,6 +38,7 @@ pub mod kubectl;
 pub mod lease;
 pub mod metrics;
 pub mod notify;
+pub mod outbound;
 pub mod routes;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
