@@ -33,6 +33,7 @@ pub mod dataplane;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod engine;
+pub mod gates;
 #[cfg(feature = "plugin")]
 pub mod kubectl;
 pub mod lease;
