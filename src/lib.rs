@@ -7,7 +7,8 @@
 //! The modules form an arrow, and `tests/layers.rs` refuses an import against it:
 //!
 //! ```text
-//! analysis ← api ← engine ← routes | metrics | workloads | notify ← controller ← bin
+//! analysis ← api ← engine ← routes | metrics | gates | workloads | notify ← controller ← bin
+//!       api, config ← outbound ← metrics | gates | notify
 //!          engine, routes, metrics ← trial ← bin
 //!  api, engine, routes, metrics, schema ← kubectl ← bin
 //!                   dataplane, schema ← sandbox ← demo ← bench ← bin
@@ -32,11 +33,13 @@ pub mod dataplane;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod engine;
+pub mod gates;
 #[cfg(feature = "plugin")]
 pub mod kubectl;
 pub mod lease;
 pub mod metrics;
 pub mod notify;
+pub mod outbound;
 pub mod routes;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -7,7 +7,8 @@ use tidegate::{
     api::{Preset, Series},
     config::Config,
     engine::look::LookRequest,
-    metrics::{Providers, Span, fuzzing},
+    metrics::{Providers, Span},
+    outbound::fuzzing,
 };
 
 use crate::{ask, sound};

@@ -20,7 +20,7 @@ pub use analysis::{
 };
 pub use evidence::{Arm, Evidence, MetricEvidence, Past};
 pub use gates::{GateAnswer, GateStatus, GateTime, Gates};
-pub use notices::{MUTE_ANNOTATION, Notice, Transition};
+pub use notices::{MUTE_ANNOTATION, Notice, Receiver, Transition};
 pub use requests::{
     ABORT_ANNOTATION, Abort, LastRequest, REQUEST_ANNOTATION, Request, RequestAction, RequestError,
     RequestOutcome,

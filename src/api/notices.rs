@@ -1,6 +1,8 @@
 //! Notices: what receivers of the controller's configuration are told of a Rollout. They are kept in status from the moment
 //! in which what they tell of is stored until each receiver has taken them, so that none is lost with a process.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,4 +85,46 @@ pub struct Notice {
     pub at: Timestamp,
     /// The receivers that have not taken it yet.
     pub to: Vec<String>,
+}
+
+/// Who is told, by the controller's configuration: what has to be known of a receiver to decide which notices are for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receiver {
+    /// Its name, a DNS label.
+    pub name: String,
+    /// What it is told of; at least one.
+    pub on: BTreeSet<Transition>,
+    /// The namespaces whose Rollouts it is told of; empty means all.
+    pub namespaces: Vec<String>,
+}
+
+impl Receiver {
+    /// Whether it is told of such a transition of a Rollout in that namespace.
+    pub fn takes(&self, transition: Transition, namespace: &str) -> bool {
+        self.on.contains(&transition)
+            && (self.namespaces.is_empty() || self.namespaces.iter().any(|known| known == namespace))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_takes_what_it_is_for() {
+        let receiver = |namespaces: &[&str]| Receiver {
+            name: "team".to_owned(),
+            on: [Transition::Paused].into(),
+            namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let cases = [
+            (receiver(&[]), Transition::Paused, true),
+            (receiver(&["shop"]), Transition::Paused, true),
+            (receiver(&["web"]), Transition::Paused, false),
+            (receiver(&[]), Transition::Promoted, false),
+        ];
+        for (receiver, transition, want) in cases {
+            assert_eq!(receiver.takes(transition, "shop"), want, "{receiver:?} {transition:?}");
+        }
+    }
 }

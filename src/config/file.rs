@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_saphyr::{Options, Spanned};
 
-use super::{LogFormat, Problem};
-use crate::api::units::Duration;
+use super::{LogFormat, Problem, Severity};
+use crate::api::{Transition, units::Duration};
 
 /// A place in the file.
 #[derive(Debug)]
@@ -23,6 +23,10 @@ pub(super) struct ConfigFile {
     pub providers: BTreeMap<String, Spanned<ProviderEntry>>,
     /// What holds where a Rollout says nothing.
     pub defaults: Defaults,
+    /// What steps can wait for, by the names that Rollouts use.
+    pub gates: BTreeMap<String, Spanned<GateEntry>>,
+    /// Who is told what.
+    pub notifications: Notifications,
     /// The namespaces whose Rollouts are served; empty means all.
     pub namespaces: Vec<Spanned<String>>,
     /// Whether routes may be created beside those of users, and deleted again, for previews and steps with a match;
@@ -165,7 +169,122 @@ pub(super) struct WebEntry {
     pub auth: Option<Spanned<AuthEntry>>,
 }
 
-/// TLS towards a provider. Files are PEM, and read again when they change.
+/// A gate.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct GateEntry {
+    /// Where questions are sent, `https://gates.example/change-window`.
+    pub url: Spanned<String>,
+    /// How soon it is asked again; default 10s, at least 1s.
+    pub interval: Option<Spanned<Duration>>,
+    /// The deadline of one question; default 5s.
+    pub timeout: Option<Duration>,
+    /// Headers of every request, none of them secret.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Spanned<String>>,
+    /// How it is reached over TLS.
+    pub tls: Option<Spanned<Tls>>,
+    /// How the controller proves who it is.
+    pub auth: Option<Spanned<AuthEntry>>,
+}
+
+/// Who is told what.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Notifications {
+    /// What messages call the cluster; absent: they don't name it.
+    pub cluster_name: Option<Spanned<String>>,
+    /// The receivers by name.
+    pub receivers: BTreeMap<String, Spanned<ReceiverEntry>>,
+}
+
+/// A receiver: exactly one of the kinds, and what it is told of.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct ReceiverEntry {
+    /// A Slack channel.
+    pub slack: Option<HookEntry>,
+    /// A Teams channel or chat.
+    pub teams: Option<HookEntry>,
+    /// A PagerDuty service.
+    pub pager_duty: Option<PagerDutyEntry>,
+    /// Whoever takes CloudEvents.
+    pub cloud_events: Option<CloudEventsEntry>,
+    /// Whoever takes JSON.
+    pub webhook: Option<WebhookEntry>,
+    /// What it is told of; default: Paused, RolledBack, Promoted.
+    pub on: Option<Spanned<Vec<Transition>>>,
+    /// The namespaces whose Rollouts it is told of; empty means all.
+    pub namespaces: Vec<Spanned<String>>,
+}
+
+/// An address that is a secret.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct HookEntry {
+    /// The file with the address. White space around it is cut off.
+    pub url_file: String,
+    /// The deadline of one attempt; default 10s.
+    pub timeout: Option<Duration>,
+    /// How it is reached over TLS.
+    pub tls: Option<Spanned<Tls>>,
+}
+
+/// A PagerDuty service.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PagerDutyEntry {
+    /// The file with the integration's routing key. White space around it is cut off.
+    pub routing_key_file: String,
+    /// Where events are sent; default `https://events.pagerduty.com/v2/enqueue`.
+    pub url: Option<Spanned<String>>,
+    /// The severity of all alerts; default: by what happened.
+    pub severity: Option<Severity>,
+    /// The deadline of one attempt; default 10s.
+    pub timeout: Option<Duration>,
+    /// How it is reached over TLS.
+    pub tls: Option<Spanned<Tls>>,
+}
+
+/// Whoever takes CloudEvents.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CloudEventsEntry {
+    /// Where events are sent.
+    pub url: Spanned<String>,
+    /// Their `source`; default `tidegate`, or `tidegate/` and `clusterName`.
+    pub source: Option<Spanned<String>>,
+    /// The deadline of one attempt; default 10s.
+    pub timeout: Option<Duration>,
+    /// Headers of every request, none of them secret.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Spanned<String>>,
+    /// How it is reached over TLS.
+    pub tls: Option<Spanned<Tls>>,
+    /// How the controller proves who it is.
+    pub auth: Option<Spanned<AuthEntry>>,
+}
+
+/// Whoever takes JSON.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct WebhookEntry {
+    /// Where notices are sent.
+    pub url: Spanned<String>,
+    /// What is sent: any value, with placeholders in its texts; default: all that is known.
+    pub body: Option<Spanned<serde_json::Value>>,
+    /// The deadline of one attempt; default 10s.
+    pub timeout: Option<Duration>,
+    /// Headers of every request, none of them secret.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Spanned<String>>,
+    /// How it is reached over TLS.
+    pub tls: Option<Spanned<Tls>>,
+    /// How the controller proves who it is.
+    pub auth: Option<Spanned<AuthEntry>>,
+}
+
+/// TLS towards whoever is called. Files are PEM, and read again when they change.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Tls {
@@ -175,7 +294,7 @@ pub(super) struct Tls {
     pub cert_file: Option<String>,
     /// The client certificate's key; needs `certFile`.
     pub key_file: Option<String>,
-    /// Accept any certificate. Whoever is on the way can then forge metrics.
+    /// Accept any certificate. Whoever is on the way can then forge metrics and answers.
     pub insecure_skip_verify: bool,
 }
 
@@ -229,11 +348,17 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Problem> {
     })
 }
 
-/// A path without the wrappers that remember lines; they add a `value` of their own.
+/// A path without the wrappers that remember lines; they add a `value` of their own, before the index where there is a list.
 fn key_of(path: Option<String>) -> String {
-    let path = path.unwrap_or_default();
-    let keys: Vec<&str> = path.split('.').filter(|key| !matches!(*key, "value" | "?" | "")).collect();
-    if keys.is_empty() { "the file".to_owned() } else { keys.join(".") }
+    let mut key = String::new();
+    for part in path.unwrap_or_default().split('.').filter(|part| !matches!(*part, "value" | "?" | "")) {
+        match part.strip_prefix("value[") {
+            Some(index) => key.extend(["[", index]),
+            None if key.is_empty() => key.push_str(part),
+            None => key.extend([".", part]),
+        }
+    }
+    if key.is_empty() { "the file".to_owned() } else { key }
 }
 
 /// What is wrong and what to do, without the parser's snippet: the line is told anyhow.

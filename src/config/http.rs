@@ -1,4 +1,4 @@
-//! How a provider is reached over HTTP, resolved: addresses are addresses, credentials are of one kind and come from
+//! How a provider, a gate or a receiver is reached over HTTP, resolved: addresses are addresses, credentials are of one kind and come from
 //! files, and no header holds any.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -21,10 +21,10 @@ const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cook
 const OWN_HEADERS: [&str; 7] =
     ["accept", "host", "connection", "content-length", "content-type", "transfer-encoding", "user-agent"];
 
-/// How a provider is reached over HTTP.
+/// How a provider, a gate or a receiver is reached over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// The deadline of one look.
+    /// The deadline of one call.
     pub timeout: Duration,
     /// TLS, where an address is `https`.
     pub tls: Option<TlsConfig>,
@@ -34,7 +34,7 @@ pub struct HttpConfig {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// TLS towards a provider.
+/// TLS towards whoever is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsConfig {
     /// The authorities to trust, in place of the system's.
@@ -78,7 +78,8 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// `timeout` in seconds holds where nothing is said; `urls` are all that is reached so, `key` is the entry's.
+    /// `timeout` in seconds holds where nothing is said; `urls` are all that is reached so, as far as they are known, `key` is
+    /// the entry's.
     pub(super) fn resolve(self, timeout: u64, urls: &[Url], key: &str) -> Result<HttpConfig, Problem> {
         Ok(HttpConfig {
             timeout: span(self.timeout.as_ref(), timeout),
@@ -123,7 +124,7 @@ pub(super) fn resolve_url(written: &Spanned<String>, key: &str) -> Result<Url, P
 fn resolve_tls(tls: Option<Spanned<Tls>>, urls: &[Url], key: &str) -> Result<Option<TlsConfig>, Problem> {
     let Some(tls) = tls else { return Ok(None) };
     let problem = |text: &str| Problem::new(tls.referenced.line(), format!("{key}.tls"), text);
-    if urls.iter().all(|url| url.scheme() == "http") {
+    if !urls.is_empty() && urls.iter().all(|url| url.scheme() == "http") {
         return Err(problem("tls has no effect on an http:// address; make it https:// or remove tls"));
     }
     let identity = match (tls.value.cert_file, tls.value.key_file) {

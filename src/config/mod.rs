@@ -1,23 +1,34 @@
 //! The controller's configuration: a YAML file, read once at the start.
 //!
-//! It is parsed as written (`file`), then resolved into values that cannot be wrong (`providers`, and here).
+//! It is parsed as written (`file`), then resolved into values that cannot be wrong (`providers`, `gates`, `notifications`,
+//! and here).
 //! Whatever is wrong stops the start, with the file, the line, the key and the remedy. The file holds no
 //! secret: credentials are named by path and read when they are used.
 
+mod body;
 mod cloudwatch;
 mod file;
+mod gates;
 mod http;
+mod notifications;
 mod prometheus;
 mod providers;
 mod web;
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
 };
 
+pub use body::{Body, Part, Placeholder};
 pub use cloudwatch::CloudWatchConfig;
+pub use gates::GateConfig;
 pub use http::{Auth, HttpConfig, TlsConfig};
+pub use notifications::{
+    CloudEventsConfig, HookConfig, NotificationsConfig, PagerDutyConfig, ReceiverConfig, ReceiverKind,
+    Severity, WebhookConfig,
+};
 pub use prometheus::{PrometheusConfig, Tenant};
 pub use providers::{EnvoyConfig, ProviderConfig, ProvidersConfig};
 pub use web::WebConfig;
@@ -30,6 +41,10 @@ use serde_saphyr::Spanned;
 pub struct Config {
     /// Where metrics come from.
     pub providers: ProvidersConfig,
+    /// What steps can wait for, by the names that Rollouts use, which are DNS labels.
+    pub gates: BTreeMap<String, GateConfig>,
+    /// Who is told what.
+    pub notifications: NotificationsConfig,
     /// The namespaces whose Rollouts are served; empty means all.
     pub namespaces: Vec<String>,
     /// Whether routes may be created beside those of users, and deleted again, for previews and steps with a match.
@@ -48,6 +63,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             providers: ProvidersConfig::default(),
+            gates: BTreeMap::new(),
+            notifications: NotificationsConfig::default(),
             namespaces: Vec::new(),
             previews: false,
             scaling: false,
@@ -180,20 +197,54 @@ impl Problem {
     }
 }
 
+/// One of several entries that have names and are of one of some kinds.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    /// What such an entry is, "a provider".
+    what: &'static str,
+    line: u64,
+    /// With the keys above it.
+    key: &'a str,
+}
+
+impl Entry<'_> {
+    fn check_name(self, name: &str) -> Result<(), Problem> {
+        if is_dns_label(name) {
+            return Ok(());
+        }
+        Err(self.problem(format!(
+            "{}'s name must be a DNS label of at most 63 lower-case letters, digits and hyphens; rename it",
+            self.what
+        )))
+    }
+
+    /// The one kind that is given of those that `kinds` lists.
+    fn only_one<T>(
+        self,
+        kinds: &str,
+        given: impl IntoIterator<Item = Option<Result<T, Problem>>>,
+    ) -> Result<T, Problem> {
+        let mut given = given.into_iter().flatten();
+        match (given.next(), given.next()) {
+            (Some(only), None) => only,
+            (Some(_), Some(_)) => {
+                Err(self.problem(format!("{} must be only one of {kinds}; make an entry of each", self.what)))
+            }
+            (None, _) => Err(self.problem(format!("{} must have one of {kinds}; add it", self.what))),
+        }
+    }
+
+    fn problem(self, text: String) -> Problem {
+        Problem::new(self.line, self.key, text)
+    }
+}
+
 fn resolve(file: ConfigFile) -> Result<Config, Problem> {
     let default = Config::default();
     let providers = providers::resolve(file.providers, file.defaults.provider)?;
-    let mut namespaces = Vec::new();
-    for (index, namespace) in file.namespaces.into_iter().enumerate() {
-        if !is_dns_label(&namespace.value) {
-            return Err(Problem::new(
-                namespace.referenced.line(),
-                format!("namespaces[{index}]"),
-                format!("{:?} is not a namespace; it must be a DNS label like \"shop\"", namespace.value),
-            ));
-        }
-        namespaces.push(namespace.value);
-    }
+    let gates = gates::resolve(file.gates)?;
+    let notifications = notifications::resolve(file.notifications)?;
+    let namespaces = resolve_namespaces(file.namespaces, "namespaces")?;
     let listen = match file.listen {
         None => default.listen,
         Some(listen) => listen.value.parse().map_err(|_| {
@@ -224,7 +275,21 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
     };
     let (previews, scaling) = (file.previews, file.scaling);
     let log = LogConfig { format: file.log.format, level };
-    Ok(Config { providers, namespaces, previews, scaling, listen, replicas, log })
+    Ok(Config { providers, gates, notifications, namespaces, previews, scaling, listen, replicas, log })
+}
+
+fn resolve_namespaces(written: Vec<Spanned<String>>, key: &str) -> Result<Vec<String>, Problem> {
+    let resolve = |(index, namespace): (usize, Spanned<String>)| {
+        if is_dns_label(&namespace.value) {
+            return Ok(namespace.value);
+        }
+        Err(Problem::new(
+            namespace.referenced.line(),
+            format!("{key}[{index}]"),
+            format!("{:?} is not a namespace; it must be a DNS label like \"shop\"", namespace.value),
+        ))
+    };
+    written.into_iter().enumerate().map(resolve).collect()
 }
 
 fn leader_election(written: file::LeaderElection) -> Result<LeaderElection, Problem> {

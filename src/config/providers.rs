@@ -6,11 +6,10 @@ use reqwest::Url;
 use serde_saphyr::Spanned;
 
 use super::{
-    Problem,
+    Entry, Problem,
     cloudwatch::{self, CloudWatchConfig},
     file::{EnvoyEntry, ProviderEntry},
     http::{HttpConfig, Written, resolve_url, span},
-    is_dns_label,
     prometheus::{self, PrometheusConfig},
     web::{self, WebConfig},
 };
@@ -75,13 +74,8 @@ pub(super) fn resolve(
 
 fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderConfig, Problem> {
     let key = format!("providers.{name}");
-    let line = entry.referenced.line();
-    let problem = |text: &str| Problem::new(line, key.as_str(), text);
-    if !is_dns_label(name) {
-        return Err(problem(
-            "a provider's name must be a DNS label of at most 63 lower-case letters, digits and hyphens; rename it",
-        ));
-    }
+    let place = Entry { what: "a provider", line: entry.referenced.line(), key: key.as_str() };
+    place.check_name(name)?;
     let ProviderEntry { prometheus, envoy, cloud_watch, web } = entry.value;
     let kinds = [
         prometheus.map(|entry| {
@@ -93,16 +87,7 @@ fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderCo
         }),
         web.map(|entry| web::resolve(entry, &format!("{key}.web")).map(ProviderConfig::Web)),
     ];
-    let mut given = kinds.into_iter().flatten();
-    match (given.next(), given.next()) {
-        (Some(provider), None) => provider,
-        (Some(_), Some(_)) => Err(problem(
-            "a provider must be only one of prometheus, envoy, cloudWatch and web; make an entry of each",
-        )),
-        (None, _) => {
-            Err(problem("a provider must have one of prometheus, envoy, cloudWatch and web; add it"))
-        }
-    }
+    place.only_one("prometheus, envoy, cloudWatch and web", kinds)
 }
 
 fn resolve_envoy(entry: EnvoyEntry, key: &str) -> Result<ProviderConfig, Problem> {

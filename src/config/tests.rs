@@ -122,6 +122,80 @@ fn a_prometheus_of_many_tenants_resolves() {
 }
 
 #[test]
+fn gates_resolve_with_and_without_keys() {
+    let text = "
+gates:
+  least: {url: 'http://gates/x?team=shop'}
+  change-window:
+    url: https://gates.example/change-window
+    timeout: 3s
+    interval: 1s
+    headers: {X-Team: ops}
+    tls: {caFile: /ca.pem}
+    auth: {bearer: {tokenFile: /token}}
+";
+    let gates = Config::parse(text, "f").unwrap().gates;
+    let least = &gates["least"];
+    assert_eq!(least.url.as_str(), "http://gates/x?team=shop");
+    assert_eq!((least.http.timeout, least.interval), (Duration::from_secs(5), Duration::from_secs(10)));
+    let whole = &gates["change-window"];
+    assert_eq!((whole.http.timeout, whole.interval), (Duration::from_secs(3), Duration::from_secs(1)));
+    assert_eq!(whole.http.auth, Some(Auth::Bearer { token_file: "/token".into() }));
+    assert_eq!((whole.http.headers[0].0.as_str(), whole.http.tls.is_some()), ("x-team", true));
+}
+
+#[test]
+fn receivers_of_each_kind_resolve() {
+    let text = "
+notifications:
+  clusterName: prod-eu
+  receivers:
+    team: {slack: {urlFile: /slack}, on: [Paused, RolledBack], namespaces: [shop]}
+    ms: {teams: {urlFile: /teams, timeout: 3s, tls: {caFile: /ca.pem}}}
+    pager: {pagerDuty: {routingKeyFile: /key}}
+    pager-eu: {pagerDuty: {routingKeyFile: /key, url: 'https://events.eu.pagerduty.com/v2/enqueue', severity: critical}}
+    events: {cloudEvents: {url: 'http://broker/x', headers: {X-A: b}}}
+    events-of: {cloudEvents: {url: 'http://broker/x', source: 'https://tidegate.example/a?b=c'}}
+    hook: {webhook: {url: 'https://hook/x?token=1', auth: {bearer: {tokenFile: /t}}, body: {text: 'a {{run}}', n: 1}}}
+    plain: {webhook: {url: 'http://hook'}}
+";
+    let notifications = Config::parse(text, "f").unwrap().notifications;
+    assert_eq!(notifications.cluster_name.as_deref(), Some("prod-eu"));
+    let receiver = |name: &str| &notifications.receivers[name];
+    let kind = |name: &str| receiver(name).kind.clone();
+    use crate::api::Transition;
+    assert_eq!(receiver("team").on, [Transition::Paused, Transition::RolledBack].into());
+    assert_eq!(receiver("team").namespaces, ["shop"]);
+    let default = [Transition::Paused, Transition::RolledBack, Transition::Promoted];
+    assert_eq!((&receiver("ms").on, receiver("ms").namespaces.len()), (&default.into(), 0));
+
+    let (ReceiverKind::Slack(slack), ReceiverKind::Teams(teams)) = (kind("team"), kind("ms")) else {
+        panic!()
+    };
+    assert_eq!((slack.url_file, slack.http.timeout), ("/slack".into(), Duration::from_secs(10)));
+    assert_eq!((teams.http.timeout, teams.http.tls.is_some()), (Duration::from_secs(3), true));
+    let ReceiverKind::PagerDuty(pager) = kind("pager") else { panic!() };
+    assert_eq!((pager.url.as_str(), pager.severity), ("https://events.pagerduty.com/v2/enqueue", None));
+    let ReceiverKind::PagerDuty(pager) = kind("pager-eu") else { panic!() };
+    assert_eq!(
+        (pager.url.host_str(), pager.severity),
+        (Some("events.eu.pagerduty.com"), Some(Severity::Critical))
+    );
+    let sources = ["events", "events-of"].map(|name| match kind(name) {
+        ReceiverKind::CloudEvents(events) => events.source,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(sources, ["tidegate/prod-eu", "https://tidegate.example/a?b=c"]);
+    let (ReceiverKind::Webhook(hook), ReceiverKind::Webhook(plain)) = (kind("hook"), kind("plain")) else {
+        panic!()
+    };
+    let parts = vec![Part::Written("a ".to_owned()), Part::Placeholder(Placeholder::Run)];
+    let fields = [("n", Body::Fixed(1.into())), ("text", Body::Text(parts))];
+    assert_eq!(hook.body, Some(Body::Object(fields.map(|(name, field)| (name.to_owned(), field)).into())));
+    assert_eq!(plain.body, None);
+}
+
+#[test]
 fn the_default_provider_follows_by_itself() {
     let one = "{prometheus: {url: 'http://p'}}";
     let cases = [
@@ -162,7 +236,7 @@ fn what_is_wrong_is_told_with_line_and_key() {
 const REFUSED: &[(&str, &str)] = &[
     (
         "provider: {}\n",
-        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, namespaces, previews, scaling, listen, leaderElection, log",
+        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, gates, notifications, namespaces, previews, scaling, listen, leaderElection, log",
     ),
     (
         "leaderElection:\n  lease: My_Lease\n",
@@ -316,6 +390,86 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "providers:\n  w:\n    web:\n      url: http://w\n      headers: {X-A: \"a\\nb\"}\n",
         "tidegate.yaml:5: providers.w.web.headers.X-A: an HTTP header can't have such a value; it must be one line of text",
+    ),
+    (
+        "gates:\n  Window:\n    url: http://g\n",
+        "tidegate.yaml:3: gates.Window: a gate's name must be a DNS label of at most 63 lower-case letters, digits and hyphens; rename it",
+    ),
+    (
+        "gates:\n  window:\n    interval: 5s\n",
+        "tidegate.yaml:3: gates.window: the key \"url\" is missing; add it",
+    ),
+    (
+        "gates:\n  window:\n    url: http://g\n    interval: 500ms\n",
+        "tidegate.yaml:4: gates.window.interval: interval must be at least 1s; lengthen it",
+    ),
+    (
+        "gates:\n  window:\n    url: http://me:secret@g\n",
+        "tidegate.yaml:3: gates.window.url: the address must hold no credentials; use auth, which reads them from files",
+    ),
+    (
+        "gates:\n  window:\n    url: http://g\n    retries: 3\n",
+        "tidegate.yaml:4: gates.window.retries: there is no key \"retries\" here; the keys are url, interval, timeout, headers, tls, auth",
+    ),
+    (
+        "notifications:\n  receivers:\n    team: {}\n",
+        "tidegate.yaml:3: notifications.receivers.team: a receiver must have one of slack, teams, pagerDuty, cloudEvents and webhook; add it",
+    ),
+    (
+        "notifications:\n  receivers:\n    team:\n      slack: {urlFile: /a}\n      teams: {urlFile: /b}\n",
+        "tidegate.yaml:4: notifications.receivers.team: a receiver must be only one of slack, teams, pagerDuty, cloudEvents and webhook; make an entry of each",
+    ),
+    (
+        "notifications:\n  receivers:\n    a,b: {slack: {urlFile: /a}}\n",
+        "tidegate.yaml:3: notifications.receivers.a,b: a receiver's name must be a DNS label of at most 63 lower-case letters, digits and hyphens; rename it",
+    ),
+    (
+        "notifications:\n  receivers:\n    team:\n      slack: {url: 'https://hooks.slack.com/x'}\n",
+        "tidegate.yaml:4: notifications.receivers.team.slack.url: there is no key \"url\" here; the keys are urlFile, timeout, tls",
+    ),
+    (
+        "notifications:\n  receivers:\n    team:\n      slack: {urlFile: /a}\n      on: [Failed]\n",
+        "tidegate.yaml:5: notifications.receivers.team.on[0]: \"Failed\" is not known; it must be one of Started, Step, Paused, Promoted, RolledBack, Drifted, Invalid",
+    ),
+    (
+        "notifications:\n  receivers:\n    team:\n      slack: {urlFile: /a}\n      on: []\n",
+        "tidegate.yaml:5: notifications.receivers.team.on: there must be at least one transition, like RolledBack; leave the key out for the default",
+    ),
+    (
+        "notifications:\n  receivers:\n    team:\n      slack: {urlFile: /a}\n      namespaces: [Shop]\n",
+        "tidegate.yaml:5: notifications.receivers.team.namespaces[0]: \"Shop\" is not a namespace; it must be a DNS label like \"shop\"",
+    ),
+    (
+        "notifications:\n  receivers:\n    pager:\n      pagerDuty: {routingKeyFile: /k, severity: bad}\n",
+        "tidegate.yaml:4: notifications.receivers.pager.pagerDuty.severity: \"bad\" is not known; it must be one of critical, error, warning, info",
+    ),
+    (
+        "notifications:\n  receivers:\n    pager:\n      pagerDuty: {routingKeyFile: /k, url: events.pagerduty.com}\n",
+        "tidegate.yaml:4: notifications.receivers.pager.pagerDuty.url: this is not an address; it must be like http://prometheus.monitoring:9090",
+    ),
+    (
+        "notifications:\n  receivers:\n    events:\n      cloudEvents: {url: 'http://b', source: 'a b'}\n",
+        "tidegate.yaml:4: notifications.receivers.events.cloudEvents.source: this is not a source; it must be a URI without spaces, like https://tidegate.example/prod",
+    ),
+    (
+        "notifications:\n  receivers:\n    hook:\n      webhook:\n        url: http://h\n        body: {a: [x, '{{pod}}']}\n",
+        "tidegate.yaml:6: notifications.receivers.hook.webhook.body.a[1]: the placeholder {{pod}} is not known; it must be one of namespace, rollout, transition, run, step, reason, message, target, stable, weight, at, id, clusterName",
+    ),
+    (
+        "notifications:\n  receivers:\n    hook:\n      webhook:\n        url: http://h\n        body: 'at {{step'\n",
+        "tidegate.yaml:6: notifications.receivers.hook.webhook.body: {{ is never closed; write }} behind the name",
+    ),
+    (
+        "notifications:\n  receivers:\n    hook:\n      webhook:\n        url: http://h\n        body: {'{{run}}': 1}\n",
+        "tidegate.yaml:6: notifications.receivers.hook.webhook.body: there can be no placeholder in a key; put it into the value",
+    ),
+    (
+        "notifications:\n  receivers:\n    hook:\n      webhook: {url: 'http://h', headers: {Authorization: x}}\n",
+        "tidegate.yaml:4: notifications.receivers.hook.webhook.headers.Authorization: this header holds credentials; use auth, which reads them from files",
+    ),
+    (
+        "notifications:\n  clusterName: ''\n",
+        "tidegate.yaml:2: notifications.clusterName: the name must be one line of text; correct it or leave it out",
     ),
     (
         "defaults:\n  provider: other\n",

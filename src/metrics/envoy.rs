@@ -12,12 +12,12 @@ use tokio::sync::Mutex;
 
 use super::{
     exposition::{self, Sample},
-    http::Http,
     presets::{self, ArmScope, ArmSelectors, Failed, RETRIED_LABEL, Selector},
 };
 use crate::{
     config::EnvoyConfig,
     engine::look::{Arms, ArmsRequest, Counters, LookRequest, NumberRequest, ReadError, Snapshot},
+    outbound::Http,
 };
 
 /// A weight change shows at once in what Envoy counts; this is for requests still under way.

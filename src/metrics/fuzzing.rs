@@ -1,37 +1,15 @@
-//! The door that fuzzers come in by: providers that ask nobody, and are answered what a fuzzer makes up.
+//! The door that fuzzers come in by where a provider has a client of its own: a CloudWatch that asks nobody.
 //!
-//! It is there only under `--cfg fuzzing`, as cargo-fuzz builds. All else is as in the product: a look takes these
-//! answers as it takes those of a server, so what is tried is not a second way of reading them.
+//! It is there only under `--cfg fuzzing`, as cargo-fuzz builds. Providers over HTTP are answered through
+//! `outbound::fuzzing`.
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::{collections::BTreeMap, sync::Arc};
 
-use reqwest::StatusCode;
-
-use super::http::Answer;
-
-thread_local! {
-    static ANSWERS: RefCell<VecDeque<(StatusCode, Vec<u8>)>> = const { RefCell::new(VecDeque::new()) };
-}
-
-/// What this thread's providers over HTTP are answered from now on: these bodies in turn, again and again.
-pub fn answer(status: StatusCode, bodies: impl IntoIterator<Item = Vec<u8>>) {
-    ANSWERS.set(bodies.into_iter().map(|body| (status, body)).collect());
-}
-
-/// The answer to the next request.
-pub(super) fn next() -> Option<Answer> {
-    ANSWERS.with_borrow_mut(|answers| {
-        let (status, body) = answers.front()?.clone();
-        answers.rotate_left(1);
-        Some(Answer { status, body })
-    })
-}
+use super::{CloudWatch, Provider, Providers, cloudwatch::Found};
 
 /// The default provider is a CloudWatch whose SDK is set up like this, with a connection of its own.
-#[cfg(feature = "cloudwatch")]
-pub fn cloud_watch(config: &crate::config::CloudWatchConfig, sdk: aws_config::SdkConfig) -> super::Providers {
-    use super::{CloudWatch, Provider, Providers, cloudwatch::Found};
+pub fn cloud_watch(config: &crate::config::CloudWatchConfig, sdk: aws_config::SdkConfig) -> Providers {
     let provider = Provider::CloudWatch(CloudWatch::new(config, Found::These(Box::new(sdk))));
-    let entries = std::collections::BTreeMap::from([("default".to_owned(), provider)]);
-    Providers { default: Some("default".to_owned()), entries: std::sync::Arc::new(entries) }
+    let entries = BTreeMap::from([("default".to_owned(), provider)]);
+    Providers { default: Some("default".to_owned()), entries: Arc::new(entries) }
 }

@@ -4,14 +4,13 @@
 //! carries a byte of a response or of a secret. Nothing is retried here: the next look is the retry. A Rollout
 //! names a provider; addresses and credentials stand in the controller's configuration alone.
 
+mod called;
 #[cfg(feature = "cloudwatch")]
 mod cloudwatch;
-mod credentials;
 mod envoy;
 mod exposition;
-#[cfg(fuzzing)]
+#[cfg(all(fuzzing, feature = "cloudwatch"))]
 pub mod fuzzing;
-mod http;
 mod places;
 pub mod presets;
 mod prometheus;

@@ -17,7 +17,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 use tokio::sync::OnceCell;
 
-use crate::{config::CloudWatchConfig, engine::look::ReadError, metrics::http::MAX_ANSWER};
+use crate::{config::CloudWatchConfig, engine::look::ReadError, outbound::MAX_ANSWER};
 
 /// The name of the session that an assumed role is used under; it stands in CloudTrail.
 const SESSION: &str = "tidegate";

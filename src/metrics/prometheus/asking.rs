@@ -18,12 +18,13 @@ use reqwest::{
 };
 
 use super::{
-    super::{http::Http, places::Places, within},
+    super::{places::Places, within},
     reply::{self, Data},
 };
 use crate::{
     config::{PrometheusConfig, Tenant},
     engine::look::ReadError,
+    outbound::Http,
 };
 
 /// When a query is evaluated.
@@ -189,9 +190,9 @@ mod tests {
     use futures::poll;
 
     use super::*;
-    use crate::metrics::tests::{
-        fake::{Reply, serve},
-        prometheus_at,
+    use crate::{
+        metrics::tests::prometheus_at,
+        outbound::fake::{Reply, serve},
     };
 
     #[tokio::test]

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::super::http::Answer;
-use crate::engine::look::ReadError;
+use crate::{engine::look::ReadError, outbound::Answer};
 
 /// The result of a query.
 #[derive(Debug, Deserialize)]

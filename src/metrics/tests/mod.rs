@@ -4,7 +4,6 @@
 #[cfg(feature = "cloudwatch")]
 mod cloudwatch;
 mod envoy;
-pub(super) mod fake;
 mod prometheus;
 mod real;
 mod shared;
@@ -17,10 +16,8 @@ use super::*;
 use crate::{
     api::Series,
     config::{EnvoyConfig, HttpConfig, PrometheusConfig, WebConfig},
+    outbound::fake::{self, SECRET},
 };
-
-/// Stands in the body of every bad answer, and must stand in no error.
-const SECRET: &str = "hunter2-from-the-body";
 
 fn http(timeout: Duration) -> HttpConfig {
     HttpConfig { timeout, tls: None, auth: None, headers: Vec::new() }

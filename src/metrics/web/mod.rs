@@ -17,13 +17,13 @@ use reqwest::{Client, Url, header::ACCEPT};
 use serde_json::Value;
 
 use super::{
-    http::Http,
     presets::{self, ArmScope, unsupported},
     template::Values,
 };
 use crate::{
     config::WebConfig,
     engine::look::{Arms, ArmsRequest, Counters, LookRequest, NumberRequest, ReadError, Sample, Snapshot},
+    outbound::Http,
 };
 use query::Query;
 
@@ -105,7 +105,7 @@ impl Web {
             let ask = |client: &Client| client.get(url.clone()).header(ACCEPT, "application/json");
             let answer = self.http.send(ask).await?;
             let value = serde_json::from_slice(&answer.success()?).map_err(|_| ReadError::Malformed)?;
-            Ok((url.clone(), value))
+            Ok::<_, ReadError>((url.clone(), value))
         }));
         Ok(answers.await?.into_iter().collect())
     }
@@ -166,7 +166,8 @@ impl ArmQueries {
     }
 
     fn counters(&self, answers: &Answers) -> Result<Counters, ReadError> {
-        let one = |query: &Query| Ok(Snapshot::from([(String::new(), query.count(answers)?)]));
+        let one =
+            |query: &Query| Ok::<_, ReadError>(Snapshot::from([(String::new(), query.count(answers)?)]));
         Ok(Counters {
             errors: self.errors.as_ref().map(one).transpose()?.unwrap_or_default(),
             total: one(&self.total)?,

@@ -1,4 +1,4 @@
-//! A provider on loopback that answers as a test wants.
+//! A server on loopback that answers as a test wants.
 
 use std::{
     sync::{
@@ -18,20 +18,26 @@ use futures::{StreamExt, stream};
 use reqwest::Url;
 use tokio::sync::Semaphore;
 
-use super::SECRET;
+/// Stands in the body of every bad answer, and must stand in no error.
+pub const SECRET: &str = "hunter2-from-the-body";
 
 /// What a fake is asked.
 pub struct Asked {
     pub path: String,
     pub query: String,
     pub headers: HeaderMap,
-    form: String,
+    pub body: String,
 }
 
 impl Asked {
+    /// The body, as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
     /// A field of the form.
     pub fn field(&self, name: &str) -> String {
-        let url = Url::parse(&format!("http://form/?{}", self.form)).unwrap();
+        let url = Url::parse(&format!("http://form/?{}", self.body)).unwrap();
         url.query_pairs()
             .find(|(key, _)| key == name)
             .map_or_else(String::new, |(_, value)| value.into_owned())
@@ -43,6 +49,8 @@ impl Asked {
 pub enum Reply {
     /// A status and a body.
     Body(u16, String),
+    /// A status, and how many seconds it is to be left alone.
+    Busy(u16, u64),
     /// A redirect to an address that would serve.
     Redirect,
     /// 100 MB, a MiB at a time.
@@ -78,11 +86,11 @@ pub async fn serve(answer: impl Fn(Asked) -> Reply + Clone + Send + Sync + 'stat
     let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    let app = Router::new().fallback(move |uri: Uri, headers: HeaderMap, form: String| {
+    let app = Router::new().fallback(move |uri: Uri, headers: HeaderMap, body: String| {
         count.fetch_add(1, Ordering::SeqCst);
         let path = uri.path().to_owned();
         let query = uri.query().unwrap_or_default().to_owned();
-        respond(answer(Asked { path, query, headers, form }))
+        respond(answer(Asked { path, query, headers, body }))
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
     Fake { url, asked }
@@ -91,6 +99,10 @@ pub async fn serve(answer: impl Fn(Asked) -> Reply + Clone + Send + Sync + 'stat
 async fn respond(reply: Reply) -> Response {
     match reply {
         Reply::Body(status, body) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
+        Reply::Busy(status, seconds) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            (status, [("retry-after", seconds.to_string())], SECRET).into_response()
+        }
         Reply::Redirect => {
             (StatusCode::FOUND, [("location", format!("/elsewhere?{SECRET}"))]).into_response()
         }

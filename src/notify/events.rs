@@ -1,5 +1,4 @@
-//! Tells people what happened, as Kubernetes Events on the Rollout. Nothing depends on an Event: one that can't be
-//! written is logged and forgotten.
+//! Kubernetes Events on the Rollout. Nothing depends on an Event: one that can't be written is logged and forgotten.
 
 use std::{sync::Arc, time::Duration};
 

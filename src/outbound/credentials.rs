@@ -9,12 +9,10 @@ use std::{
 
 use reqwest::{Certificate, Client, Identity, RequestBuilder};
 
-use crate::{
-    config::{Auth, HttpConfig, TlsConfig},
-    engine::look::ReadError,
-};
+use super::CallError;
+use crate::config::{Auth, HttpConfig, TlsConfig};
 
-/// Connections that wait for the next look, at most: what a hundred looks a second need at their busiest moments. With fewer,
+/// Connections that wait for the next call, at most: what a hundred looks a second need at their busiest moments. With fewer,
 /// a connection is made and closed for each of many queries.
 const IDLE_CONNECTIONS: usize = 64;
 
@@ -22,7 +20,7 @@ const IDLE_CONNECTIONS: usize = 64;
 pub(super) type Fingerprint = Vec<(SystemTime, u64)>;
 
 /// The fingerprint of the files that a configuration names.
-pub(super) fn fingerprint(config: &HttpConfig) -> Result<Fingerprint, ReadError> {
+pub(super) fn fingerprint(config: &HttpConfig) -> Result<Fingerprint, CallError> {
     files(config)
         .into_iter()
         .map(|(key, path)| {
@@ -35,7 +33,7 @@ pub(super) fn fingerprint(config: &HttpConfig) -> Result<Fingerprint, ReadError>
 
 /// A client that presents the configured certificate, follows no redirect, uses no proxy of
 /// the environment and retries nothing.
-pub(super) fn client(config: &HttpConfig, over_tls: bool) -> Result<Client, ReadError> {
+pub(super) fn client(config: &HttpConfig, over_tls: bool) -> Result<Client, CallError> {
     // One TLS provider for the whole program; a second installation is refused and means the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -44,7 +42,7 @@ pub(super) fn client(config: &HttpConfig, over_tls: bool) -> Result<Client, Read
         .referer(false)
         .no_proxy()
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-        // A moment of many looks must not leave a connection for each.
+        // A moment of many calls must not leave a connection for each.
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .timeout(config.timeout);
     if over_tls {
@@ -54,7 +52,7 @@ pub(super) fn client(config: &HttpConfig, over_tls: bool) -> Result<Client, Read
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|_| {
-        ReadError::Credentials(
+        CallError::Credentials(
             "no TLS client can be made of the configuration; check that the files of tls hold PEM certificates \
              and their key, or give tls.caFile where the system has no authorities"
                 .to_owned(),
@@ -62,7 +60,7 @@ pub(super) fn client(config: &HttpConfig, over_tls: bool) -> Result<Client, Read
     })
 }
 
-fn tls(mut builder: reqwest::ClientBuilder, config: &TlsConfig) -> Result<reqwest::ClientBuilder, ReadError> {
+fn tls(mut builder: reqwest::ClientBuilder, config: &TlsConfig) -> Result<reqwest::ClientBuilder, CallError> {
     if let Some(path) = &config.ca_file {
         let pem = read("tls.caFile", path)?;
         let authorities = Certificate::from_pem_bundle(&pem)
@@ -98,7 +96,7 @@ pub(super) enum Proof {
 
 impl Proof {
     /// Reads the configured secrets.
-    pub(super) fn read(auth: Option<&Auth>) -> Result<Self, ReadError> {
+    pub(super) fn read(auth: Option<&Auth>) -> Result<Self, CallError> {
         let password = |path| secret("auth.basic.passwordFile", path);
         match auth {
             None => Ok(Self::None),
@@ -124,7 +122,8 @@ impl Proof {
     }
 }
 
-fn secret(key: &str, path: &Path) -> Result<String, ReadError> {
+/// The one line of text that a file holds; `key` names it in the configuration.
+pub fn secret(key: &str, path: &Path) -> Result<String, CallError> {
     let text = String::from_utf8(read(key, path)?).map_err(|_| unusable(key, path, "one line of text"))?;
     match text.trim() {
         "" => Err(unusable(key, path, "one line of text")),
@@ -133,20 +132,20 @@ fn secret(key: &str, path: &Path) -> Result<String, ReadError> {
     }
 }
 
-fn read(key: &str, path: &Path) -> Result<Vec<u8>, ReadError> {
+fn read(key: &str, path: &Path) -> Result<Vec<u8>, CallError> {
     std::fs::read(path).map_err(|error| unreadable(key, path, &error))
 }
 
-fn unreadable(key: &str, path: &Path, error: &std::io::Error) -> ReadError {
-    ReadError::Credentials(format!(
+fn unreadable(key: &str, path: &Path, error: &std::io::Error) -> CallError {
+    CallError::Credentials(format!(
         "cannot read {} of {key}: {}; mount it, or correct {key} in the controller's configuration",
         path.display(),
         error.kind()
     ))
 }
 
-fn unusable(key: &str, path: &Path, wanted: &str) -> ReadError {
-    ReadError::Credentials(format!("{} of {key} does not hold {wanted}; correct it", path.display()))
+fn unusable(key: &str, path: &Path, wanted: &str) -> CallError {
+    CallError::Credentials(format!("{} of {key} does not hold {wanted}; correct it", path.display()))
 }
 
 /// Every file that a configuration names, with its key.
