@@ -42,6 +42,8 @@ pub struct Config {
     pub replicas: Replicas,
     /// How the log is written.
     pub log: LogConfig,
+    /// What the controller tells of itself at `/metrics`.
+    pub metrics: MetricsConfig,
 }
 
 impl Default for Config {
@@ -54,6 +56,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             replicas: Replicas::One,
             log: LogConfig::default(),
+            metrics: MetricsConfig::default(),
         }
     }
 }
@@ -97,6 +100,19 @@ pub struct LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// What the controller tells of itself at `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Each Rollout has series of its own: one at rest, about ten in a run. Without them only counts of all are told.
+    pub per_rollout: bool,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { per_rollout: true }
     }
 }
 
@@ -224,7 +240,9 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
     };
     let (previews, scaling) = (file.previews, file.scaling);
     let log = LogConfig { format: file.log.format, level };
-    Ok(Config { providers, namespaces, previews, scaling, listen, replicas, log })
+    let metrics =
+        MetricsConfig { per_rollout: file.metrics.per_rollout.unwrap_or(default.metrics.per_rollout) };
+    Ok(Config { providers, namespaces, previews, scaling, listen, replicas, log, metrics })
 }
 
 fn leader_election(written: file::LeaderElection) -> Result<LeaderElection, Problem> {
