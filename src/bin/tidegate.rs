@@ -21,6 +21,8 @@ enum Command {
     Run(cli::run::Args),
     /// Write the CRDs to files, or check the files
     Crds(cli::crds::Args),
+    /// Write the page about the controller's own metrics, or check it
+    MetricsReference(cli::reference::Args),
     /// Print the account of the controller and the permissions it needs, for `kubectl apply -f -`
     Rbac(cli::rbac::Args),
     /// Try the judgement of canaries: on made-up traffic, or on yesterday's
@@ -47,9 +49,11 @@ fn main() -> ExitCode {
             one.worker_threads(1);
             one
         }
-        Command::Crds(_) | Command::Rbac(_) | Command::Analysis(_) | Command::Version => {
-            tokio::runtime::Builder::new_multi_thread()
-        }
+        Command::Crds(_)
+        | Command::MetricsReference(_)
+        | Command::Rbac(_)
+        | Command::Analysis(_)
+        | Command::Version => tokio::runtime::Builder::new_multi_thread(),
         #[cfg(feature = "sandbox")]
         Command::Demo(_) | Command::Sandbox(_) | Command::Bench(_) => {
             tokio::runtime::Builder::new_multi_thread()
@@ -73,6 +77,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Run(args) => cli::run::run(args).await?,
         Command::Crds(args) => cli::crds::run(&args)?,
+        Command::MetricsReference(args) => cli::reference::run(&args)?,
         Command::Rbac(args) => cli::rbac::run(&args)?,
         Command::Analysis(args) => cli::analysis::run(&args).await?,
         #[cfg(feature = "sandbox")]

@@ -5,6 +5,7 @@ pub mod analysis;
 pub mod bench;
 pub mod crds;
 pub mod rbac;
+pub mod reference;
 mod report;
 pub mod run;
 

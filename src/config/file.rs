@@ -40,6 +40,16 @@ pub(super) struct ConfigFile {
     pub leader_election: Option<LeaderElection>,
     /// How the log is written.
     pub log: Log,
+    /// What the controller tells of itself at `/metrics`.
+    pub metrics: Metrics,
+}
+
+/// What the controller tells of itself at `/metrics`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Metrics {
+    /// Whether each Rollout has series of its own; default: yes.
+    pub per_rollout: Option<bool>,
 }
 
 /// By what several controllers agree which of them acts.
@@ -385,6 +395,7 @@ fn explain(error: &serde_saphyr::Error) -> String {
             }
             other => format!("there must be a {other} here"),
         },
+        serde_saphyr::Error::InvalidScalar { ty: "boolean", .. } => "it must be true or false".to_owned(),
         serde_saphyr::Error::Message { msg, .. } => msg.clone(),
         other => other.render_with_options(plain()),
     }

@@ -57,6 +57,8 @@ pub struct Config {
     pub replicas: Replicas,
     /// How the log is written.
     pub log: LogConfig,
+    /// What the controller tells of itself at `/metrics`.
+    pub metrics: MetricsConfig,
 }
 
 impl Default for Config {
@@ -71,6 +73,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             replicas: Replicas::One,
             log: LogConfig::default(),
+            metrics: MetricsConfig::default(),
         }
     }
 }
@@ -114,6 +117,19 @@ pub struct LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// What the controller tells of itself at `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Each Rollout has series of its own: one at rest, about ten in a run. Without them only counts of all are told.
+    pub per_rollout: bool,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { per_rollout: true }
     }
 }
 
@@ -275,7 +291,20 @@ fn resolve(file: ConfigFile) -> Result<Config, Problem> {
     };
     let (previews, scaling) = (file.previews, file.scaling);
     let log = LogConfig { format: file.log.format, level };
-    Ok(Config { providers, gates, notifications, namespaces, previews, scaling, listen, replicas, log })
+    let metrics =
+        MetricsConfig { per_rollout: file.metrics.per_rollout.unwrap_or(default.metrics.per_rollout) };
+    Ok(Config {
+        providers,
+        gates,
+        notifications,
+        namespaces,
+        previews,
+        scaling,
+        listen,
+        replicas,
+        log,
+        metrics,
+    })
 }
 
 fn resolve_namespaces(written: Vec<Spanned<String>>, key: &str) -> Result<Vec<String>, Problem> {

@@ -218,6 +218,15 @@ fn previews_and_scaling_are_off_unless_they_are_switched_on() {
 }
 
 #[test]
+fn rollouts_have_series_of_their_own_unless_that_is_switched_off() {
+    let per_rollout = |text: &str| Config::parse(text, "f").unwrap().metrics.per_rollout;
+    assert!(per_rollout("namespaces: []"));
+    assert!(per_rollout("metrics: {}"));
+    assert!(per_rollout("metrics: {perRollout: true}"));
+    assert!(!per_rollout("metrics: {perRollout: false}"));
+}
+
+#[test]
 fn leader_election_needs_no_more_than_its_key() {
     let replicas = |text: &str| Config::parse(text, "f").unwrap().replicas;
     let default = LeaderElection { lease: "tidegate".into(), namespace: None };
@@ -236,7 +245,7 @@ fn what_is_wrong_is_told_with_line_and_key() {
 const REFUSED: &[(&str, &str)] = &[
     (
         "provider: {}\n",
-        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, gates, notifications, namespaces, previews, scaling, listen, leaderElection, log",
+        "tidegate.yaml:1: provider: there is no key \"provider\" here; the keys are providers, defaults, gates, notifications, namespaces, previews, scaling, listen, leaderElection, log, metrics",
     ),
     (
         "leaderElection:\n  lease: My_Lease\n",
@@ -483,6 +492,11 @@ const REFUSED: &[(&str, &str)] = &[
         "listen: localhost\n",
         "tidegate.yaml:1: listen: \"localhost\" is not an address; it must be an IP address and a port, like 0.0.0.0:8080",
     ),
+    (
+        "metrics:\n  perRolout: false\n",
+        "tidegate.yaml:2: metrics.perRolout: there is no key \"perRolout\" here; the keys are perRollout",
+    ),
+    ("metrics:\n  perRollout: sometimes\n", "tidegate.yaml:2: metrics.perRollout: it must be true or false"),
     (
         "log:\n  format: xml\n",
         "tidegate.yaml:2: log.format: \"xml\" is not known; it must be one of text, json",

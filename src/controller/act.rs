@@ -10,6 +10,7 @@ use kube::{Api, ResourceExt, api::DynamicObject};
 use super::{
     context::{Context, Problem, RouteKept, Working},
     error::TurnError,
+    meters,
     observe::key,
     raw::Raw,
     stores::Versioned,
@@ -62,7 +63,7 @@ pub async fn write_once(context: &Context, subject: &Subject, write: &RouteWrite
         let _few = context.precedence.give_way().await;
         apply.await
     };
-    context.meters.write(write.purpose.verb(), answer.is_ok());
+    context.meters.write(meters::purpose(write.purpose), answer.is_ok());
     let object = answer?;
     context.routes.of(write.route.kind).learn(answered(write.route.kind, &object));
     tracing::info!(
@@ -86,7 +87,7 @@ pub async fn write_preview(
     }
     let _few = context.precedence.give_way().await;
     let answer = routes::apply_preview(&context.client, &subject.namespace, write).await;
-    context.meters.write(verb, answer.is_ok());
+    context.meters.write("preview", answer.is_ok());
     match answer? {
         Some(object) => context.routes.of(route.kind).learn(answered(route.kind, &object)),
         None => context.routes.of(route.kind).forget(&key(&subject.namespace, &route.name)),

@@ -126,10 +126,11 @@ impl Turn<'_> {
         if let Some(before) = &decision.before {
             match publish::store_status(self.context, &own.rollout, before).await {
                 Ok(stored) => {
-                    working.stand_on(self.entry, stored.clone());
+                    self.stored(working, &own, &stored);
                     own = stored;
                 }
                 Err(error) => {
+                    working.not_stored(&own, before, &error);
                     self.not_published(working, look, decision, &error);
                     return Err(error);
                 }
@@ -155,14 +156,22 @@ impl Turn<'_> {
             }
         };
         match publish::store_status(self.context, rollout, &decision.after).await {
-            Ok(stored) => working.stand_on(self.entry, stored),
+            Ok(stored) => self.stored(working, &own, &stored),
             Err(error) => {
+                working.not_stored(&own, &decision.after, &error);
                 working.memory.stored_at = last_stored_at;
                 working.refresh = true;
                 return acted.and(Err(error));
             }
         }
         acted
+    }
+
+    /// A status stands in place of that of `own`: what has happened by that is counted here, and nowhere else.
+    fn stored(&self, working: &mut Working, own: &Own, stored: &Own) {
+        self.context.meters.stored(&own.status, &stored.status, self.context.clock.now());
+        working.unsure = None;
+        working.stand_on(self.entry, stored.clone());
     }
 
     /// Waits for the places that a decision needs, before any of it is written: what is decided is not sent much later.

@@ -236,23 +236,21 @@ impl Context {
     pub fn forget_unless(&self, living: impl Fn(&str) -> bool) {
         lock(&self.entries).retain(|uid, _| living(uid));
         lock(&self.quarantined).retain(|uid| living(uid));
-        self.meters.quarantined(lock(&self.quarantined).len());
     }
 
     /// Sets a Rollout aside that can't be served. Returns whether that is news.
     pub fn quarantine(&self, uid: &str) -> bool {
-        let mut quarantined = lock(&self.quarantined);
-        let news = quarantined.insert(uid.to_owned());
-        self.meters.quarantined(quarantined.len());
-        news
+        lock(&self.quarantined).insert(uid.to_owned())
     }
 
     /// A Rollout can be served (again).
     pub fn at_work(&self, uid: &str) {
-        let mut quarantined = lock(&self.quarantined);
-        if quarantined.remove(uid) {
-            self.meters.quarantined(quarantined.len());
-        }
+        lock(&self.quarantined).remove(uid);
+    }
+
+    /// How many Rollouts are set aside.
+    pub fn set_aside(&self) -> usize {
+        lock(&self.quarantined).len()
     }
 }
 
@@ -286,6 +284,8 @@ pub struct Working {
     pub base: Option<Arc<RolloutStatus>>,
     /// The status as last decided, stored or not; none at rest, where it is the stored one.
     pub status: Option<Arc<RolloutStatus>>,
+    /// A status that was stored or not, which is to be seen, and the one that it was to replace.
+    pub unsure: Option<(Arc<RolloutStatus>, Arc<RolloutStatus>)>,
     /// What the engine remembers.
     pub memory: Memory,
     /// The Rollout is to be read from the API server before the next decision.

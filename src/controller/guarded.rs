@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{kinds::Kinds, raw::identity};
+use super::{kinds::Kinds, meters::Standing, raw::identity};
 use crate::api::{Rollout, RouteKind};
 
 /// What people's tools leave on an object for themselves; it is as large as the object.
@@ -24,6 +24,8 @@ pub struct Guarded {
     identity: ObjectMeta,
     /// It was in a run, or being deleted, when this was read.
     under_way: bool,
+    /// Where it stood when this was read.
+    standing: Standing,
     /// The kinds of the routes that it names or still has.
     kinds: Kinds,
     /// Its analysis is a template's.
@@ -44,6 +46,7 @@ impl Guarded {
         Self {
             identity: identity(&object),
             under_way: under_way(&object),
+            standing: standing(&object),
             kinds: kinds(&object),
             names_template: object.pointer("/spec/analysis/templateRef").is_some_and(Value::is_object),
             content,
@@ -53,6 +56,16 @@ impl Guarded {
     /// The Rollout as a value, or why it can't be read.
     pub fn rollout(&self) -> Result<Rollout, String> {
         serde_json::from_str(&self.content).map_err(|error| error.to_string())
+    }
+
+    /// A part of it, without the work that the rest would be.
+    pub fn part<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+        serde_json::from_str(&self.content)
+    }
+
+    /// Where it stood when this was read.
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// The kinds of the routes that it names, or still has from its last run.
@@ -82,6 +95,18 @@ fn under_way(object: &Value) -> bool {
     let stands = |pointer: &str| object.pointer(pointer).is_some_and(|value| !value.is_null());
     let settled = object.pointer("/status/run/ended/settled") == Some(&Value::Bool(true));
     stands("/metadata/deletionTimestamp") || (stands("/status/run") && !settled)
+}
+
+fn standing(object: &Value) -> Standing {
+    let ended = object.pointer("/status/run/ended").is_some_and(|ended| !ended.is_null());
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let stalled = |condition: &Value| condition["type"] == "Stalled" && condition["status"] == "True";
+    let pause = object.pointer("/status/run/pause/reason").filter(|_| !ended);
+    Standing {
+        phase: object.pointer("/status/phase").and_then(|phase| Deserialize::deserialize(phase).ok()),
+        pause: pause.and_then(|reason| Deserialize::deserialize(reason).ok()),
+        stalled: conditions.is_some_and(|all| all.iter().any(stalled)),
+    }
 }
 
 impl<'de> Deserialize<'de> for Guarded {
@@ -165,6 +190,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::{PauseReason, Phase};
 
     fn object(spec: &Value) -> Value {
         json!({
@@ -222,6 +248,31 @@ mod tests {
         assert!(of(Value::Null, run(ended(false))), "not everything is lowered yet");
         assert!(!of(Value::Null, run(ended(true))), "at rest");
         assert!(of(json!("2026-01-01T00:00:00Z"), run(ended(true))), "being deleted");
+    }
+
+    #[test]
+    fn where_it_stands_is_told_by_words_that_are_known() {
+        let stalled = json!([{"type": "Ready", "status": "False"}, {"type": "Stalled", "status": "True"}]);
+        for (status, phase, pause, want) in [
+            (json!({}), None, None, false),
+            (json!({"phase": "Healthy", "run": {"ended": null}}), Some(Phase::Healthy), None, false),
+            (
+                json!({"phase": "Paused", "run": {"pause": {"reason": "Approval"}}}),
+                Some(Phase::Paused),
+                Some(PauseReason::Approval),
+                false,
+            ),
+            (
+                json!({"phase": "Failed", "run": {"pause": {"reason": "Approval"}, "ended": {}}, "conditions": stalled}),
+                Some(Phase::Failed),
+                None,
+                true,
+            ),
+            (json!({"phase": "Later", "conditions": 7, "run": {"pause": {"reason": 7}}}), None, None, false),
+        ] {
+            let found = standing(&json!({ "status": status }));
+            assert_eq!(found, Standing { phase, pause, stalled: want }, "{status}");
+        }
     }
 
     #[test]

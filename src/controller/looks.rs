@@ -34,13 +34,21 @@ pub fn start(context: &Arc<Context>, entry: &Arc<Entry>, run: i64, step: i32, re
 
 async fn carry_out(mut end: End, run: i64, step: i32, request: LookRequest) {
     let context = Arc::clone(&end.context);
-    let answer = AssertUnwindSafe(Box::pin(context.providers.look(&request, context.clock.now())));
+    let started = context.clock.elapsed();
+    let told = |provider: Option<&str>, error: Option<&ReadError>| {
+        context.meters.read(provider, error, context.clock.elapsed().saturating_sub(started));
+    };
+    let asked = context.providers.look_telling(&request, context.clock.now(), &told);
+    let answer = AssertUnwindSafe(Box::pin(asked));
+    let broken = |error: &ReadError| {
+        told(None, Some(error));
+        failed(&request, error)
+    };
     let look = match tokio::time::timeout(DEADLINE, answer.catch_unwind()).await {
         Ok(Ok(look)) => look,
-        Ok(Err(_)) => failed(&request, &ReadError::Defect),
-        Err(_) => failed(&request, &ReadError::Timeout(format!("{}s", DEADLINE.as_secs()))),
+        Ok(Err(_)) => broken(&ReadError::Defect),
+        Err(_) => broken(&ReadError::Timeout(format!("{}s", DEADLINE.as_secs()))),
     };
-    count(&context, &request, &look);
     end.done = Some(LookDone { run, step, look });
 }
 
@@ -50,21 +58,6 @@ fn failed(request: &LookRequest, error: &ReadError) -> Look {
     Look {
         arms: request.arms.as_ref().map(|_| Err(error.clone())),
         numbers: request.numbers.iter().map(|number| part(&number.name)).collect(),
-    }
-}
-
-fn count(context: &Context, request: &LookRequest, look: &Look) {
-    // A name that is not configured could be anything; it is counted under one label.
-    let label = |provider: &Option<String>| match provider {
-        Some(_) if !context.providers.has(provider.as_deref()) => Some("unknown".to_owned()),
-        other => other.clone(),
-    };
-    if let (Some(asked), Some(answer)) = (&request.arms, &look.arms) {
-        context.meters.look(label(&asked.provider).as_deref(), answer.is_ok());
-    }
-    for asked in &request.numbers {
-        let answered = look.numbers.get(&asked.name).is_some_and(Result::is_ok);
-        context.meters.look(label(&asked.provider).as_deref(), answered);
     }
 }
 

@@ -19,7 +19,7 @@ mod kinds;
 mod leading;
 mod leases;
 mod looks;
-mod meters;
+pub mod meters;
 mod notes;
 mod observe;
 mod on_demand;
@@ -55,7 +55,7 @@ use crate::{
     notify::Notifier,
 };
 use context::{Context, Guarded, Parts};
-use meters::Meters;
+use meters::{Meters, Scrape};
 use notes::Notes;
 use precedence::Precedence;
 use replicas::Claim;
@@ -85,11 +85,13 @@ pub async fn run_on(
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let providers = Providers::from_config(&config.providers)?;
+    let meters = Arc::new(Meters::new());
+    let client = meters::counted(&client, &meters, Clock::start());
     start::check(&client, &config.namespaces).await?;
     let (leadership, claim) = Claim::new(&config, &client).await?;
     // What serves turns stops last, so that a turn under way can still tell.
     let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
-    let (meters, precedence) = (Arc::new(Meters::new()), Arc::new(Precedence::new()));
+    let precedence = Arc::new(Precedence::new());
     let instance = std::env::var("HOSTNAME").ok();
     let notifier = Notifier::new(&client, instance);
     let allowed = Allowed { previews: config.previews, scaling: config.scaling };
@@ -125,7 +127,8 @@ pub async fn run_on(
         turns.spawn(serve(Arc::clone(&context), writer, woken, scope, stop.clone()));
         contexts.push(context);
     }
-    tasks.spawn(server::serve(listener, contexts.clone(), Arc::clone(&meters), stopped.clone()));
+    let scrape = Scrape::new(Arc::clone(&meters), contexts.clone(), config.metrics.per_rollout);
+    tasks.spawn(server::serve(listener, contexts.clone(), scrape, stopped.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the controller runs");
 
     let release = CancellationToken::new();
@@ -136,7 +139,6 @@ pub async fn run_on(
         // Whoever gives no turns must not keep others from giving them.
         _ = turns.join_next() => Some(Error::TurnsEnded),
     };
-    meters.leading(false);
     tracing::info!("shutting down: no further turns, those under way end");
     stop.cancel();
     let drained = async { while turns.join_next().await.is_some() {} };

@@ -54,13 +54,11 @@ impl Claim {
         };
         match self {
             Self::Undisputed => {
-                meters.leading(true);
                 release.cancelled().await;
                 Ok(())
             }
             Self::Led(candidate) => {
                 let lead = || {
-                    meters.leading(true);
                     for context in &contexts {
                         context.take_up(|_| true);
                     }
@@ -69,7 +67,6 @@ impl Claim {
             }
             Self::Shared(sharer) => {
                 let change = |share: Option<&Gain<'_>>| {
-                    meters.leading(share.is_some());
                     meters.shards(share.map_or(0, |gain| gain.now.of()));
                     let Some(gain) = share else { return };
                     for context in &contexts {

@@ -12,22 +12,22 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, meters::Meters};
+use super::{context::Context, meters::Scrape};
 
 #[derive(Clone)]
 struct Served {
     contexts: Arc<Vec<Arc<Context>>>,
-    meters: Arc<Meters>,
+    scrape: Arc<Scrape>,
 }
 
 /// Serves until `stop`.
 pub async fn serve(
     listener: TcpListener,
     contexts: Vec<Arc<Context>>,
-    meters: Arc<Meters>,
+    scrape: Scrape,
     stop: CancellationToken,
 ) {
-    let served = Served { contexts: Arc::new(contexts), meters };
+    let served = Served { contexts: Arc::new(contexts), scrape: Arc::new(scrape) };
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -51,7 +51,7 @@ async fn ready(State(served): State<Served>) -> Response {
 
 async fn metrics(State(served): State<Served>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match served.meters.text() {
+    match served.scrape.text() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the metrics can't be written\n").into_response(),
     }

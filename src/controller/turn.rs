@@ -208,6 +208,11 @@ impl Working {
                 Ok(Some(own)) => {
                     read = Some(read_unlisted(context, &own, &self.memory.gone).await);
                     self.refresh = false;
+                    if let Some((before, sent)) = self.unsure.take()
+                        && own.status == sent
+                    {
+                        context.meters.stored(&before, &sent, context.clock.now());
+                    }
                     self.remember(entry, own);
                 }
                 Err(error) => failed = Some(error),
@@ -282,7 +287,13 @@ impl Working {
         self.own = Some(own);
     }
 
-    /// The same, of a status that we stored: the working status stands on it.
+    /// A status was sent and not stored. It may stand all the same: what has happened by it is counted once it is read back.
+    pub(super) fn not_stored(&mut self, own: &Own, sent: &Arc<RolloutStatus>, error: &TurnError) {
+        let unsure = matches!(error, TurnError::StatusUnknown(_));
+        self.unsure = unsure.then(|| (Arc::clone(&own.status), Arc::clone(sent)));
+    }
+
+    /// Takes in what our own write of a status returned: the working status stands on it.
     pub(super) fn stand_on(&mut self, entry: &Entry, stored: Own) {
         self.base = Some(Arc::clone(&stored.status));
         self.remember(entry, stored);

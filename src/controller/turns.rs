@@ -227,13 +227,13 @@ mod tests {
         let regarding = &events[0]["regarding"]["name"];
         assert_eq!(regarding, "broken");
         assert!(!events[0].to_string().contains("secret"), "{events:#?}");
-        assert!(context.meters.text().unwrap().contains("tidegate_quarantined_rollouts 1"));
+        assert_eq!(context.set_aside(), 1);
         let anew = context.entry("broken").anew.load(Ordering::Relaxed);
         assert!(anew, "what was half done is not gone on with");
 
         mended.store(0, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_mins(1)).await;
-        assert!(context.meters.text().unwrap().contains("tidegate_quarantined_rollouts 0"));
+        assert_eq!(context.set_aside(), 0);
         stop.cancel();
         running.await.unwrap();
     }

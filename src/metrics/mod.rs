@@ -43,6 +43,9 @@ pub struct Providers {
     entries: Arc<BTreeMap<String, Provider>>,
 }
 
+/// Hears of what was read.
+pub type Told<'a> = dyn Fn(Option<&str>, Option<&ReadError>) + Send + Sync + 'a;
+
 /// Why a configured provider can't serve. It stops the start.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the provider {name}: {reason}")]
@@ -132,18 +135,23 @@ impl Providers {
 
     /// Answers a look: everything at once, each part under its provider's deadline.
     pub async fn look(&self, request: &LookRequest, now: Timestamp) -> Look {
+        self.look_telling(request, now, &|_, _| ()).await
+    }
+
+    /// The same. `told` hears of each part as it comes in: which provider it is from, by its name in the configuration, and
+    /// why it was not read, if it was not.
+    pub async fn look_telling(&self, request: &LookRequest, now: Timestamp, told: &Told<'_>) -> Look {
         let arms = async {
-            match &request.arms {
-                Some(arms) => Some(self.arms(request, arms, now).await),
-                None => None,
-            }
+            let arms = request.arms.as_ref()?;
+            let read = self.arms(request, arms, now).await;
+            told(self.configured(arms.provider.as_deref()), read.as_ref().err());
+            Some(read)
         };
-        let numbers = join_all(
-            request
-                .numbers
-                .iter()
-                .map(|number| async move { (number.name.clone(), self.number(request, number, now).await) }),
-        );
+        let numbers = join_all(request.numbers.iter().map(|number| async move {
+            let read = self.number(request, number, now).await;
+            told(self.configured(number.provider.as_deref()), read.as_ref().err());
+            (number.name.clone(), read)
+        }));
         let (arms, numbers) = futures::join!(arms, numbers);
         Look { arms, numbers: numbers.into_iter().collect() }
     }
@@ -184,6 +192,12 @@ impl Providers {
                 within(cloud_watch.timeout(), cloud_watch.number(request, number, now)).await
             }
         }
+    }
+
+    /// A provider's name in the configuration; `None` asks for the default's.
+    fn configured(&self, provider: Option<&str>) -> Option<&str> {
+        let (name, _) = self.entries.get_key_value(provider.or(self.default.as_deref())?)?;
+        Some(name)
     }
 
     fn find(&self, provider: Option<&str>) -> Result<&Provider, ReadError> {

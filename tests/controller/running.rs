@@ -104,7 +104,12 @@ impl Cluster {
 
     /// Whether the controller that runs here says that it acts.
     pub async fn acts(&self) -> bool {
-        self.answer("metrics").await.1.contains("tidegate_leading 1")
+        self.metrics().await.contains("tidegate_leader 1")
+    }
+
+    /// What the controller that runs here tells of itself.
+    pub async fn metrics(&self) -> String {
+        self.answer("metrics").await.1
     }
 
     async fn answer(&self, path: &str) -> (u16, String) {
