@@ -1,9 +1,11 @@
-//! `tidegate crds`: writes the CRDs as files, or checks that the files are what this program would write.
+//! `tidegate crds`: writes what is generated from this program as files, or checks that the files are what it would write:
+//! the CRDs, and in the Helm chart the CRDs once more and the permissions.
 
 use std::path::{Path, PathBuf};
 
 use kube::CustomResourceExt;
 
+use super::chart;
 use crate::api::{
     AnalysisTemplate, Rollout,
     gateway_route_crd::{GatewayRouteCrdError, gateway_route_crd},
@@ -15,6 +17,9 @@ pub struct Args {
     /// The folder of the files
     #[arg(long, value_name = "DIR", default_value = "crds")]
     dir: PathBuf,
+    /// The folder of the Helm chart, which has the CRDs too, and the permissions; left alone where there is none
+    #[arg(long, value_name = "DIR", default_value = "charts/tidegate")]
+    chart: PathBuf,
     /// Write nothing; exit non-zero and name the files that differ
     #[arg(long)]
     check: bool,
@@ -56,10 +61,37 @@ struct CrdFile {
     text: String,
 }
 
+/// A file with its place.
+struct Placed {
+    path: PathBuf,
+    text: String,
+}
+
 /// Writes or checks.
 pub fn run(args: &Args) -> Result<(), CrdsError> {
-    let files = files()?;
-    if args.check { check(&args.dir, &files) } else { write(&args.dir, &files) }
+    let files = placed(args)?;
+    if args.check { check(&files) } else { write(&files) }
+}
+
+/// All that is generated, where it belongs.
+fn placed(args: &Args) -> Result<Vec<Placed>, CrdsError> {
+    let mut placed = Vec::new();
+    let chart = args.chart.join("Chart.yaml").exists().then_some(&args.chart);
+    for CrdFile { name, text } in files()? {
+        if let Some(chart) = chart {
+            placed.push(Placed { path: chart.join("files/crds").join(name), text: text.clone() });
+        }
+        placed.push(Placed { path: args.dir.join(name), text });
+    }
+    if let Some(chart) = chart {
+        let text = chart::permissions_file().map_err(|source| not_yaml(chart::PERMISSIONS_FILE, source))?;
+        placed.push(Placed { path: chart.join(chart::PERMISSIONS_FILE), text });
+    }
+    Ok(placed)
+}
+
+fn not_yaml(file: &'static str, source: serde_saphyr::ser::Error) -> CrdsError {
+    CrdsError::Yaml { file, source: Box::new(source) }
 }
 
 fn files() -> Result<Vec<CrdFile>, CrdsError> {
@@ -75,32 +107,29 @@ fn files() -> Result<Vec<CrdFile>, CrdsError> {
 }
 
 fn file(name: &'static str, header: &str, crd: &impl serde::Serialize) -> Result<CrdFile, CrdsError> {
-    let yaml = serde_saphyr::to_string(crd)
-        .map_err(|source| CrdsError::Yaml { file: name, source: Box::new(source) })?;
+    let yaml = serde_saphyr::to_string(crd).map_err(|source| not_yaml(name, source))?;
     Ok(CrdFile { name, text: format!("{header}{yaml}") })
 }
 
-fn write(dir: &Path, files: &[CrdFile]) -> Result<(), CrdsError> {
+fn write(files: &[Placed]) -> Result<(), CrdsError> {
     let failed = |path: &Path| {
         let file = path.display().to_string();
         move |source| CrdsError::Write { file, source }
     };
-    std::fs::create_dir_all(dir).map_err(failed(dir))?;
-    for file in files {
-        let path = dir.join(file.name);
-        std::fs::write(&path, &file.text).map_err(failed(&path))?;
+    for Placed { path, text } in files {
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(failed(dir))?;
+        }
+        std::fs::write(path, text).map_err(failed(path))?;
     }
     Ok(())
 }
 
-fn check(dir: &Path, files: &[CrdFile]) -> Result<(), CrdsError> {
-    let differ = |file: &CrdFile| {
-        let path = dir.join(file.name);
-        match std::fs::read_to_string(&path) {
-            Ok(text) if text == file.text => None,
-            Ok(_) => Some(path.display().to_string()),
-            Err(error) => Some(format!("{} ({error})", path.display())),
-        }
+fn check(files: &[Placed]) -> Result<(), CrdsError> {
+    let differ = |Placed { path, text }: &Placed| match std::fs::read_to_string(path) {
+        Ok(found) if found == *text => None,
+        Ok(_) => Some(path.display().to_string()),
+        Err(error) => Some(format!("{} ({error})", path.display())),
     };
     let files: Vec<String> = files.iter().filter_map(differ).collect();
     if files.is_empty() { Ok(()) } else { Err(CrdsError::Differ { files }) }
@@ -110,8 +139,9 @@ fn check(dir: &Path, files: &[CrdFile]) -> Result<(), CrdsError> {
 mod tests {
     use super::*;
 
+    /// In a folder without a chart, until a test makes one.
     fn args(dir: &Path, check: bool) -> Args {
-        Args { dir: dir.to_owned(), check }
+        Args { dir: dir.to_owned(), chart: dir.join("chart"), check }
     }
 
     #[test]
@@ -132,6 +162,27 @@ mod tests {
     }
 
     #[test]
+    fn a_chart_gets_the_same_and_the_permissions() {
+        let folder = tempfile::tempdir().unwrap();
+        let chart = folder.path().join("chart");
+        run(&args(folder.path(), false)).unwrap();
+        assert!(!chart.exists(), "no chart is made");
+
+        std::fs::create_dir(&chart).unwrap();
+        std::fs::write(chart.join("Chart.yaml"), "").unwrap();
+        run(&args(folder.path(), true)).unwrap_err();
+        run(&args(folder.path(), false)).unwrap();
+        run(&args(folder.path(), true)).unwrap();
+        let crd = "tidegate.dev_rollouts.yaml";
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+        assert_eq!(read(chart.join("files/crds").join(crd)), read(folder.path().join(crd)));
+
+        std::fs::write(chart.join(chart::PERMISSIONS_FILE), "edited").unwrap();
+        let edited = run(&args(folder.path(), true)).unwrap_err().to_string();
+        assert!(edited.contains("files/permissions.yaml; run: tidegate crds"), "{edited}");
+    }
+
+    #[test]
     fn the_yaml_says_what_the_crd_says() {
         let want = [
             serde_json::to_value(Rollout::crd()).unwrap(),
@@ -148,6 +199,8 @@ mod tests {
 
     #[test]
     fn the_committed_files_are_the_generated_ones() {
-        check(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")), &files().unwrap()).unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let args = Args { dir: root.join("crds"), chart: root.join("charts/tidegate"), check: true };
+        run(&args).unwrap();
     }
 }

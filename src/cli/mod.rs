@@ -3,6 +3,7 @@
 pub mod analysis;
 #[cfg(feature = "sandbox")]
 pub mod bench;
+pub mod chart;
 pub mod crds;
 pub mod rbac;
 pub mod reference;

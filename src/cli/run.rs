@@ -70,6 +70,7 @@ pub async fn run(args: Args) -> Result<(), RunError> {
 }
 
 /// Ends with the first SIGTERM or ctrl-c.
+#[cfg(unix)]
 fn stop_signal() -> Result<impl Future<Output = ()> + Send + Sync + 'static, std::io::Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
@@ -80,4 +81,10 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + Sync + 'static, std
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Ends with ctrl-c. Nobody runs the controller here, but the plugin is built of the same library.
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + Sync + 'static, std::io::Error> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }

@@ -48,7 +48,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
-pub use start::client;
+pub use start::{OLDEST_MINOR, client};
 
 use crate::{
     api::RouteKind, clock::Clock, config::Config, engine::observed::Allowed, metrics::Providers,

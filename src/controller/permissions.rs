@@ -142,6 +142,11 @@ impl Permission {
         }
     }
 
+    /// It in a line of a comment in YAML.
+    pub fn line(&self) -> String {
+        format!("# - {}.{}: {}: {}\n", self.resource, self.group, self.verbs.join(", "), self.purpose)
+    }
+
     /// What to ask an API server to learn whether a verb is granted; an empty namespace asks for all of them.
     pub fn question(&self, verb: &str, namespace: &str) -> ResourceAttributes {
         let (resource, subresource) = self.parts();

@@ -44,5 +44,6 @@ mod templates;
 mod told;
 mod traps;
 mod upgrade;
+#[path = "../support/waiting.rs"]
 mod waiting;
 mod workloads;
