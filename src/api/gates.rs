@@ -44,6 +44,11 @@ impl Gates {
             GateTime::After => &self.after,
         }
     }
+
+    /// All of them.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.before.iter().chain(&self.during).chain(&self.after)
+    }
 }
 
 /// When a gate is asked.

@@ -23,6 +23,15 @@ pub struct Strategy {
     pub blue_green: Option<BlueGreen>,
 }
 
+impl Strategy {
+    /// The gates of all its steps.
+    pub fn gates(&self) -> impl Iterator<Item = &Gates> {
+        let steps = self.canary.iter().flat_map(|canary| &canary.steps).map(|step| &step.gates);
+        let stages = self.blue_green.iter().flat_map(|way| way.before.iter().chain([&way.after]));
+        steps.chain(stages.map(|stage| &stage.gates)).flatten()
+    }
+}
+
 /// By growing weights, each held and judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

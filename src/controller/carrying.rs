@@ -8,7 +8,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::SemaphorePermit;
 
 use super::{
-    act,
+    act, asks,
     context::{Context, Entry, Problem, Working, lock},
     error::TurnError,
     looks,
@@ -249,7 +249,9 @@ impl Turn<'_> {
                 Effect::Look { run, step, request } => {
                     looks::start(self.context, self.entry, *run, *step, request.clone());
                 }
-                Effect::Ask { .. } => {}
+                Effect::Ask { step, request } => {
+                    asks::start(self.context, self.entry, *step, request.clone());
+                }
                 Effect::Tell(note) => self.context.notes.tell(own.rollout.object_ref(&()), note.clone()),
                 Effect::Reread => working.refresh = true,
                 Effect::Write(_) | Effect::Preview(_) | Effect::Hold | Effect::Release

@@ -21,16 +21,26 @@ pub use super::{
     interests::{Interest, Interests},
 };
 use super::{
-    kinds::Routes, leading::Leadership, meters::Meters, notes::Notes, own::Own, precedence::Precedence,
-    stores::version, templates::Templates, workloads::Workloads,
+    kinds::Routes,
+    leading::Leadership,
+    meters::Meters,
+    notes::Notes,
+    outbox::{Errand, Outbox, Sent},
+    own::Own,
+    precedence::Precedence,
+    stores::version,
+    templates::Templates,
+    workloads::Workloads,
 };
 use crate::{
     api::RolloutStatus,
     clock::Clock,
     engine::{
+        gate::AskDone,
         memory::Memory,
         observed::{Allowed, LookDone},
     },
+    gates::Gates,
     metrics::Providers,
     routes::Packed,
 };
@@ -47,8 +57,14 @@ pub struct Context {
     pub client: Client,
     /// Where metrics come from.
     pub providers: Providers,
+    /// The gates.
+    pub gates: Gates,
+    /// How soon each gate is asked again.
+    pub intervals: BTreeMap<String, Duration>,
     /// Takes what is to be told.
     pub notes: Notes,
+    /// Who is told of what happens.
+    pub outbox: Arc<Outbox>,
     /// Counts what is done.
     pub meters: Arc<Meters>,
     /// Says which write goes first.
@@ -86,8 +102,12 @@ pub struct Parts {
     pub client: Client,
     /// See [`Context::providers`].
     pub providers: Providers,
+    /// See [`Context::gates`].
+    pub gates: Gates,
     /// See [`Context::notes`].
     pub notes: Notes,
+    /// See [`Context::outbox`].
+    pub outbox: Arc<Outbox>,
     /// See [`Context::meters`].
     pub meters: Arc<Meters>,
     /// See [`Context::precedence`].
@@ -109,7 +129,10 @@ impl Context {
         let context = Self {
             client: parts.client,
             providers: parts.providers,
+            intervals: parts.gates.names(),
+            gates: parts.gates,
             notes: parts.notes,
+            outbox: parts.outbox,
             meters: parts.meters,
             precedence: parts.precedence,
             leadership: parts.leadership,
@@ -261,6 +284,8 @@ pub struct Entry {
     pub working: tokio::sync::Mutex<Working>,
     /// Its look at the metrics.
     pub look: Mutex<LookSlot>,
+    /// What was asked and sent for it outside of the cluster.
+    pub errands: Mutex<Errands>,
     /// Told when a look came back or the Rollout changed, for a turn that waits.
     pub news: Notify,
     /// Failed turns in a row.
@@ -330,26 +355,63 @@ pub struct LookSlot {
     pub done: Option<Box<LookDone>>,
 }
 
-/// What there is of a Rollout's looks.
+/// What was asked and sent outside of the cluster for one Rollout.
+#[derive(Debug, Default)]
+pub struct Errands {
+    /// Gates are being asked.
+    pub asking: bool,
+    /// What they said, and no decision has seen.
+    pub answered: Option<Box<AskDone>>,
+    /// The notices that its stored status keeps, and where each is.
+    pub sent: BTreeMap<Errand, Sent>,
+}
+
+impl Errands {
+    /// The notices that were taken, each with its receiver.
+    fn taken(&self) -> Vec<Errand> {
+        let taken = self.sent.iter().filter(|(_, sent)| **sent == Sent::Taken);
+        taken.map(|(errand, _)| errand.clone()).collect()
+    }
+}
+
+/// What has come back for a Rollout since the last decision.
 #[derive(Debug)]
 pub struct Looked {
-    /// The one that came back.
+    /// The look that came back.
     pub done: Option<LookDone>,
     /// One is under way.
     pub under_way: bool,
+    /// What gates said.
+    pub answered: Option<AskDone>,
+    /// Gates are being asked.
+    pub asking: bool,
+    /// The notices that were taken, each with its receiver.
+    pub taken: Vec<Errand>,
 }
 
 impl Entry {
-    /// The look that came back, taken, and whether one is under way.
+    /// The look and the answers that came back, taken, and what is under way.
     pub fn take_look(&self) -> Looked {
-        let mut slot = lock(&self.look);
-        Looked { done: slot.done.take().map(|done| *done), under_way: slot.under_way }
+        let (mut slot, mut errands) = (lock(&self.look), lock(&self.errands));
+        Looked {
+            done: slot.done.take().map(|done| *done),
+            under_way: slot.under_way,
+            answered: errands.answered.take().map(|done| *done),
+            asking: errands.asking,
+            taken: errands.taken(),
+        }
     }
 
     /// The same, left for who takes it.
     pub fn peek_look(&self) -> Looked {
-        let slot = lock(&self.look);
-        Looked { done: slot.done.as_deref().cloned(), under_way: slot.under_way }
+        let (slot, errands) = (lock(&self.look), lock(&self.errands));
+        Looked {
+            done: slot.done.as_deref().cloned(),
+            under_way: slot.under_way,
+            answered: errands.answered.as_deref().cloned(),
+            asking: errands.asking,
+            taken: errands.taken(),
+        }
     }
 
     /// Counts a failed turn; returns how many failed before it in a row.

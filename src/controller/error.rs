@@ -4,7 +4,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::permissions::REMEDY;
 use crate::{
+    gates::GateError,
     metrics::ProviderError,
+    notify::ReceiverError,
     routes::{ApplyError, Failure},
     workloads::ScaleError,
 };
@@ -106,6 +108,12 @@ pub enum Error {
     /// A configured provider can't serve.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// A configured gate can't serve.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A configured receiver can't serve.
+    #[error(transparent)]
+    Receiver(#[from] ReceiverError),
 }
 
 /// What stopped a turn short. The next one starts from what is stored, so none of these loses anything.

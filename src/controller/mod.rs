@@ -7,6 +7,7 @@
 
 mod act;
 mod ahead;
+mod asks;
 mod carrying;
 mod context;
 mod dialect;
@@ -23,6 +24,7 @@ pub mod meters;
 mod notes;
 mod observe;
 mod on_demand;
+mod outbox;
 mod own;
 pub mod permissions;
 mod precedence;
@@ -51,12 +53,18 @@ pub use error::Error;
 pub use start::{OLDEST_MINOR, client};
 
 use crate::{
-    api::RouteKind, clock::Clock, config::Config, engine::observed::Allowed, metrics::Providers,
-    notify::Notifier,
+    api::RouteKind,
+    clock::Clock,
+    config::Config,
+    engine::observed::Allowed,
+    gates::Gates,
+    metrics::Providers,
+    notify::{Notifier, Receivers},
 };
 use context::{Context, Guarded, Parts};
 use meters::{Meters, Scrape};
 use notes::Notes;
+use outbox::Outbox;
 use precedence::Precedence;
 use replicas::Claim;
 
@@ -85,6 +93,8 @@ pub async fn run_on(
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let providers = Providers::from_config(&config.providers)?;
+    let gates = Gates::new(&config.gates)?;
+    let outbox = Arc::new(Outbox::new(Receivers::new(&config.notifications)?));
     let meters = Arc::new(Meters::new());
     let client = meters::counted(&client, &meters, Clock::start());
     start::check(&client, &config.namespaces).await?;
@@ -98,6 +108,8 @@ pub async fn run_on(
     let parts = |rollouts| Parts {
         client: client.clone(),
         providers: providers.clone(),
+        gates: gates.clone(),
+        outbox: Arc::clone(&outbox),
         notes: Notes::start(notifier.clone(), Arc::clone(&meters), Arc::clone(&precedence), stopped.clone()),
         meters: Arc::clone(&meters),
         precedence: Arc::clone(&precedence),

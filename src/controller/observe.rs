@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     api::{
-        ABORT_ANNOTATION, Analysis, FINALIZER, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef, Stamp,
-        WorkloadRef,
+        ABORT_ANNOTATION, Analysis, FINALIZER, Gates, REQUEST_ANNOTATION, Rollout, RolloutStatus, RouteRef,
+        Stamp, WorkloadRef,
     },
     engine::{
         self,
@@ -106,12 +106,12 @@ pub fn observe(
         in_use: in_use(context, rollout, status),
         look: looked.done,
         looking: looked.under_way,
-        answered: None,
-        asking: false,
-        gates: BTreeMap::new(),
-        unknown_gates: Vec::new(),
-        receivers: BTreeMap::new(),
-        taken_by: Vec::new(),
+        answered: looked.answered,
+        asking: looked.asking,
+        gates: intervals(context, status),
+        unknown_gates: unknown_gates(context, rollout),
+        receivers: context.outbox.receivers(rollout),
+        taken_by: looked.taken,
         settle: settle(context, analysis),
         unknown_providers: asked.as_ref().map_or_else(Vec::new, |asked| unknown_providers(context, asked)),
         unaskable: asked.as_ref().and_then(|asked| context.providers.refused(asked)),
@@ -223,6 +223,20 @@ fn to_be_asked(rollout: &Rollout, status: &RolloutStatus, template: &TemplateSee
     let stable = status.stable.as_ref().map_or(canary, |stable| stable.name.as_str());
     let (namespace, name) = (rollout.namespace().unwrap_or_default(), rollout.name_any());
     Some(LookRequest::of_run(&rollout.spec, &analysis, (&namespace, &name), (canary, stable)))
+}
+
+/// How soon each gate of the present run is asked again.
+fn intervals(context: &Context, status: &RolloutStatus) -> BTreeMap<String, Duration> {
+    let plan = status.active_run().into_iter().flat_map(|run| run.plan.iter());
+    let named = plan.filter_map(|step| step.gates.as_ref()).flat_map(Gates::names);
+    named.filter_map(|name| Some((name.clone(), *context.intervals.get(name)?))).collect()
+}
+
+/// Gates that the spec names and nobody has configured, each once.
+fn unknown_gates(context: &Context, rollout: &Rollout) -> Vec<String> {
+    let named = rollout.spec.strategy.gates().flat_map(Gates::names);
+    let unknown: BTreeSet<&String> = named.filter(|name| !context.intervals.contains_key(*name)).collect();
+    unknown.into_iter().cloned().collect()
 }
 
 /// Each once. Where no default is configured and one is needed, it is called `default`.

@@ -19,6 +19,7 @@ use super::{
     dialect,
     error::{REFUSED_FOR_GOOD, TurnError, backoff},
     observe::{Unlisted, hide_problems, holds, observe, unlisted},
+    outbox,
     own::Own,
     publish,
 };
@@ -155,6 +156,9 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
         context.quarantine(&uid);
     } else {
         context.at_work(&uid);
+    }
+    if let Some(own) = &working.own {
+        outbox::send(&context, &entry, own);
     }
     acted?;
     if let Some(error) = failed {

@@ -137,6 +137,8 @@ const fn each(name: &'static str, of: &'static str) -> Label {
 
 const PROVIDER: Label =
     each("provider", "providers of the configuration; `unknown` for all that it does not have");
+const GATE: Label = each("gate", "gates of the configuration; `unknown` for all that it does not have");
+const RECEIVER: Label = each("receiver", "receivers of the configuration");
 const NAMESPACE: Label = each("namespace", "namespaces");
 const ROLLOUT: Label = each("rollout", "Rollouts that this controller acts on");
 const METRIC: Label = each(
@@ -208,6 +210,12 @@ definitions! {
         [PROVIDER, of("outcome", labels::READS)];
     PROVIDER_SECONDS = Histogram "tidegate_provider_read_seconds" "How long a provider took for a read, failed ones included"
         [PROVIDER];
+    }
+    "Gates and receivers" {
+    GATE_ANSWERS = Counter "tidegate_gate_answers_total"
+        "What gates said; `down` is no answer that counts" [GATE, of("answer", labels::ANSWERS)];
+    NOTICES = Counter "tidegate_notices_total"
+        "Attempts to tell a receiver of a notice. One that failed is made again for a day" [RECEIVER, of("outcome", labels::DELIVERED)];
     }
     "Each Rollout" {
     ROLLOUT_PHASE = Gauge "tidegate_rollout_phase" "1 for the phase in which a Rollout is; the others have no series"

@@ -3,7 +3,7 @@
 
 use crate::{
     analysis::Verdict,
-    api::{EndReason, PauseReason, Phase},
+    api::{EndReason, GateAnswer, PauseReason, Phase},
     engine::{decision::Purpose, look::ReadError},
 };
 
@@ -175,6 +175,22 @@ pub const fn outcome(reason: EndReason) -> &'static str {
         EndReason::RouteReplaced => "RouteReplaced",
         EndReason::Deleted => "Deleted",
         EndReason::Marked => "Marked",
+    }
+}
+
+/// What came of telling a receiver.
+pub const DELIVERED: &[&str] = &["taken", "failed"];
+
+/// What gates say.
+pub const ANSWERS: &[&str] = &["yes", "no", "wait", "down"];
+
+/// What a gate says.
+pub const fn answer(answer: GateAnswer) -> &'static str {
+    match answer {
+        GateAnswer::Yes => "yes",
+        GateAnswer::No => "no",
+        GateAnswer::Wait => "wait",
+        GateAnswer::Down => "down",
     }
 }
 

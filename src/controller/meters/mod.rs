@@ -28,7 +28,10 @@ use self::{
     happenings::Happening,
     registered::{Counted, Level, Span, Timed, Total, info},
 };
-use crate::{api::RolloutStatus, engine::look::ReadError};
+use crate::{
+    api::{GateAnswer, RolloutStatus},
+    engine::look::ReadError,
+};
 
 /// Upper bounds for what computers do, in seconds.
 const MOMENTS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -58,6 +61,8 @@ pub struct Meters {
     request_seconds: Timed<1>,
     writes: Counted<2>,
     notes_dropped: Total,
+    gates: Counted<2>,
+    notices: Counted<2>,
     reads: Counted<2>,
     read_seconds: Timed<1>,
 }
@@ -83,6 +88,8 @@ impl Meters {
             request_seconds: Timed::new(into, &known::API_SECONDS, &MOMENTS),
             writes: Counted::new(into, &known::API_WRITES),
             notes_dropped: Total::new(into, &known::EVENTS_DROPPED),
+            gates: Counted::new(into, &known::GATE_ANSWERS),
+            notices: Counted::new(into, &known::NOTICES),
             reads: Counted::new(into, &known::PROVIDER_READS),
             read_seconds: Timed::new(into, &known::PROVIDER_SECONDS, &MOMENTS),
             registry,
@@ -132,6 +139,16 @@ impl Meters {
         let provider = provider.unwrap_or("unknown");
         self.reads.count([provider, labels::read(error)]);
         self.read_seconds.took([provider], took);
+    }
+
+    /// A gate answered, or not. It is a name from the configuration; `None` is none that it has.
+    pub fn gate(&self, gate: Option<&str>, answer: GateAnswer) {
+        self.gates.count([gate.unwrap_or("unknown"), labels::answer(answer)]);
+    }
+
+    /// A receiver was told of a notice: it took it, or not.
+    pub fn notice(&self, receiver: &str, taken: bool) {
+        self.notices.count([receiver, if taken { "taken" } else { "failed" }]);
     }
 
     /// Among how many controllers the Rollouts are shared.
