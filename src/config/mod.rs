@@ -346,4 +346,6 @@ fn is_dns_label(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod docs_tests;
+#[cfg(test)]
 mod tests;

@@ -128,7 +128,7 @@ pub(super) fn resolve(written: Notifications) -> Result<NotificationsConfig, Pro
         Ok((name, receiver))
     };
     let receivers = written.receivers.into_iter().map(resolve).collect::<Result<_, _>>()?;
-    Ok(NotificationsConfig { receivers, cluster_name })
+    Ok(NotificationsConfig { cluster_name, receivers })
 }
 
 fn resolve_entry(

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::api::Transition;
 
 fn refusal(text: &str) -> String {
     Config::parse(text, "tidegate.yaml").unwrap_err().to_string()
@@ -163,7 +164,6 @@ notifications:
     assert_eq!(notifications.cluster_name.as_deref(), Some("prod-eu"));
     let receiver = |name: &str| &notifications.receivers[name];
     let kind = |name: &str| receiver(name).kind.clone();
-    use crate::api::Transition;
     assert_eq!(receiver("team").on, [Transition::Paused, Transition::RolledBack].into());
     assert_eq!(receiver("team").namespaces, ["shop"]);
     let default = [Transition::Paused, Transition::RolledBack, Transition::Promoted];

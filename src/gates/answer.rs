@@ -3,7 +3,10 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use crate::{api::GateAnswer, outbound::CallError};
+use crate::{
+    api::GateAnswer,
+    outbound::{CallError, one_line},
+};
 
 /// The most characters of a gate's sentence that are kept.
 const LONGEST_SENTENCE: usize = 200;
@@ -36,25 +39,9 @@ pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<(GateAnswer, Strin
         Word::No => (GateAnswer::No, "the gate says no"),
         Word::Wait => (GateAnswer::Wait, "the gate says wait"),
     };
-    let sentence = reply.sentence.as_deref().map(one_line).filter(|sentence| !sentence.is_empty());
+    let sentence =
+        reply.sentence.map(|text| one_line(&text, LONGEST_SENTENCE)).filter(|line| !line.is_empty());
     Ok((answer, sentence.unwrap_or_else(|| plain.to_owned())))
-}
-
-/// One line of bounded length that shows as it is written.
-fn one_line(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
-    let plain = plain.trim();
-    match plain.char_indices().nth(LONGEST_SENTENCE - 1) {
-        // One more character would still fit; more of them would not.
-        Some((cut, last)) if cut + last.len_utf8() < plain.len() => format!("{}…", &plain[..cut]),
-        Some(_) | None => plain.to_owned(),
-    }
-}
-
-/// Whether a character neither ends a line nor changes how others around it show.
-fn is_plain(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -163,7 +150,7 @@ mod tests {
                     Ok((answer, sentence)) => {
                         prop_assert_eq!(status, StatusCode::OK);
                         prop_assert!(sentence.chars().count() <= LONGEST_SENTENCE && !sentence.is_empty());
-                        prop_assert!(sentence.chars().all(is_plain) && sentence.trim() == sentence);
+                        prop_assert_eq!(one_line(&sentence, LONGEST_SENTENCE), sentence);
                         prop_assert!(answer != GateAnswer::Down);
                         prop_assert!(answer != GateAnswer::Yes || is_well_formed_yes(&body));
                     }

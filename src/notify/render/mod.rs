@@ -11,7 +11,10 @@ mod webhook;
 use serde_json::Value;
 
 use super::About;
-use crate::api::{Notice, Transition};
+use crate::{
+    api::{Notice, Transition},
+    outbound::one_line,
+};
 
 pub(super) use cloud_events::cloud_events;
 pub(super) use pager_duty::pager_duty;
@@ -21,6 +24,8 @@ pub(super) use webhook::webhook;
 
 /// The plain type of a body.
 const JSON: &str = "application/json";
+/// The most characters of a name in the small print.
+const LONGEST_FACT: usize = 300;
 
 /// What there is to tell.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +80,7 @@ impl Told<'_> {
             ("cluster", self.cluster.map(str::to_owned)),
             ("at", Some(self.notice.at.to_string())),
         ];
-        facts.into_iter().filter_map(|(name, value)| Some((name, one_line(&value?)))).collect()
+        facts.into_iter().filter_map(|(name, value)| Some((name, one_line(&value?, LONGEST_FACT)))).collect()
     }
 }
 
@@ -87,21 +92,6 @@ const fn emoji(transition: Transition) -> &'static str {
         Transition::Promoted => "✅",
         Transition::RolledBack => "⏪",
         Transition::Drifted | Transition::Invalid => "⚠️",
-    }
-}
-
-/// A text without line breaks and other control characters.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
-        .collect()
-}
-
-/// At most so many characters.
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
-        None => text.to_owned(),
     }
 }
 

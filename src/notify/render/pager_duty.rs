@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{Message, Told, cut, document::document, one_line};
-use crate::{api::Transition, config::Severity};
+use super::{Message, Told, document::document};
+use crate::{api::Transition, config::Severity, outbound::one_line};
 
 /// PagerDuty refuses longer summaries.
 const LONGEST_SUMMARY: usize = 1024;
@@ -24,14 +24,14 @@ pub(in crate::notify) fn pager_duty(
         }));
     }
     let name = format!("{}/{}", about.namespace, about.rollout);
-    let summary = one_line(&format!("{}: {}", told.title(), notice.message));
+    let summary = format!("{}: {}", told.title(), notice.message);
     Message::json(json!({
         "routing_key": routing_key,
         "event_action": "trigger",
         "dedup_key": dedup_key,
         "client": "Tidegate",
         "payload": {
-            "summary": cut(&summary, LONGEST_SUMMARY),
+            "summary": one_line(&summary, LONGEST_SUMMARY),
             "source": cluster.map_or_else(|| name.clone(), |cluster| format!("{cluster}/{name}")),
             "severity": severity.unwrap_or_else(|| usual(notice.transition)),
             "timestamp": notice.at,

@@ -3,18 +3,21 @@
 
 use serde_json::{Value, json};
 
-use super::{Message, Told, emoji, one_line};
+use super::{LONGEST_FACT, Message, Told, emoji};
+use crate::outbound::one_line;
 
 /// Slack refuses longer texts of a block.
 const LONGEST_TEXT: usize = 3000;
+/// The most characters of a title: more than a namespace and a name have.
+const LONGEST_TITLE: usize = 400;
 
 pub(in crate::notify) fn slack(told: Told<'_>) -> Message {
-    let title = format!("{} *{}*", emoji(told.notice.transition), escape(&told.title(), 300));
+    let title = format!("{} *{}*", emoji(told.notice.transition), escape(&told.title(), LONGEST_TITLE));
     let message = escape(&told.notice.message, LONGEST_TEXT);
     let facts: Vec<String> =
-        told.facts().iter().map(|(name, value)| format!("{name} {}", escape(value, 300))).collect();
+        told.facts().iter().map(|(name, value)| format!("{name} {}", escape(value, LONGEST_FACT))).collect();
     // What is shown where blocks are not, as in a notification.
-    let fallback = format!("{}: {message}", escape(&told.title(), 300));
+    let fallback = format!("{}: {message}", escape(&told.title(), LONGEST_TITLE));
     let mut blocks = vec![json!({"type": "section", "text": text(&title)})];
     if !message.is_empty() {
         blocks.push(json!({"type": "section", "text": text(&message)}));
@@ -31,7 +34,7 @@ fn text(text: &str) -> Value {
 fn escape(text: &str, most: usize) -> String {
     let mut escaped = String::new();
     let mut left = most - 1;
-    for c in one_line(text).trim().chars() {
+    for c in one_line(text, usize::MAX).chars() {
         let entity = match c {
             '&' => "&amp;",
             '<' => "&lt;",

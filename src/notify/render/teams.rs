@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Message, Told, cut, emoji, one_line};
-use crate::api::Transition;
+use super::{Message, Told, emoji};
+use crate::{api::Transition, outbound::one_line};
 
 /// Teams refuses messages above 28 KB.
 const LONGEST_MESSAGE: usize = 4000;
@@ -15,9 +15,8 @@ pub(in crate::notify) fn teams(told: Told<'_>) -> Message {
     let title = json!({
         "type": "TextRun", "text": title, "weight": "Bolder", "size": "Medium", "color": color(notice.transition),
     });
-    let message = json!({"type": "TextRun", "text": cut(&one_line(&notice.message), LONGEST_MESSAGE)});
-    let facts: Vec<String> =
-        told.facts().iter().map(|(name, value)| format!("{name} {}", cut(value, 300))).collect();
+    let message = json!({"type": "TextRun", "text": one_line(&notice.message, LONGEST_MESSAGE)});
+    let facts: Vec<String> = told.facts().iter().map(|(name, value)| format!("{name} {value}")).collect();
     let facts = json!({"type": "TextRun", "text": facts.join(" · "), "size": "Small", "isSubtle": true});
     Message::json(json!({
         "type": "message",
