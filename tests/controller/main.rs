@@ -27,6 +27,7 @@ mod lists;
 mod metrics;
 mod objects;
 mod outcome;
+mod outside;
 mod own_metrics;
 mod parts;
 mod people;
