@@ -350,7 +350,7 @@ mod tests {
         engine::{
             decision::{Fence, Purpose, RouteWrite, StampChange},
             memory::Memory,
-            observed::{Allowed, InEffect, RouteView},
+            observed::{InEffect, RouteView},
         },
     };
 

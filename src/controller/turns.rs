@@ -125,11 +125,13 @@ mod tests {
             leading::Leadership,
             meters::Meters,
             notes::Notes,
+            outbox::Outbox,
             precedence::Precedence,
             turn::confined,
         },
+        gates::Gates,
         metrics::Providers,
-        notify::Notifier,
+        notify::{Notifier, Receivers},
     };
 
     type Told = Arc<Mutex<Vec<Value>>>;
@@ -156,6 +158,8 @@ mod tests {
         let notifier = Notifier::new(&client, None);
         let parts = Parts {
             client,
+            gates: Gates::default(),
+            outbox: Arc::new(Outbox::new(Receivers::default())),
             providers: Providers::from_config(&Config::default().providers).unwrap(),
             notes: Notes::start(
                 notifier,

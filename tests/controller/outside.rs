@@ -75,13 +75,14 @@ impl Outside {
     }
 
     /// A cluster whose controller knows the gate and the receiver.
-    async fn known(&self, cluster: &mut Cluster) {
+    fn known(&self, cluster: &mut Cluster) {
         let address = self.address;
-        cluster.scope.push_str(&format!(
+        let keys = format!(
             "gates: {{window: {{url: \"http://{address}/gate\", interval: 1s, timeout: 2s}}}}\n\
              notifications: {{receivers: {{hook: {{webhook: {{url: \"http://{address}/hook\", timeout: 2s}}, \
              on: [Started, Paused, Promoted, RolledBack]}}}}}}\n"
-        ));
+        );
+        cluster.scope.push_str(&keys);
     }
 }
 
@@ -114,7 +115,7 @@ fn gated(when: &str) -> String {
 
 async fn cluster(outside: &Outside) -> Cluster {
     let mut cluster = Cluster::without_controller().await;
-    outside.known(&mut cluster).await;
+    outside.known(&mut cluster);
     cluster.run_controller();
     cluster
 }

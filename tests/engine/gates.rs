@@ -198,7 +198,7 @@ fn after_a_restart_they_are_asked_again() {
 #[test]
 fn a_gate_that_is_not_configured_is_told_before_anything_begins() {
     let mut world = gated("after");
-    world.no_gates = true;
+    world.unknown_gates = vec!["window".into()];
     world.settle();
     assert_eq!(world.phase(), Phase::Invalid);
     assert_eq!(world.condition("Stalled"), Some(("True", "UnknownGate")));

@@ -31,8 +31,8 @@ fn last(world: &World) -> &Notice {
 fn a_run_is_told_from_its_beginning_to_its_end() {
     let mut world = told(SPEC);
     world.run_until("promoted", |world| world.phase() == Phase::Healthy);
-    use Transition::{Promoted, Started, Step};
-    assert_eq!(kinds(&world), [Started, Step, Step, Step, Promoted]);
+    let step = Transition::Step;
+    assert_eq!(kinds(&world), [Transition::Started, step, step, step, Transition::Promoted]);
     let first = &world.stored.notices[0];
     assert_eq!((first.run, &first.to), (Some(1), &vec!["team".to_owned()]));
     assert!(last(&world).message.contains("v2 is live"), "{:?}", last(&world));

@@ -91,8 +91,7 @@ pub struct World {
     /// What gates were asked, in order, and what has come back.
     pub asked: Vec<Question>,
     pub answered: Option<AskDone>,
-    /// Whether the configuration has no gates.
-    pub no_gates: bool,
+    pub unknown_gates: Vec<String>,
     /// Who is told, and of what; the notices that were taken.
     pub receivers: BTreeMap<String, BTreeSet<Transition>>,
     pub taken_by: Vec<(String, String)>,
@@ -197,7 +196,7 @@ impl World {
             gates: BTreeMap::new(),
             asked: vec![],
             answered: None,
-            no_gates: false,
+            unknown_gates: vec![],
             receivers: BTreeMap::new(),
             taken_by: vec![],
             fresh: false,
@@ -295,7 +294,7 @@ impl World {
             answered: self.answered.take(),
             asking: false,
             gates: BTreeMap::new(),
-            unknown_gates: if self.no_gates { vec!["window".into()] } else { vec![] },
+            unknown_gates: self.unknown_gates.clone(),
             receivers: self.receivers.clone(),
             taken_by: std::mem::take(&mut self.taken_by),
             settle: Duration::from_secs(30),

@@ -26,11 +26,13 @@ use crate::{
         context::{Context, Guarded, Parts},
         leading::Leadership,
         notes::Notes,
+        outbox::Outbox,
         precedence::Precedence,
     },
     engine::observed::Allowed,
+    gates::Gates,
     metrics::Providers,
-    notify::Notifier,
+    notify::{Notifier, Receivers},
 };
 
 /// What a controller says that has seen these Rollouts, with a client that is counted and an API server that knows nothing.
@@ -59,6 +61,8 @@ impl World {
         let parts = Parts {
             notes: Notes::start(notifier, Arc::clone(&meters), Arc::clone(&precedence), stop),
             client,
+            gates: Gates::default(),
+            outbox: Arc::new(Outbox::new(Receivers::default())),
             providers: Providers::from_config(&Config::default().providers).unwrap(),
             meters: Arc::clone(&meters),
             precedence,

@@ -109,7 +109,7 @@ fn convert(source: &Source, object: &Object, typed: Typed<CanarySpec>) -> Result
 /// A strategy that still waits for what judges it.
 enum Planned {
     Steps(Vec<steps::Draft>, String),
-    Switch(BlueGreen, String),
+    Switch(Box<BlueGreen>, String),
 }
 
 impl Planned {
@@ -127,7 +127,7 @@ impl Planned {
                          metric of what tests it, and take the approval out",
                     );
                 }
-                Strategy { canary: None, blue_green: Some(both) }
+                Strategy { canary: None, blue_green: Some(*both) }
             }
         }
     }
@@ -159,7 +159,7 @@ fn judged_way(
                  the analysis carried over");
         }
         ledger.differs(at, "nothing is judged; the target gets all traffic at once and is watched for 5m");
-        return Ok((Planned::Switch(BlueGreen::default(), at.to_owned()), Judged::default()));
+        return Ok((Planned::Switch(Box::default(), at.to_owned()), Judged::default()));
     };
     let matches = plane != Plane::AppMesh;
     let shares = plane != Plane::Kubernetes;

@@ -23,7 +23,7 @@ pub(super) enum Way {
     /// By steps.
     Steps(Vec<Draft>),
     /// All at once.
-    Switch(BlueGreen),
+    Switch(Box<BlueGreen>),
 }
 
 /// Reads the strategy out of an analysis.
@@ -65,7 +65,7 @@ impl Reader<'_> {
         let way = match (iterations, self.matched()) {
             (0, _) => Way::Steps(self.weights()),
             (iterations, Some(matching)) => Way::Steps(self.tried_by_some(iterations, matching)),
-            (iterations, None) => Way::Switch(self.switch(iterations)),
+            (iterations, None) => Way::Switch(Box::new(self.switch(iterations))),
         };
         self.approved(way)
     }
