@@ -19,7 +19,7 @@ use super::{
     *,
 };
 use crate::{
-    api::{PauseReason, Phase},
+    api::{GateAnswer, PauseReason, Phase},
     clock::Clock,
     config::Config,
     controller::{
@@ -122,6 +122,8 @@ async fn count_everything(world: &World) {
     meters.note_dropped();
     meters.shards(0);
     meters.read(None, Some(&ReadError::Malformed), Duration::from_secs(1));
+    meters.gate(None, GateAnswer::Down);
+    meters.notice("team", false);
     context.quarantine("odd");
     let run = json!({
         "number": 1, "startedAt": "2026-01-01T00:00:00Z", "plan": [], "progressDeadline": "1h", "onDeadline": "Pause",
