@@ -17,7 +17,7 @@ use super::{
 use crate::{
     analysis::Verdict,
     api::{
-        PauseReason, Phase, PlannedStep, RequestOutcome, Rollout, RolloutStatus, Run, Step,
+        GateAnswer, PauseReason, Phase, PlannedStep, RequestOutcome, Rollout, RolloutStatus, Run, Step,
         units::{Weight, spell},
     },
     clock::Clock,
@@ -163,6 +163,7 @@ fn running(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run
         (None, Some((step, planned))) => holding(told, status, (run, step, planned), now),
     }
     unproven(told, status, run);
+    gated(told, name, status, now);
     coming(told, name, status, run);
     let passed = std::time::Duration::from_secs(std::time::Duration::from(run.without_progress).as_secs());
     if run.pause.is_none() && !passed.is_zero() {
@@ -189,6 +190,30 @@ fn unproven(told: &mut Explanation, status: &RolloutStatus, run: &Run) {
         told.waits.push(format!(
             "Below {proven_from} a step may go on without proof, if nothing speaks against the canary."
         ));
+    }
+}
+
+/// The gates that do not say yes.
+fn gated(told: &mut Explanation, name: &str, status: &RolloutStatus, now: Timestamp) {
+    let mut held = false;
+    for gate in status.gates.iter().filter(|gate| gate.answer != GateAnswer::Yes) {
+        let says = match gate.answer {
+            GateAnswer::Yes | GateAnswer::Wait => "says to wait",
+            GateAnswer::No => "says no",
+            GateAnswer::Down => "gives no answer",
+        };
+        told.waits.push(sentence(&format!(
+            "Gate {}, asked {} step {}, {says} for {} now: {}",
+            gate.name,
+            gate.when.word(),
+            gate.step,
+            age(gate.since, now),
+            gate.sentence
+        )));
+        held = true;
+    }
+    if held {
+        told.waits.push(format!("`kubectl tidegate promote {name}` goes on without it."));
     }
 }
 
@@ -241,6 +266,9 @@ fn holding(
             format!("The hold of {}, which has about {left} to go.", planned.hold)
         }
         Held::Over { unproven: true } => format!("Proof: the hold of {} is over.", planned.hold),
+        Held::Over { unproven: false } if status.gates.iter().any(|gate| gate.answer != GateAnswer::Yes) => {
+            format!("A gate: the hold of {} is over.", planned.hold)
+        }
         Held::Over { unproven: false } => {
             format!("The controller's next look: the hold of {} is over.", planned.hold)
         }
@@ -314,5 +342,35 @@ fn besides(told: &mut Explanation, status: &RolloutStatus, now: Timestamp) {
             age(last.at, now),
             last.message
         )));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_holds_a_run_is_told_with_the_way_past_it() {
+        let rollout: Rollout = serde_saphyr::from_str(
+            "{apiVersion: tidegate.dev/v1alpha1, kind: Rollout, metadata: {name: color, generation: 1},
+              spec: {routes: [], target: {name: v2}, strategy: {canary: {steps: [{weight: 5}]}}},
+              status: {observedGeneration: 1, phase: Progressing, message: 'At 5%, waiting for gates',
+                step: {index: 1, of: 2, label: 1/2, weight: 5, elapsed: 60s, storedAt: '1970-01-01T00:00:00Z',
+                       since: '1970-01-01T00:00:00Z'},
+                gates: [{name: window, when: Before, step: 2, answer: Wait, sentence: 'closed until 8', since: '1970-01-01T00:01:00Z'},
+                        {name: quiet, when: During, step: 1, answer: Yes, sentence: '', since: '1970-01-01T00:01:00Z'}],
+                run: {number: 1, startedAt: '1970-01-01T00:00:00Z', progressDeadline: 1h, onDeadline: Pause, withoutProgress: 0s,
+                      plan: [{weight: 5, hold: 1m, maxHold: 3m}, {weight: 100, hold: 1m, maxHold: 3m, gates: {before: [window]}}]}}}",
+        )
+        .unwrap();
+        let told = explain(&rollout, Timestamp::from_second(240).unwrap());
+        assert_eq!(
+            told.waits,
+            [
+                "A gate: the hold of 1m is over.",
+                "Gate window, asked before step 2, says to wait for 3m now: closed until 8.",
+                "`kubectl tidegate promote color` goes on without it.",
+            ]
+        );
     }
 }

@@ -11,7 +11,10 @@ use super::{
     workloads::Shown,
 };
 use crate::{
-    api::{Approval, Phase, PlannedStep, Rollout, RolloutStatus, RouteWeights, Run, StageName, units::spell},
+    api::{
+        Approval, GateAnswer, GateTime, Phase, PlannedStep, Rollout, RolloutStatus, RouteWeights, Run,
+        StageName, units::spell,
+    },
     columns::{Cell, columns},
 };
 
@@ -199,8 +202,33 @@ pub(super) fn describe(step: &PlannedStep) -> String {
 }
 
 fn coming(step: &PlannedStep) -> String {
+    let before = gates(step, GateTime::Before).map(|gates| format!("{gates}, then ")).unwrap_or_default();
+    let during = gates(step, GateTime::During).map(|gates| format!(" with {gates}")).unwrap_or_default();
+    format!("{before}hold {}{during}{}", step.hold, ending(step))
+}
+
+/// What comes after the hold of a step.
+fn ending(step: &PlannedStep) -> String {
+    let after = gates(step, GateTime::After).map(|gates| format!(", then {gates}")).unwrap_or_default();
     let approval = if needs_approval(step) { ", then an approval" } else { "" };
-    format!("hold {}{approval}", step.hold)
+    format!("{after}{approval}")
+}
+
+/// The gate that the run waits for, and what it says.
+fn waited_for(status: &RolloutStatus) -> Option<String> {
+    let gate = status.gates.iter().find(|gate| gate.answer != GateAnswer::Yes)?;
+    let says = match gate.answer {
+        GateAnswer::Yes | GateAnswer::Wait => "which says to wait",
+        GateAnswer::No => "which says no",
+        GateAnswer::Down => "which gives no answer",
+    };
+    Some(format!("gate {}, {says}", gate.name))
+}
+
+/// The gates of a step at a time, if it has any.
+fn gates(step: &PlannedStep, when: GateTime) -> Option<String> {
+    let names = step.gates.as_ref()?.at(when);
+    (!names.is_empty()).then(|| format!("gate {}", names.join(" and ")))
 }
 
 /// Whether a person must agree at the end of a step.
@@ -218,22 +246,25 @@ fn progress(status: &RolloutStatus, run: &Run, planned: &PlannedStep, now: Times
         return coming(planned);
     }
     let hold = planned.hold.span();
-    let approval = if needs_approval(planned) { ", then an approval" } else { "" };
+    let ending = ending(planned);
     match held(status, run, step, planned, now) {
         Held::Unwritten => format!("to be written; then {}", coming(planned)),
         Held::NotInEffect => format!("written, not in effect yet; then {}", coming(planned)),
         Held::Settling => format!("settling; then {}", coming(planned)),
         Held::For(passed) => {
             let left = spell(hold.saturating_sub(passed));
-            format!("held about {} of {}, {left} to go{approval}", spell(passed), planned.hold)
+            format!("held about {} of {}, {left} to go{ending}", spell(passed), planned.hold)
         }
         Held::Over { unproven: true } => {
             format!(
-                "the hold of {} is over; waits for proof, until {} at most{approval}",
+                "the hold of {} is over; waits for proof, until {} at most{ending}",
                 planned.hold, planned.max_hold
             )
         }
-        Held::Over { unproven: false } => format!("the hold of {} is over{approval}", planned.hold),
+        Held::Over { unproven: false } => match waited_for(status) {
+            Some(gate) => format!("the hold of {} is over; waits for {gate}", planned.hold),
+            None => format!("the hold of {} is over{ending}", planned.hold),
+        },
     }
 }
 
