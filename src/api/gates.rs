@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The gates of a step, by the names that the controller's configuration gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.before) || has(self.during) || has(self.after)")
+#[x_kube(validation = Rule::new("(has(self.before) && size(self.before) > 0) || (has(self.during) && size(self.during) > 0) || (has(self.after) && size(self.after) > 0)")
     .message("gates must name at least one under before, during or after; leave it out where a step waits for none"))]
 pub struct Gates {
     /// Asked before the step's weight is given; it is given once all have said yes.
@@ -43,6 +43,11 @@ impl Gates {
             GateTime::During => &self.during,
             GateTime::After => &self.after,
         }
+    }
+
+    /// Whether any of them can tell that a step has gone well: one that is asked in it or after it.
+    pub fn decide(&self) -> bool {
+        !self.during.is_empty() || !self.after.is_empty()
     }
 
     /// All of them.

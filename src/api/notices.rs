@@ -79,6 +79,14 @@ pub struct Notice {
     pub step: Option<i32>,
     /// The reason in a word, as conditions have it.
     pub reason: String,
+    /// What the run is about; of no run, what should be live.
+    pub target: String,
+    /// What is stable, once something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<String>,
+    /// The canary's share in percent, where it is about a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<i64>,
     /// The sentence.
     pub message: String,
     /// When it happened.
@@ -99,10 +107,9 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Whether it is told of such a transition of a Rollout in that namespace.
-    pub fn takes(&self, transition: Transition, namespace: &str) -> bool {
-        self.on.contains(&transition)
-            && (self.namespaces.is_empty() || self.namespaces.iter().any(|known| known == namespace))
+    /// Whether it is told of Rollouts in that namespace.
+    pub fn is_for(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.iter().any(|known| known == namespace)
     }
 }
 
@@ -111,20 +118,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receiver_takes_what_it_is_for() {
-        let receiver = |namespaces: &[&str]| Receiver {
-            name: "team".to_owned(),
-            on: [Transition::Paused].into(),
-            namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
-        };
-        let cases = [
-            (receiver(&[]), Transition::Paused, true),
-            (receiver(&["shop"]), Transition::Paused, true),
-            (receiver(&["web"]), Transition::Paused, false),
-            (receiver(&[]), Transition::Promoted, false),
-        ];
-        for (receiver, transition, want) in cases {
-            assert_eq!(receiver.takes(transition, "shop"), want, "{receiver:?} {transition:?}");
+    fn a_receiver_is_for_the_namespaces_that_it_names() {
+        for (namespaces, want) in [(vec![], true), (vec!["shop"], true), (vec!["web"], false)] {
+            let namespaces = namespaces.into_iter().map(str::to_owned).collect();
+            let receiver = Receiver { name: "team".into(), on: [Transition::Paused].into(), namespaces };
+            assert_eq!(receiver.is_for("shop"), want, "{receiver:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Gates have deadlines of their own; this one only guards against one that breaks its word.
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(10);
 /// Why a gate gave no answer that the controller failed to ask.
 const DEFECT: &str = "the controller failed to ask it, which is a defect of it; its log says where";
 
@@ -39,7 +39,14 @@ async fn carry_out(mut end: End, step: i32, request: AskRequest) {
     let asked = AssertUnwindSafe(Box::pin(context.gates.ask(&request))).catch_unwind();
     let answers = match tokio::time::timeout(DEADLINE, asked).await {
         Ok(Ok(answers)) => answers,
-        Ok(Err(_)) | Err(_) => silent(&request),
+        Ok(Err(_)) | Err(_) => {
+            tracing::error!(
+                namespace = request.namespace,
+                rollout = request.rollout,
+                "gates could not be asked"
+            );
+            silent(&request)
+        }
     };
     for Answered { question, answer, .. } in &answers {
         // A name that is not configured could be anything.

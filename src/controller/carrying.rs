@@ -20,6 +20,7 @@ use crate::{
     api::RouteRef,
     engine::{
         decision::{Decision, Effect, RouteWrite, ScaleWrite},
+        gate::AskDone,
         observed::{LookDone, Subject},
     },
     routes::ApplyError,
@@ -41,6 +42,14 @@ pub struct Turn<'a> {
     pub now: Timestamp,
     /// The decision lowers: nothing overtakes it.
     pub lowers: bool,
+}
+
+/// What had come back for a decision.
+pub struct Used {
+    /// The look.
+    pub look: Option<LookDone>,
+    /// What gates said.
+    pub answered: Option<AskDone>,
 }
 
 /// The kinds that a decision writes to before anything follows from it, urgent writes and records apart.
@@ -77,7 +86,7 @@ impl Turn<'_> {
         &self,
         working: &mut Working,
         own: Own,
-        look: Option<&LookDone>,
+        used: &Used,
         decision: &Decision,
     ) -> Result<(), TurnError> {
         let lowering: Vec<&RouteWrite> = decision
@@ -98,7 +107,7 @@ impl Turn<'_> {
             .collect();
         let (lowered, rest) = tokio::join!(
             act::lower(self.context, self.subject, &lowering),
-            self.publish_and_act(working, own, look, decision)
+            self.publish_and_act(working, own, used, decision)
         );
         let mut outcome = Ok(());
         for (write, error) in lowered {
@@ -112,14 +121,14 @@ impl Turn<'_> {
         &self,
         working: &mut Working,
         mut own: Own,
-        look: Option<&LookDone>,
+        used: &Used,
         decision: &Decision,
     ) -> Result<(), TurnError> {
         let needs = Needs::of(decision);
         let _places = match self.places(working, &own, needs).await {
             Ok(places) => places,
             Err(error) => {
-                self.not_published(working, look, decision, &error);
+                self.not_published(working, used, decision, &error);
                 return Err(error);
             }
         };
@@ -131,7 +140,7 @@ impl Turn<'_> {
                 }
                 Err(error) => {
                     working.not_stored(&own, before, &error);
-                    self.not_published(working, look, decision, &error);
+                    self.not_published(working, used, decision, &error);
                     return Err(error);
                 }
             }
@@ -217,14 +226,8 @@ impl Turn<'_> {
     }
 
     /// The intent was not stored: nothing that was decided on it counts, and the Rollout is read before the next
-    /// decision. The look that the decision used is kept for that.
-    fn not_published(
-        &self,
-        working: &mut Working,
-        look: Option<&LookDone>,
-        decision: &Decision,
-        error: &TurnError,
-    ) {
+    /// decision. What had come back for the decision is kept for that.
+    fn not_published(&self, working: &mut Working, used: &Used, decision: &Decision, error: &TurnError) {
         if !error.is_unsent() {
             working.refresh = true;
             let stored = working.base.as_ref().map_or(0, |base| base.epoch);
@@ -237,7 +240,12 @@ impl Turn<'_> {
         }
         let mut slot = lock(&self.entry.look);
         if slot.done.is_none() && !slot.under_way {
-            slot.done = look.cloned().map(Box::new);
+            slot.done = used.look.clone().map(Box::new);
+        }
+        drop(slot);
+        let mut errands = lock(&self.entry.errands);
+        if errands.answered.is_none() && !errands.asking {
+            errands.answered = used.answered.clone().map(Box::new);
         }
     }
 

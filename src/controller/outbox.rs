@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use kube::ResourceExt;
 use tokio::sync::Semaphore;
 
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     api::{MUTE_ANNOTATION, Notice, Receiver, Rollout, Transition},
+    engine::notices::PATIENCE,
     notify::{About, DeliveryError, Receivers},
 };
 
@@ -26,7 +28,7 @@ const AT_ONCE: usize = 4;
 const SOON: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_mins(5);
 /// An attempt has a deadline of its own; this one only guards against one that breaks its word.
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(10);
 
 /// The receivers, and how many are told at once.
 pub struct Outbox {
@@ -63,7 +65,7 @@ impl Outbox {
         let namespace = rollout.namespace().unwrap_or_default();
         let muted = rollout.annotations().get(MUTE_ANNOTATION).map(String::as_str).unwrap_or_default();
         let told = |receiver: &&Receiver| {
-            let here = receiver.namespaces.is_empty() || receiver.namespaces.contains(&namespace);
+            let here = receiver.is_for(&namespace);
             let is_muted = |name: &str| name == "*" || name == receiver.name;
             here && !muted.split(',').map(str::trim).any(is_muted)
         };
@@ -72,31 +74,38 @@ impl Outbox {
     }
 }
 
-/// Sends what a Rollout's stored status keeps for receivers and is not on its way.
-pub fn send(context: &Arc<Context>, entry: &Arc<Entry>, own: &Own) {
-    let notices = &own.status.notices;
-    let mut errands = lock(&entry.errands);
-    if notices.is_empty() && errands.sent.is_empty() {
-        return;
-    }
-    let kept = |id: &String| notices.iter().any(|notice| notice.id == *id);
-    // One that is on its way notices that nobody keeps it any more when it is to be sent again.
-    errands.sent.retain(|(id, _), _| kept(id));
-    for notice in notices {
-        for receiver in &notice.to {
-            let errand = (notice.id.clone(), receiver.clone());
-            if let Place::Vacant(place) = errands.sent.entry(errand.clone()) {
-                place.insert(Sent::OnItsWay);
-                let end = End {
-                    context: Arc::clone(context),
-                    entry: Arc::clone(entry),
-                    errand,
-                    about: about(own),
-                    taken: false,
-                };
-                tokio::spawn(deliver(end, notice.clone()));
+/// Sends what is kept for receivers and is not on its way: `notices` are those of the Rollout's stored status. A receiver is told
+/// in the order in which things happened.
+pub fn send(context: &Arc<Context>, entry: &Arc<Entry>, own: &Own, notices: &[Notice]) {
+    let mut due = Vec::new();
+    {
+        let mut errands = lock(&entry.errands);
+        if notices.is_empty() && errands.sent.is_empty() {
+            return;
+        }
+        let wanted = |id: &str, receiver: &String| {
+            notices.iter().any(|notice| notice.id == id && notice.to.contains(receiver))
+        };
+        // One that is on its way notices that nobody keeps it any more when it is to be sent again.
+        errands.sent.retain(|(id, receiver), _| wanted(id, receiver));
+        let mut busy: BTreeSet<&String> = BTreeSet::new();
+        for notice in notices {
+            for receiver in &notice.to {
+                let errand = (notice.id.clone(), receiver.clone());
+                if errands.sent.get(&errand) == Some(&Sent::Taken) || !busy.insert(receiver) {
+                    continue;
+                }
+                if let Place::Vacant(place) = errands.sent.entry(errand.clone()) {
+                    place.insert(Sent::OnItsWay);
+                    due.push((errand, notice.clone()));
+                }
             }
         }
+    }
+    for (errand, notice) in due {
+        let about = about(own);
+        let end = End { context: Arc::clone(context), entry: Arc::clone(entry), errand, about, taken: false };
+        tokio::spawn(deliver(end, notice));
     }
 }
 
@@ -106,21 +115,20 @@ fn about(own: &Own) -> About {
         namespace: rollout.namespace().unwrap_or_default(),
         rollout: rollout.name_any(),
         uid: rollout.uid().unwrap_or_default(),
-        target: rollout.spec.target.name.clone(),
-        stable: own.status.stable.as_ref().map(|stable| stable.name.clone()),
-        weight: own.status.step.as_ref().map(|step| i64::from(step.weight.percent())),
     }
 }
 
-/// Sends a notice until its receiver takes it, or it is somebody else's to send.
+/// Sends a notice until its receiver takes it, it is too old, or it is somebody else's to send.
 async fn deliver(mut end: End, notice: Notice) {
     let context = Arc::clone(&end.context);
     let Some(places) = context.outbox.places.get(&end.errand.1) else { return };
+    let patience = SignedDuration::try_from(PATIENCE).unwrap_or(SignedDuration::MAX);
     for attempt in 0_u32.. {
-        if !context.leadership.leads_for(&end.about.uid) {
+        let Ok(place) = places.acquire().await else { return };
+        let too_old = context.clock.now().duration_since(notice.at) >= patience;
+        if too_old || !context.leadership.leads_for(&end.about.uid) || !end.is_kept() {
             return;
         }
-        let Ok(place) = places.acquire().await else { return };
         let tried = context.outbox.receivers.deliver(&end.errand.1, &end.about, &notice);
         let outcome = tokio::time::timeout(DEADLINE, tried).await;
         drop(place);
@@ -133,11 +141,8 @@ async fn deliver(mut end: End, notice: Notice) {
             Ok(Err(error)) => end.failed(attempt, &error),
             Err(_) => LATE,
         };
-        // As with all that is tried again: not everybody at the same moment.
-        tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
-        if !end.is_kept() {
-            return;
-        }
+        // As with all that is tried again: not everybody at the same moment, and nobody before he was asked to.
+        tokio::time::sleep(wait.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
     }
 }
 
@@ -159,15 +164,15 @@ impl End {
         if attempt == 0 {
             tracing::warn!(namespace, rollout, notice, receiver, %error, "a notice was not taken, and is sent again");
         }
+        let soon = SOON.saturating_mul(1 << attempt.min(10)).min(LATE);
         match error {
-            DeliveryError::Later { after: Some(after), .. } => *after,
-            DeliveryError::Later { after: None, .. } => SOON.saturating_mul(1 << attempt.min(10)).min(LATE),
+            DeliveryError::Later { after, .. } => after.unwrap_or_default().max(soon),
             DeliveryError::Refused(_) => LATE,
         }
     }
 
-    /// Whether the status still keeps it for the receiver, as far as is known: a notice that was given up is not sent any more.
-    /// That of a Rollout that is gone is sent for a while yet.
+    /// Whether the status still keeps it for the receiver, as far as is known. That of a Rollout that is gone is kept by nobody,
+    /// and sent until it is too old.
     fn is_kept(&self) -> bool {
         lock(&self.entry.errands).sent.contains_key(&self.errand)
     }

@@ -14,7 +14,7 @@ use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    carrying::Turn,
+    carrying::{Turn, Used},
     context::{Context, Entry, Guarded, Looked, Working, lock},
     dialect,
     error::{REFUSED_FOR_GOOD, TurnError, backoff},
@@ -117,6 +117,8 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
     let mut working = entry.working.lock().await;
     if entry.anew.swap(false, Ordering::Relaxed) {
         *working = Working { refresh: true, ..Working::default() };
+        // What gates said then may be long over; a look knows its time by itself.
+        lock(&entry.errands).answered = None;
     }
     // What there was of news by now is seen by this turn.
     let _ = entry.news.notified().now_or_never();
@@ -143,11 +145,12 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
         decision = engine::decide(&read.rollout.spec, &read.status, &seen, &working.memory, now);
     }
     // A thousand turns that wait for their writes take the memory of what each of them holds: no more than it needs.
-    let Observed { subject, look, .. } = seen;
+    let Observed { subject, look, answered, .. } = seen;
     let Reading { rollout, stored, failed, .. } = read;
     let own = Own { rollout, status: stored };
     let turn = Turn { context: &context, entry: &entry, subject: &subject, now, lowers: decision.lowers() };
-    let acted = turn.carry_out(&mut working, own, look.as_ref(), &decision).await;
+    let used = Used { look, answered };
+    let acted = turn.carry_out(&mut working, own, &used, &decision).await;
     working.memory.not_watched(now, context.clock.now());
 
     let due = working.problems.values().map(|problem| problem.until).chain(decision.wake).min();
@@ -158,7 +161,9 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
         context.at_work(&uid);
     }
     if let Some(own) = &working.own {
-        outbox::send(&context, &entry, own);
+        // One that is deleted keeps nothing for long: what there is to tell of that is sent as it is decided.
+        let notices = if subject.deleting { &decision.after.notices } else { &own.status.notices };
+        outbox::send(&context, &entry, own, notices);
     }
     acted?;
     if let Some(error) = failed {

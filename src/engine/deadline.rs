@@ -15,8 +15,10 @@ impl Turn<'_> {
     pub fn count_towards_deadline(&mut self, opinions: &Opinions) {
         let passed = self.counting_since.map_or(Duration::ZERO, |then| since(then, self.now));
         self.memory.counting_since = Some(self.now);
-        let exempt =
-            opinions.stable_sick || opinions.error() || self.paused().is_some() || self.held_by_gates;
+        let exempt = opinions.stable_sick
+            || opinions.error()
+            || self.paused().is_some()
+            || self.held_by_gates.is_some();
         let now = self.now;
         let Some(run) = self.run_mut() else { return };
         let so_far = Duration::from(run.without_progress);

@@ -49,7 +49,7 @@ impl Turn<'_> {
         if let Readiness::NoReadyPod(why) = self.readiness(&stable) {
             return self.hold_deletion(&why);
         }
-        self.mark_deleted();
+        self.mark_deleted("the Rollout is being deleted".to_owned());
         self.effects.extend(writes.into_iter().map(Effect::Write));
         self.remove_previews();
         self.say(
@@ -74,6 +74,11 @@ impl Turn<'_> {
                 "the Rollout is being deleted; its preview goes first",
             );
         }
+        let sentence = blocked.first().map_or_else(
+            || "the Rollout is being deleted".to_owned(),
+            |sentence| format!("the Rollout is deleted although {sentence}"),
+        );
+        self.mark_deleted(sentence);
         for sentence in blocked {
             self.tell(true, "ReleasedAsItIs", format!("the Rollout is deleted although {sentence}"));
         }
@@ -101,12 +106,11 @@ impl Turn<'_> {
     }
 
     /// Sets the mark in status too, so that no one who reads it raises again.
-    fn mark_deleted(&mut self) {
+    fn mark_deleted(&mut self, message: String) {
         let at = self.now;
         if let Some(run) = self.run_mut()
             && run.ended.is_none()
         {
-            let message = "the Rollout is being deleted".to_owned();
             run.pause = None;
             run.ended = Some(Ended {
                 reason: EndReason::Deleted,

@@ -40,6 +40,7 @@ impl Turn<'_> {
         self.take_back_up(&canary);
         self.status.stable = Some(canary);
         self.status.restored.clear();
+        self.forget_gates();
         // The record of it comes before anything that follows from it.
         self.intent = true;
         self.rest();

@@ -10,7 +10,7 @@ use super::{
     gate::{Answered, AskRequest, Question},
     turn::{Turn, later},
 };
-use crate::api::{GateAnswer, GateStatus, GateTime, Phase, PlannedStep};
+use crate::api::{GateAnswer, GateStatus, GateTime, Gates, Phase, PlannedStep};
 
 /// The reason of a run that waits for a gate.
 pub const GATE: &str = "Gate";
@@ -24,31 +24,37 @@ pub struct Gatekeeping {
     of: (i64, i32),
     /// What each said last, and when.
     said: BTreeMap<(GateTime, String), (GateAnswer, Timestamp)>,
-    /// When those of each time are to be asked next.
-    due: BTreeMap<GateTime, Timestamp>,
-    /// The last decision was kept from a step by gates alone.
-    pub held: bool,
+    /// When each is to be asked next.
+    due: BTreeMap<(GateTime, String), Timestamp>,
+    /// The step that the last decision was kept from, or kept in, by gates alone.
+    pub held: Option<i32>,
 }
 
 impl Turn<'_> {
-    /// Takes in what gates have answered. Returns the sentence of one that said no.
-    pub fn take_answers(&mut self) -> Option<String> {
-        let here = (self.run()?.number, self.step_index());
+    /// Takes in what gates have answered.
+    pub fn take_answers(&mut self) {
+        let Some(run) = self.run() else { return };
+        let here = (run.number, self.step_index());
         if self.memory.gates.of != here {
             self.memory.gates = Gatekeeping { of: here, ..Gatekeeping::default() };
         }
         let seen = self.seen;
-        let done = seen.answered.as_ref().filter(|done| (done.run, done.step) == here)?;
-        let mut refused = None;
+        let Some(done) = seen.answered.as_ref().filter(|done| (done.run, done.step) == here) else { return };
         for Answered { question, answer, sentence } in &done.answers {
             let key = (question.when, question.gate.clone());
             self.memory.gates.said.insert(key, (*answer, self.now));
             self.note_answer(question, *answer, sentence);
-            if *answer == GateAnswer::No && !self.passed_over(question.when) {
-                refused.get_or_insert_with(|| says(&question.gate, *answer, sentence));
-            }
         }
-        refused
+    }
+
+    /// What a gate says that refuses the run.
+    pub fn refused(&self) -> Option<String> {
+        let said = self.memory.gates.said.iter();
+        let mut refused =
+            said.filter(|((when, _), (answer, _))| *answer == GateAnswer::No && !self.passed_over(*when));
+        let ((when, name), (answer, _)) = refused.next()?;
+        let told = self.status.gates.iter().find(|gate| (gate.when, &gate.name) == (*when, name));
+        Some(says(name, *answer, told.map_or("", |gate| gate.sentence.as_str())))
     }
 
     fn note_answer(&mut self, question: &Question, answer: GateAnswer, sentence: &str) {
@@ -108,36 +114,49 @@ impl Turn<'_> {
         if names.is_empty() || self.passed_over(when) {
             return true;
         }
-        let yes = |name: &String| match self.memory.gates.said.get(&(when, name.clone())) {
-            Some((GateAnswer::Yes, at)) => {
-                when != GateTime::Before || self.now < later(*at, self.interval(name))
-            }
-            Some((GateAnswer::No | GateAnswer::Wait | GateAnswer::Down, _)) | None => false,
-        };
-        if names.iter().all(yes) {
+        if names.iter().all(|name| self.agrees(when, name)) {
             return true;
         }
         self.ask(when, step);
         false
     }
 
-    /// Asks all gates of a time, where they are due. All questions of a decision go out together.
-    fn ask(&mut self, when: GateTime, step: i32) {
-        let due = self.memory.gates.due.get(&when).copied().unwrap_or(self.now);
-        if due > self.now {
-            return self.wake_at(due);
+    /// Whether a gate has said yes, and that still counts.
+    fn agrees(&self, when: GateTime, name: &str) -> bool {
+        match self.memory.gates.said.get(&(when, name.to_owned())) {
+            Some((GateAnswer::Yes, at)) => {
+                when != GateTime::Before || self.now < later(*at, self.interval(name))
+            }
+            Some((GateAnswer::No | GateAnswer::Wait | GateAnswer::Down, _)) | None => false,
         }
-        if self.seen.asking {
-            // The answer gives a turn.
+    }
+
+    /// Asks the gates of a time that are due; during a step those that agree too. All questions of a decision go out together.
+    fn ask(&mut self, when: GateTime, step: i32) {
+        let mut due = Vec::new();
+        for name in self.gates_of(when, step) {
+            if when != GateTime::During && self.agrees(when, &name) {
+                continue;
+            }
+            let key = (when, name);
+            match self.memory.gates.due.get(&key) {
+                Some(at) if *at > self.now => self.wake_at(*at),
+                // The answers give a turn.
+                Some(_) | None if self.seen.asking => {}
+                Some(_) | None => due.push(key),
+            }
+        }
+        let weight = self.planned(step);
+        let mut new = Vec::new();
+        for (when, gate) in due {
+            let next = later(self.now, self.interval(&gate));
+            self.memory.gates.due.insert((when, gate.clone()), next);
+            self.wake_at(next);
+            new.push(Question { gate, when, step, weight });
+        }
+        if new.is_empty() {
             return;
         }
-        let names = self.gates_of(when, step);
-        let soonest = names.iter().map(|name| self.interval(name)).min();
-        let next = later(self.now, soonest.unwrap_or(INTERVAL));
-        self.memory.gates.due.insert(when, next);
-        self.wake_at(next);
-        let weight = self.planned(step);
-        let new = names.into_iter().map(|gate| Question { gate, when, step, weight });
         let asked = self.effects.iter_mut().find_map(|effect| match effect {
             Effect::Ask { request, .. } => Some(&mut request.questions),
             Effect::Write(_)
@@ -150,7 +169,7 @@ impl Turn<'_> {
             | Effect::Reread => None,
         });
         if let Some(questions) = asked {
-            questions.extend(new.filter(|question| !questions.contains(question)).collect::<Vec<_>>());
+            questions.extend(new);
             return;
         }
         let (Some((stable, canary)), Some(run)) = (self.arms(), self.run()) else { return };
@@ -162,7 +181,7 @@ impl Turn<'_> {
             steps: i32::try_from(run.plan.len()).unwrap_or(i32::MAX),
             stable: stable.name,
             canary: canary.name,
-            questions: new.collect(),
+            questions: new,
         };
         self.effects.push(Effect::Ask { step: self.step_index(), request });
     }
@@ -187,26 +206,29 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether a gate before the next step was what the run waited for, as told last.
+    /// Whether a gate before a step was what the run waited for when this was last decided.
     pub fn waits_before(&self, step: i32) -> bool {
-        let next = |gate: &&GateStatus| gate.when == GateTime::Before && gate.step == step;
-        self.status.gates.iter().filter(next).any(|gate| gate.answer != GateAnswer::Yes)
+        self.held_by_gates == Some(step) && step > self.step_index()
     }
 
     /// Says which gate holds the run, before or in a step.
     pub fn say_gates(&mut self, step: i32) {
-        self.memory.gates.held = true;
+        self.memory.gates.held = Some(step);
         let at = self.step_index();
         let mut sentences = Vec::new();
-        for when in [GateTime::Before, GateTime::During, GateTime::After] {
-            let of = if when == GateTime::Before { step } else { at };
-            for name in self.gates_of(when, of) {
+        let times: &[GateTime] =
+            if step > at { &[GateTime::Before] } else { &[GateTime::During, GateTime::After] };
+        for &when in times {
+            for name in self.gates_of(when, step) {
                 let last = self.memory.gates.said.get(&(when, name.clone())).map(|(answer, _)| *answer);
                 let told = self.status.gates.iter().find(|gate| {
-                    (&gate.name, gate.when, gate.step) == (&name, when, of) && Some(gate.answer) == last
+                    (&gate.name, gate.when, gate.step) == (&name, when, step) && Some(gate.answer) == last
                 });
                 match told {
-                    Some(gate) if gate.answer == GateAnswer::Yes => {}
+                    Some(_) if self.agrees(when, &name) => {}
+                    Some(gate) if gate.answer == GateAnswer::Yes => {
+                        sentences.push(format!("{name} is asked again"))
+                    }
                     Some(gate) => sentences.push(says(&name, gate.answer, &gate.sentence)),
                     None => sentences.push(format!("{name} is asked")),
                 }
@@ -221,11 +243,10 @@ impl Turn<'_> {
     }
 }
 
-/// Whether others than the metrics decide on a step: a person, or a gate in it or after it.
+/// Whether others than the metrics decide on a step: a person, or, of a stage of blue/green, a gate in it or after it.
 pub(super) fn is_decided_by_others(planned: &PlannedStep) -> bool {
-    let gated =
-        planned.gates.as_ref().is_some_and(|gates| !gates.during.is_empty() || !gates.after.is_empty());
-    planned.approval.is_some() || gated
+    let gated = |gates: &Gates| planned.stage.is_some() && gates.decide();
+    planned.approval.is_some() || planned.gates.as_ref().is_some_and(gated)
 }
 
 /// What a gate says, in a sentence.

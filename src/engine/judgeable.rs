@@ -1,6 +1,8 @@
 //! What an analysis must have so that it can judge every step. What a template has is known when a run starts.
 
-use crate::api::{Analysis, Approval, BlueGreen, CanaryStep, Stage, StepAnalysis, Strategy, units::Weight};
+use crate::api::{
+    Analysis, Approval, BlueGreen, CanaryStep, Gates, Stage, StepAnalysis, Strategy, units::Weight,
+};
 
 /// Why an analysis can't judge what the strategy asks it to, in a sentence with the remedy.
 pub(super) fn refuse(analysis: Option<&Analysis>, strategy: &Strategy) -> Option<String> {
@@ -49,9 +51,7 @@ fn refuse_step(analysis: &Analysis, step: &CanaryStep, own: &StepAnalysis) -> Op
 /// stable to judge the target by after it.
 fn refuse_switch(analysis: &Analysis, blue_green: &BlueGreen) -> Option<String> {
     let decided = |before: &Stage| {
-        let gates = before.gates.as_ref();
-        before.approval == Some(Approval::Required)
-            || gates.is_some_and(|gates| !gates.during.is_empty() || !gates.after.is_empty())
+        before.approval == Some(Approval::Required) || before.gates.as_ref().is_some_and(Gates::decide)
     };
     let by_others = blue_green.before.as_ref().is_some_and(decided);
     let levels = analysis.error_rate.iter().any(|rate| rate.max.is_some())

@@ -15,7 +15,7 @@
 //! 6. When nothing has changed, nothing is written.
 //!
 //! The order in which things take precedence reads top to bottom in `run::step_through`: deletion > abort >
-//! `suspend` > Fail > target changed > promote-full > promote > pause > advance.
+//! `suspend` > Fail, a gate's no > target changed > promote-full > promote > pause > advance.
 //!
 //! | file | decides |
 //! |---|---|
@@ -62,7 +62,7 @@ mod judge;
 mod judgeable;
 pub mod look;
 pub mod memory;
-mod notices;
+pub mod notices;
 pub mod observed;
 mod plan;
 mod previews;

@@ -4,8 +4,8 @@ use std::time::Duration as Span;
 
 use super::judgeable;
 use crate::api::{
-    BlueGreen, Canary, CanaryStep, HeaderMatch, PlannedStep, RequestMatch, RolloutSpec, RouteKind, Stage,
-    StageName, Strategy,
+    BlueGreen, Canary, CanaryStep, Gates, HeaderMatch, PlannedStep, RequestMatch, RolloutSpec, RouteKind,
+    Stage, StageName, Strategy,
     units::{Duration, Weight},
 };
 
@@ -57,7 +57,7 @@ fn by_steps(canary: &Canary, found: Option<Weight>) -> Vec<PlannedStep> {
             max_hold: wanted.max_hold.clone().unwrap_or_else(|| thrice(hold)),
             approval: wanted.approval,
             analysis: wanted.analysis.clone(),
-            gates: wanted.gates.clone(),
+            gates: some(wanted.gates.as_ref()),
             matching: matching.clone(),
             scale: scale.clone(),
             ..plain(share, hold)
@@ -90,7 +90,7 @@ fn stage(weight: Weight, name: StageName, stage: &Stage) -> PlannedStep {
         stage: Some(name),
         max_hold: stage.max_hold.clone().unwrap_or_else(|| thrice(&stage.hold)),
         approval: stage.approval,
-        gates: stage.gates.clone(),
+        gates: some(stage.gates.as_ref()),
         ..plain(weight, &stage.hold)
     }
 }
@@ -107,6 +107,11 @@ fn plain(weight: Weight, hold: &Duration) -> PlannedStep {
         analysis: None,
         gates: None,
     }
+}
+
+/// Gates, where any is named.
+fn some(gates: Option<&Gates>) -> Option<Gates> {
+    gates.filter(|gates| gates.names().next().is_some()).cloned()
 }
 
 /// How long a step may wait for proof where nothing is said.

@@ -1,5 +1,5 @@
 //! The order in which a run's rules apply. Reading it top to bottom is reading the precedence:
-//! abort > `suspend` > Fail > target changed > promote-full > promote > pause > advance (deletion came before).
+//! abort > `suspend` > Fail, a gate's no > target changed > promote-full > promote > pause > advance (deletion came before).
 
 use super::{claim::Claim, decision::Effect, observed::RouteState, turn::Turn, workloads::Readiness};
 use crate::api::{EndReason, Pause, PauseReason, Phase, Transition};
@@ -16,6 +16,7 @@ impl Turn<'_> {
             return self.end(EndReason::Aborted, &format!("aborted by {}{reason}", abort.by));
         }
         self.take_evidence();
+        self.take_answers();
         self.note_displaced();
         self.tell_share();
         if self.spec.suspend {
@@ -26,7 +27,7 @@ impl Turn<'_> {
         if let Some(sentence) = self.failed() {
             return self.end(EndReason::Failed, &sentence);
         }
-        if let Some(sentence) = self.take_answers() {
+        if let Some(sentence) = self.refused() {
             return self.end(EndReason::GateRefused, &sentence);
         }
         self.learn_revision();

@@ -111,6 +111,14 @@ impl Turn<'_> {
             Err((phase, reason, sentence)) => return self.say(phase, reason, sentence),
         };
         let steps = self.steps(found);
+        if steps.iter().any(|step| step.gates.is_some()) && !self.seen.unknown_gates.is_empty() {
+            let names = self.seen.unknown_gates.join(", ");
+            let sentence = format!(
+                "spec.strategy names the gate {names}, which the controller's configuration does not have; name one of its \
+                 gates, or add it there"
+            );
+            return self.say(Phase::Invalid, "UnknownGate", sentence);
+        }
         if let Some((reason, sentence)) = self.previews_refused(&steps) {
             return self.say(Phase::Invalid, reason, sentence);
         }
@@ -191,14 +199,6 @@ impl Turn<'_> {
                  have; name one of its providers, or add it there"
             );
             return invalid("UnknownProvider", sentence);
-        }
-        if !self.seen.unknown_gates.is_empty() {
-            let names = self.seen.unknown_gates.join(", ");
-            let sentence = format!(
-                "spec.strategy names the gate {names}, which the controller's configuration does not have; name one of its \
-                 gates, or add it there"
-            );
-            return invalid("UnknownGate", sentence);
         }
         if let Some(why) = &self.seen.unaskable {
             let sentence = format!("spec.analysis, or its template, can't be asked for: {why}");

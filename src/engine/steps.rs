@@ -242,8 +242,12 @@ impl Turn<'_> {
             return;
         }
         self.memory.observing_since = Some(now);
+        let held_by_gates = self.held_by_gates;
+        let hold = self.planned_step().map_or(Duration::ZERO, |planned| planned.hold.span());
         let Some(step) = self.step_mut() else { return };
-        let counted = observed.min(since(from, now));
+        // What waits for gates has been held for long enough, and has not to prove itself for longer than its maxHold.
+        let counts = held_by_gates.is_none() || Duration::from(step.elapsed) < hold;
+        let counted = if counts { observed.min(since(from, now)) } else { Duration::ZERO };
         step.elapsed = Elapsed::from(Duration::from(step.elapsed) + counted);
     }
 
@@ -274,7 +278,11 @@ impl Turn<'_> {
             // What holds the next step is told all the while, and not only between two looks.
             StepDecision::Advance if self.is_unseen(opinions) => {
                 if !self.held_back(self.next_step(&planned, false)) {
-                    self.say_step(opinions, &planned, elapsed);
+                    match self.held_by_gates {
+                        // What held it before this look was asked for holds it still.
+                        Some(step) => self.say_gates(step),
+                        None => self.say_step(opinions, &planned, elapsed),
+                    }
                 }
             }
             StepDecision::Advance => {

@@ -7,13 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     decision::{Decision, Effect, Fence, Note, Purpose, RouteWrite, StampChange},
     memory::Memory,
-    notices::Announced,
     observed::{EntrySeen, ListSeen, Observed, RouteSeen, RouteView},
     record::Due,
 };
 use crate::api::{
-    Called, EntryWeight, Phase, RolloutSpec, RolloutStatus, RouteRef, RouteStatus, RouteWeights, Run, Stamp,
-    Step, Target, TargetRef,
+    Called, EntryWeight, Notice, Phase, RolloutSpec, RolloutStatus, RouteRef, RouteStatus, RouteWeights, Run,
+    Stamp, Step, Target, TargetRef,
 };
 
 /// So many lists of weights are told in status; the schema takes no more.
@@ -30,13 +29,13 @@ pub(super) struct Turn<'a> {
     pub counting_since: Option<Timestamp>,
     /// Since when it has been observing the step, without a break.
     pub observing_since: Option<Timestamp>,
-    /// The last decision was kept from a step by gates alone.
-    pub held_by_gates: bool,
+    /// The step that the last decision was kept from, or kept in, by gates alone.
+    pub held_by_gates: Option<i32>,
     pub status: RolloutStatus,
     pub memory: Memory,
     pub effects: Vec<Effect>,
-    /// What receivers may want to know.
-    pub announced: Vec<Announced>,
+    /// What receivers want to know of this decision.
+    pub announced: Vec<Notice>,
     /// The status must be stored before the effects run.
     pub intent: bool,
     /// What is wrong with the routes at this moment, whatever the run is paused for: nothing is raised over it.

@@ -20,10 +20,4 @@ pub struct About {
     pub rollout: String,
     /// Its UID.
     pub uid: String,
-    /// What should be live.
-    pub target: String,
-    /// What is stable, once something is.
-    pub stable: Option<String>,
-    /// The canary's share in percent, where it is known.
-    pub weight: Option<i64>,
 }

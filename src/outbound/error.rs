@@ -1,3 +1,5 @@
+//! What keeps a call from bringing an answer that counts.
+
 use std::fmt;
 
 /// Why a call brought no answer that counts. The texts carry no byte of a response, no address and no secret.

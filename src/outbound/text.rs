@@ -1,3 +1,5 @@
+//! Texts of others, as one line.
+
 /// A text as one line that shows as it is written: at most so many characters, without line breaks, other control characters
 /// and those that change how what is around them shows.
 pub fn one_line(text: &str, most: usize) -> String {

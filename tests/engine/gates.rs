@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tidegate::{
     api::{EndReason, GateAnswer, GateTime, PauseReason, Phase, RequestOutcome},
-    engine::gate::{Answered, AskDone},
+    engine::{
+        gate::{Answered, AskDone},
+        observed::WorkloadSeen,
+    },
 };
 
 use crate::{
@@ -93,17 +96,92 @@ fn what_comes_after_a_step_is_asked_once_the_metrics_allow_the_next() {
     assert_eq!(world.asked.len(), 1, "a yes is kept");
 }
 
+/// The pods go in the moment of the yes; when they are back, the gate is asked anew.
 #[test]
 fn a_yes_before_a_step_is_not_kept_for_when_something_else_allows_it() {
     let mut world = gated("before");
-    world.run_until("10", |world| world.share("v2") == 10);
-    ask(&mut world, "pause");
-    world.run_for(Duration::from_mins(5));
-    assert_eq!(world.asked, [], "nobody asks for a step that something else forbids");
     world.gates.insert("window".into(), GateAnswer::Wait);
-    ask(&mut world, "resume");
+    world.run_until("held", |world| world.message().contains("gate window"));
+    let question = world.asked[0].clone();
+    let yes = Answered { question, answer: GateAnswer::Yes, sentence: "open".into() };
+    world.workloads.insert("v2".into(), WorkloadSeen::present(2, 0, "h2"));
+    world.answered = Some(AskDone { run: 1, step: 1, answers: vec![yes] });
+    world.settle();
+    assert_eq!(world.condition("Ready"), Some(("False", "CanaryNotReady")));
+    world.pass(Duration::from_secs(20));
+    world.workloads.insert("v2".into(), WorkloadSeen::present(2, 2, "h2"));
     world.run_for(Duration::from_mins(5));
-    assert_eq!(world.share("v2"), 10);
+    assert_eq!(world.share("v2"), 10, "it says to wait by now");
+}
+
+/// Metrics that take longer than their interval are asked for all the while: the gate holds the run all the same, its deadline
+/// does not pass, and status is not written for each look.
+#[test]
+fn a_gate_holds_between_two_looks_too() {
+    let mut world = gated("after");
+    world.answers_after = Duration::from_secs(15);
+    world.gates.insert("window".into(), GateAnswer::Down);
+    world.run_until("held", |world| world.message().contains("gate window"));
+    let writes = world.status_writes;
+    world.run_for(Duration::from_hours(5));
+    assert_eq!((world.share("v2"), world.phase()), (50, Phase::Progressing), "{}", world.message());
+    assert_eq!(world.condition("Ready"), Some(("False", "Gate")));
+    let writes = world.status_writes - writes;
+    assert!(writes <= 5 * 60 + 2, "{writes} writes in five hours: more than one a minute");
+    world.gates.insert("window".into(), GateAnswer::Yes);
+    world.run_until("promoted", |world| world.phase() == Phase::Healthy);
+}
+
+/// What a gate says while the Rollout is suspended is no less said.
+#[test]
+fn a_no_that_comes_while_it_is_suspended_counts_once_it_is_not() {
+    let mut world = gated("during");
+    world.run_until("50", |world| world.share("v2") == 50);
+    let question = world.asked[0].clone();
+    let no = Answered { question, answer: GateAnswer::No, sentence: "too slow".into() };
+    world.spec.suspend = true;
+    world.answered = Some(AskDone { run: 1, step: 2, answers: vec![no] });
+    world.settle();
+    assert_eq!(world.share("v2"), 50);
+    world.spec.suspend = false;
+    world.settle();
+    assert_eq!((world.share("v2"), world.working.history[0].outcome), (0, EndReason::GateRefused));
+}
+
+/// Each at its own interval, and one that has said yes not again.
+#[test]
+fn gates_are_asked_each_in_its_own_time() {
+    let mut world =
+        World::new(&SPEC.replace("{weight: 50}", "{weight: 50, gates: {after: [window, slow, sure]}}"));
+    world.gates = [("window", GateAnswer::Wait), ("slow", GateAnswer::Wait), ("sure", GateAnswer::Yes)]
+        .map(|(name, answer)| (name.to_owned(), answer))
+        .into();
+    world.intervals.insert("slow".into(), Duration::from_mins(1));
+    world.run_until("held", |world| world.message().contains("gate window"));
+    world.asked.clear();
+    world.run_for(Duration::from_mins(10));
+    let asked = |name: &str| world.asked.iter().filter(|question| question.gate == name).count();
+    assert!((55..=62).contains(&asked("window")), "{}", asked("window"));
+    assert!((9..=11).contains(&asked("slow")), "{}", asked("slow"));
+    assert_eq!(asked("sure"), 0);
+    let told = "gate window says to wait: because of window; gate slow says to wait: because of slow";
+    assert!(world.message().ends_with(told), "{}", world.message());
+}
+
+/// A return to what was stable so recently asks nobody, whoever is configured.
+#[test]
+fn a_gate_that_is_unknown_keeps_nothing_from_a_return() {
+    let window = "rollbackWindow: {versions: 1, within: 24h}\n";
+    let mut world =
+        World::new(&(SPEC.replace("{weight: 50}", "{weight: 50, gates: {after: [window]}}") + window));
+    world.gates.insert("window".into(), GateAnswer::Yes);
+    world.run_until("promoted", |world| world.phase() == Phase::Healthy);
+    world.unknown_gates = vec!["window".into()];
+    world.spec.target.name = "v1".into();
+    world.spec.target.workload_ref = None;
+    world.settle();
+    assert_eq!(world.share("v1"), 100, "{}", world.message());
+    assert!(world.working.run.as_ref().unwrap().analysis.is_some(), "it is judged all the same");
 }
 
 #[test]

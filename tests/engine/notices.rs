@@ -145,9 +145,23 @@ fn every_way_back_is_told() {
         | EndReason::Deleted
         | EndReason::Marked => true,
     };
-    let played: Vec<EndReason> = ends().into_iter().map(|(reason, _)| reason).collect();
-    assert!(played.iter().all(|reason| all(*reason)));
-    assert_eq!(played.len(), 11);
+    let played: BTreeSet<&str> = ends().iter().map(|(reason, _)| reason.word()).collect();
+    let known = [
+        EndReason::Promoted,
+        EndReason::Failed,
+        EndReason::GateRefused,
+        EndReason::Aborted,
+        EndReason::Deadline,
+        EndReason::Inconclusive,
+        EndReason::TargetChanged,
+        EndReason::TargetReturned,
+        EndReason::RevisionChanged,
+        EndReason::RouteReplaced,
+        EndReason::Deleted,
+        EndReason::Marked,
+    ];
+    let back: BTreeSet<&str> = known.into_iter().filter(|reason| all(*reason)).map(EndReason::word).collect();
+    assert_eq!(played, back);
 }
 
 /// It is in the very write that makes it true, so that no crash comes between.
@@ -191,7 +205,12 @@ fn what_was_taken_goes_and_the_rest_stays() {
 fn what_nobody_takes_is_given_up_after_a_day_and_said() {
     let mut world = told(SPEC);
     world.run_until("promoted", |world| world.phase() == Phase::Healthy);
-    world.pass(Duration::from_hours(25));
+    // Nothing else gives it a turn.
+    let wake = world.wake.expect("a turn to give them up");
+    assert!(wake <= world.now + jiff::SignedDuration::from_hours(24), "{wake}");
+    world.now = wake;
+    world.settle();
+    world.pass(Duration::from_mins(30));
     world.settle();
     assert_eq!(kinds(&world), []);
     let lost = world.notes.iter().filter(|note| note.reason == "NoticeLost");
@@ -234,4 +253,33 @@ fn weights_that_somebody_else_changes_are_told() {
     world.somebody_sets("color", "kubectl", &[20, 80]);
     world.settle();
     assert!(kinds(&world).contains(&Transition::Drifted), "{:?}", world.stored.notices);
+}
+
+/// Two routes drift in one moment: each is told by itself.
+#[test]
+fn of_two_things_at_one_moment_both_are_told() {
+    let routes = "routes: [{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}, {group: appmesh.k8s.aws, kind: GatewayRoute, name: paint}]";
+    let one = "routes: [{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}]";
+    let mut world = told(&SPEC.replace(one, routes));
+    world.routes.insert("paint".into(), route(vec![entry("v1", 100), entry("v2", 0)]));
+    world.run_until("10", |world| world.share("v2") == 10);
+    for name in ["color", "paint"] {
+        world.somebody_sets(name, "kubectl", &[20, 80]);
+    }
+    world.settle();
+    let drifted = world.stored.notices.iter().filter(|notice| notice.transition == Transition::Drifted);
+    let ids: BTreeSet<&str> = drifted.map(|notice| notice.id.as_str()).collect();
+    assert_eq!(ids.len(), 2, "{:?}", world.stored.notices);
+}
+
+/// What is told of a run names its versions, although something else is wanted by then.
+#[test]
+fn a_notice_names_what_its_run_was_about() {
+    let mut world = told(SPEC);
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.spec.target.name = "v3".into();
+    world.settle();
+    let back =
+        world.stored.notices.iter().find(|notice| notice.transition == Transition::RolledBack).unwrap();
+    assert_eq!((back.target.as_str(), back.stable.as_deref(), back.run), ("v2", Some("v1"), Some(1)));
 }

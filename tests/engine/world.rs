@@ -92,6 +92,8 @@ pub struct World {
     pub asked: Vec<Question>,
     pub answered: Option<AskDone>,
     pub unknown_gates: Vec<String>,
+    /// How soon a gate is asked again; ten seconds where nothing is said.
+    pub intervals: BTreeMap<String, Duration>,
     /// Who is told, and of what; the notices that were taken.
     pub receivers: BTreeMap<String, BTreeSet<Transition>>,
     pub taken_by: Vec<(String, String)>,
@@ -197,6 +199,7 @@ impl World {
             asked: vec![],
             answered: None,
             unknown_gates: vec![],
+            intervals: BTreeMap::new(),
             receivers: BTreeMap::new(),
             taken_by: vec![],
             fresh: false,
@@ -293,7 +296,7 @@ impl World {
             looking: self.under_way.is_some(),
             answered: self.answered.take(),
             asking: false,
-            gates: BTreeMap::new(),
+            gates: self.intervals.clone(),
             unknown_gates: self.unknown_gates.clone(),
             receivers: self.receivers.clone(),
             taken_by: std::mem::take(&mut self.taken_by),

@@ -20,22 +20,18 @@ fn notice() -> Notice {
         transition: Transition::Paused,
         run: Some(7),
         step: Some(2),
-        reason: "AwaitingApproval".to_owned(),
+        reason: "Approval".to_owned(),
         message: "50% is through".to_owned(),
+        target: "v2".to_owned(),
+        stable: Some("v1".to_owned()),
+        weight: Some(50),
         at: "2026-10-01T12:00:00Z".parse().unwrap(),
         to: vec!["team".to_owned()],
     }
 }
 
 fn about() -> About {
-    About {
-        namespace: "shop".to_owned(),
-        rollout: "color".to_owned(),
-        uid: "0b1c".to_owned(),
-        target: "v2".to_owned(),
-        stable: Some("v1".to_owned()),
-        weight: Some(50),
-    }
+    About { namespace: "shop".to_owned(), rollout: "color".to_owned(), uid: "0b1c".to_owned() }
 }
 
 fn http() -> HttpConfig {

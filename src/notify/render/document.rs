@@ -1,3 +1,5 @@
+//! A notice as one document: what a webhook is sent, and what the others have besides.
+
 use serde_json::{Value, json};
 
 use super::Told;
@@ -19,9 +21,9 @@ pub(super) fn document(told: Told<'_>) -> Value {
         "step": notice.step,
         "reason": notice.reason,
         "message": notice.message,
-        "target": about.target,
-        "stable": about.stable,
-        "weight": about.weight,
+        "target": notice.target,
+        "stable": notice.stable,
+        "weight": notice.weight,
         "at": notice.at,
     })
 }

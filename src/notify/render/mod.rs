@@ -69,10 +69,10 @@ impl Told<'_> {
     fn facts(self) -> Vec<(&'static str, String)> {
         let run = self.notice.run.map(|run| run.to_string());
         let step = self.notice.step.map(|step| step.to_string());
-        let weight = self.about.weight.map(|weight| format!("{weight}%"));
+        let weight = self.notice.weight.map(|weight| format!("{weight}%"));
         let facts = [
-            ("target", Some(self.about.target.clone())),
-            ("stable", self.about.stable.clone()),
+            ("target", Some(self.notice.target.clone())),
+            ("stable", self.notice.stable.clone()),
             ("weight", weight),
             ("run", run),
             ("step", step),

@@ -12,22 +12,18 @@ fn notice(transition: Transition) -> Notice {
         transition,
         run: Some(7),
         step: Some(2),
-        reason: "MetricFailed".to_owned(),
+        reason: "AnalysisFailed".to_owned(),
         message: MARKUP.to_owned(),
+        target: "v2".to_owned(),
+        stable: Some("v1".to_owned()),
+        weight: Some(0),
         at: "2026-10-01T12:00:00Z".parse().unwrap(),
         to: vec!["team".to_owned()],
     }
 }
 
 fn about() -> About {
-    About {
-        namespace: "shop".to_owned(),
-        rollout: "color".to_owned(),
-        uid: "0b1c".to_owned(),
-        target: "v2".to_owned(),
-        stable: Some("v1".to_owned()),
-        weight: Some(0),
-    }
+    About { namespace: "shop".to_owned(), rollout: "color".to_owned(), uid: "0b1c".to_owned() }
 }
 
 /// What a renderer makes of a transition in the cluster `prod-eu`.
@@ -38,8 +34,15 @@ fn rendered(transition: Transition, render: impl Fn(Told<'_>) -> Message) -> Val
 
 /// What a renderer makes of a Rollout of which nothing is known yet.
 fn rendered_least(render: impl Fn(Told<'_>) -> Message) -> Value {
-    let notice = Notice { run: None, step: None, message: String::new(), ..notice(Transition::Invalid) };
-    let about = About { stable: None, weight: None, ..about() };
+    let notice = Notice {
+        run: None,
+        step: None,
+        message: String::new(),
+        stable: None,
+        weight: None,
+        ..notice(Transition::Invalid)
+    };
+    let about = about();
     render(Told { notice: &notice, about: &about, cluster: None }).body
 }
 
@@ -47,7 +50,7 @@ fn whole() -> Value {
     json!({
         "apiVersion": "tidegate.dev/v1alpha1", "kind": "Notice", "id": "0b1c/7-3", "clusterName": "prod-eu",
         "namespace": "shop", "rollout": "color", "uid": "0b1c", "transition": "RolledBack", "warning": true,
-        "run": 7, "step": 2, "reason": "MetricFailed", "message": MARKUP, "target": "v2", "stable": "v1",
+        "run": 7, "step": 2, "reason": "AnalysisFailed", "message": MARKUP, "target": "v2", "stable": "v1",
         "weight": 0, "at": "2026-10-01T12:00:00Z",
     })
 }
@@ -55,7 +58,7 @@ fn whole() -> Value {
 #[test]
 fn slack_gets_blocks_that_call_nobody() {
     let message = "v2 &lt;!channel&gt; &amp; *b* [x](http://evil) \"q\" {{run}}";
-    let facts = "target v2 · stable v1 · weight 0% · run 7 · step 2 · reason MetricFailed · cluster prod-eu · \
+    let facts = "target v2 · stable v1 · weight 0% · run 7 · step 2 · reason AnalysisFailed · cluster prod-eu · \
                  at 2026-10-01T12:00:00Z";
     let text = |text: &str| json!({"type": "mrkdwn", "text": text, "verbatim": true});
     let want = json!({
@@ -73,7 +76,7 @@ fn slack_gets_blocks_that_call_nobody() {
 
 #[test]
 fn teams_gets_a_card_without_markdown() {
-    let facts = "target v2 · stable v1 · weight 0% · run 7 · step 2 · reason MetricFailed · cluster prod-eu · \
+    let facts = "target v2 · stable v1 · weight 0% · run 7 · step 2 · reason AnalysisFailed · cluster prod-eu · \
                  at 2026-10-01T12:00:00Z";
     let line = |run: Value| json!({"type": "RichTextBlock", "inlines": [run]});
     let message = "v2 <!channel> & *b* [x](http://evil) \"q\" {{run}}";
@@ -116,7 +119,7 @@ fn pager_duty_gets_an_alert_and_its_end() {
             "timestamp": "2026-10-01T12:00:00Z",
             "component": "color",
             "group": "shop",
-            "class": "MetricFailed",
+            "class": "AnalysisFailed",
             "custom_details": whole(),
         },
     });
@@ -177,7 +180,7 @@ notifications:
     let want = json!({
         "text": format!("RolledBack of shop/color: {MARKUP}"),
         "run": 7,
-        "all": [2, 0, "0%", "v1", "v2", "MetricFailed", "2026-10-01T12:00:00Z", "0b1c/7-3"],
+        "all": [2, 0, "0%", "v1", "v2", "AnalysisFailed", "2026-10-01T12:00:00Z", "0b1c/7-3"],
         "fixed": {"yes": true, "none": null, "n": 1.5, "brace": "{run}"},
         "cluster": "on prod-eu",
     });
