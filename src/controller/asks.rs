@@ -37,16 +37,11 @@ pub fn start(context: &Arc<Context>, entry: &Arc<Entry>, step: i32, request: Ask
 async fn carry_out(mut end: End, step: i32, request: AskRequest) {
     let context = Arc::clone(&end.context);
     let asked = AssertUnwindSafe(Box::pin(context.gates.ask(&request))).catch_unwind();
-    let answers = match tokio::time::timeout(DEADLINE, asked).await {
-        Ok(Ok(answers)) => answers,
-        Ok(Err(_)) | Err(_) => {
-            tracing::error!(
-                namespace = request.namespace,
-                rollout = request.rollout,
-                "gates could not be asked"
-            );
-            silent(&request)
-        }
+    let answers = if let Ok(Ok(answers)) = tokio::time::timeout(DEADLINE, asked).await {
+        answers
+    } else {
+        tracing::error!(namespace = request.namespace, rollout = request.rollout, "gates could not be asked");
+        silent(&request)
     };
     for Answered { question, answer, .. } in &answers {
         // A name that is not configured could be anything.

@@ -227,7 +227,7 @@ impl Turn<'_> {
                 match told {
                     Some(_) if self.agrees(when, &name) => {}
                     Some(gate) if gate.answer == GateAnswer::Yes => {
-                        sentences.push(format!("{name} is asked again"))
+                        sentences.push(format!("{name} is asked again"));
                     }
                     Some(gate) => sentences.push(says(&name, gate.answer, &gate.sentence)),
                     None => sentences.push(format!("{name} is asked")),
