@@ -114,8 +114,8 @@ async fn runs_are_counted_and_a_rollout_that_is_gone_leaves_no_series() {
     prometheus_takes(&text);
 
     cluster.rollouts().delete("color", &kube::api::DeleteParams::default()).await.unwrap();
-    let text = once(&cluster, "tidegate_rollouts{phase=\"Failed\"}", Some(0.0)).await;
-    assert!(!text.contains("rollout=\""), "{text}");
+    let gone = |text: &String| !text.contains("rollout=\"");
+    let text = eventually("no series of it", || cluster.metrics(), gone).await;
     are(&text, &[("tidegate_runs_total{outcome=\"Failed\"}", 1.0)]);
 }
 
