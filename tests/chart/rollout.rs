@@ -106,7 +106,7 @@ impl Replica {
     }
 
     async fn leads(&self) -> bool {
-        self.answer("/metrics").await.is_some_and(|(_, text)| text.contains("tidegate_leading 1"))
+        self.answer("/metrics").await.is_some_and(|(_, text)| text.contains("tidegate_leader 1"))
     }
 }
 
