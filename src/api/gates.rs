@@ -91,6 +91,18 @@ pub enum GateAnswer {
     Down,
 }
 
+impl GateAnswer {
+    /// What a gate does that answers so, behind its name.
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Yes => "says yes",
+            Self::No => "says no",
+            Self::Wait => "says to wait",
+            Self::Down => "gives no answer",
+        }
+    }
+}
+
 /// What a gate said last, of what the run stands before or in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

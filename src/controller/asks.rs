@@ -5,7 +5,10 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 
-use super::context::{Context, Entry, lock};
+use super::{
+    context::{Context, Entry},
+    returning::End,
+};
 use crate::{
     api::GateAnswer,
     engine::gate::{Answered, AskDone, AskRequest},
@@ -18,23 +21,13 @@ const DEFECT: &str = "the controller failed to ask it, which is a defect of it; 
 
 /// Asks, unless gates are being asked.
 pub fn start(context: &Arc<Context>, entry: &Arc<Entry>, step: i32, request: AskRequest) {
-    let mut errands = lock(&entry.errands);
-    if errands.asking {
-        return;
+    let of = (request.namespace.as_str(), request.rollout.as_str());
+    if let Some(end) = End::begin(context, entry, |entry| &entry.asks, of) {
+        tokio::spawn(carry_out(end, step, request));
     }
-    errands.asking = true;
-    drop(errands);
-    let end = End {
-        context: Arc::clone(context),
-        entry: Arc::clone(entry),
-        namespace: request.namespace.clone(),
-        rollout: request.rollout.clone(),
-        done: None,
-    };
-    tokio::spawn(carry_out(end, step, request));
 }
 
-async fn carry_out(mut end: End, step: i32, request: AskRequest) {
+async fn carry_out(mut end: End<AskDone>, step: i32, request: AskRequest) {
     let context = Arc::clone(&end.context);
     let asked = AssertUnwindSafe(Box::pin(context.gates.ask(&request))).catch_unwind();
     let answers = if let Ok(Ok(answers)) = tokio::time::timeout(DEADLINE, asked).await {
@@ -59,26 +52,4 @@ fn silent(request: &AskRequest) -> Vec<Answered> {
         sentence: DEFECT.to_owned(),
     };
     request.questions.iter().map(silent).collect()
-}
-
-/// Ends the asking however its task ends: else nobody would ever be asked again.
-struct End {
-    context: Arc<Context>,
-    entry: Arc<Entry>,
-    namespace: String,
-    rollout: String,
-    done: Option<AskDone>,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        let mut errands = lock(&self.entry.errands);
-        errands.asking = false;
-        if let Some(done) = self.done.take() {
-            errands.answered = Some(Box::new(done));
-        }
-        drop(errands);
-        self.entry.news.notify_one();
-        self.context.wake(&self.namespace, &self.rollout);
-    }
 }

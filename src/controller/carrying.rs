@@ -238,15 +238,8 @@ impl Turn<'_> {
                 working.memory.held = None;
             }
         }
-        let mut slot = lock(&self.entry.look);
-        if slot.done.is_none() && !slot.under_way {
-            slot.done = used.look.clone().map(Box::new);
-        }
-        drop(slot);
-        let mut errands = lock(&self.entry.errands);
-        if errands.answered.is_none() && !errands.asking {
-            errands.answered = used.answered.clone().map(Box::new);
-        }
+        lock(&self.entry.look).give_back(used.look.as_ref());
+        lock(&self.entry.asks).give_back(used.answered.as_ref());
     }
 
     /// Everything but lowering, in order; a write that fails stops the writes after it.

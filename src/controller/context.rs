@@ -28,6 +28,7 @@ use super::{
     outbox::{Errand, Outbox, Sent},
     own::Own,
     precedence::Precedence,
+    returning::Slot,
     stores::version,
     templates::Templates,
     workloads::Workloads,
@@ -283,9 +284,11 @@ pub struct Entry {
     /// What its turns work on; one turn at a time.
     pub working: tokio::sync::Mutex<Working>,
     /// Its look at the metrics.
-    pub look: Mutex<LookSlot>,
-    /// What was asked and sent for it outside of the cluster.
-    pub errands: Mutex<Errands>,
+    pub look: Mutex<Slot<LookDone>>,
+    /// What gates are asked for it.
+    pub asks: Mutex<Slot<AskDone>>,
+    /// The notices that its stored status keeps, each with its receiver, and where they are.
+    pub sent: Mutex<BTreeMap<Errand, Sent>>,
     /// Told when a look came back or the Rollout changed, for a turn that waits.
     pub news: Notify,
     /// Failed turns in a row.
@@ -346,34 +349,6 @@ pub struct Problem {
     pub lowering: bool,
 }
 
-/// A look: under way, come back, or neither.
-#[derive(Debug, Default)]
-pub struct LookSlot {
-    /// One is under way.
-    pub under_way: bool,
-    /// It came back, and no decision has seen it.
-    pub done: Option<Box<LookDone>>,
-}
-
-/// What was asked and sent outside of the cluster for one Rollout.
-#[derive(Debug, Default)]
-pub struct Errands {
-    /// Gates are being asked.
-    pub asking: bool,
-    /// What they said, and no decision has seen.
-    pub answered: Option<Box<AskDone>>,
-    /// The notices that its stored status keeps, and where each is.
-    pub sent: BTreeMap<Errand, Sent>,
-}
-
-impl Errands {
-    /// The notices that were taken, each with its receiver.
-    fn taken(&self) -> Vec<Errand> {
-        let taken = self.sent.iter().filter(|(_, sent)| **sent == Sent::Taken);
-        taken.map(|(errand, _)| errand.clone()).collect()
-    }
-}
-
 /// What has come back for a Rollout since the last decision.
 #[derive(Debug)]
 pub struct Looked {
@@ -390,28 +365,34 @@ pub struct Looked {
 }
 
 impl Entry {
-    /// The look and the answers that came back, taken, and what is under way.
+    /// What came back, taken, and what is under way.
     pub fn take_look(&self) -> Looked {
-        let (mut slot, mut errands) = (lock(&self.look), lock(&self.errands));
+        let (mut look, mut asks) = (lock(&self.look), lock(&self.asks));
         Looked {
-            done: slot.done.take().map(|done| *done),
-            under_way: slot.under_way,
-            answered: errands.answered.take().map(|done| *done),
-            asking: errands.asking,
-            taken: errands.taken(),
+            done: look.take(),
+            under_way: look.under_way,
+            answered: asks.take(),
+            asking: asks.under_way,
+            taken: self.taken(),
         }
     }
 
     /// The same, left for who takes it.
     pub fn peek_look(&self) -> Looked {
-        let (slot, errands) = (lock(&self.look), lock(&self.errands));
+        let (look, asks) = (lock(&self.look), lock(&self.asks));
         Looked {
-            done: slot.done.as_deref().cloned(),
-            under_way: slot.under_way,
-            answered: errands.answered.as_deref().cloned(),
-            asking: errands.asking,
-            taken: errands.taken(),
+            done: look.peek(),
+            under_way: look.under_way,
+            answered: asks.peek(),
+            asking: asks.under_way,
+            taken: self.taken(),
         }
+    }
+
+    /// The notices that were taken, each with its receiver.
+    fn taken(&self) -> Vec<Errand> {
+        let sent = lock(&self.sent);
+        sent.iter().filter(|(_, sent)| **sent == Sent::Taken).map(|(errand, _)| errand.clone()).collect()
     }
 
     /// Counts a failed turn; returns how many failed before it in a row.

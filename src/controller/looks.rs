@@ -5,7 +5,10 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 
-use super::context::{Context, Entry, lock};
+use super::{
+    context::{Context, Entry},
+    returning::End,
+};
 use crate::engine::{
     look::{Look, LookRequest, ReadError},
     observed::LookDone,
@@ -16,23 +19,13 @@ const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Starts a look, unless one is under way.
 pub fn start(context: &Arc<Context>, entry: &Arc<Entry>, run: i64, step: i32, request: LookRequest) {
-    let mut slot = lock(&entry.look);
-    if slot.under_way {
-        return;
+    let of = (request.namespace.as_str(), request.rollout.as_str());
+    if let Some(end) = End::begin(context, entry, |entry| &entry.look, of) {
+        tokio::spawn(carry_out(end, run, step, request));
     }
-    slot.under_way = true;
-    drop(slot);
-    let end = End {
-        context: Arc::clone(context),
-        entry: Arc::clone(entry),
-        namespace: request.namespace.clone(),
-        rollout: request.rollout.clone(),
-        done: None,
-    };
-    tokio::spawn(carry_out(end, run, step, request));
 }
 
-async fn carry_out(mut end: End, run: i64, step: i32, request: LookRequest) {
+async fn carry_out(mut end: End<LookDone>, run: i64, step: i32, request: LookRequest) {
     let context = Arc::clone(&end.context);
     let started = context.clock.elapsed();
     let told = |provider: Option<&str>, error: Option<&ReadError>| {
@@ -58,28 +51,6 @@ fn failed(request: &LookRequest, error: &ReadError) -> Look {
     Look {
         arms: request.arms.as_ref().map(|_| Err(error.clone())),
         numbers: request.numbers.iter().map(|number| part(&number.name)).collect(),
-    }
-}
-
-/// Ends a look however its task ends: else no other would ever start.
-struct End {
-    context: Arc<Context>,
-    entry: Arc<Entry>,
-    namespace: String,
-    rollout: String,
-    done: Option<LookDone>,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        let mut slot = lock(&self.entry.look);
-        slot.under_way = false;
-        if let Some(done) = self.done.take() {
-            slot.done = Some(Box::new(done));
-        }
-        drop(slot);
-        self.entry.news.notify_one();
-        self.context.wake(&self.namespace, &self.rollout);
     }
 }
 

@@ -31,6 +31,7 @@ mod precedence;
 mod publish;
 mod raw;
 mod replicas;
+mod returning;
 mod served_schema;
 mod server;
 mod sharing;

@@ -79,23 +79,23 @@ impl Outbox {
 pub fn send(context: &Arc<Context>, entry: &Arc<Entry>, own: &Own, notices: &[Notice]) {
     let mut due = Vec::new();
     {
-        let mut errands = lock(&entry.errands);
-        if notices.is_empty() && errands.sent.is_empty() {
+        let mut sent = lock(&entry.sent);
+        if notices.is_empty() && sent.is_empty() {
             return;
         }
         let wanted = |id: &str, receiver: &String| {
             notices.iter().any(|notice| notice.id == id && notice.to.contains(receiver))
         };
         // One that is on its way notices that nobody keeps it any more when it is to be sent again.
-        errands.sent.retain(|(id, receiver), _| wanted(id, receiver));
+        sent.retain(|(id, receiver), _| wanted(id, receiver));
         let mut busy: BTreeSet<&String> = BTreeSet::new();
         for notice in notices {
             for receiver in &notice.to {
                 let errand = (notice.id.clone(), receiver.clone());
-                if errands.sent.get(&errand) == Some(&Sent::Taken) || !busy.insert(receiver) {
+                if sent.get(&errand) == Some(&Sent::Taken) || !busy.insert(receiver) {
                     continue;
                 }
-                if let Place::Vacant(place) = errands.sent.entry(errand.clone()) {
+                if let Place::Vacant(place) = sent.entry(errand.clone()) {
                     place.insert(Sent::OnItsWay);
                     due.push((errand, notice.clone()));
                 }
@@ -174,19 +174,19 @@ impl End {
     /// Whether the status still keeps it for the receiver, as far as is known. That of a Rollout that is gone is kept by nobody,
     /// and sent until it is too old.
     fn is_kept(&self) -> bool {
-        lock(&self.entry.errands).sent.contains_key(&self.errand)
+        lock(&self.entry.sent).contains_key(&self.errand)
     }
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        let mut errands = lock(&self.entry.errands);
-        match errands.sent.entry(self.errand.clone()) {
+        let mut sent = lock(&self.entry.sent);
+        match sent.entry(self.errand.clone()) {
             Place::Occupied(mut place) if self.taken => drop(place.insert(Sent::Taken)),
             Place::Occupied(place) => drop(place.remove()),
             Place::Vacant(_) => {}
         }
-        drop(errands);
+        drop(sent);
         if self.taken {
             self.context.wake(&self.about.namespace, &self.about.rollout);
         }

@@ -118,7 +118,7 @@ async fn turn(context: Arc<Context>, watched: Arc<Guarded>) -> Result<Option<Dur
     if entry.anew.swap(false, Ordering::Relaxed) {
         *working = Working { refresh: true, ..Working::default() };
         // What gates said then may be long over; a look knows its time by itself.
-        lock(&entry.errands).answered = None;
+        lock(&entry.asks).done = None;
     }
     // What there was of news by now is seen by this turn.
     let _ = entry.news.notified().now_or_never();

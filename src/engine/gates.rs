@@ -13,7 +13,7 @@ use super::{
 use crate::api::{GateAnswer, GateStatus, GateTime, Gates, Phase, PlannedStep};
 
 /// The reason of a run that waits for a gate.
-pub const GATE: &str = "Gate";
+const GATE: &str = "Gate";
 /// How soon a gate is asked again of which the configuration tells nothing.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -89,7 +89,7 @@ impl Turn<'_> {
     /// Asks the gates of the step in progress that are due.
     pub fn ask_during(&mut self) {
         let step = self.step_index();
-        if !self.gates_of(GateTime::During, step).is_empty() && !self.passed_over(GateTime::During) {
+        if !self.passed_over(GateTime::During) {
             self.ask(GateTime::During, step);
         }
     }
@@ -111,14 +111,11 @@ impl Turn<'_> {
     /// until the gate would be asked again, for something else may keep the step much longer.
     fn open(&mut self, when: GateTime, step: i32) -> bool {
         let names = self.gates_of(when, step);
-        if names.is_empty() || self.passed_over(when) {
-            return true;
+        let open = self.passed_over(when) || names.iter().all(|name| self.agrees(when, name));
+        if !open {
+            self.ask(when, step);
         }
-        if names.iter().all(|name| self.agrees(when, name)) {
-            return true;
-        }
-        self.ask(when, step);
-        false
+        open
     }
 
     /// Whether a gate has said yes, and that still counts.
@@ -133,26 +130,24 @@ impl Turn<'_> {
 
     /// Asks the gates of a time that are due; during a step those that agree too. All questions of a decision go out together.
     fn ask(&mut self, when: GateTime, step: i32) {
-        let mut due = Vec::new();
-        for name in self.gates_of(when, step) {
-            if when != GateTime::During && self.agrees(when, &name) {
-                continue;
-            }
-            let key = (when, name);
-            match self.memory.gates.due.get(&key) {
-                Some(at) if *at > self.now => self.wake_at(*at),
-                // The answers give a turn.
-                Some(_) | None if self.seen.asking => {}
-                Some(_) | None => due.push(key),
-            }
-        }
         let weight = self.planned(step);
         let mut new = Vec::new();
-        for (when, gate) in due {
-            let next = later(self.now, self.interval(&gate));
-            self.memory.gates.due.insert((when, gate.clone()), next);
-            self.wake_at(next);
-            new.push(Question { gate, when, step, weight });
+        for gate in self.gates_of(when, step) {
+            if when != GateTime::During && self.agrees(when, &gate) {
+                continue;
+            }
+            let key = (when, gate.clone());
+            match self.memory.gates.due.get(&key).copied() {
+                Some(at) if at > self.now => self.wake_at(at),
+                // The answers give a turn.
+                Some(_) | None if self.seen.asking => {}
+                Some(_) | None => {
+                    let next = later(self.now, self.interval(&gate));
+                    self.memory.gates.due.insert(key, next);
+                    self.wake_at(next);
+                    new.push(Question { gate, when, step, weight });
+                }
+            }
         }
         if new.is_empty() {
             return;
@@ -252,10 +247,5 @@ pub(super) fn is_decided_by_others(planned: &PlannedStep) -> bool {
 /// What a gate says, in a sentence.
 fn says(gate: &str, answer: GateAnswer, sentence: &str) -> String {
     let colon = if sentence.is_empty() { "" } else { ": " };
-    match answer {
-        GateAnswer::Yes => format!("gate {gate} says yes{colon}{sentence}"),
-        GateAnswer::No => format!("gate {gate} says no{colon}{sentence}"),
-        GateAnswer::Wait => format!("gate {gate} says to wait{colon}{sentence}"),
-        GateAnswer::Down => format!("gate {gate} gives no answer{colon}{sentence}"),
-    }
+    format!("gate {gate} {}{colon}{sentence}", answer.says())
 }

@@ -8,7 +8,7 @@ use super::{
     Error, Exit, Out,
     args::{Global, Machine},
     cluster::Cluster,
-    hold::{Held, held, is_judged, open},
+    hold::{Held, closed, held, is_judged, open},
     names,
     out::{Look, Tone, wrap},
     view::{describe, needs_approval},
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     analysis::Verdict,
     api::{
-        GateAnswer, PauseReason, Phase, PlannedStep, RequestOutcome, Rollout, RolloutStatus, Run, Step,
+        PauseReason, Phase, PlannedStep, RequestOutcome, Rollout, RolloutStatus, Run, Step,
         units::{Weight, spell},
     },
     clock::Clock,
@@ -195,24 +195,18 @@ fn unproven(told: &mut Explanation, status: &RolloutStatus, run: &Run) {
 
 /// The gates that do not say yes.
 fn gated(told: &mut Explanation, name: &str, status: &RolloutStatus, now: Timestamp) {
-    let mut held = false;
-    for gate in status.gates.iter().filter(|gate| gate.answer != GateAnswer::Yes) {
-        let says = match gate.answer {
-            GateAnswer::Yes | GateAnswer::Wait => "says to wait",
-            GateAnswer::No => "says no",
-            GateAnswer::Down => "gives no answer",
-        };
+    for gate in closed(status) {
         told.waits.push(sentence(&format!(
-            "Gate {}, asked {} step {}, {says} for {} now: {}",
+            "Gate {}, asked {} step {}, {} for {} now: {}",
             gate.name,
             gate.when.word(),
             gate.step,
+            gate.answer.says(),
             age(gate.since, now),
             gate.sentence
         )));
-        held = true;
     }
-    if held {
+    if closed(status).next().is_some() {
         told.waits.push(format!("`kubectl tidegate promote {name}` goes on without it."));
     }
 }
@@ -266,7 +260,7 @@ fn holding(
             format!("The hold of {}, which has about {left} to go.", planned.hold)
         }
         Held::Over { unproven: true } => format!("Proof: the hold of {} is over.", planned.hold),
-        Held::Over { unproven: false } if status.gates.iter().any(|gate| gate.answer != GateAnswer::Yes) => {
+        Held::Over { unproven: false } if closed(status).next().is_some() => {
             format!("A gate: the hold of {} is over.", planned.hold)
         }
         Held::Over { unproven: false } => {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     analysis::Verdict,
-    api::{MetricStatus, Mode, Phase, PlannedStep, RolloutStatus, Run, Step},
+    api::{GateAnswer, GateStatus, MetricStatus, Mode, Phase, PlannedStep, RolloutStatus, Run, Step},
 };
 
 /// How far it is.
@@ -69,6 +69,11 @@ pub(super) fn open(status: &RolloutStatus) -> impl Iterator<Item = &MetricStatus
         Verdict::Safe | Verdict::Pass => false,
         Verdict::Collecting | Verdict::Error | Verdict::Fail => true,
     })
+}
+
+/// The gates that do not say yes.
+pub(super) fn closed(status: &RolloutStatus) -> impl Iterator<Item = &GateStatus> {
+    status.gates.iter().filter(|gate| gate.answer != GateAnswer::Yes)
 }
 
 /// Whether a bad canary is put back by what the metrics say.

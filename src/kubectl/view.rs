@@ -5,15 +5,15 @@
 use jiff::Timestamp;
 
 use super::{
-    hold::{Held, held},
+    hold::{Held, closed, held},
     out::{Look, Tone, wrap},
     words::{self, age, list, since, standing, verdict_tone},
     workloads::Shown,
 };
 use crate::{
     api::{
-        Approval, GateAnswer, GateTime, Phase, PlannedStep, Rollout, RolloutStatus, RouteWeights, Run,
-        StageName, units::spell,
+        Approval, GateTime, Phase, PlannedStep, Rollout, RolloutStatus, RouteWeights, Run, StageName,
+        units::spell,
     },
     columns::{Cell, columns},
 };
@@ -216,13 +216,8 @@ fn ending(step: &PlannedStep) -> String {
 
 /// The gate that the run waits for, and what it says.
 fn waited_for(status: &RolloutStatus) -> Option<String> {
-    let gate = status.gates.iter().find(|gate| gate.answer != GateAnswer::Yes)?;
-    let says = match gate.answer {
-        GateAnswer::Yes | GateAnswer::Wait => "which says to wait",
-        GateAnswer::No => "which says no",
-        GateAnswer::Down => "which gives no answer",
-    };
-    Some(format!("gate {}, {says}", gate.name))
+    let gate = closed(status).next()?;
+    Some(format!("gate {}, which {}", gate.name, gate.answer.says()))
 }
 
 /// The gates of a step at a time, if it has any.
