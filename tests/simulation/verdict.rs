@@ -252,7 +252,10 @@ fn came_to_its_end(world: &mut World, rollout: usize) {
         let bad_from = world.traffic[rollout].bad_from;
         let wanted = if bad_from.is_none() { Phase::Healthy } else { Phase::Failed };
         let late = bad_from.is_some_and(|from| from > 0);
-        if status.phase != Some(wanted) && !late {
+        // Whether the gate did say no is G1's.
+        let reason = status.run.as_ref().and_then(|run| run.ended.as_ref()).map(|ended| ended.reason);
+        let refused = reason == Some(EndReason::GateRefused);
+        if status.phase != Some(wanted) && !late && !refused {
             let sentence = format!("undisturbed it ends {:?}: {:?}", status.phase, status.message);
             world.oracle.violated("L2", sentence);
         }
