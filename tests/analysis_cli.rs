@@ -110,7 +110,8 @@ fn the_picture_of_the_evidence_in_the_documentation_is_what_is_drawn() {
     assert!(good.contains("Safe") && !good.contains("  Fail"), "{good}");
     assert!(worse.contains("  Fail"), "{worse}");
     let committed = std::fs::read_to_string("docs/pictures/evidence.svg").unwrap();
-    let again = "tidegate analysis replay -f docs/pictures/evidence.json --picture docs/pictures/evidence.svg";
+    let again =
+        "tidegate analysis replay -f docs/pictures/evidence.json --picture docs/pictures/evidence.svg";
     assert!(std::fs::read_to_string(picture).unwrap() == committed, "not as drawn; run: {again}");
 }
 

@@ -18,6 +18,7 @@ use super::{
     numbers::slope,
     objects::{Pair, Way},
     process::Usage,
+    receiver::Receiver,
     stage::Stage,
 };
 use crate::api::{Phase, Rollout};
@@ -68,6 +69,8 @@ pub struct Endurance {
     pub promoted: usize,
     /// Runs that ended otherwise; nothing is wrong with any of the versions.
     pub failed: usize,
+    /// Notices that the receiver took, where there is one.
+    pub notices: Option<usize>,
     /// How much memory grew by least squares, in MB an hour.
     pub growth: Option<f64>,
     /// How much the calls a minute grew by least squares, in percent of their mean an hour; needs a record of calls.
@@ -133,6 +136,7 @@ pub async fn measure(stage: &mut Stage<'_>, rollouts: usize, times: Times) -> Re
         warm,
         promoted: tally.promoted - before.promoted,
         failed: tally.failed,
+        notices: stage.receiver.as_ref().map(Receiver::taken),
         growth: slope(&points(|sample| Some(sample.rss))),
         calls_growth: slope(&calls).map(|growth| growth / mean * 100.0),
         samples,

@@ -281,7 +281,7 @@ fn of_active(active: &Active) -> Vec<Figure> {
 }
 
 fn of_endurance(endurance: &Endurance) -> Vec<Figure> {
-    let Endurance { rollouts, minutes, promoted, failed, growth, calls_growth, .. } = endurance;
+    let Endurance { rollouts, minutes, promoted, failed, notices, growth, calls_growth, .. } = endurance;
     let last = endurance.samples.last();
     let among = format!("{rollouts} releasing for {minutes:.0} min");
     let memory = growth.map(|growth| {
@@ -300,10 +300,9 @@ fn of_endurance(endurance: &Endurance) -> Vec<Figure> {
     let mean = cores.iter().sum::<f64>() / cores.len().max(1) as f64;
     let mut figures: Vec<Figure> = memory.into_iter().chain(calls).collect();
     figures.push(Figure::new(format!("{among}, processor"), mean, "cores"));
-    figures.push(
-        Figure::new(format!("{among}, releases"), *promoted as f64, "")
-            .beside(format!("{failed} runs failed")),
-    );
+    let notices = notices.map_or_else(String::new, |notices| format!(", {notices} notices taken in all"));
+    let beside = format!("{failed} runs failed{notices}");
+    figures.push(Figure::new(format!("{among}, releases"), *promoted as f64, "").beside(beside));
     figures
 }
 

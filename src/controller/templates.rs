@@ -8,7 +8,7 @@ use super::{
     stores::{Found, Key},
 };
 use crate::{
-    api::{AnalysisTemplateSpec, Rollout},
+    api::{AnalysisTemplateSpec, INSTALL_CRDS, Rollout},
     engine::template::TemplateSeen,
 };
 
@@ -50,7 +50,7 @@ pub fn seen(object: &Value) -> TemplateSeen {
         Some(Ok(spec)) => TemplateSeen::Present(spec.into()),
         Some(Err(error)) => TemplateSeen::Unreadable(format!(
             "its spec is not what this controller knows ({error}); the installed CRD may be older or newer than the \
-             controller: kubectl apply -f crds/"
+             controller: {INSTALL_CRDS}"
         )),
         None => TemplateSeen::Unreadable("it has no spec".to_owned()),
     }
