@@ -5,7 +5,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use crate::api::{AnalysisTemplate, Rollout};
+use crate::api::{
+    AnalysisTemplate, Rollout,
+    units::{DURATION_PATTERN, NUMBER_PATTERN, PERCENT_PATTERN},
+};
 
 /// What the page says before it comes to the fields.
 const PREFACE: &str = "\
@@ -18,9 +21,16 @@ What the schemas of the CRDs say, field by field. How the fields of a Rollout go
 below is refused by the API server, with the rule's sentence; unknown fields are refused where the client asks for strict
 validation, as `kubectl` does.
 
+A *duration* is spelled `30s`, `5m`, `1h30m`; a *percentage* `2.5%`; a *decimal* is a number in quotes, `\"1.25\"`, so that every tool reads
+it the same.
+
 A list in a table is named with `[]`, the values of a map with `{}`. Fields that are the same wherever they stand are told
 once.
 ";
+
+/// Patterns with a name that says more.
+const UNITS: [(&str, &str); 3] =
+    [(DURATION_PATTERN, "duration"), (PERCENT_PATTERN, "percentage"), (NUMBER_PATTERN, "decimal")];
 
 /// The page.
 pub fn page() -> String {
@@ -39,7 +49,10 @@ fn kind(crd: &CustomResourceDefinition) -> String {
     let mut text = String::new();
     for (version, schema) in schemas {
         let mut sections = Sections::default();
-        for (field, schema) in properties(schema) {
+        // The rest of an object is the API server's own.
+        for (field, schema) in
+            properties(schema).filter(|(field, _)| ["spec", "status"].contains(&field.as_str()))
+        {
             sections.visit(&format!("{name}.{field}"), schema);
         }
         text.push_str(&format!(
@@ -130,10 +143,11 @@ impl<'a> Sections<'a> {
             .filter(|choice| !choice.0.is_null())
             .map(|choice| code(&spelled(&choice.0)))
             .collect();
-        let mut said = if choices.is_empty() {
-            schema.type_.clone().unwrap_or_else(|| "any value".to_owned())
-        } else {
-            choices.join(", ")
+        let known = UNITS.iter().find(|(pattern, _)| schema.pattern.as_deref() == Some(*pattern));
+        let mut said = match known {
+            Some((_, unit)) => (*unit).to_owned(),
+            None if choices.is_empty() => schema.type_.clone().unwrap_or_else(|| "any value".to_owned()),
+            None => choices.join(", "),
         };
         if let Some(format) = schema.format.as_ref().filter(|format| format.as_str() == "date-time") {
             said.push_str(&format!(" ({format})"));
@@ -144,13 +158,14 @@ impl<'a> Sections<'a> {
             (None, Some(most)) => said.push_str(&format!(", at most {most}")),
             (None, None) => {}
         }
-        match (schema.min_length.filter(|least| *least > 0), schema.max_length) {
+        let bounds = if known.is_some() { (None, None) } else { (schema.min_length, schema.max_length) };
+        match (bounds.0.filter(|least| *least > 0), bounds.1) {
             (Some(least), Some(most)) => said.push_str(&format!(", {least} to {most} characters")),
             (None, Some(most)) => said.push_str(&format!(", at most {most} characters")),
             (Some(least), None) => said.push_str(&format!(", at least {least} characters")),
             (None, None) => {}
         }
-        if let Some(pattern) = &schema.pattern {
+        if let Some(pattern) = schema.pattern.as_ref().filter(|_| known.is_none()) {
             said.push_str(&format!(", like {}", code(pattern)));
         }
         if let Some(default) = &schema.default {
@@ -161,9 +176,7 @@ impl<'a> Sections<'a> {
 }
 
 fn properties(schema: &JSONSchemaProps) -> impl Iterator<Item = (&String, &JSONSchemaProps)> {
-    // The API server's own part of every object.
-    let own = ["apiVersion", "kind", "metadata"];
-    schema.properties.iter().flatten().filter(move |(name, _)| !own.contains(&name.as_str()))
+    schema.properties.iter().flatten()
 }
 
 /// The object that a list or a map is of, however deep it is in them, and how its path goes on.
@@ -227,6 +240,7 @@ mod tests {
             "\n### Rollout.spec.strategy.canary.steps[]\n",
             "\n### AnalysisTemplate.spec\n",
             "| `suspend` | boolean, default `false` |",
+            "| `kind` | `GatewayRoute`, `VirtualRouter`, `HTTPRoute`, `GRPCRoute`, **required** |",
             "(#rolloutspectarget), **required** |",
         ] {
             assert!(page.contains(line), "{line} in:\n{page}");
