@@ -52,6 +52,7 @@ const OTHERS: &[&str] = &[
     "Deployments",
     "GRPCRoute",
     "GRPCRoutes",
+    "GatewayRoute",
     "GatewayRoutes",
     "HTTPRoute",
     "HTTPRoutes",

@@ -206,6 +206,6 @@ mod tests {
         assert_eq!(told(93.0), "0 20 40 60 80 100");
         assert_eq!(told(0.19), "0.00 0.05 0.10 0.15 0.20");
         assert_eq!(told(2600.0), "0 1000 2000 3000");
-        assert_eq!(told(0.0), "0.0");
+        assert_eq!(told(0.0), "0.00");
     }
 }

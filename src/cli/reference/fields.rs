@@ -241,7 +241,7 @@ mod tests {
             "\n### AnalysisTemplate.spec\n",
             "| `suspend` | boolean, default `false` |",
             "| `kind` | `GatewayRoute`, `VirtualRouter`, `HTTPRoute`, `GRPCRoute`, **required** |",
-            "(#rolloutspectarget), **required** |",
+            "| `target` | [Rollout.spec.stable](#rolloutspecstable), **required** |",
         ] {
             assert!(page.contains(line), "{line} in:\n{page}");
         }
