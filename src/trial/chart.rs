@@ -6,7 +6,7 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 34.0;
+const TOP: f64 = 48.0;
 const BOTTOM: f64 = 48.0;
 /// Told apart without colour vision too, as the lines are dashed differently.
 const STROKES: [(&str, &str); 4] =
@@ -94,12 +94,14 @@ impl Chart {
         for (value, said) in &self.y.ticks {
             text(LEFT - 6.0, y(*value) + 4.0, "end", "tick", said);
         }
-        for (at, (name, _)) in self.lines.iter().enumerate() {
-            text(right - 4.0, TOP + 14.0 + 15.0 * at as f64, "end", &format!("name line{at}"), name);
-        }
         for (at, (value, said)) in self.marks.iter().enumerate() {
             text(x(*value) + 3.0, TOP + 12.0 + 13.0 * (at % 6) as f64, "start", "mark", said);
         }
+        let names = self.lines.iter().enumerate();
+        let names: String = names
+            .map(|(at, (name, _))| format!("<tspan class='name line{at}' dx='12'>{}</tspan>", escaped(name)))
+            .collect();
+        let _ = writeln!(svg, "<text x='{right}' y='{:.1}' text-anchor='end'>{names}</text>", TOP - 12.0);
         for (value, _) in &self.y.ticks {
             let y = y(*value);
             let _ = writeln!(svg, "<line x1='{LEFT}' x2='{right}' y1='{y:.1}' y2='{y:.1}' class='grid'/>");
@@ -192,7 +194,7 @@ mod tests {
         };
         let svg = chart.svg();
         assert!(!svg.contains("<script>") && svg.contains("&lt;script&gt;"), "{svg}");
-        assert!(svg.contains("points='64.0,272.0 344.0,153.0 624.0,34.0'"), "{svg}");
+        assert!(svg.contains("points='64.0,272.0 344.0,160.0 624.0,48.0'"), "{svg}");
         let picture = picture(&[chart]);
         assert!(picture.contains("points='64.0,272.0") && picture.contains(".title {"), "{picture}");
     }
