@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
     Api,
@@ -13,19 +13,21 @@ use serde_json::json;
 
 use super::{
     BenchError,
-    calls::{Call, Counted},
+    calls::Counted,
     eyes::Seen,
+    idle,
     numbers::slope,
-    objects::{Pair, Way},
+    objects::{Pair, Way, target},
     process::Usage,
     receiver::Receiver,
+    server::Mark,
     stage::Stage,
 };
 use crate::api::{Phase, Rollout};
 
 /// The weights of a release; 100 follows by itself.
 const WEIGHTS: [i32; 2] = [20, 50];
-/// Objects made, and releases begun, at once.
+/// Releases begun at once.
 const AT_ONCE: usize = 8;
 /// How often finished ones are released anew.
 const ROUND: Duration = Duration::from_secs(2);
@@ -44,10 +46,31 @@ pub struct Times {
 }
 
 impl Times {
-    /// The first release of each begins somewhere in this time, so that releases are spread evenly; then all of them have
-    /// ended one, and what is measured from then on is the loop.
-    fn warm_up(&self) -> Duration {
-        self.hold * 4
+    /// The usual ones. `None` where they leave nothing to be measured after the warm-up.
+    pub fn usual(minutes: u64, hold: Duration) -> Option<Self> {
+        let interval = Duration::from_secs(30).min(hold);
+        let times =
+            Self { whole: Duration::from_mins(minutes), hold, interval, sample: Duration::from_secs(30) };
+        (times.whole > times.warm_up() + times.sample * 4).then_some(times)
+    }
+
+    /// Too short for figures, long enough to see that it works.
+    pub const BRIEF: Self = Self {
+        whole: Duration::from_secs(40),
+        hold: Duration::from_secs(1),
+        interval: Duration::from_secs(1),
+        sample: Duration::from_secs(2),
+    };
+
+    /// How long a release takes: three steps, the last look of each included.
+    fn cycle(&self) -> Duration {
+        (self.hold + self.interval) * 3
+    }
+
+    /// In the first half of it the first release of each begins, so that they are spread evenly; in the second one each comes
+    /// to its end. What is measured from then on is the loop.
+    pub fn warm_up(&self) -> Duration {
+        self.cycle() * 2
     }
 }
 
@@ -55,26 +78,33 @@ impl Times {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endurance {
-    /// How many Rollouts.
+    /// How many Rollouts, each of which remembers as many former runs as there can be.
     pub rollouts: usize,
     /// The hold of each step, in seconds.
     pub hold: u64,
-    /// How long it lasted without the warm-up, in minutes.
-    pub minutes: f64,
-    /// All samples, those of the warm-up included.
-    pub samples: Vec<Sample>,
     /// Where the warm-up ended, in minutes.
     pub warm: f64,
-    /// Releases that came to their end after the warm-up.
-    pub promoted: usize,
-    /// Runs that ended otherwise; nothing is wrong with any of the versions.
-    pub failed: usize,
+    /// All samples, those of the warm-up included.
+    pub samples: Vec<Sample>,
+    /// How runs ended.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Rollouts that waited for somebody at the end.
+    pub standing: usize,
     /// Notices that the receiver took, where there is one.
     pub notices: Option<usize>,
-    /// How much memory grew by least squares, in MB an hour.
-    pub growth: Option<f64>,
-    /// How much the calls a minute grew by least squares, in percent of their mean an hour; needs a record of calls.
-    pub calls_growth: Option<f64>,
+}
+
+/// How runs have ended, since the warm-up, and what people were refused.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tally {
+    /// Releases that came to their end.
+    pub promoted: usize,
+    /// Runs that failed; nothing is wrong with any of the versions.
+    pub failed: usize,
+    /// Releases that the API server did not take; they were tried again.
+    pub refused: usize,
 }
 
 /// What was measured at one time.
@@ -93,70 +123,119 @@ pub struct Sample {
     pub calls: Option<f64>,
 }
 
-/// Measures so many Rollouts for so long.
-pub async fn measure(stage: &mut Stage<'_>, rollouts: usize, times: Times) -> Result<Endurance, BenchError> {
+impl Endurance {
+    /// Nothing measured yet.
+    pub fn new(rollouts: usize, times: Times) -> Self {
+        Self {
+            rollouts,
+            hold: times.hold.as_secs(),
+            warm: times.warm_up().as_secs_f64() / 60.0,
+            samples: Vec::new(),
+            tally: Tally::default(),
+            standing: 0,
+            notices: None,
+        }
+    }
+
+    /// The samples after the warm-up.
+    pub fn steady(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|sample| sample.minute > self.warm)
+    }
+
+    /// How many minutes they cover.
+    pub fn minutes(&self) -> f64 {
+        self.steady().last().map_or(0.0, |last| last.minute - self.warm)
+    }
+
+    /// How much memory grew by least squares, in MB an hour.
+    pub fn growth(&self) -> Option<f64> {
+        slope(&self.steady().map(|sample| (sample.minute / 60.0, sample.rss)).collect::<Vec<_>>())
+    }
+
+    /// How much the calls a minute grew by least squares, in percent of their mean an hour.
+    pub fn calls_growth(&self) -> Option<f64> {
+        let calls: Vec<(f64, f64)> =
+            self.steady().filter_map(|sample| Some((sample.minute / 60.0, sample.calls?))).collect();
+        let mean = calls.iter().map(|(_, calls)| calls).sum::<f64>() / calls.len().max(1) as f64;
+        slope(&calls).filter(|_| mean > 0.0).map(|growth| growth / mean * 100.0)
+    }
+}
+
+/// Measures so many Rollouts for so long. What has been found stands in `found` however it ends.
+pub async fn measure(stage: &mut Stage<'_>, times: Times, found: &mut Endurance) -> Result<(), BenchError> {
+    let quick = Way { hold: Duration::from_secs(1), interval: Duration::from_secs(1), ..way(times) };
+    let mut templates = idle::templates(stage, &quick).await?;
+    templates.remember_all_they_can();
+    templates.go_on_with(stage.server.routes, &way(times))?;
+    idle::make(stage, &templates, 0, found.rollouts).await?;
     stage.start()?;
     stage.ready().await?;
-    let stage = &*stage;
-    let mut releases =
-        Releases { stage, times, next: 0, rollouts, given: HashMap::new(), tally: Tally::default() };
+    stage.progress.say(&format!("{} Rollouts are released, over and over", found.rollouts));
+    let outcome = released(stage, times, found).await;
+    found.notices = stage.receiver.as_ref().map(Receiver::taken);
+    found.standing =
+        stage.eyes.look(|seen| seen.rollouts.values().filter(|shown| waits(shown.phase)).count());
+    outcome
+}
+
+fn way(times: Times) -> Way {
+    Way { weights: WEIGHTS.to_vec(), hold: times.hold, interval: times.interval, error_rate: true }
+}
+
+fn waits(phase: Option<Phase>) -> bool {
+    match phase {
+        Some(Phase::Paused | Phase::Invalid | Phase::Suspended) => true,
+        Some(Phase::Healthy | Phase::Progressing | Phase::RollingBack | Phase::Failed) | None => false,
+    }
+}
+
+async fn released(stage: &Stage<'_>, times: Times, found: &mut Endurance) -> Result<(), BenchError> {
+    let mut releases = Releases { stage, given: HashMap::new() };
     let began = stage.server.clock.now();
-    let minute = |at: Timestamp| at.duration_since(began).as_secs_f64() / 60.0;
-    let (warm, whole) = (times.warm_up().as_secs_f64() / 60.0, times.whole.as_secs_f64() / 60.0);
-    let mut before = Tally::default();
-    let mut samples = Vec::new();
     let mut last = Measured { at: began, mark: stage.server.mark(), usage: stage.usage()? };
     loop {
         let now = stage.server.clock.now();
-        releases.round(now.duration_since(began).as_secs_f64() / times.warm_up().as_secs_f64()).await?;
+        let since = Duration::try_from(now.duration_since(began)).unwrap_or_default();
+        let tally = releases.round(begun(found.rollouts, since, times.cycle())).await;
+        if since > times.warm_up() {
+            found.tally = Tally {
+                promoted: found.tally.promoted + tally.promoted,
+                failed: found.tally.failed + tally.failed,
+                refused: found.tally.refused + tally.refused,
+            };
+        }
         if Duration::try_from(now.duration_since(last.at)).unwrap_or_default() >= times.sample {
-            samples.push(last.sample(stage, minute)?);
-            if minute(now) <= warm {
-                before = releases.tally;
-            }
-            let shown = |minutes: f64| minutes as usize;
-            stage.progress.step("minutes", shown(minute(now)), shown(whole) + 1);
+            found.samples.push(last.sample(stage, since)?);
+            let minutes = |time: Duration| usize::try_from(time.as_secs() / 60).unwrap_or_default();
+            stage.progress.step("minutes", minutes(since), minutes(times.whole) + 1);
         }
-        if minute(now) >= whole {
-            break;
+        if since >= times.whole {
+            return Ok(());
         }
-        tokio::time::sleep(ROUND).await;
+        tokio::time::sleep(ROUND.min(times.sample)).await;
     }
-    let tally = releases.tally;
-    let steady: Vec<&Sample> = samples.iter().filter(|sample| sample.minute > warm).collect();
-    let points = |of: fn(&Sample) -> Option<f64>| -> Vec<(f64, f64)> {
-        steady.iter().filter_map(|sample| Some((sample.minute / 60.0, of(sample)?))).collect()
-    };
-    let calls = points(|sample| sample.calls);
-    let mean = calls.iter().map(|(_, calls)| calls).sum::<f64>() / calls.len() as f64;
-    Ok(Endurance {
-        rollouts,
-        hold: times.hold.as_secs(),
-        minutes: whole - warm,
-        warm,
-        promoted: tally.promoted - before.promoted,
-        failed: tally.failed,
-        notices: stage.receiver.as_ref().map(Receiver::taken),
-        growth: slope(&points(|sample| Some(sample.rss))),
-        calls_growth: slope(&calls).map(|growth| growth / mean * 100.0),
-        samples,
-    })
+}
+
+/// How many of so many have begun by then, if they begin spread evenly over a time.
+fn begun(all: usize, since: Duration, over: Duration) -> usize {
+    let share = since.as_millis() * all as u128 / over.as_millis().max(1) + 1;
+    usize::try_from(share).unwrap_or(all).min(all)
 }
 
 /// What stood when it was last measured.
 struct Measured {
     at: Timestamp,
-    mark: super::server::Mark,
+    mark: Mark,
     usage: Usage,
 }
 
 impl Measured {
     /// Measures what was since then; from now on, since now.
-    fn sample(&mut self, stage: &Stage<'_>, minute: impl Fn(Timestamp) -> f64) -> Result<Sample, BenchError> {
+    fn sample(&mut self, stage: &Stage<'_>, since: Duration) -> Result<Sample, BenchError> {
         let now = Self { at: stage.server.clock.now(), mark: stage.server.mark(), usage: stage.usage()? };
         let took = now.at.duration_since(self.at).as_secs_f64();
         let calls = if stage.server.records() {
-            let made: Vec<Call> = stage.server.calls_since(self.mark, &stage.namespace)?;
+            let made = stage.server.calls_since(self.mark, &stage.namespace)?;
             // What has come in since `now` is the next sample's.
             let made = made.iter().filter(|call| call.at < now.at);
             Some(Counted::of(made).calls as f64 / took * 60.0)
@@ -165,7 +244,7 @@ impl Measured {
         };
         let megabytes = |kib: u64| kib as f64 * 1024.0 / 1e6;
         let sample = Sample {
-            minute: minute(now.at),
+            minute: since.as_secs_f64() / 60.0,
             rss: megabytes(now.usage.rss),
             anonymous: megabytes(now.usage.anonymous),
             cores: now.usage.cpu.saturating_sub(self.usage.cpu).as_secs_f64() / took,
@@ -176,85 +255,91 @@ impl Measured {
     }
 }
 
-/// How runs have ended.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    promoted: usize,
-    failed: usize,
-}
-
 /// The people who release.
 struct Releases<'a> {
     stage: &'a Stage<'a>,
-    times: Times,
-    /// The first Rollout that is not made yet.
-    next: usize,
-    rollouts: usize,
-    /// The run that was last seen at its end, and the version that was wanted last, `1` or `2`, by Rollout.
-    given: HashMap<String, (i64, u8)>,
-    tally: Tally,
+    /// By Rollout, what was asked of it last.
+    given: HashMap<String, Given>,
+}
+
+/// What was asked of a Rollout last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Given {
+    /// Its versions.
+    pair: Pair,
+    /// The version that should be live, `1` or `2`.
+    version: u8,
+    /// The run that had ended then.
+    after: i64,
+}
+
+/// What is to be asked next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Next {
+    rollout: String,
+    given: Given,
+    /// The run before failed: the same version is tried again.
+    retry: bool,
 }
 
 impl Releases<'_> {
-    /// Makes Rollouts, so many of them as `warmed` is a part of the warm-up, and releases anew what has ended.
-    async fn round(&mut self, warmed: f64) -> Result<(), BenchError> {
-        let due = ((self.rollouts as f64 * warmed).ceil().max(0.0) as usize).min(self.rollouts);
-        let Times { hold, interval, .. } = self.times;
-        let way = Way { weights: WEIGHTS.to_vec(), hold, interval, error_rate: true };
-        let (stage, way) = (self.stage, &way);
-        let made = stream::iter(self.next..due).map(|number| async move {
-            let name = name_of(number);
-            stage.roll(&name, Pair::of(number), way).await.map(|()| name)
-        });
-        let made: Vec<String> = made.buffer_unordered(AT_ONCE).try_collect().await?;
-        self.given.extend(made.into_iter().map(|name| (name, (0, 2))));
-        self.next = self.next.max(due);
-
-        let ended = stage.eyes.look(|seen| ended(seen, &self.given));
-        let anew = stream::iter(ended).map(|(name, run, version, phase)| async move {
-            let number = name.rsplit('-').next().and_then(|digits| digits.parse().ok()).unwrap_or_default();
-            match phase {
-                Phase::Failed => stage.retry(&name).await?,
-                _ => release(stage, &name, Pair::of(number), version).await?,
-            }
-            Ok::<_, BenchError>((name, run, version, phase))
-        });
-        let anew: Vec<(String, i64, u8, Phase)> = anew.buffer_unordered(AT_ONCE).try_collect().await?;
-        for (name, run, version, phase) in anew {
-            match phase {
-                Phase::Failed => self.tally.failed += 1,
-                _ => self.tally.promoted += 1,
-            }
-            self.given.insert(name, (run, version));
+    /// Releases those that have not begun and are due, and anew what has ended. Tells how what ended did.
+    async fn round(&mut self, begun: usize) -> Tally {
+        let due = (0..begun).map(|number| (idle::name(number), Pair::of(number)));
+        for (rollout, pair) in due.skip(self.given.len()).collect::<Vec<_>>() {
+            // All have been at rest on version 2 since a run that the copy has from its template.
+            let after = self.stage.eyes.look(|seen| seen.rollouts.get(&rollout).map_or(0, |shown| shown.run));
+            self.given.insert(rollout, Given { pair, version: 2, after: after - 1 });
         }
-        Ok(())
+        let next = self.stage.eyes.look(|seen| next(seen, &self.given));
+        let asked = stream::iter(next).map(|next| async {
+            let asked = ask(self.stage, &next).await;
+            (next, asked)
+        });
+        let asked: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
+        let mut tally = Tally::default();
+        for (next, asked) in asked {
+            match asked {
+                Err(error) => {
+                    tally.refused += 1;
+                    tracing::debug!(%error, "a release of the bench is tried again");
+                    continue;
+                }
+                Ok(()) if next.retry => tally.failed += 1,
+                Ok(()) => tally.promoted += 1,
+            }
+            self.given.insert(next.rollout, next.given);
+        }
+        tally
     }
 }
 
-fn name_of(number: usize) -> String {
-    format!("enduring-{number:06}")
-}
-
-/// Which have ended a run that nobody has answered yet, and the version to be wanted next.
-fn ended(seen: &Seen, given: &HashMap<String, (i64, u8)>) -> Vec<(String, i64, u8, Phase)> {
-    let ended = |(name, (run, version)): (&String, &(i64, u8))| {
-        let shown = seen.rollouts.get(name)?;
-        let next = match shown.phase? {
-            Phase::Healthy => 3 - version,
-            Phase::Failed => *version,
-            _ => return None,
+/// What is to be asked of those that have ended a run since they were asked last.
+fn next(seen: &Seen, given: &HashMap<String, Given>) -> Vec<Next> {
+    let next = |(rollout, given): (&String, &Given)| {
+        let shown = seen.rollouts.get(rollout).filter(|shown| shown.run > given.after)?;
+        let (version, retry) = match shown.phase? {
+            Phase::Healthy => (3 - given.version, false),
+            Phase::Failed => (given.version, true),
+            Phase::Progressing | Phase::Paused | Phase::RollingBack | Phase::Invalid | Phase::Suspended => {
+                return None;
+            }
         };
-        (shown.run > *run).then(|| Some((name.clone(), shown.run, next, shown.phase?)))?
+        let given = Given { version, after: shown.run, ..*given };
+        Some(Next { rollout: rollout.clone(), given, retry })
     };
-    given.iter().filter_map(ended).collect()
+    given.iter().filter_map(next).collect()
 }
 
-/// A commit that wants the other version.
-async fn release(stage: &Stage<'_>, name: &str, pair: Pair, version: u8) -> Result<(), BenchError> {
+async fn ask(stage: &Stage<'_>, next: &Next) -> Result<(), BenchError> {
+    if next.retry {
+        return stage.retry(&next.rollout).await;
+    }
     let api: Api<Rollout> = stage.api();
-    let patch = Patch::Merge(json!({"spec": {"target": super::objects::target(&pair.version(version))}}));
-    let patched = api.patch(name, &PatchParams::default(), &patch).await;
-    patched.map(drop).map_err(BenchError::api(format!("release with the Rollout {name}")))
+    let target = target(&next.given.pair.version(next.given.version));
+    let patch = Patch::Merge(json!({"spec": {"target": target}}));
+    let patched = api.patch(&next.rollout, &PatchParams::default(), &patch).await;
+    patched.map(drop).map_err(BenchError::api(format!("release with the Rollout {}", next.rollout)))
 }
 
 #[cfg(test)]
@@ -266,21 +351,42 @@ mod tests {
         let shown = |run, phase| RolloutShown { run, phase: Some(phase), ..RolloutShown::default() };
         let mut seen = Seen::default();
         let all = [
-            ("fresh", shown(0, Phase::Healthy)),
             ("running", shown(3, Phase::Progressing)),
             ("promoted", shown(3, Phase::Healthy)),
             ("failed", shown(3, Phase::Failed)),
-            ("answered", shown(3, Phase::Healthy)),
+            ("paused", shown(3, Phase::Paused)),
+            ("asked", shown(2, Phase::Healthy)),
         ];
         seen.rollouts.extend(all.map(|(name, shown)| (name.to_owned(), shown)));
-        let given =
-            [("fresh", 0), ("running", 2), ("promoted", 2), ("failed", 2), ("answered", 3), ("unseen", 0)];
-        let given = given.map(|(name, run)| (name.to_owned(), (run, 2))).into();
-        let mut ended = ended(&seen, &given);
-        ended.sort_by_key(|(name, ..)| name.clone());
-        assert_eq!(
-            ended,
-            [("failed".into(), 3, 2, Phase::Failed), ("promoted".into(), 3, 1, Phase::Healthy)]
-        );
+        let given = Given { pair: Pair::of(0), version: 2, after: 2 };
+        let names = ["running", "promoted", "failed", "paused", "asked", "unseen"];
+        let all = names.map(|name| (name.to_owned(), given)).into();
+        let mut found = next(&seen, &all);
+        found.sort_by_key(|next| next.rollout.clone());
+        let want = |rollout: &str, version, retry| Next {
+            rollout: rollout.to_owned(),
+            given: Given { version, after: 3, ..given },
+            retry,
+        };
+        assert_eq!(found, [want("failed", 2, true), want("promoted", 1, false)]);
+    }
+
+    #[test]
+    fn releases_begin_spread_evenly() {
+        let at = |seconds| begun(100, Duration::from_secs(seconds), Duration::from_secs(200));
+        assert_eq!([at(0), at(100), at(199), at(200), at(9_000)], [1, 51, 100, 100, 100]);
+    }
+
+    #[test]
+    fn nothing_is_said_to_have_grown_that_was_not_measured() {
+        let hold = Duration::from_mins(4);
+        assert!(Times::usual(10, hold).is_none());
+        let times = Times::usual(60, hold).unwrap();
+        let mut found = Endurance::new(1, times);
+        assert_eq!((found.growth(), found.calls_growth(), found.steady().count()), (None, None, 0));
+        let sample = |minute: f64, rss, calls| Sample { minute, rss, anonymous: 0.0, cores: 0.0, calls };
+        found.samples =
+            vec![sample(1.0, 9.0, Some(9.0)), sample(30.0, 50.0, Some(0.0)), sample(60.0, 51.0, Some(0.0))];
+        assert_eq!((found.growth(), found.calls_growth()), (Some(2.0), None));
     }
 }

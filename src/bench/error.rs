@@ -53,6 +53,18 @@ pub enum BenchError {
         /// The last lines of the controller's log.
         log: String,
     },
+    /// Nothing is left to be measured once all is warm.
+    #[error(
+        "{minutes} min are too short for holds of {} s: it is warm after six of them and their looks; give more --minutes, or a \
+         shorter --hold",
+        hold.as_secs()
+    )]
+    TooShort {
+        /// How long it was to last.
+        minutes: u64,
+        /// The hold of each step.
+        hold: std::time::Duration,
+    },
     /// Ctrl-C, or the system.
     #[error("interrupted before the end")]
     Interrupted,

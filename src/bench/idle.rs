@@ -18,12 +18,17 @@ use super::{
     server::Mark,
     stage::{PATIENCE, Stage},
 };
-use crate::api::{Phase, Rollout, Stamp, stamp_annotation};
+use crate::{
+    api::{HistoryEntry, Phase, Rollout, Stamp, stamp_annotation},
+    demo::Routes,
+};
 
 /// Objects made at once.
 const AT_ONCE: usize = 32;
 /// How long the making of idle Rollouts may take.
 const MAKING: Duration = Duration::from_mins(10);
+/// How many finished runs a status keeps.
+const HISTORY: usize = 10;
 /// How often a restart is tried.
 const RESTARTS: usize = 3;
 
@@ -81,16 +86,54 @@ struct Template {
     rollout: Rollout,
 }
 
+impl Way {
+    /// That of idle Rollouts: five steps, as quick as they can be.
+    pub fn quick() -> Self {
+        let second = Duration::from_secs(1);
+        Self { weights: vec![5, 20, 40, 60], hold: second, interval: second, error_rate: true }
+    }
+}
+
+impl Templates {
+    /// Gives each as many former runs as a status keeps.
+    pub fn remember_all_they_can(&mut self) {
+        let kept = i64::try_from(HISTORY).unwrap_or_default();
+        for template in &mut self.0 {
+            let Some(status) = &mut template.rollout.status else { continue };
+            let Some(entry) = status.history.first().cloned() else { continue };
+            status.history = (1..=kept).rev().map(|run| HistoryEntry { run, ..entry.clone() }).collect();
+            if let Some(run) = &mut status.run {
+                run.number = kept;
+            }
+        }
+    }
+
+    /// From now on their runs go another way.
+    pub fn go_on_with(&mut self, routes: Routes, way: &Way) -> Result<(), BenchError> {
+        for (number, template) in self.0.iter_mut().enumerate() {
+            let rollout = objects::rollout(routes, &template.name, Pair::of(number), way);
+            let rollout: Rollout = serde_json::from_value(rollout).map_err(|source| {
+                BenchError::api("make a Rollout of that way")(kube::Error::SerdeError(source))
+            })?;
+            template.rollout.spec = rollout.spec;
+        }
+        Ok(())
+    }
+}
+
+/// The name of a copy.
+pub fn name(number: usize) -> String {
+    format!("idle-{number:06}")
+}
+
 /// Runs one Rollout a pair to its end.
-pub async fn templates(stage: &mut Stage<'_>) -> Result<Templates, BenchError> {
+pub async fn templates(stage: &mut Stage<'_>, way: &Way) -> Result<Templates, BenchError> {
     stage.progress.say("Rollouts to be copied are run to their end");
     stage.start()?;
     stage.ready().await?;
-    let (hold, interval) = (Duration::from_secs(1), Duration::from_secs(1));
-    let way = Way { weights: vec![5, 20, 40, 60], hold, interval, error_rate: true };
     let names: Vec<String> = (0..PAIRS).map(|number| format!("template-{number}-x")).collect();
     for (number, name) in names.iter().enumerate() {
-        stage.roll(name, Pair::of(number), &way).await?;
+        stage.roll(name, Pair::of(number), way).await?;
     }
     let healthy =
         |seen: &super::eyes::Seen| names.iter().all(|name| seen.is(name, Phase::Healthy)).then_some(());
@@ -140,7 +183,7 @@ pub async fn make(
 impl Template {
     /// A Rollout that ended as this one did, with a route of its own.
     async fn copy(&self, stage: &Stage<'_>, number: usize) -> Result<(), BenchError> {
-        let name = format!("idle-{number:06}");
+        let name = name(number);
         let failed = |what: &str| format!("{what} of the idle Rollout {name}");
         let spec = serde_json::to_value(&self.rollout.spec)
             .map_err(|source| BenchError::api(failed("copy the spec"))(kube::Error::SerdeError(source)))?;
@@ -195,8 +238,7 @@ impl Template {
 pub async fn measure(stage: &mut Stage<'_>, rollouts: usize, time: Duration) -> Result<Idle, BenchError> {
     let mark = stage.server.mark();
     let started = stage.start()?;
-    stage.ready().await?;
-    let ready = stage.server.clock.now().duration_since(started);
+    let ready = stage.ready().await?.duration_since(started);
     stage.quiet().await?;
     let starting = counted(stage, mark)?;
     stage.progress.say(&format!("{rollouts} idle Rollouts are measured for {} s", time.as_secs()));
@@ -263,7 +305,8 @@ pub async fn restart(stage: &mut Stage<'_>, rollouts: usize) -> Result<Restart, 
         moved.push(millis(Duration::try_from(at.duration_since(started)).unwrap_or_default()));
         if stage.server.records() {
             let made = stage.server.calls_since(mark, &stage.namespace)?;
-            calls.push(made.iter().filter(|call| call.at <= at).count() as f64);
+            let counted = Counted::of(made.iter().filter(|call| call.at <= at));
+            calls.push((counted.calls + counted.watching) as f64);
         }
         let failed = |seen: &super::eyes::Seen| seen.is(&name, Phase::Failed).then_some(());
         stage.until("a failed run", PATIENCE, failed).await?;

@@ -180,20 +180,18 @@ impl Bench<'_> {
     }
 
     async fn endurance(&self, report: &mut Report) -> Result<(), BenchError> {
-        let times = endurance::Times {
-            whole: Duration::from_mins(self.plan.minutes),
-            hold: self.plan.hold,
-            interval: Duration::from_secs(30).min(self.plan.hold),
-            sample: if self.plan.brief { Duration::from_secs(5) } else { Duration::from_secs(30) },
-        };
+        let Plan { minutes, hold, .. } = *self.plan;
+        let usual = || endurance::Times::usual(minutes, hold).ok_or(BenchError::TooShort { minutes, hold });
+        let times = if self.plan.brief { endurance::Times::BRIEF } else { usual()? };
         let mut stage = self.stage("endurance").await?;
-        let found = endurance::measure(&mut stage, self.plan.active, times).await?;
-        if let Some(file) = &self.plan.picture {
+        let mut found = endurance::Endurance::new(self.plan.active, times);
+        let outcome = endurance::measure(&mut stage, times, &mut found).await;
+        let drawn = self.plan.picture.as_ref().map_or(Ok(()), |file| {
             let failed = BenchError::machine(format!("write {}", file.display()));
-            std::fs::write(file, picture::drawn(&found)).map_err(failed)?;
-        }
+            std::fs::write(file, picture::drawn(&found)).map_err(failed)
+        });
         report.endurance = Some(found);
-        Ok(())
+        outcome.and(drawn)
     }
 
     async fn idle(&self, report: &mut Report) -> Result<(), BenchError> {
@@ -201,7 +199,7 @@ impl Bench<'_> {
         if self.asked(Part::Memory) {
             report.memory.push(idle::measure(&mut stage, 0, self.time()).await?);
         }
-        let templates = idle::templates(&mut stage).await?;
+        let templates = idle::templates(&mut stage, &objects::Way::quick()).await?;
         let mut made = 0;
         for &rollouts in &self.plan.idle {
             idle::make(&stage, &templates, made, rollouts).await?;

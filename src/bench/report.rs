@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     BenchError, Plan,
     active::Active,
-    endurance::Endurance,
+    endurance::{Endurance, Tally},
     goals,
     idle::{Idle, Restart},
     numbers::{Summary, shown},
@@ -128,7 +128,7 @@ impl Report {
         figures.extend(self.rollback.iter().flat_map(|rollback| of_rollback(rollback, "")));
         figures.extend(self.memory.iter().flat_map(of_idle));
         figures.extend(self.restart.iter().flat_map(|restart| of_restart(restart, self.everything)));
-        figures.extend(self.active.iter().flat_map(of_active));
+        figures.extend(self.active.iter().flat_map(|active| of_active(active, self.everything)));
         figures.extend(self.endurance.iter().flat_map(of_endurance));
         figures
     }
@@ -261,7 +261,7 @@ fn of_restart(restart: &Restart, is_followed: bool) -> Vec<Figure> {
     moved.into_iter().chain(calls).collect()
 }
 
-fn of_active(active: &Active) -> Vec<Figure> {
+fn of_active(active: &Active, is_followed: bool) -> Vec<Figure> {
     let Active { rollouts, hold, cost, .. } = active;
     let beside = format!("peak {}, of no file {}", shown(cost.peak), shown(cost.anonymous));
     let mut figures = vec![
@@ -272,38 +272,38 @@ fn of_active(active: &Active) -> Vec<Figure> {
             .goal(goals::ACTIVE_CORES),
     ];
     figures.extend(of_rollback(&active.rollback, &format!(" among {rollouts} active")));
-    figures.push(Figure::new(
-        format!("{rollouts} active, start to all under control"),
-        active.under_control,
-        "ms",
-    ));
+    let from = if is_followed { "leader lost" } else { "start" };
+    let what = format!("{rollouts} active, {from} to all under control");
+    figures.push(Figure::new(what, active.under_control, "ms"));
     figures
 }
 
 fn of_endurance(endurance: &Endurance) -> Vec<Figure> {
-    let Endurance { rollouts, minutes, promoted, failed, notices, growth, calls_growth, .. } = endurance;
+    let among = format!("{} releasing for {:.0} min", endurance.rollouts, endurance.minutes());
     let last = endurance.samples.last();
-    let among = format!("{rollouts} releasing for {minutes:.0} min");
-    let memory = growth.map(|growth| {
+    let memory = endurance.growth().map(|growth| {
         let beside = last.map_or_else(String::new, |last| format!("at the end {} MB", shown(last.rss)));
         Figure::new(format!("{among}, growth of memory"), growth, "MB/h").goal(goals::GROWTH).beside(beside)
     });
-    let calls = calls_growth.map(|growth| {
+    let calls = endurance.calls_growth().map(|growth| {
         let calls = last.and_then(|last| last.calls);
         let beside = calls.map_or_else(String::new, |calls| format!("at the end {} a minute", shown(calls)));
         Figure::new(format!("{among}, growth of calls"), growth, "%/h")
             .goal(goals::CALLS_GROWTH)
             .beside(beside)
     });
-    let warm = endurance.samples.iter().filter(|sample| sample.minute > endurance.warm);
-    let cores: Vec<f64> = warm.map(|sample| sample.cores).collect();
-    let mean = cores.iter().sum::<f64>() / cores.len().max(1) as f64;
-    let mut figures: Vec<Figure> = memory.into_iter().chain(calls).collect();
-    figures.push(Figure::new(format!("{among}, processor"), mean, "cores"));
-    let notices = notices.map_or_else(String::new, |notices| format!(", {notices} notices taken in all"));
-    let beside = format!("{failed} runs failed{notices}");
-    figures.push(Figure::new(format!("{among}, releases"), *promoted as f64, "").beside(beside));
-    figures
+    let cores: Vec<f64> = endurance.steady().map(|sample| sample.cores).collect();
+    let cores = (!cores.is_empty()).then(|| {
+        let mean = cores.iter().sum::<f64>() / cores.len() as f64;
+        Figure::new(format!("{among}, processor"), mean, "cores")
+    });
+    let Tally { promoted, failed, refused } = endurance.tally;
+    let notices =
+        endurance.notices.map_or_else(String::new, |notices| format!(", {notices} notices taken in all"));
+    let standing = endurance.standing;
+    let beside = format!("{failed} runs failed, {standing} wait at the end, {refused} refused{notices}");
+    let releases = Figure::new(format!("{among}, releases"), promoted as f64, "").beside(beside);
+    memory.into_iter().chain(calls).chain(cores).chain([releases]).collect()
 }
 
 #[cfg(test)]

@@ -52,7 +52,9 @@ pub struct Stage<'a> {
     pub eyes: Eyes,
     /// The metrics.
     pub prometheus: Prometheus,
-    /// Who is told, where everything is on: notices, a Lease between two replicas, and a scrape of both.
+    /// With a Lease between two replicas, a scrape of both, and a receiver of notices.
+    everything: bool,
+    /// Who is told, where everything is on.
     pub receiver: Option<Receiver>,
     controller: Option<Replica>,
     /// The one that waits for the Lease, where there is one.
@@ -90,6 +92,7 @@ impl<'a> Stage<'a> {
             eyes: Eyes::open(server, &namespace),
             namespace,
             prometheus,
+            everything,
             receiver,
             controller: None,
             standby: None,
@@ -111,14 +114,24 @@ impl<'a> Stage<'a> {
         Ok(started)
     }
 
-    /// Waits until the controller says that it is ready. Where everything is on, until it leads and another one waits.
-    pub async fn ready(&mut self) -> Result<(), BenchError> {
+    /// Waits until the controller says that it is ready, and returns when it did. Where everything is on, it waits on until
+    /// that one leads and another one waits: a Lease that one before it left behind has to run out first.
+    pub async fn ready(&mut self) -> Result<Timestamp, BenchError> {
         self.comes("the controller being ready", async |stage| match &stage.controller {
-            Some(controller) => controller.is_ready().await && (!stage.is_led() || controller.leads().await),
+            Some(controller) => controller.is_ready().await,
             None => false,
         })
         .await?;
-        if self.is_led() && self.standby.is_none() {
+        let ready = self.server.clock.now();
+        if !self.everything {
+            return Ok(ready);
+        }
+        self.comes("the controller leading", async |stage| match &stage.controller {
+            Some(controller) => controller.leads().await,
+            None => false,
+        })
+        .await?;
+        if self.standby.is_none() {
             self.standby = Some(self.replica()?);
             self.comes("the other replica being ready", async |stage| match &stage.standby {
                 Some(standby) => standby.is_ready().await,
@@ -126,7 +139,7 @@ impl<'a> Stage<'a> {
             })
             .await?;
         }
-        Ok(())
+        Ok(ready)
     }
 
     /// Kills the controller as a machine that loses power would. One that waits is left.
@@ -144,11 +157,6 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Whether replicas agree by a Lease which of them acts.
-    fn is_led(&self) -> bool {
-        self.receiver.is_some()
-    }
-
     /// Another process of the controller, with a port and a configuration of its own.
     fn replica(&mut self) -> Result<Replica, BenchError> {
         self.started += 1;
@@ -159,7 +167,7 @@ impl<'a> Stage<'a> {
         let log = self.folder.path(&format!("controller-{}.log", self.started));
         let (config, kubeconfig) = (self.folder.path(&config), self.server.kubeconfig());
         let process = Controller::start(self.program, &config, kubeconfig, &log)?;
-        Ok(Replica::new(process, listen, &self.http, self.is_led()))
+        Ok(Replica::new(process, listen, &self.http, self.everything))
     }
 
     async fn comes(&self, what: &str, has_come: impl AsyncFn(&Self) -> bool) -> Result<(), BenchError> {

@@ -23,12 +23,13 @@ pub struct Args {
     /// The number of rollbacks, for one and for six at once
     #[arg(long, default_value_t = 50, value_name = "N")]
     runs: usize,
-    /// How long `endurance` is measured, its warm-up of four holds included
-    #[arg(long, default_value_t = 60, value_name = "N")]
-    minutes: u64,
-    /// The hold of each step there, in seconds: an API server that is asked for more than it can do is measured itself
-    #[arg(long, default_value_t = 240, value_name = "N")]
-    hold: u64,
+    /// How long `endurance` is measured, its warm-up of six holds and their looks included; default 60
+    #[arg(long, value_name = "N")]
+    minutes: Option<u64>,
+    /// The hold of each step there, in seconds; default 180: an API server that is asked for more than it can do is measured
+    /// itself
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    hold: Option<u64>,
     /// Draw what `endurance` found to FILE, an SVG
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -64,6 +65,9 @@ pub enum Error {
     /// Nothing could be measured.
     #[error(transparent)]
     Bench(#[from] BenchError),
+    /// A flag means nothing without its part.
+    #[error("--minutes, --hold and --picture are for endurance; name that part too")]
+    NotEndurance,
     /// Something could not.
     #[error("not everything could be measured; the report says what, and why")]
     Lacking,
@@ -78,7 +82,7 @@ pub enum Error {
 /// Measures, and tells.
 pub async fn run(args: Args) -> Result<(), Error> {
     let (json, output) = (args.json.clone(), args.output);
-    let report = bench::run(args.resolve()).await?;
+    let report = bench::run(args.resolve()?).await?;
     if let Some(file) = json {
         write(&file, &report.json()?)?;
     }
@@ -90,17 +94,21 @@ pub async fn run(args: Args) -> Result<(), Error> {
 }
 
 impl Args {
-    fn resolve(self) -> Plan {
+    fn resolve(self) -> Result<Plan, Error> {
+        let of_endurance = self.minutes.is_some() || self.hold.is_some() || self.picture.is_some();
+        if of_endurance && !self.parts.contains(&Part::Endurance) {
+            return Err(Error::NotEndurance);
+        }
         let mut idle = self.idle;
         idle.sort_unstable();
         idle.dedup();
-        Plan {
+        Ok(Plan {
             parts: if self.parts.is_empty() { Part::USUAL.to_vec() } else { self.parts },
             idle,
             active: self.active,
             runs: self.runs,
-            minutes: self.minutes,
-            hold: Duration::from_secs(self.hold),
+            minutes: self.minutes.unwrap_or(60),
+            hold: Duration::from_secs(self.hold.unwrap_or(180)),
             picture: self.picture,
             everything: self.everything,
             routes: self.routes,
@@ -108,6 +116,6 @@ impl Args {
             audit_log: self.audit_log,
             program: self.program,
             kubeconfig: self.kubeconfig,
-        }
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! How a run ends: all routes and status at once, none waiting for another, each retried until stored: stable
 //! 100, canary 0, marked. Promotion is the other end: there the weights already are what they should be.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
+    memory::Stuck,
     observed::{Place, RouteSeen, RouteState, RouteView},
     turn::Turn,
     workloads::Readiness,
@@ -104,78 +105,91 @@ impl Turn<'_> {
         let Some((stable, canary)) = self.arms() else {
             return true;
         };
-        let (mut done, mut stuck) = (true, None);
-        let mut writes = Vec::new();
+        let known = self.memory.stuck.clone();
+        let (lowered, writes) = self.left_to_lower(&stable, &canary);
+        self.say(Phase::RollingBack, ended.reason.word(), ended.message.clone());
+        if !writes.is_empty()
+            && let Some(why) = self.unready(&stable)
+        {
+            self.tell_unready(&ended.message, &why);
+            return false;
+        }
+        let idle = writes.is_empty();
+        self.effects.extend(writes.into_iter().map(Effect::Write));
+        let done = !self.remove_previews() && lowered;
+        self.tell_stuck(&ended.message, &known);
+        if idle && !done {
+            self.wake_in(std::time::Duration::from_secs(5));
+        }
+        idle && done
+    }
+
+    /// Whether every route is lowered, and the writes for those that are not and can be.
+    fn left_to_lower(&mut self, stable: &Target, canary: &Target) -> (bool, Vec<RouteWrite>) {
+        let (mut lowered, mut writes) = (true, Vec::new());
         for seen in self.run_routes() {
             if let Some(what) = seen.view().and_then(|view| view.gone.first()) {
                 self.told.out_of_sync = Some(("RouteGone", format!("{}: {what}", seen.route)));
             }
-            match &seen.state {
-                RouteState::Present(view) if self.is_anothers(seen, view) => {}
-                RouteState::Present(view) if !self.lowered(view, &stable, &canary) => {
-                    done = false;
-                    writes.push(self.lowering(seen, view, &stable, &canary));
+            let route = seen.route.to_string();
+            let stuck = match &seen.state {
+                RouteState::Present(view)
+                    if !self.is_anothers(seen, view) && !self.lowered(view, stable, canary) =>
+                {
+                    lowered = false;
+                    writes.push(self.lowering(seen, view, stable, canary));
+                    // What refused it is told until it is lowered: it would be told anew after each attempt otherwise.
+                    continue;
                 }
-                RouteState::Unreadable(why) => {
-                    done = false;
-                    stuck = Some(("Unreadable", format!("{} can't be read: {why}", seen.route)));
-                }
-                RouteState::Refused(why) => {
-                    done = false;
-                    stuck = Some(("RouteRefused", why.clone()));
-                }
-                RouteState::Present(_) | RouteState::Missing | RouteState::Unusable { .. } => {}
+                RouteState::Unreadable(why) => Some(("Unreadable", format!("{route} can't be read: {why}"))),
+                RouteState::Refused(why) => Some(("RouteRefused", why.clone())),
+                RouteState::Present(_) | RouteState::Missing | RouteState::Unusable { .. } => None,
+            };
+            lowered &= stuck.is_none();
+            match stuck {
+                Some(told) => drop(self.memory.stuck.insert(route, told)),
+                None => drop(self.memory.stuck.remove(&route)),
             }
         }
-        self.say(Phase::RollingBack, ended.reason.word(), ended.message.clone());
-        if let Some((reason, why)) = stuck.or_else(|| self.stuck_before().filter(|_| !writes.is_empty())) {
-            self.tell_stuck(reason, why, &ended.message);
-        }
-        if writes.is_empty() {
-            done &= !self.remove_previews();
-            if !done {
-                self.wake_in(std::time::Duration::from_secs(5));
-            }
-            return done;
-        }
-        match self.readiness(&stable) {
-            Readiness::NoReadyPod(why) => {
-                let sentence = format!("{}; not moved back yet, for {why}", ended.message);
-                if self.status.message.as_deref() != Some(&sentence) {
-                    self.tell(true, "StableNotReady", sentence.clone());
-                }
-                self.say(Phase::RollingBack, "StableNotReady", sentence);
-                self.wake_in(STABLE_BACK);
-                return false;
-            }
+        (lowered, writes)
+    }
+
+    /// Why traffic can't go back to stable now.
+    fn unready(&mut self, stable: &Target) -> Option<String> {
+        match self.readiness(stable) {
+            Readiness::NoReadyPod(why) => Some(why),
             Readiness::Absent(why) => {
                 let sentence = format!("traffic goes back to {} although {why}", stable.name);
                 self.told.besides.push(("WorkloadUnknown", "StableUnreadable", sentence));
+                None
             }
-            Readiness::Ready | Readiness::Unknown => {}
+            Readiness::Ready | Readiness::Unknown => None,
         }
-        self.effects.extend(writes.into_iter().map(Effect::Write));
-        self.remove_previews();
-        false
     }
 
-    /// Says that the canary keeps its share of a route, and why: whoever reads the status must not take the end of a run for
-    /// the end of its traffic.
-    fn tell_stuck(&mut self, reason: &'static str, why: String, ended: &str) {
-        let sentence = format!("{ended}; not moved back on every route yet: {why}");
+    fn tell_unready(&mut self, ended: &str, why: &str) {
+        let sentence = format!("{}; not moved back yet, for {why}", unstopped(ended));
         if self.status.message.as_deref() != Some(&sentence) {
+            self.tell(true, "StableNotReady", sentence.clone());
+        }
+        self.say(Phase::RollingBack, "StableNotReady", sentence);
+        self.wake_in(STABLE_BACK);
+    }
+
+    /// Says of which routes the canary keeps its share, and why: whoever reads the status must not take the end of a run for
+    /// the end of its traffic. An Event tells of each route once.
+    fn tell_stuck(&mut self, ended: &str, known: &BTreeMap<String, Stuck>) {
+        let stuck = &self.memory.stuck;
+        let Some((reason, _)) = stuck.values().next().cloned() else { return };
+        let whys: Vec<&str> = stuck.values().map(|(_, why)| why.as_str()).collect();
+        let whys = whys.join("; ");
+        let sentence = format!("{}; not moved back on every route yet: {whys}", unstopped(ended));
+        let is_new = stuck.keys().any(|route| !known.contains_key(route));
+        if is_new && self.status.message.as_deref() != Some(&sentence) {
             self.tell(true, reason, sentence.clone());
         }
-        self.told.out_of_sync = Some((reason, why));
+        self.told.out_of_sync = Some((reason, whys));
         self.say(Phase::RollingBack, reason, sentence);
-    }
-
-    /// What has been told of a route that was not moved back. It holds while that is tried again: it would be told anew
-    /// after each attempt otherwise.
-    fn stuck_before(&self) -> Option<(&'static str, String)> {
-        let told = self.status.conditions.iter().find(|condition| condition.type_ == "RoutesInSync")?;
-        let reason = ["Unreadable", "RouteRefused"].into_iter().find(|reason| told.reason == *reason)?;
-        (self.status.phase == Some(Phase::RollingBack)).then(|| (reason, told.message.clone()))
     }
 
     /// Whether a route carries the mark of this run, gives the canary nothing and stable something.
@@ -228,4 +242,9 @@ impl Turn<'_> {
         }
         write
     }
+}
+
+/// A sentence that goes on.
+fn unstopped(sentence: &str) -> &str {
+    sentence.trim_end_matches('.')
 }

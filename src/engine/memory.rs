@@ -64,7 +64,12 @@ pub struct Memory {
     pub aside: Option<Aside>,
     /// Since when a deletion waits for a ready stable pod.
     pub deletion_held_at: Option<Timestamp>,
+    /// What is told of routes that an ended run could not be taken back from yet, by route.
+    pub stuck: BTreeMap<String, Stuck>,
 }
+
+/// Why a route is not lowered: the reason, and a sentence.
+pub type Stuck = (&'static str, String);
 
 /// Counters as they stood last, those that are absent since included.
 #[derive(Clone, Debug, PartialEq)]

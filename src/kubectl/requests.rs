@@ -176,12 +176,6 @@ pub(super) async fn ask(
     };
     let (id, left) = (sent?, timeout.saturating_sub(clock.elapsed()));
     let Ok(answered) = tokio::time::timeout(left, answer(cluster, &asked.name, &id)).await else {
-        if cluster.rollout(&asked.name).await?.spec.suspend {
-            out.line(&format!(
-                "{word}: spec.suspend keeps all hands off the Rollout; it is taken when that is over"
-            ))?;
-            return Ok(Exit::Timeout);
-        }
         out.line(&format!(
             "{word}: no answer after {}. Is the controller running? What is asked stays asked, and is taken when it is back",
             asked.timeout

@@ -1,14 +1,14 @@
 //! The page with every field of our kinds, from their schemas.
 
+use std::fmt::Write;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
 
-use crate::api::{
-    AnalysisTemplate, Rollout,
-    units::{DURATION_PATTERN, NUMBER_PATTERN, PERCENT_PATTERN},
-};
+use super::values;
+use crate::api::{AnalysisTemplate, Rollout};
 
 /// What the page says before it comes to the fields.
 const PREFACE: &str = "\
@@ -28,10 +28,6 @@ A list in a table is named with `[]`, the values of a map with `{}`. Fields that
 once.
 ";
 
-/// Patterns with a name that says more.
-const UNITS: [(&str, &str); 3] =
-    [(DURATION_PATTERN, "duration"), (PERCENT_PATTERN, "percentage"), (NUMBER_PATTERN, "decimal")];
-
 /// The page.
 pub fn page() -> String {
     let mut page = PREFACE.to_owned();
@@ -43,25 +39,20 @@ pub fn page() -> String {
 
 fn kind(crd: &CustomResourceDefinition) -> String {
     let name = &crd.spec.names.kind;
-    let versions = crd.spec.versions.iter();
-    let schemas =
-        versions.filter_map(|version| Some((version, version.schema.as_ref()?.open_api_v3_schema.as_ref()?)));
     let mut text = String::new();
-    for (version, schema) in schemas {
+    for version in &crd.spec.versions {
+        let Some(schema) = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref())
+        else {
+            continue;
+        };
         let mut sections = Sections::default();
         // The rest of an object is the API server's own.
-        for (field, schema) in
-            properties(schema).filter(|(field, _)| ["spec", "status"].contains(&field.as_str()))
-        {
+        let ours = properties(schema).filter(|(field, _)| ["spec", "status"].contains(&field.as_str()));
+        for (field, schema) in ours {
             sections.visit(&format!("{name}.{field}"), schema);
         }
-        text.push_str(&format!(
-            "\n## {name}\n\n`{}/{}`. {}\n",
-            crd.spec.group,
-            version.name,
-            meaning(schema)
-        ));
-        text.push_str(&sections.text);
+        let (group, version) = (&crd.spec.group, &version.name);
+        let _ = write!(text, "\n## {name}\n\n`{group}/{version}`. {}\n{}", meaning(schema), sections.text);
     }
     text
 }
@@ -83,7 +74,7 @@ impl<'a> Sections<'a> {
         }
         let path = format!("{path}{suffix}");
         self.told.push((schema, path.clone()));
-        self.text.push_str(&format!("\n### {path}\n\n{}\n\n", meaning(schema)));
+        let _ = write!(self.text, "\n### {path}\n\n{}\n\n", meaning(schema));
         let at = self.text.len();
         for (name, field) in properties(schema) {
             self.visit(&format!("{path}.{name}"), field);
@@ -93,85 +84,44 @@ impl<'a> Sections<'a> {
     }
 
     fn table(&self, schema: &JSONSchemaProps) -> String {
-        let mut table = "| field | value | meaning |\n|---|---|---|\n".to_owned();
-        for (name, field) in properties(schema) {
-            let required = schema.required.iter().flatten().any(|required| required == name);
-            let required = if required { ", **required**" } else { "" };
-            let value = self.value(field);
-            table.push_str(&format!("| `{name}` | {value}{required} | {} |\n", in_a_table(&meaning(field))));
-        }
-        let rules = schema.x_kubernetes_validations.iter().flatten();
-        let rules: String =
-            rules.filter_map(|rule| rule.message.as_ref()).map(|rule| format!("- {rule}\n")).collect();
-        if rules.is_empty() { table } else { format!("{table}\nRules:\n\n{rules}") }
+        let required = |name: &String| schema.required.iter().flatten().any(|required| required == name);
+        let row = |(name, field): (&String, &JSONSchemaProps)| {
+            let required = if required(name) { ", **required**" } else { "" };
+            let (value, meaning) = (in_a_cell(&self.value(field)), in_a_cell(&meaning(field)));
+            format!("| `{name}` | {value}{required} | {meaning} |\n")
+        };
+        let rows: String = properties(schema).map(row).collect();
+        let rules = schema.x_kubernetes_validations.iter().flatten().filter_map(|rule| rule.message.as_ref());
+        let rules: String = rules.map(|rule| format!("- {rule}\n")).collect();
+        let rules = if rules.is_empty() { rules } else { format!("\nRules:\n\n{rules}") };
+        format!("| field | value | meaning |\n|---|---|---|\n{rows}{rules}")
     }
 
     /// Where an object like this one is told.
     fn place(&self, schema: &JSONSchemaProps) -> Option<&str> {
-        let same = |told: &JSONSchemaProps| {
-            told.properties == schema.properties
-                && told.required == schema.required
-                && told.x_kubernetes_validations == schema.x_kubernetes_validations
-        };
-        self.told.iter().find(|(told, _)| same(told)).map(|(_, path)| path.as_str())
+        self.told.iter().find(|(told, _)| *told == schema).map(|(_, path)| path.as_str())
     }
 
     /// What may stand there.
     fn value(&self, schema: &JSONSchemaProps) -> String {
         if let Some(item) = item(schema) {
-            let most = schema.max_items.map(|most| format!(", at most {most}"));
-            let least =
-                schema.min_items.filter(|least| *least > 0).map(|least| format!(", at least {least}"));
             return format!(
-                "list of: {}{}{}",
+                "list of: {}{}",
                 self.value(item),
-                least.unwrap_or_default(),
-                most.unwrap_or_default()
+                values::count(schema.min_items, schema.max_items)
             );
         }
-        if let Some(of) = values(schema) {
-            let most = schema.max_properties.map(|most| format!(", at most {most}")).unwrap_or_default();
-            return format!("map of: {}{most}", self.value(of));
+        if let Some(of) = map_of(schema) {
+            return format!(
+                "map of: {}{}",
+                self.value(of),
+                values::count(schema.min_properties, schema.max_properties)
+            );
         }
-        if let Some(path) = self.place(schema) {
-            return format!("[{path}](#{})", slug(path));
+        match self.place(schema) {
+            Some(path) => format!("[{path}](#{})", slug(path)),
+            None => values::single(schema),
         }
-        let choices: Vec<String> = schema
-            .enum_
-            .iter()
-            .flatten()
-            .filter(|choice| !choice.0.is_null())
-            .map(|choice| code(&spelled(&choice.0)))
-            .collect();
-        let known = UNITS.iter().find(|(pattern, _)| schema.pattern.as_deref() == Some(*pattern));
-        let mut said = match known {
-            Some((_, unit)) => (*unit).to_owned(),
-            None if choices.is_empty() => schema.type_.clone().unwrap_or_else(|| "any value".to_owned()),
-            None => choices.join(", "),
-        };
-        if let Some(format) = schema.format.as_ref().filter(|format| format.as_str() == "date-time") {
-            said.push_str(&format!(" ({format})"));
-        }
-        match (schema.minimum, schema.maximum) {
-            (Some(least), Some(most)) => said.push_str(&format!(", {least} to {most}")),
-            (Some(least), None) => said.push_str(&format!(", at least {least}")),
-            (None, Some(most)) => said.push_str(&format!(", at most {most}")),
-            (None, None) => {}
-        }
-        let bounds = if known.is_some() { (None, None) } else { (schema.min_length, schema.max_length) };
-        match (bounds.0.filter(|least| *least > 0), bounds.1) {
-            (Some(least), Some(most)) => said.push_str(&format!(", {least} to {most} characters")),
-            (None, Some(most)) => said.push_str(&format!(", at most {most} characters")),
-            (Some(least), None) => said.push_str(&format!(", at least {least} characters")),
-            (None, None) => {}
-        }
-        if let Some(pattern) = schema.pattern.as_ref().filter(|_| known.is_none()) {
-            said.push_str(&format!(", like {}", code(pattern)));
-        }
-        if let Some(default) = &schema.default {
-            said.push_str(&format!(", default {}", code(&spelled(&default.0))));
-        }
-        in_a_table(&said)
     }
 }
 
@@ -181,7 +131,7 @@ fn properties(schema: &JSONSchemaProps) -> impl Iterator<Item = (&String, &JSONS
 
 /// The object that a list or a map is of, however deep it is in them, and how its path goes on.
 fn inner(schema: &JSONSchemaProps) -> (&JSONSchemaProps, String) {
-    let next = item(schema).map(|next| (next, "[]")).or_else(|| values(schema).map(|next| (next, "{}")));
+    let next = item(schema).map(|next| (next, "[]")).or_else(|| map_of(schema).map(|next| (next, "{}")));
     match next {
         Some((next, mark)) => {
             let (object, rest) = inner(next);
@@ -198,7 +148,7 @@ fn item(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
     }
 }
 
-fn values(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
+fn map_of(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
     match schema.additional_properties.as_ref()? {
         JSONSchemaPropsOrBool::Schema(of) => Some(of),
         JSONSchemaPropsOrBool::Bool(_) => None,
@@ -211,16 +161,8 @@ fn meaning(schema: &JSONSchemaProps) -> String {
     description.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn spelled(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn code(text: &str) -> String {
-    if text.contains('`') { format!("`` {text} ``") } else { format!("`{text}`") }
-}
-
 /// A bar would end the cell, in code too.
-fn in_a_table(text: &str) -> String {
+fn in_a_cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
@@ -241,7 +183,7 @@ mod tests {
             "\n### AnalysisTemplate.spec\n",
             "| `suspend` | boolean, default `false` |",
             "| `kind` | `GatewayRoute`, `VirtualRouter`, `HTTPRoute`, `GRPCRoute`, **required** |",
-            "| `target` | [Rollout.spec.stable](#rolloutspecstable), **required** |",
+            "| `target` | [Rollout.spec.target](#rolloutspectarget), **required** |",
         ] {
             assert!(page.contains(line), "{line} in:\n{page}");
         }
@@ -255,6 +197,6 @@ mod tests {
 
     #[test]
     fn a_bar_does_not_end_a_cell() {
-        assert_eq!(in_a_table("`a|b`"), "`a\\|b`");
+        assert_eq!(in_a_cell("`a|b`"), "`a\\|b`");
     }
 }

@@ -3,6 +3,7 @@
 
 mod fields;
 mod metrics;
+mod values;
 
 use std::path::PathBuf;
 
