@@ -46,6 +46,30 @@ pub struct Global {
     pub plain: bool,
 }
 
+impl Global {
+    /// Where and whom to ask, as it was said, to be put behind another command.
+    pub(super) fn again(&self) -> String {
+        let said = [
+            ("-n", self.namespace.clone()),
+            ("--context", self.context.clone()),
+            ("--kubeconfig", self.kubeconfig.as_ref().map(|file| file.display().to_string())),
+            ("--as", self.impersonate.clone()),
+        ];
+        let said = said.into_iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(&value?))));
+        said.collect()
+    }
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// How a command answers that has but one way besides the one for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Machine {

@@ -26,6 +26,8 @@ pub struct Cluster {
     pub client: Client,
     /// The namespace that was asked for, or that of the context.
     pub namespace: String,
+    /// The flags by which it was reached, as they have to be said again.
+    flags: String,
 }
 
 impl Cluster {
@@ -55,7 +57,12 @@ impl Cluster {
         let url = config.cluster_url.to_string();
         let client =
             Client::try_from(config).map_err(|source| Error::Client { url, source: Box::new(source) })?;
-        Ok(Self { client, namespace })
+        Ok(Self { client, namespace, flags: global.again() })
+    }
+
+    /// A Rollout as a command that is suggested has to name it: another namespace may have one of the same name.
+    pub fn asked(&self, name: &str) -> String {
+        format!("{name}{}", self.flags)
     }
 
     /// The Rollouts of the namespace.

@@ -99,7 +99,7 @@ fn changes(rollout: &Rollout, found: &[(RouteRef, Value)]) -> Result<(String, Ve
     let troubled = all.iter().find(|route| !matches!(route.state, RouteState::Present(_)));
     if let Some(RouteSeen { route, .. }) = troubled {
         return Err(Error::Refused(format!(
-            "{route} can't be stepped as it is: see `kubectl tidegate explain`"
+            "{route} can't be stepped as it is; `kubectl tidegate explain NAME` says why"
         )));
     }
     let (number, writes) = match ahead(spec, &status, subject, all, Clock::start().now()) {

@@ -48,8 +48,9 @@ struct Explanation {
 }
 
 pub(super) async fn run(global: &Global, args: &Args, out: &mut Out<'_>) -> Result<Exit, Error> {
-    let rollout = Cluster::connect(global).await?.rollout(&args.name).await?;
-    let told = explain(&rollout, Clock::start().now());
+    let cluster = Cluster::connect(global).await?;
+    let rollout = cluster.rollout(&args.name).await?;
+    let told = explain(&rollout, &cluster.asked(&args.name), Clock::start().now());
     if let Some(Machine::Json) = args.output {
         out.json(&told)?;
         return Ok(Exit::Reached);
@@ -78,7 +79,8 @@ fn text(told: &Explanation, look: Look) -> Vec<String> {
     all
 }
 
-fn explain(rollout: &Rollout, now: Timestamp) -> Explanation {
+/// `asked` is the Rollout as a command has to name it.
+fn explain(rollout: &Rollout, asked: &str, now: Timestamp) -> Explanation {
     let name = rollout.metadata.name.as_deref().unwrap_or_default();
     let mut told = Explanation::default();
     let status = status(rollout);
@@ -98,17 +100,18 @@ fn explain(rollout: &Rollout, now: Timestamp) -> Explanation {
     let active = status.active_run();
     match (active, phase) {
         (Some(run), Phase::Progressing | Phase::Paused | Phase::Suspended) => {
-            running(&mut told, name, &status, run, now);
+            running(&mut told, asked, &status, run, now);
         }
         (_, Phase::Suspended) => {
             told.next.push("Nothing, until spec.suspend is false again.".to_owned());
         }
         (_, Phase::RollingBack) => {
+            told.waits.extend(hindered(&status));
             told.next.push("As soon as every route shows all traffic on stable, the run is over.".to_owned());
         }
-        (_, Phase::Failed) => failed(&mut told, name, &status, now),
+        (_, Phase::Failed) => failed(&mut told, asked, &status, now),
         (_, Phase::Healthy) => {
-            told.next.push(format!("Nothing. A release begins with another target: kubectl tidegate release {name} --target NAME, or spec.target in Git."));
+            told.next.push(format!("Nothing. A release begins with another target: `kubectl tidegate release {asked} --target NAME`, or spec.target in Git."));
         }
         (_, Phase::Invalid) => {
             told.waits.push(
@@ -123,13 +126,31 @@ fn explain(rollout: &Rollout, now: Timestamp) -> Explanation {
     told
 }
 
+/// What keeps traffic from going back.
+fn hindered(status: &RolloutStatus) -> Option<String> {
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    let stable = status.stable.as_ref().map(words::target).unwrap_or_default();
+    match ready.reason.as_str() {
+        "StableNotReady" => Some(format!(
+            "A ready pod of {stable}: traffic goes back as soon as there is one. Until then nothing is sent to a version that can't \
+             answer; bring its pods up."
+        )),
+        "RouteRefused" | "Unreadable" => Some(
+            "Permissions, an admission policy or the schema of the route, as the sentence above says; it is tried again by \
+             itself."
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
 /// A sentence ends with a full stop, once.
 fn sentence(text: &str) -> String {
     let text = text.trim_end();
     if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
 }
 
-fn running(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run, now: Timestamp) {
+fn running(told: &mut Explanation, asked: &str, status: &RolloutStatus, run: &Run, now: Timestamp) {
     let at = status.step.as_ref();
     if let (Some(stable), Some(canary)) = (&status.stable, &status.canary) {
         let begun = since(run.started_at, now);
@@ -155,7 +176,7 @@ fn running(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run
     let planned = at.and_then(|step| run.step(step.index));
     match (&run.pause, at.zip(planned)) {
         (Some(pause), _) => {
-            told.waits.push(ends(pause.reason, name, at.map_or(0, |step| step.index)));
+            told.waits.push(ends(pause.reason, asked, at.map_or(0, |step| step.index)));
             told.waits.push(format!("It has waited for {} so far.", age(pause.since, now)));
         }
         // Not begun: the first sentence says what for.
@@ -163,8 +184,8 @@ fn running(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run
         (None, Some((step, planned))) => holding(told, status, (run, step, planned), now),
     }
     unproven(told, status, run);
-    gated(told, name, status, now);
-    coming(told, name, status, run);
+    gated(told, asked, status, now);
+    coming(told, asked, status, run);
     let passed = std::time::Duration::from_secs(std::time::Duration::from(run.without_progress).as_secs());
     if run.pause.is_none() && !passed.is_zero() {
         told.besides.push(format!(
@@ -194,7 +215,7 @@ fn unproven(told: &mut Explanation, status: &RolloutStatus, run: &Run) {
 }
 
 /// The gates that do not say yes.
-fn gated(told: &mut Explanation, name: &str, status: &RolloutStatus, now: Timestamp) {
+fn gated(told: &mut Explanation, asked: &str, status: &RolloutStatus, now: Timestamp) {
     for gate in closed(status) {
         told.waits.push(sentence(&format!(
             "Gate {}, asked {} step {}, {} for {} now: {}",
@@ -207,15 +228,15 @@ fn gated(told: &mut Explanation, name: &str, status: &RolloutStatus, now: Timest
         )));
     }
     if closed(status).next().is_some() {
-        told.waits.push(format!("`kubectl tidegate promote {name}` goes on without it."));
+        told.waits.push(format!("`kubectl tidegate promote {asked}` goes on without it."));
     }
 }
 
 /// What ends a pause.
-fn ends(reason: PauseReason, name: &str, step: i32) -> String {
+fn ends(reason: PauseReason, asked: &str, step: i32) -> String {
     let ours = |commands: &[&str]| {
         let all: Vec<String> =
-            commands.iter().map(|command| format!("`kubectl tidegate {command} {name}`")).collect();
+            commands.iter().map(|command| format!("`kubectl tidegate {command} {asked}`")).collect();
         all.join(" or ")
     };
     match reason {
@@ -223,7 +244,7 @@ fn ends(reason: PauseReason, name: &str, step: i32) -> String {
             format!("It ends with {}.", ours(&["resume", "promote", "abort"]))
         }
         PauseReason::Approval => {
-            format!("It ends with `kubectl tidegate promote {name} --step {step}` or {}.", ours(&["abort"]))
+            format!("It ends with `kubectl tidegate promote {asked} --step {step}` or {}.", ours(&["abort"]))
         }
         PauseReason::Drifted => {
             format!(
@@ -270,7 +291,7 @@ fn holding(
     told.waits.push(what);
 }
 
-fn coming(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run) {
+fn coming(told: &mut Explanation, asked: &str, status: &RolloutStatus, run: &Run) {
     let at = status.step.as_ref().map_or(0, |step| step.index);
     let canary = status.canary.as_ref().map(words::target).unwrap_or_default();
     let approval = run.step(at).is_some_and(needs_approval);
@@ -285,7 +306,7 @@ fn coming(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run)
         None => format!("{first} {canary} is stable, and the run is over."),
     });
     let stable = status.stable.as_ref().map(words::target).unwrap_or_default();
-    let abort = format!("with `kubectl tidegate abort {name}`");
+    let abort = format!("with `kubectl tidegate abort {asked}`");
     let when = if is_judged(run) {
         format!("If a metric fails, or {abort}")
     } else {
@@ -294,7 +315,7 @@ fn coming(told: &mut Explanation, name: &str, status: &RolloutStatus, run: &Run)
     told.next.push(format!("{when}, all traffic goes back to {stable} at once."));
 }
 
-fn failed(told: &mut Explanation, name: &str, status: &RolloutStatus, now: Timestamp) {
+fn failed(told: &mut Explanation, asked: &str, status: &RolloutStatus, now: Timestamp) {
     if let Some(ended) = status.run.as_ref().and_then(|run| run.ended.as_ref()) {
         told.why.push(format!("That was {} ago.", age(ended.at, now)));
     }
@@ -305,7 +326,7 @@ fn failed(told: &mut Explanation, name: &str, status: &RolloutStatus, now: Times
         news.map(|metric| sentence(&format!("{}: {}", metric.name, metric.sentence))).collect();
     told.why.extend(news);
     told.next.push(format!(
-        "It stays so until spec.target changes, or somebody says `kubectl tidegate retry {name}`: then a new run begins, from 0."
+        "It stays so until spec.target changes, or somebody says `kubectl tidegate retry {asked}`: then a new run begins, from 0."
     ));
 }
 
@@ -357,13 +378,13 @@ mod tests {
                       plan: [{weight: 5, hold: 1m, maxHold: 3m}, {weight: 100, hold: 1m, maxHold: 3m, gates: {before: [window]}}]}}}",
         )
         .unwrap();
-        let told = explain(&rollout, Timestamp::from_second(240).unwrap());
+        let told = explain(&rollout, "color -n shop", Timestamp::from_second(240).unwrap());
         assert_eq!(
             told.waits,
             [
                 "A gate: the hold of 1m is over.",
                 "Gate window, asked before step 2, says to wait for 3m now: closed until 8.",
-                "`kubectl tidegate promote color` goes on without it.",
+                "`kubectl tidegate promote color -n shop` goes on without it.",
             ]
         );
     }

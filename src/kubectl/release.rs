@@ -123,7 +123,7 @@ pub(super) async fn begin(
     let (name, target) = (rollout.metadata.name.clone().unwrap_or_default(), change.target.name.clone());
     let before = rollout.spec.target.name.clone();
     if let Some(keeper) = keeper(&rollout) {
-        out.line(&git_must_follow(keeper, &name, &target))?;
+        out.line(&git_must_follow(keeper, &cluster.asked(&name), &target))?;
     }
     if let Some(workload) = targets::missing_workload(cluster, &change.target).await? {
         out.line(&format!("there is no {workload} yet: {target} gets traffic once it is there"))?;

@@ -55,14 +55,17 @@ fn live_by(status: &RolloutStatus, run: i64) -> Result<Target, Error> {
             entry.outcome.word(),
             EndReason::Promoted.word(),
         ))),
-        None => Err(Error::Usage(format!("the history has no run {run}: see `kubectl tidegate history`"))),
+        None => Err(Error::Usage(format!(
+            "the history has no run {run}; `kubectl tidegate history NAME` shows those that it has"
+        ))),
     }
 }
 
 /// What was live before the present target: stable, while that is another one; else what stable replaced.
 fn before_that(rollout: &Rollout, status: &RolloutStatus) -> Result<Target, Error> {
-    let nothing =
-        || Error::Usage("nothing is known that was live before: see `kubectl tidegate history`".to_owned());
+    let nothing = || {
+        Error::Usage("nothing is known that was live before; name a version with `kubectl tidegate release NAME --target`".to_owned())
+    };
     let stable = status.stable.as_ref().ok_or_else(nothing)?;
     if stable.name != rollout.spec.target.name || stable.port != rollout.spec.target.port {
         return Ok(stable.clone());

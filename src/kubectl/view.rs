@@ -146,7 +146,7 @@ fn pods(workloads: &[Shown], now: Timestamp, look: Look) -> Vec<String> {
     let mut all = Vec::new();
     for Shown { role, target, workload } in workloads {
         let Some(workload) = workload else {
-            all.push(format!("{role}  {target}: its workload is not known"));
+            all.push(format!("{role}  {target}: its workload is not named, not there, or may not be read"));
             continue;
         };
         let (wants, ready) = workload.pods;
