@@ -112,8 +112,14 @@ impl Cluster {
         self.answer("metrics").await.1
     }
 
-    async fn answer(&self, path: &str) -> (u16, String) {
+    /// Where the controller that runs here serves health and metrics.
+    pub fn served_at(&self) -> SocketAddr {
         let Some(Running::Here { address, .. }) = &self.controller else { panic!("no controller runs here") };
+        *address
+    }
+
+    async fn answer(&self, path: &str) -> (u16, String) {
+        let address = self.served_at();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         match client.get(format!("http://{address}/{path}")).send().await {
             Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
