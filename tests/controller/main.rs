@@ -36,12 +36,14 @@ mod plugin;
 mod proxy;
 mod rollouts;
 mod running;
+mod secrets;
 mod server;
 mod sharing;
 mod sieve;
 #[path = "../support/skip.rs"]
 mod skip;
 mod templates;
+mod tenants;
 mod told;
 mod traps;
 mod upgrade;
