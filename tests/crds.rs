@@ -344,6 +344,28 @@ fn what_no_controller_has_seen_answers_to_no_generation() {
     assert!(errors.is_empty() && new["status"]["observedGeneration"] == json!(-1), "{new}");
 }
 
+/// Nothing that is installed has the API server wait for us: no webhook admits or converts anything.
+#[test]
+fn no_webhook_is_installed() {
+    for crd in [serde_json::to_value(Rollout::crd()), serde_json::to_value(AnalysisTemplate::crd())] {
+        assert_eq!(crd.unwrap()["spec"]["conversion"]["strategy"].as_str().unwrap_or("None"), "None");
+    }
+    let mut looked_at = 0;
+    for folder in ["charts/tidegate/templates", "charts/tidegate/files", "crds"] {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for webhook in
+                ["WebhookConfiguration", "strategy: Webhook", "webhookClientConfig", "kind: APIService"]
+            {
+                assert!(!text.contains(webhook), "{webhook} in {}", path.display());
+            }
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 10, "{looked_at}");
+}
+
 /// The documents of every example file, with where they stand.
 fn examples() -> Vec<(String, Value)> {
     let folders = ["", "demo", "virtual-router", "http-route", "grpc-route", "blue-green"];

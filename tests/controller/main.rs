@@ -42,6 +42,7 @@ mod sharing;
 mod sieve;
 #[path = "../support/skip.rs"]
 mod skip;
+mod stamps;
 mod templates;
 mod tenants;
 mod told;

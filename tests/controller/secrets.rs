@@ -6,7 +6,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
 use axum::{
@@ -28,6 +28,7 @@ use crate::{
     call::{PLANTED, Rule, Spoil},
     cluster::Cluster,
     objects::{entry, route},
+    tenants::counting,
     told::text,
     waiting::eventually,
 };
@@ -210,8 +211,8 @@ async fn nothing_is_told(cluster: &Cluster) {
     assert!(told.is_empty(), "{told:#?}");
 }
 
-/// A cluster whose controller is the program, and logs more than it usually does.
-async fn cluster(outside: &Outside) -> Cluster {
+/// A cluster whose controller is the program, logs more than it usually does, and has a proxy in its environment.
+async fn cluster(outside: &Outside, proxy: &str) -> Cluster {
     let mut cluster = Cluster::empty().await;
     outside.known(&mut cluster);
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -223,6 +224,10 @@ async fn cluster(outside: &Outside) -> Cluster {
         ("AWS_SECRET_ACCESS_KEY", PLANTED),
         ("AWS_SESSION_TOKEN", PLANTED),
         ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("HTTP_PROXY", proxy),
+        ("http_proxy", proxy),
+        ("ALL_PROXY", proxy),
+        ("all_proxy", proxy),
     ];
     cluster.run_program_with(&environment.map(|(name, value)| (name, OsStr::new(value))));
     cluster
@@ -231,7 +236,8 @@ async fn cluster(outside: &Outside) -> Cluster {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_answered_and_what_proves_who_asks_is_told_to_nobody() {
     let outside = Outside::start().await;
-    let cluster = cluster(&outside).await;
+    let (proxy, through_it) = counting().await;
+    let cluster = cluster(&outside, &format!("http://{proxy}")).await;
     roll(&cluster, "good", &rollout("good")).await;
     cluster.until("good", "promoted", is(Phase::Healthy)).await;
 
@@ -253,7 +259,7 @@ async fn what_is_answered_and_what_proves_who_asks_is_told_to_nobody() {
             let failed = |metric: &str| {
                 status.analysis.iter().any(|one| one.name == metric && one.verdict == Verdict::Error)
             };
-            let down = status.gates.iter().any(|gate| gate.answer == Some(GateAnswer::Down));
+            let down = status.gates.iter().any(|gate| gate.answer == GateAnswer::Down);
             ["queue", "lag", "sum"].into_iter().all(failed) && down
         };
         cluster.until(&name, &format!("{mode:?} told of all"), said).await;
@@ -274,6 +280,7 @@ async fn what_is_answered_and_what_proves_who_asks_is_told_to_nobody() {
     assert!(asked.iter().any(|asked| asked.starts_with("service ")), "{asked:?}");
     assert!(cluster.logged().contains("a notice was not taken"), "{}", cluster.logged());
     nothing_is_told(&cluster).await;
+    assert_eq!(through_it.load(Ordering::SeqCst), 0, "the environment's proxy was shown what is asked");
 }
 
 /// Somebody between the controller and the API server answers with a page of his own, as proxies do: refusals, failures, and
@@ -281,7 +288,8 @@ async fn what_is_answered_and_what_proves_who_asks_is_told_to_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_in_the_api_servers_place_is_told_to_nobody() {
     let outside = Outside::start().await;
-    let cluster = cluster(&outside).await;
+    let (proxy, through_it) = counting().await;
+    let cluster = cluster(&outside, &format!("http://{proxy}")).await;
     let page = |code: u16| Rule::new(Spoil::Page(code)).times(1);
     for rule in [
         page(502).verb("update").resource("rollouts").name("paged"),
@@ -328,4 +336,5 @@ async fn a_page_in_the_api_servers_place_is_told_to_nobody() {
         cluster.until(name, "over", is(Phase::Failed)).await;
     }
     nothing_is_told(&cluster).await;
+    assert_eq!(through_it.load(Ordering::SeqCst), 0, "the environment's proxy was shown what is asked");
 }

@@ -210,7 +210,7 @@ async fn a_name_that_leads_elsewhere_is_not_asked_for_at_the_start_either() {
 }
 
 /// A server that counts who comes, and answers nobody.
-async fn counting() -> (String, Arc<AtomicUsize>) {
+pub async fn counting() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let came = Arc::new(AtomicUsize::new(0));
