@@ -351,9 +351,10 @@ fn no_webhook_is_installed() {
         assert_eq!(crd.unwrap()["spec"]["conversion"]["strategy"].as_str().unwrap_or("None"), "None");
     }
     let mut looked_at = 0;
-    for folder in ["charts/tidegate/templates", "charts/tidegate/files", "crds"] {
-        for file in std::fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
+    for folder in ["charts/tidegate/templates", "charts/tidegate/files", "charts/tidegate/files/crds", "crds"]
+    {
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        for path in files.filter(|path| path.is_file()) {
             let text = std::fs::read_to_string(&path).unwrap();
             for webhook in
                 ["WebhookConfiguration", "strategy: Webhook", "webhookClientConfig", "kind: APIService"]
