@@ -51,5 +51,5 @@ async fn no_weight_changes_without_its_rollout_epoch_run_and_evidence() {
     runs.sort_by_key(|run| run.run);
     let outcomes: Vec<_> = runs.iter().map(|run| (run.run, run.outcome)).collect();
     assert_eq!(outcomes, [(1, EndReason::Failed), (2, EndReason::Promoted)]);
-    assert!(runs[0].message.contains("50"), "the evidence is in the sentence: {}", runs[0].message);
+    assert!(runs[0].message.starts_with("Rolled back at 10%: "), "with the evidence: {}", runs[0].message);
 }
