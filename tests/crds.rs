@@ -261,8 +261,8 @@ fn fields(schema: &Value, path: &str, found: &mut Vec<String>) {
         found.push(path.clone());
         fields(field, &path, found);
     }
-    for inner in ["items", "additionalProperties"] {
-        fields(&schema[inner], path, found);
+    for inner in ["items", "additionalProperties"].into_iter().filter_map(|inner| schema.get(inner)) {
+        fields(inner, path, found);
     }
 }
 
