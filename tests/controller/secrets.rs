@@ -11,6 +11,7 @@ use std::{
 
 use axum::{
     Router,
+    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -105,12 +106,12 @@ impl Outside {
     }
 }
 
-async fn answer(State(outside): State<Outside>, uri: Uri, headers: HeaderMap, body: String) -> Response {
+async fn answer(State(outside): State<Outside>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let whom = uri.path().split('/').nth(1).unwrap_or_default().to_owned();
     let credentials = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
     let basic = "Basic YW5uOmh1bnRlcjItcGxhbnRlZA==";
     let presented = credentials.is_some_and(|shown| shown.contains(PLANTED) || shown == basic);
-    if presented || uri.path().contains(PLANTED) || body.contains(PLANTED) {
+    if presented || uri.path().contains(PLANTED) || String::from_utf8_lossy(&body).contains(PLANTED) {
         outside.shown.lock().unwrap().insert(whom.clone());
     }
     let mode = *outside.mode.lock().unwrap();
@@ -315,9 +316,8 @@ async fn a_page_in_the_api_servers_place_is_told_to_nobody() {
     let scaled =
         rollout("scaled").replace("canary: {", "canary: {scale: {replicas: 7}, ").replace("v2", "v3");
     roll(&cluster, "scaled", &scaled).await;
-    let refused =
-        |rollout: &Rollout| text(rollout).contains("cannot scale") && text(rollout).contains("HTTP 403");
-    cluster.until("scaled", "told of the workload", refused).await;
+    let refused = |log: &String| log.contains("cannot scale Deployment v3");
+    eventually("told of the workload", || async { cluster.logged() }, refused).await;
 
     for code in [200, 502, 403] {
         for resource in ["rollouts", "gatewayroutes", "deployments"] {
