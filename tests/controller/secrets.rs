@@ -94,7 +94,7 @@ impl Outside {
         );
         cluster.providers = cluster.providers.replacen("{default:", &providers, 1);
         let on = "on: [Started, Paused, Promoted, RolledBack]";
-        cluster.scope.push_str(&format!(
+        let outside = format!(
             "gates: {{window: {{url: \"http://{address}/gate\", interval: 1s, timeout: 2s, {bearer}}}}}\n\
              notifications: {{receivers: {{\
              hook: {{webhook: {{url: \"http://{address}/hook\", timeout: 2s, {bearer}}}, {on}}}, \
@@ -102,7 +102,8 @@ impl Outside {
              pager: {{pagerDuty: {{url: \"http://{address}/pager\", routingKeyFile: {}, timeout: 2s}}, {on}}}}}}}\n",
             hook.display(),
             key.display(),
-        ));
+        );
+        cluster.scope.push_str(&outside);
     }
 }
 

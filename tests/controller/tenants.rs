@@ -232,7 +232,8 @@ async fn no_address_can_be_put_into_a_rollout() {
     let web = format!("web: {{web: {{url: \"http://{listed}/below\", timeout: 1s}}}}");
     let prometheus = format!("prometheus: {{prometheus: {{url: \"http://{listed}\", timeout: 1s}}}}");
     cluster.providers = cluster.providers.replace("{default:", &format!("{{{web}, {prometheus}, default:"));
-    cluster.scope.push_str(&format!("gates: {{window: {{url: \"http://{listed}/gate\", timeout: 1s}}}}\n"));
+    let gates = format!("gates: {{window: {{url: \"http://{listed}/gate\", timeout: 1s}}}}\n");
+    cluster.scope.push_str(&gates);
     cluster.run_controller();
     let texts = [
         format!("http://{address}/"),
