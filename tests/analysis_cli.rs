@@ -25,6 +25,7 @@ fn every_goal_is_reached_at_a_small_size_and_the_page_shows_it() {
     let mut command = analysis();
     let command =
         command.args(["simulate", "--runs", "200", "--cell", "8", "-o", "json", "--html"]).arg(&page);
+    let command = command.arg("--pictures").arg(folder.path());
     let (_, out, _) = told(command);
     let report: Value = serde_json::from_str(&out).unwrap();
     let goals = report["goals"].as_array().unwrap();
@@ -41,6 +42,11 @@ fn every_goal_is_reached_at_a_small_size_and_the_page_shows_it() {
     let page = std::fs::read_to_string(page).unwrap();
     assert_eq!(page.matches("<svg").count(), 4);
     assert!(page.contains("both arms sick") && !page.contains("NaN"), "{page}");
+    for name in ["power-0.001.svg", "power-0.01.svg"] {
+        let picture = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        // Two charts of three rules each.
+        assert_eq!((picture.matches("<svg").count(), picture.matches("<polyline").count()), (1, 6), "{name}");
+    }
 }
 
 #[test]
@@ -90,6 +96,23 @@ fn recorded_counts_are_judged_poll_by_poll() {
     let (_, out, _) = told(command.args(["replay", "-f", "tests/data/analysis/vectors.json", "-o", "json"]));
     let all: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(all[1]["firstFail"], 3);
+}
+
+#[test]
+fn the_picture_of_the_evidence_in_the_documentation_is_what_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("evidence.svg");
+    let mut command = analysis();
+    let command = command.args(["replay", "-f", "docs/pictures/evidence.json", "--picture"]).arg(&picture);
+    let (done, out, why) = told(command);
+    assert!(done, "{why}");
+    let (good, worse) = out.split_once("Five times worse").unwrap();
+    assert!(good.contains("Safe") && !good.contains("  Fail"), "{good}");
+    assert!(worse.contains("  Fail"), "{worse}");
+    let committed = std::fs::read_to_string("docs/pictures/evidence.svg").unwrap();
+    let again =
+        "tidegate analysis replay -f docs/pictures/evidence.json --picture docs/pictures/evidence.svg";
+    assert!(std::fs::read_to_string(picture).unwrap() == committed, "not as drawn; run: {again}");
 }
 
 #[test]

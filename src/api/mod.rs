@@ -44,6 +44,10 @@ pub use template::{AnalysisTemplate, AnalysisTemplateSpec, TemplateArg};
 /// The API group of our kinds.
 pub const GROUP: &str = "tidegate.dev";
 
+/// What brings our own CRDs up. Not those of a whole folder `crds/`, where the superset of AWS's GatewayRoute is too: that one
+/// is for whoever asks for it.
+pub const INSTALL_CRDS: &str = "helm upgrade, or kubectl apply -f crds/tidegate.dev_rollouts.yaml -f crds/tidegate.dev_analysistemplates.yaml";
+
 /// The finalizer that a Rollout carries while a run is active: deleting it then first puts traffic on stable.
 pub const FINALIZER: &str = "tidegate.dev/routes-on-stable";
 

@@ -78,7 +78,7 @@ pub struct RolloutSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<Analysis>,
     /// The longest time without a step forward; default: the longest maxHold + 15m. Not counted while paused,
-    /// suspended, awaiting approval, or while stable or the metrics are down.
+    /// suspended, awaiting approval or a gate, or while stable or the metrics are down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress_deadline: Option<Duration>,
     /// What to do when progressDeadline is over.

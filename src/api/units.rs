@@ -78,6 +78,10 @@ pub struct Duration {
 
 /// What the schema accepts as a duration: the Gateway API's rule, without a leading zero and so without nothing.
 pub const DURATION_PATTERN: &str = "^[1-9][0-9]{0,4}(h|m|s|ms)([0-9]{1,5}(h|m|s|ms)){0,3}$";
+/// How a share in percent is spelled: `2.5%`.
+pub const PERCENT_PATTERN: &str = r"^(100(\.0{1,9})?|[0-9]{1,2}(\.[0-9]{1,9})?)%$";
+/// How a number is spelled that has to be exact: `1.25`.
+pub const NUMBER_PATTERN: &str = r"^-?[0-9]{1,15}(\.[0-9]{1,9})?$";
 
 impl Duration {
     /// The span itself.
@@ -208,8 +212,7 @@ impl JsonSchema for Percent {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let pattern = r"^(100(\.0{1,9})?|[0-9]{1,2}(\.[0-9]{1,9})?)%$";
-        json_schema!({ "type": "string", "maxLength": 14, "pattern": pattern })
+        json_schema!({ "type": "string", "maxLength": 14, "pattern": PERCENT_PATTERN })
     }
 }
 
@@ -269,8 +272,7 @@ impl JsonSchema for Decimal {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let pattern = r"^-?[0-9]{1,15}(\.[0-9]{1,9})?$";
-        json_schema!({ "type": "string", "maxLength": 26, "pattern": pattern })
+        json_schema!({ "type": "string", "maxLength": 26, "pattern": NUMBER_PATTERN })
     }
 }
 

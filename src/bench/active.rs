@@ -78,7 +78,7 @@ async fn begin(stage: &Stage<'_>, rollouts: usize, hold: Duration) -> Result<(),
 /// Kills the controller, starts another, and waits until it has taken every run over.
 async fn take_over(stage: &mut Stage<'_>) -> Result<f64, BenchError> {
     stage.progress.say("another controller takes them over");
-    stage.kill();
+    stage.lose();
     let before: HashMap<String, i64> = stage.eyes.look(|seen| {
         let active = seen.rollouts.iter().filter(|(name, _)| seen.share(name) > 0 && seen.runs(name, 0));
         active.map(|(name, shown)| (name.clone(), shown.epoch)).collect()

@@ -23,11 +23,13 @@ pub struct Call {
 /// Calls by verb and resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counted {
-    /// All but lists and watches.
+    /// All but lists, watches, and the Lease.
     pub calls: usize,
     /// Lists and watches: what a controller has open, whatever happens.
     pub watching: usize,
-    /// Both, by `verb resource`.
+    /// What keeps the Lease, or waits for it: once in two seconds for each replica, whatever happens.
+    pub leasing: usize,
+    /// All of them, by `verb resource`.
     pub by: BTreeMap<String, usize>,
 }
 
@@ -36,7 +38,11 @@ impl Counted {
     pub fn of<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Self {
         let mut counted = Self::default();
         for call in calls {
-            let kind = if call.watches() { &mut counted.watching } else { &mut counted.calls };
+            let kind = match call {
+                call if call.is_of_a_lease() => &mut counted.leasing,
+                call if call.watches() => &mut counted.watching,
+                _ => &mut counted.calls,
+            };
             *kind += 1;
             *counted.by.entry(format!("{} {}", call.verb, call.resource)).or_default() += 1;
         }
@@ -56,6 +62,11 @@ impl Call {
     /// Whether it is part of watching and not of doing.
     pub fn watches(&self) -> bool {
         matches!(self.verb.as_str(), "list" | "watch")
+    }
+
+    /// Whether it is about who leads.
+    fn is_of_a_lease(&self) -> bool {
+        self.resource == "leases"
     }
 
     fn is(&self, verbs: &[&str], resource: &str) -> bool {
@@ -108,11 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn watching_is_counted_apart() {
-        let calls =
-            [call(1, "list", "rollouts"), call(2, "watch", "rollouts"), call(3, "patch", "gatewayroutes")];
+    fn watching_and_leading_are_counted_apart() {
+        let calls = [
+            call(1, "list", "rollouts"),
+            call(2, "watch", "rollouts"),
+            call(3, "patch", "gatewayroutes"),
+            call(4, "update", "leases"),
+        ];
         let counted = Counted::of(&calls);
-        assert_eq!((counted.calls, counted.watching), (1, 2));
+        assert_eq!((counted.calls, counted.watching, counted.leasing), (1, 2, 1));
         assert_eq!(counted.by["patch gatewayroutes"], 1);
         assert_eq!(Counted::default().told(), "none");
         assert_eq!(

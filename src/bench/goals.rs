@@ -21,6 +21,13 @@ pub const ACTIVE_MEMORY: f64 = 150.0;
 /// Processors that a thousand runs keep busy.
 pub const ACTIVE_CORES: f64 = 0.25;
 
+/// How much memory may grow in an hour of releases, in MB.
+pub const GROWTH: f64 = 1.0;
+/// How much the calls may, in percent of themselves: more than chance makes of an hour.
+pub const CALLS_GROWTH: f64 = 5.0;
+/// From the loss of the one that leads to a failing one's route on stable, in milliseconds: the Lease runs out first.
+pub const FOLLOWED: f64 = 15_000.0;
+
 /// What is asked of a controller among so many idle Rollouts.
 pub struct Idle {
     /// Up to so many.

@@ -253,7 +253,7 @@ pub async fn restart(stage: &mut Stage<'_>, rollouts: usize) -> Result<Restart, 
         };
         stage.until("a judged step", PATIENCE, |seen| judged(seen).then_some(())).await?;
         stage.quiet().await?;
-        stage.kill();
+        stage.lose();
         stage.prometheus.flip(std::slice::from_ref(&name));
 
         let mark = stage.server.mark();

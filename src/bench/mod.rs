@@ -2,21 +2,25 @@
 //!
 //! The controller that is measured is this same program or another build of it, run as a process of its own in a namespace
 //! of its own ([`stage`]), against the sandbox or a real API server ([`server`]). Each part is a file: [`requests`], [`rollback`],
-//! [`idle`] (memory and restart) and [`active`]. [`report`] holds what was found against the goals.
+//! [`idle`] (memory and restart), [`active`] and [`endurance`]. [`report`] holds what was found against the goals.
 
 mod active;
 mod audit;
 mod calls;
 mod cleaning;
+mod endurance;
 mod error;
 mod eyes;
 mod goals;
 mod idle;
 mod numbers;
 mod objects;
+mod picture;
 mod process;
 mod progress;
 mod prometheus;
+mod receiver;
+mod replica;
 mod report;
 mod requests;
 mod rollback;
@@ -51,6 +55,13 @@ pub enum Part {
     Active,
     /// A restart among idle Rollouts while one fails.
     Restart,
+    /// Many Rollouts in a loop of releases, for long: whether memory grows, or the calls.
+    Endurance,
+}
+
+impl Part {
+    /// What is measured where nothing is named: all that is done within half an hour.
+    pub const USUAL: [Self; 5] = [Self::Requests, Self::Rollback, Self::Memory, Self::Active, Self::Restart];
 }
 
 /// What is to be measured.
@@ -64,6 +75,14 @@ pub struct Plan {
     pub active: usize,
     /// The number of rollbacks.
     pub runs: usize,
+    /// How long endurance is measured.
+    pub minutes: u64,
+    /// The hold of a step there.
+    pub hold: Duration,
+    /// Where its picture is written.
+    pub picture: Option<PathBuf>,
+    /// With a standby and a Lease, a receiver of notices, and a scrape of both replicas.
+    pub everything: bool,
     /// The kind of the routes.
     pub routes: Routes,
     /// Measure for seconds instead of minutes: shows that it works, the figures are worth little.
@@ -90,7 +109,7 @@ pub async fn run(plan: Plan) -> Result<Report, BenchError> {
     };
     let rooms = Rooms::default();
     let bench = Bench { plan: &plan, server: &server, program: &program, progress: &progress, rooms: &rooms };
-    let mut report = Report::new(server.name.clone(), plan.routes, plan.brief, server.records());
+    let mut report = Report::new(server.name.clone(), &plan, server.records());
     let ended = tokio::select! {
         () = bench.measure(&mut report) => Ok(()),
         ended = signals::interrupted() => Err(match ended {
@@ -130,6 +149,10 @@ impl Bench<'_> {
             let outcome = self.active(report).await;
             self.strike(report, "active", outcome).await;
         }
+        if self.asked(Part::Endurance) {
+            let outcome = self.endurance(report).await;
+            self.strike(report, "endurance", outcome).await;
+        }
     }
 
     async fn requests(&self, report: &mut Report) -> Result<(), BenchError> {
@@ -156,6 +179,23 @@ impl Bench<'_> {
         Ok(())
     }
 
+    async fn endurance(&self, report: &mut Report) -> Result<(), BenchError> {
+        let times = endurance::Times {
+            whole: Duration::from_mins(self.plan.minutes),
+            hold: self.plan.hold,
+            interval: Duration::from_secs(30).min(self.plan.hold),
+            sample: if self.plan.brief { Duration::from_secs(5) } else { Duration::from_secs(30) },
+        };
+        let mut stage = self.stage("endurance").await?;
+        let found = endurance::measure(&mut stage, self.plan.active, times).await?;
+        if let Some(file) = &self.plan.picture {
+            let failed = BenchError::machine(format!("write {}", file.display()));
+            std::fs::write(file, picture::drawn(&found)).map_err(failed)?;
+        }
+        report.endurance = Some(found);
+        Ok(())
+    }
+
     async fn idle(&self, report: &mut Report) -> Result<(), BenchError> {
         let mut stage = self.stage("memory and restart").await?;
         if self.asked(Part::Memory) {
@@ -178,7 +218,8 @@ impl Bench<'_> {
 
     async fn stage(&self, part: &str) -> Result<Stage<'_>, BenchError> {
         self.progress.say(&format!("{part}, on {}", self.server.name));
-        Stage::set(self.server, self.program, self.progress, self.rooms).await
+        let everything = self.plan.everything;
+        Stage::set(self.server, self.program, self.progress, self.rooms, everything).await
     }
 
     /// Ends a part, however it went: what follows is not to be measured beside its leavings.

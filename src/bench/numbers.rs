@@ -36,6 +36,16 @@ impl Summary {
     }
 }
 
+/// How much y grows with each x, by least squares; nothing can be said where all x are the same.
+pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let spread: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let together: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    (spread > 0.0).then(|| together / spread)
+}
+
 /// A time in milliseconds, for reports.
 pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
@@ -70,6 +80,14 @@ mod tests {
             assert_eq!(Summary::of(measured), Some(want), "{name}");
         }
         assert_eq!(Summary::of(&[]), None);
+    }
+
+    #[test]
+    fn a_slope_is_that_of_the_line_which_fits_best() {
+        let line = [(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)];
+        assert_eq!(slope(&line), Some(2.0));
+        assert_eq!(slope(&[(0.0, 1.0), (1.0, 0.0), (2.0, 2.0), (3.0, 1.0)]), Some(0.2));
+        assert_eq!((slope(&[]), slope(&line[..1])), (None, None));
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub fn rollout(routes: Routes, name: &str, pair: Pair, way: &Way) -> Value {
 }
 
 /// A target and the Deployment of the same name.
-fn target(version: &str) -> Value {
+pub fn target(version: &str) -> Value {
     json!({"name": version, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": version}})
 }
 

@@ -5,15 +5,16 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{
-    BenchError,
+    BenchError, Plan,
     active::Active,
+    endurance::Endurance,
     goals,
     idle::{Idle, Restart},
     numbers::{Summary, shown},
     requests::Requests,
     rollback::Rollback,
 };
-use crate::{cli::chain, demo::Routes};
+use crate::cli::chain;
 
 /// Everything that a bench found.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +30,8 @@ pub struct Report {
     pub cores: usize,
     /// It was measured for seconds only; the figures are worth little.
     pub brief: bool,
+    /// It was measured with a standby and a Lease, a receiver of notices, and a scrape of both replicas.
+    pub everything: bool,
     /// Whether calls could be counted.
     pub counted: bool,
     /// Calls.
@@ -41,6 +44,8 @@ pub struct Report {
     pub(super) restart: Vec<Restart>,
     /// Many runs at once.
     pub(super) active: Option<Active>,
+    /// A loop of releases.
+    pub(super) endurance: Option<Endurance>,
     /// What went wrong, and so is not in here.
     pub lacking: Vec<Lack>,
 }
@@ -92,19 +97,21 @@ impl Figure {
 
 impl Report {
     /// Nothing found yet.
-    pub fn new(server: String, routes: Routes, brief: bool, counted: bool) -> Self {
+    pub fn new(server: String, plan: &Plan, counted: bool) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             server,
-            routes: routes.resource().kind,
+            routes: plan.routes.resource().kind,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            brief,
+            brief: plan.brief,
+            everything: plan.everything,
             counted,
             requests: None,
             rollback: Vec::new(),
             memory: Vec::new(),
             restart: Vec::new(),
             active: None,
+            endurance: None,
             lacking: Vec::new(),
         }
     }
@@ -120,8 +127,9 @@ impl Report {
         figures.extend(self.requests.iter().flat_map(of_requests));
         figures.extend(self.rollback.iter().flat_map(|rollback| of_rollback(rollback, "")));
         figures.extend(self.memory.iter().flat_map(of_idle));
-        figures.extend(self.restart.iter().flat_map(of_restart));
+        figures.extend(self.restart.iter().flat_map(|restart| of_restart(restart, self.everything)));
         figures.extend(self.active.iter().flat_map(of_active));
+        figures.extend(self.endurance.iter().flat_map(of_endurance));
         figures
     }
 
@@ -144,6 +152,9 @@ impl Report {
             format!("Measured against {}, on {} cores, with {}s.\n", self.server, self.cores, self.routes);
         if self.brief {
             text.push_str("It was brief: the figures show that it works, and no more.\n");
+        }
+        if self.everything {
+            text.push_str("With two replicas and their Lease, a receiver of notices, and a scrape of both every 15 s.\n");
         }
         if !self.counted {
             text.push_str("Calls were not counted, for there is no audit log to read.\n");
@@ -228,16 +239,19 @@ fn of_idle(idle: &Idle) -> Vec<Figure> {
     figures
 }
 
-fn of_restart(restart: &Restart) -> Vec<Figure> {
+/// Where another replica waits for the Lease, a restart is not waited for: that one follows.
+fn of_restart(restart: &Restart, is_followed: bool) -> Vec<Figure> {
     let rollouts = restart.rollouts;
-    let goal = goals::idle(rollouts);
+    let what = if is_followed { "leader lost" } else { "restarted" };
+    let goal =
+        if is_followed { Some(goals::FOLLOWED) } else { goals::idle(rollouts).map(|goal| goal.restart) };
     let beside = |summary: Summary| {
         format!("min {}, p50 {} of {}", shown(summary.min), shown(summary.p50), summary.count)
     };
     let moved = restart.moved.map(|moved| {
-        let figure = Figure::new(format!("{rollouts} idle, restarted to moved"), moved.max, "ms")
-            .beside(beside(moved));
-        goal.into_iter().fold(figure, |figure, goal| figure.goal(goal.restart))
+        let figure =
+            Figure::new(format!("{rollouts} idle, {what} to moved"), moved.max, "ms").beside(beside(moved));
+        goal.into_iter().fold(figure, Figure::goal)
     });
     let calls = restart.calls.map(|counted| {
         let what = format!("{rollouts} idle, calls until moved");
@@ -266,6 +280,32 @@ fn of_active(active: &Active) -> Vec<Figure> {
     figures
 }
 
+fn of_endurance(endurance: &Endurance) -> Vec<Figure> {
+    let Endurance { rollouts, minutes, promoted, failed, notices, growth, calls_growth, .. } = endurance;
+    let last = endurance.samples.last();
+    let among = format!("{rollouts} releasing for {minutes:.0} min");
+    let memory = growth.map(|growth| {
+        let beside = last.map_or_else(String::new, |last| format!("at the end {} MB", shown(last.rss)));
+        Figure::new(format!("{among}, growth of memory"), growth, "MB/h").goal(goals::GROWTH).beside(beside)
+    });
+    let calls = calls_growth.map(|growth| {
+        let calls = last.and_then(|last| last.calls);
+        let beside = calls.map_or_else(String::new, |calls| format!("at the end {} a minute", shown(calls)));
+        Figure::new(format!("{among}, growth of calls"), growth, "%/h")
+            .goal(goals::CALLS_GROWTH)
+            .beside(beside)
+    });
+    let warm = endurance.samples.iter().filter(|sample| sample.minute > endurance.warm);
+    let cores: Vec<f64> = warm.map(|sample| sample.cores).collect();
+    let mean = cores.iter().sum::<f64>() / cores.len().max(1) as f64;
+    let mut figures: Vec<Figure> = memory.into_iter().chain(calls).collect();
+    figures.push(Figure::new(format!("{among}, processor"), mean, "cores"));
+    let notices = notices.map_or_else(String::new, |notices| format!(", {notices} notices taken in all"));
+    let beside = format!("{failed} runs failed{notices}");
+    figures.push(Figure::new(format!("{among}, releases"), *promoted as f64, "").beside(beside));
+    figures
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,7 +321,22 @@ mod tests {
             decision: None,
             write: None,
         };
-        let mut report = Report::new("a server".into(), Routes::default(), false, false);
+        let plan = Plan {
+            parts: Vec::new(),
+            idle: Vec::new(),
+            active: 0,
+            runs: 0,
+            minutes: 0,
+            hold: std::time::Duration::ZERO,
+            picture: None,
+            everything: false,
+            routes: crate::demo::Routes::default(),
+            brief: false,
+            kubeconfig: None,
+            audit_log: None,
+            program: None,
+        };
+        let mut report = Report::new("a server".into(), &plan, false);
         report.rollback = vec![rollback(1, summary), rollback(6, Summary::of(&[49.5]))];
         report.note("active", Err(BenchError::Interrupted));
         report.note("restart", Ok(()));

@@ -3,7 +3,7 @@
 
 use std::{
     io::Write,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -25,6 +25,8 @@ use super::{
     process::{Controller, Usage},
     progress::Progress,
     prometheus::{Prometheus, SCRAPE_INTERVAL},
+    receiver::Receiver,
+    replica::{Replica, free_port},
     server::Server,
 };
 use crate::api::{
@@ -50,9 +52,14 @@ pub struct Stage<'a> {
     pub eyes: Eyes,
     /// The metrics.
     pub prometheus: Prometheus,
-    controller: Option<Controller>,
+    /// Who is told, where everything is on: notices, a Lease between two replicas, and a scrape of both.
+    pub receiver: Option<Receiver>,
+    controller: Option<Replica>,
+    /// The one that waits for the Lease, where there is one.
+    standby: Option<Replica>,
+    /// How many have been started.
+    started: usize,
     folder: Folder,
-    listen: SocketAddr,
     http: reqwest::Client,
 }
 
@@ -63,6 +70,7 @@ impl<'a> Stage<'a> {
         program: &'a Path,
         progress: &'a Progress,
         rooms: &Rooms,
+        everything: bool,
     ) -> Result<Self, BenchError> {
         let namespace = format!("tidegate-bench-{:08x}", fastrand::u32(..));
         rooms.add(&namespace);
@@ -73,9 +81,8 @@ impl<'a> Stage<'a> {
             .await
             .map_err(BenchError::api(format!("create the namespace {namespace}")))?;
         let prometheus = Prometheus::start(server.clock).await?;
+        let receiver = if everything { Some(Receiver::start().await?) } else { None };
         let folder = Folder::make()?;
-        let listen = free_port()?;
-        folder.write("config.yaml", &configuration(&prometheus.url(), &namespace, listen))?;
         let stage = Self {
             server,
             program,
@@ -83,46 +90,85 @@ impl<'a> Stage<'a> {
             eyes: Eyes::open(server, &namespace),
             namespace,
             prometheus,
+            receiver,
             controller: None,
+            standby: None,
+            started: 0,
             folder,
-            listen,
             http: reqwest::Client::new(),
         };
         stage.deploy().await?;
         Ok(stage)
     }
 
-    /// Starts a controller; returns when.
+    /// Starts a controller, or leaves it to the one that waits; returns when.
     pub fn start(&mut self) -> Result<Timestamp, BenchError> {
         let started = self.server.clock.now();
-        let (config, log) = (self.folder.path("config.yaml"), self.folder.path("controller.log"));
-        self.controller = Some(Controller::start(self.program, &config, self.server.kubeconfig(), &log)?);
+        self.controller = match self.standby.take() {
+            Some(standby) => Some(standby),
+            None => Some(self.replica()?),
+        };
         Ok(started)
     }
 
-    /// Waits until the controller says that it is ready.
-    pub async fn ready(&self) -> Result<(), BenchError> {
-        let url = format!("http://{}/readyz", self.listen);
-        let asking = async {
-            loop {
-                let answer = self.http.get(&url).send().await;
-                if answer.is_ok_and(|answer| answer.status().is_success()) {
-                    return;
-                }
-                tokio::time::sleep(ASK).await;
-            }
-        };
-        match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.late("the controller being ready", PATIENCE)),
+    /// Waits until the controller says that it is ready. Where everything is on, until it leads and another one waits.
+    pub async fn ready(&mut self) -> Result<(), BenchError> {
+        self.comes("the controller being ready", async |stage| match &stage.controller {
+            Some(controller) => controller.is_ready().await && (!stage.is_led() || controller.leads().await),
+            None => false,
+        })
+        .await?;
+        if self.is_led() && self.standby.is_none() {
+            self.standby = Some(self.replica()?);
+            self.comes("the other replica being ready", async |stage| match &stage.standby {
+                Some(standby) => standby.is_ready().await,
+                None => false,
+            })
+            .await?;
         }
+        Ok(())
     }
 
-    /// Kills the controller as a machine that loses power would.
-    pub fn kill(&mut self) {
+    /// Kills the controller as a machine that loses power would. One that waits is left.
+    pub fn lose(&mut self) {
         if let Some(controller) = self.controller.take() {
             controller.kill();
         }
+    }
+
+    /// Kills all replicas.
+    pub fn kill(&mut self) {
+        self.lose();
+        if let Some(standby) = self.standby.take() {
+            standby.kill();
+        }
+    }
+
+    /// Whether replicas agree by a Lease which of them acts.
+    fn is_led(&self) -> bool {
+        self.receiver.is_some()
+    }
+
+    /// Another process of the controller, with a port and a configuration of its own.
+    fn replica(&mut self) -> Result<Replica, BenchError> {
+        self.started += 1;
+        let listen = free_port()?;
+        let config = format!("config-{}.yaml", self.started);
+        let text = configuration(&self.prometheus.url(), &self.namespace, listen, self.receiver.as_ref());
+        self.folder.write(&config, &text)?;
+        let log = self.folder.path(&format!("controller-{}.log", self.started));
+        let (config, kubeconfig) = (self.folder.path(&config), self.server.kubeconfig());
+        let process = Controller::start(self.program, &config, kubeconfig, &log)?;
+        Ok(Replica::new(process, listen, &self.http, self.is_led()))
+    }
+
+    async fn comes(&self, what: &str, has_come: impl AsyncFn(&Self) -> bool) -> Result<(), BenchError> {
+        let asking = async {
+            while !has_come(self).await {
+                tokio::time::sleep(ASK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.map_err(|_| self.late(what, PATIENCE))
     }
 
     /// What the kernel says of the controller.
@@ -238,23 +284,30 @@ impl<'a> Stage<'a> {
     }
 
     fn late(&self, what: &str, limit: Duration) -> BenchError {
-        let log = self.controller.as_ref().map(Controller::log_tail).unwrap_or_default();
+        let log = self.controller.as_ref().map(Replica::log_tail).unwrap_or_default();
         BenchError::Late { what: what.to_owned(), seconds: limit.as_secs(), log }
     }
 }
 
-fn configuration(prometheus: &str, namespace: &str, listen: SocketAddr) -> String {
+/// The configuration of one replica. A receiver is told what it is by default, and comes with a Lease.
+fn configuration(
+    prometheus: &str,
+    namespace: &str,
+    listen: SocketAddr,
+    receiver: Option<&Receiver>,
+) -> String {
     let scrape = spell(SCRAPE_INTERVAL);
+    let everything = receiver.map_or_else(String::new, |receiver| {
+        format!(
+            "leaderElection: {{namespace: {namespace}}}\n\
+             notifications: {{receivers: {{bench: {{webhook: {{url: \"{}\"}}}}}}}}\n",
+            receiver.url()
+        )
+    });
     format!(
         "providers: {{default: {{prometheus: {{url: \"{prometheus}\", scrapeInterval: {scrape}}}}}}}\n\
-         namespaces: [{namespace}]\nlisten: {listen}\nlog: {{level: warn}}\n"
+         namespaces: [{namespace}]\nlisten: {listen}\nlog: {{level: warn}}\n{everything}"
     )
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> Result<SocketAddr, BenchError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    listener.and_then(|listener| listener.local_addr()).map_err(BenchError::machine("find a free port"))
 }
 
 /// A folder among the temporary ones; dropping it removes it.

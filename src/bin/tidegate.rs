@@ -21,8 +21,8 @@ enum Command {
     Run(cli::run::Args),
     /// Write the CRDs to files, or check the files
     Crds(cli::crds::Args),
-    /// Write the page about the controller's own metrics, or check it
-    MetricsReference(cli::reference::Args),
+    /// Write the generated pages of the documentation, or check them
+    Reference(cli::reference::Args),
     /// Print the account of the controller and the permissions it needs, for `kubectl apply -f -`
     Rbac(cli::rbac::Args),
     /// Try the judgement of canaries: on made-up traffic, or on yesterday's
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             one
         }
         Command::Crds(_)
-        | Command::MetricsReference(_)
+        | Command::Reference(_)
         | Command::Rbac(_)
         | Command::Analysis(_)
         | Command::Version => tokio::runtime::Builder::new_multi_thread(),
@@ -77,7 +77,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Run(args) => cli::run::run(args).await?,
         Command::Crds(args) => cli::crds::run(&args)?,
-        Command::MetricsReference(args) => cli::reference::run(&args)?,
+        Command::Reference(args) => cli::reference::run(&args)?,
         Command::Rbac(args) => cli::rbac::run(&args)?,
         Command::Analysis(args) => cli::analysis::run(&args).await?,
         #[cfg(feature = "sandbox")]

@@ -1,6 +1,6 @@
 //! `tidegate bench`: measures the controller.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::report::{Output, WriteError, print, write};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 /// Measures the controller, and tells what was found against the goals.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to measure; default: everything
+    /// What to measure; default: everything but `endurance`
     #[arg(value_enum, value_name = "PART")]
     parts: Vec<Part>,
     /// The numbers of idle Rollouts
@@ -23,6 +23,18 @@ pub struct Args {
     /// The number of rollbacks, for one and for six at once
     #[arg(long, default_value_t = 50, value_name = "N")]
     runs: usize,
+    /// How long `endurance` is measured, its warm-up of four holds included
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    minutes: u64,
+    /// The hold of each step there, in seconds: an API server that is asked for more than it can do is measured itself
+    #[arg(long, default_value_t = 240, value_name = "N")]
+    hold: u64,
+    /// Draw what `endurance` found to FILE, an SVG
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Measure with everything on: two replicas and their Lease, a receiver of notices, and a scrape of both
+    #[arg(long)]
+    everything: bool,
     /// The kind of the routes
     #[arg(long, value_enum, default_value_t, value_name = "KIND")]
     routes: Routes,
@@ -79,15 +91,18 @@ pub async fn run(args: Args) -> Result<(), Error> {
 
 impl Args {
     fn resolve(self) -> Plan {
-        const ALL: [Part; 5] = [Part::Requests, Part::Rollback, Part::Memory, Part::Active, Part::Restart];
         let mut idle = self.idle;
         idle.sort_unstable();
         idle.dedup();
         Plan {
-            parts: if self.parts.is_empty() { ALL.to_vec() } else { self.parts },
+            parts: if self.parts.is_empty() { Part::USUAL.to_vec() } else { self.parts },
             idle,
             active: self.active,
             runs: self.runs,
+            minutes: self.minutes,
+            hold: Duration::from_secs(self.hold),
+            picture: self.picture,
+            everything: self.everything,
             routes: self.routes,
             brief: self.brief,
             audit_log: self.audit_log,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde_saphyr::Spanned;
 
-use super::{Problem, file::CloudWatchEntry, http::span};
+use super::{Problem, file::CloudWatchEntry, http::resolve_timeout};
 use crate::api::units;
 
 /// The longest period: a longer one would leave the hour that is read too few sums to tell anything.
@@ -32,7 +32,7 @@ pub(super) fn resolve(entry: CloudWatchEntry, key: &str) -> Result<CloudWatchCon
         role_arn: entry.role_arn.map(|role| resolve_role(role, key)).transpose()?,
         endpoint: entry.endpoint.map(|endpoint| resolve_endpoint(&endpoint, key)).transpose()?,
         period: resolve_period(entry.period.as_ref(), key)?,
-        timeout: span(entry.timeout.as_ref(), 10),
+        timeout: resolve_timeout(entry.timeout.as_ref(), 10, key)?,
     })
 }
 

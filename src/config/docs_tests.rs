@@ -12,7 +12,7 @@ fn fences(page: &str) -> Vec<String> {
 /// A fence as a file; on the page of receivers most show one receiver alone.
 fn file(page: &str, fence: &str) -> Option<String> {
     let begins = |keys: &[&str]| keys.iter().any(|key| fence.starts_with(key));
-    if begins(&["providers:", "gates:", "notifications:"]) {
+    if begins(&["providers:", "gates:", "notifications:", "namespaces:"]) {
         return Some(fence.to_owned());
     }
     if page != "notifications.md" || begins(&["metadata:"]) {
@@ -24,7 +24,8 @@ fn file(page: &str, fence: &str) -> Option<String> {
 
 #[test]
 fn every_configuration_of_a_page_resolves() {
-    for (page, count) in [("operations.md", 1), ("gates.md", 1), ("notifications.md", 7)] {
+    let pages = [("operations.md", 1), ("gates.md", 1), ("notifications.md", 7), ("getting-started.md", 1)];
+    for (page, count) in pages {
         let files: Vec<String> = fences(page).iter().filter_map(|fence| file(page, fence)).collect();
         assert_eq!(files.len(), count, "{page}");
         for file in files {

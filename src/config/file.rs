@@ -104,8 +104,8 @@ pub(super) struct PrometheusEntry {
     pub scrape_interval: Option<Duration>,
     /// How old what is asked for is; default `scrapeInterval`. More where samples arrive late, as by remote write.
     pub lag: Option<Spanned<Duration>>,
-    /// The deadline of one look; default 5s.
-    pub timeout: Option<Duration>,
+    /// The deadline of one look; default 5s, at most 30s.
+    pub timeout: Option<Spanned<Duration>>,
     /// The most queries at once, of all Rollouts together; default 16. Namespaces share them evenly.
     pub max_concurrent: Option<Spanned<u16>>,
     /// Whose series are asked for, where there are several tenants.
@@ -138,8 +138,8 @@ pub(super) struct EnvoyEntry {
     pub urls: Spanned<Vec<Spanned<String>>>,
     /// The shortest time between two scrapes, which all Rollouts share; default 1s.
     pub scrape_interval: Option<Duration>,
-    /// The deadline of one look; default 2s.
-    pub timeout: Option<Duration>,
+    /// The deadline of one look; default 2s, at most 30s.
+    pub timeout: Option<Spanned<Duration>>,
     /// How they are reached over TLS.
     pub tls: Option<Spanned<Tls>>,
     /// How the controller proves who it is.
@@ -158,8 +158,8 @@ pub(super) struct CloudWatchEntry {
     pub endpoint: Option<Spanned<String>>,
     /// The period of the sums that are read; default 60s.
     pub period: Option<Spanned<Duration>>,
-    /// The deadline of one look; default 10s.
-    pub timeout: Option<Duration>,
+    /// The deadline of one look; default 10s, at most 30s.
+    pub timeout: Option<Spanned<Duration>>,
 }
 
 /// JSON over HTTP.
@@ -171,8 +171,8 @@ pub(super) struct WebEntry {
     /// Headers of every request, none of them secret.
     #[serde(default)]
     pub headers: BTreeMap<String, Spanned<String>>,
-    /// The deadline of one look; default 5s.
-    pub timeout: Option<Duration>,
+    /// The deadline of one look; default 5s, at most 30s.
+    pub timeout: Option<Spanned<Duration>>,
     /// How it is reached over TLS.
     pub tls: Option<Spanned<Tls>>,
     /// How the controller proves who it is.
@@ -187,8 +187,8 @@ pub(super) struct GateEntry {
     pub url: Spanned<String>,
     /// How soon it is asked again; default 10s, at least 1s.
     pub interval: Option<Spanned<Duration>>,
-    /// The deadline of one question; default 5s.
-    pub timeout: Option<Duration>,
+    /// The deadline of one question; default 5s, at most 30s.
+    pub timeout: Option<Spanned<Duration>>,
     /// Headers of every request, none of them secret.
     #[serde(default)]
     pub headers: BTreeMap<String, Spanned<String>>,
@@ -234,8 +234,8 @@ pub(super) struct ReceiverEntry {
 pub(super) struct HookEntry {
     /// The file with the address. White space around it is cut off.
     pub url_file: String,
-    /// The deadline of one attempt; default 10s.
-    pub timeout: Option<Duration>,
+    /// The deadline of one attempt; default 10s, at most 30s.
+    pub timeout: Option<Spanned<Duration>>,
     /// How it is reached over TLS.
     pub tls: Option<Spanned<Tls>>,
 }
@@ -250,8 +250,8 @@ pub(super) struct PagerDutyEntry {
     pub url: Option<Spanned<String>>,
     /// The severity of all alerts; default: by what happened.
     pub severity: Option<Severity>,
-    /// The deadline of one attempt; default 10s.
-    pub timeout: Option<Duration>,
+    /// The deadline of one attempt; default 10s, at most 30s.
+    pub timeout: Option<Spanned<Duration>>,
     /// How it is reached over TLS.
     pub tls: Option<Spanned<Tls>>,
 }
@@ -264,8 +264,8 @@ pub(super) struct CloudEventsEntry {
     pub url: Spanned<String>,
     /// Their `source`; default `tidegate`, or `tidegate/` and `clusterName`.
     pub source: Option<Spanned<String>>,
-    /// The deadline of one attempt; default 10s.
-    pub timeout: Option<Duration>,
+    /// The deadline of one attempt; default 10s, at most 30s.
+    pub timeout: Option<Spanned<Duration>>,
     /// Headers of every request, none of them secret.
     #[serde(default)]
     pub headers: BTreeMap<String, Spanned<String>>,
@@ -283,8 +283,8 @@ pub(super) struct WebhookEntry {
     pub url: Spanned<String>,
     /// What is sent: any value, with placeholders in its texts; default: all that is known.
     pub body: Option<Spanned<serde_json::Value>>,
-    /// The deadline of one attempt; default 10s.
-    pub timeout: Option<Duration>,
+    /// The deadline of one attempt; default 10s, at most 30s.
+    pub timeout: Option<Spanned<Duration>>,
     /// Headers of every request, none of them secret.
     #[serde(default)]
     pub headers: BTreeMap<String, Spanned<String>>,

@@ -45,6 +45,9 @@ pub struct TlsConfig {
     pub insecure_skip_verify: bool,
 }
 
+/// Who hangs is given up after so long at the latest: a look, a question or a notice that waits for it waits no longer.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Credentials; secrets are named by file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
@@ -71,7 +74,7 @@ pub enum Auth {
 
 /// What an entry says of HTTP.
 pub(super) struct Written {
-    pub timeout: Option<units::Duration>,
+    pub timeout: Option<Spanned<units::Duration>>,
     pub tls: Option<Spanned<Tls>>,
     pub auth: Option<Spanned<AuthEntry>>,
     pub headers: BTreeMap<String, Spanned<String>>,
@@ -82,12 +85,27 @@ impl Written {
     /// the entry's.
     pub(super) fn resolve(self, timeout: u64, urls: &[Url], key: &str) -> Result<HttpConfig, Problem> {
         Ok(HttpConfig {
-            timeout: span(self.timeout.as_ref(), timeout),
+            timeout: resolve_timeout(self.timeout.as_ref(), timeout, key)?,
             tls: resolve_tls(self.tls, urls, key)?,
             auth: self.auth.map(|auth| resolve_auth(auth, key)).transpose()?,
             headers: resolve_headers(self.headers, key)?,
         })
     }
+}
+
+/// A deadline; `default` is in seconds.
+pub(super) fn resolve_timeout(
+    written: Option<&Spanned<units::Duration>>,
+    default: u64,
+    key: &str,
+) -> Result<Duration, Problem> {
+    let Some(written) = written else { return Ok(Duration::from_secs(default)) };
+    let timeout = written.value.span();
+    if timeout <= LONGEST_TIMEOUT {
+        return Ok(timeout);
+    }
+    let text = format!("timeout must be at most {}; shorten it", units::spell(LONGEST_TIMEOUT));
+    Err(Problem::new(written.referenced.line(), format!("{key}.timeout"), text))
 }
 
 pub(super) fn span(written: Option<&units::Duration>, default_seconds: u64) -> Duration {

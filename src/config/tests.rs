@@ -413,6 +413,14 @@ const REFUSED: &[(&str, &str)] = &[
         "tidegate.yaml:4: gates.window.interval: interval must be at least 1s; lengthen it",
     ),
     (
+        "gates:\n  window:\n    url: http://g\n    timeout: 1m\n",
+        "tidegate.yaml:4: gates.window.timeout: timeout must be at most 30s; shorten it",
+    ),
+    (
+        "providers:\n  aws:\n    cloudWatch: {timeout: 31s}\n",
+        "tidegate.yaml:3: providers.aws.cloudWatch.timeout: timeout must be at most 30s; shorten it",
+    ),
+    (
         "gates:\n  window:\n    url: http://me:secret@g\n",
         "tidegate.yaml:3: gates.window.url: the address must hold no credentials; use auth, which reads them from files",
     ),

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::permissions::REMEDY;
 use crate::{
+    api::INSTALL_CRDS,
     gates::GateError,
     metrics::ProviderError,
     notify::ReceiverError,
@@ -44,7 +45,7 @@ pub enum Error {
     #[error("the API server does not let us list Rollouts; {REMEDY}")]
     Forbidden(#[source] kube::Error),
     /// Our CRD is not there.
-    #[error("the Rollout CRD is not installed; install it with: kubectl apply -f crds/")]
+    #[error("the Rollout CRD is not installed; install it with: {INSTALL_CRDS}")]
     CrdMissing,
     /// The API server is older than we support.
     #[error(
@@ -91,7 +92,7 @@ pub enum Error {
     /// Our CRD lacks a field.
     #[error(
         "the installed Rollout CRD does not know {field}: it is older than this controller, and what is stored would \
-         be lost; update it with: kubectl apply -f crds/"
+         be lost; update it with: {INSTALL_CRDS}"
     )]
     CrdOlder {
         /// The first field that it lacks, as a path.
@@ -131,7 +132,7 @@ pub enum TurnError {
     /// The API server drops fields of our status.
     #[error(
         "the API server dropped {field} of the status: the installed Rollout CRD is older than this controller; \
-         update it with: kubectl apply -f crds/"
+         update it with: {INSTALL_CRDS}"
     )]
     Pruned {
         /// The first field that was lost.

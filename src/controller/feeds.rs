@@ -25,7 +25,7 @@ use super::{
     templates,
 };
 use crate::{
-    api::{AnalysisTemplate, RouteKind, WorkloadKind},
+    api::{AnalysisTemplate, INSTALL_CRDS, RouteKind, WorkloadKind},
     engine::{observed::WorkloadSeen, template::TemplateSeen},
     routes, workloads,
 };
@@ -301,11 +301,16 @@ where
 }
 
 /// Where the CRD of a kind comes from.
-fn crd_remedy(kind: &str) -> &'static str {
+fn crd_remedy(kind: &str) -> String {
     match kind {
-        "HTTPRoute" | "GRPCRoute" => "install those of Gateway API (the standard channel, v1)",
-        "VirtualRouter" => "it is one of App Mesh's, which come with AWS's controller for Kubernetes",
-        _ => "install it with: kubectl apply -f crds/",
+        "HTTPRoute" | "GRPCRoute" => "install those of Gateway API (the standard channel, v1)".to_owned(),
+        "VirtualRouter" => {
+            "it is one of App Mesh's, which come with AWS's controller for Kubernetes".to_owned()
+        }
+        "GatewayRoute" => {
+            "install the superset with: kubectl apply -f crds/appmesh.k8s.aws_gatewayroutes.yaml".to_owned()
+        }
+        _ => format!("install it with: {INSTALL_CRDS}"),
     }
 }
 
@@ -393,8 +398,7 @@ fn rollouts_failed(context: &Context, scope: &Scope, error: &watcher::Error) {
     let mut lack = lock(&context.rollouts_lack);
     match code(error) {
         Some(404) => {
-            *lack =
-                Some("the Rollout CRD is not installed; install it with: kubectl apply -f crds/".to_owned());
+            *lack = Some(format!("the Rollout CRD is not installed; install it with: {INSTALL_CRDS}"));
         }
         // Taken away later on, it stops everything as surely as at the start.
         Some(403) => *lack = Some(forbidden("Rollouts", scope)),

@@ -203,6 +203,7 @@ async fn is_granted(client: &Client, question: ResourceAttributes) -> Result<boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::INSTALL_CRDS;
 
     #[test]
     fn what_the_first_answer_says_is_told_with_its_remedy() {
@@ -210,7 +211,7 @@ mod tests {
             let status = kube::core::Status::failure("", "").with_code(code);
             understood(kube::Error::Api(Box::new(status))).to_string()
         };
-        assert!(told(404).contains("kubectl apply -f crds/"), "{}", told(404));
+        assert!(told(404).contains(INSTALL_CRDS), "{}", told(404));
         assert!(told(403).contains("tidegate rbac"), "{}", told(403));
         assert!(told(401).contains("KUBECONFIG"), "{}", told(401));
         assert!(told(500).contains("cannot reach"), "{}", told(500));

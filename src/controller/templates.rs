@@ -8,7 +8,7 @@ use super::{
     stores::{Found, Key},
 };
 use crate::{
-    api::{AnalysisTemplateSpec, Rollout, text::one_line},
+    api::{AnalysisTemplateSpec, INSTALL_CRDS, Rollout, text::one_line},
     engine::template::TemplateSeen,
 };
 
@@ -53,7 +53,7 @@ pub fn seen(object: &Value) -> TemplateSeen {
         Some(Ok(spec)) => TemplateSeen::Present(spec.into()),
         Some(Err(error)) => TemplateSeen::Unreadable(format!(
             "its spec is not what this controller knows ({}); the installed CRD may be older or newer than the \
-             controller: kubectl apply -f crds/",
+             controller: {INSTALL_CRDS}",
             one_line(&error.to_string(), LONGEST_WHY)
         )),
         None => TemplateSeen::Unreadable("it has no spec".to_owned()),

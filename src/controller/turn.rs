@@ -24,7 +24,7 @@ use super::{
     publish,
 };
 use crate::{
-    api::{Rollout, RolloutStatus},
+    api::{INSTALL_CRDS, Rollout, RolloutStatus},
     engine::{
         self,
         decision::{Decision, Effect, Note},
@@ -331,7 +331,7 @@ fn tell_undecodable(guarded: &Guarded, context: &Context, why: &str) {
     tracing::error!(error = why, "the Rollout can't be read and is left alone until it changes");
     let message = format!(
         "This Rollout can't be read ({why}) and is left alone until it is put right; its routes stay as they are. The \
-         installed CRD may be older or newer than the controller: kubectl apply -f crds/"
+         installed CRD may be older or newer than the controller: {INSTALL_CRDS}"
     );
     warn(guarded, context, "Undecodable", message);
 }

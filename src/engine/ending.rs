@@ -79,7 +79,8 @@ impl Turn<'_> {
 
     /// Goes on with the lowering of an ended run until it is stored on every route.
     pub fn settle(&mut self) {
-        self.refuse_requests();
+        self.refuse_requests("the run has ended; traffic is on its way back to stable");
+        self.take_abort();
         self.go_on_lowering();
     }
 
@@ -103,7 +104,7 @@ impl Turn<'_> {
         let Some((stable, canary)) = self.arms() else {
             return true;
         };
-        let mut done = true;
+        let (mut done, mut stuck) = (true, None);
         let mut writes = Vec::new();
         for seen in self.run_routes() {
             if let Some(what) = seen.view().and_then(|view| view.gone.first()) {
@@ -115,11 +116,21 @@ impl Turn<'_> {
                     done = false;
                     writes.push(self.lowering(seen, view, &stable, &canary));
                 }
-                RouteState::Unreadable(_) | RouteState::Refused(_) => done = false,
+                RouteState::Unreadable(why) => {
+                    done = false;
+                    stuck = Some(("Unreadable", format!("{} can't be read: {why}", seen.route)));
+                }
+                RouteState::Refused(why) => {
+                    done = false;
+                    stuck = Some(("RouteRefused", why.clone()));
+                }
                 RouteState::Present(_) | RouteState::Missing | RouteState::Unusable { .. } => {}
             }
         }
         self.say(Phase::RollingBack, ended.reason.word(), ended.message.clone());
+        if let Some((reason, why)) = stuck.or_else(|| self.stuck_before().filter(|_| !writes.is_empty())) {
+            self.tell_stuck(reason, why, &ended.message);
+        }
         if writes.is_empty() {
             done &= !self.remove_previews();
             if !done {
@@ -146,6 +157,25 @@ impl Turn<'_> {
         self.effects.extend(writes.into_iter().map(Effect::Write));
         self.remove_previews();
         false
+    }
+
+    /// Says that the canary keeps its share of a route, and why: whoever reads the status must not take the end of a run for
+    /// the end of its traffic.
+    fn tell_stuck(&mut self, reason: &'static str, why: String, ended: &str) {
+        let sentence = format!("{ended}; not moved back on every route yet: {why}");
+        if self.status.message.as_deref() != Some(&sentence) {
+            self.tell(true, reason, sentence.clone());
+        }
+        self.told.out_of_sync = Some((reason, why));
+        self.say(Phase::RollingBack, reason, sentence);
+    }
+
+    /// What has been told of a route that was not moved back. It holds while that is tried again: it would be told anew
+    /// after each attempt otherwise.
+    fn stuck_before(&self) -> Option<(&'static str, String)> {
+        let told = self.status.conditions.iter().find(|condition| condition.type_ == "RoutesInSync")?;
+        let reason = ["Unreadable", "RouteRefused"].into_iter().find(|reason| told.reason == *reason)?;
+        (self.status.phase == Some(Phase::RollingBack)).then(|| (reason, told.message.clone()))
     }
 
     /// Whether a route carries the mark of this run, gives the canary nothing and stable something.

@@ -43,13 +43,11 @@ impl Turn<'_> {
         accepted.then_some(request)
     }
 
-    /// Refuses whatever is asked while traffic goes back.
-    pub fn refuse_requests(&mut self) {
+    /// Refuses whatever is asked while nothing of it may be done: who asks waits for an answer.
+    pub fn refuse_requests(&mut self, why: &str) {
         if let Some(request) = self.unread_request() {
-            let why = Err("the run has ended; traffic is on its way back to stable".to_owned());
-            self.answer(&request.id, Some(request.action), Some(request.by), why);
+            self.answer(&request.id, Some(request.action), Some(request.by), Err(why.to_owned()));
         }
-        self.take_abort();
     }
 
     /// Takes a request between runs: `retry` of a failed target, `resume` of drift.

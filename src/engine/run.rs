@@ -22,6 +22,7 @@ impl Turn<'_> {
         if self.spec.suspend {
             self.ask_for_evidence();
             let sentence = "spec.suspend is true: nothing is written to any route, and the run stands still";
+            self.refuse_requests(sentence);
             return self.say(Phase::Suspended, "Suspended", sentence);
         }
         if let Some(sentence) = self.failed() {
@@ -46,8 +47,13 @@ impl Turn<'_> {
                 return self.say(Phase::Progressing, "Claiming", "taking the routes over, weights untouched");
             }
             // Nothing is given yet, and nothing goes on until the route is free.
-            Claim::Owned if self.step_index() == 0 => return,
+            Claim::Owned if self.step_index() == 0 => {
+                let why = self.told.message.clone();
+                return self.refuse_requests(&why);
+            }
             Claim::Forged | Claim::Owned => {
+                let why = self.told.message.clone();
+                self.refuse_requests(&why);
                 // Held, not blind: a bad canary still goes back.
                 self.ask_for_evidence();
                 let opinions = self.opinions();

@@ -7,7 +7,7 @@ mod answer;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::{StreamExt, stream::FuturesUnordered};
 use reqwest::{
     Url,
     header::{ACCEPT, CONTENT_TYPE},
@@ -83,9 +83,20 @@ impl Gates {
         self.entries.iter().map(|(name, gate)| (name.clone(), gate.interval)).collect()
     }
 
-    /// Asks everything at once, each question under its gate's deadline. The answers are in the order of the questions.
+    /// Asks everything at once, each question under its gate's deadline. The answers are in the order in which they came; a no
+    /// is the last one, for it waits for nobody.
     pub async fn ask(&self, request: &AskRequest) -> Vec<Answered> {
-        join_all(request.questions.iter().map(|question| self.answer(request, question))).await
+        let asked = request.questions.iter().map(|question| self.answer(request, question));
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        let mut answers = Vec::new();
+        while let Some(answered) = asked.next().await {
+            let is_no = answered.answer == GateAnswer::No;
+            answers.push(answered);
+            if is_no {
+                break;
+            }
+        }
+        answers
     }
 
     async fn answer(&self, request: &AskRequest, question: &Question) -> Answered {

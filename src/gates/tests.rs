@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::*;
@@ -112,7 +113,7 @@ async fn a_gate_that_nobody_answers_for_is_down() {
     assert!(unknown.sentence.starts_with("no gate named \"nowhere\" is configured"), "{}", unknown.sentence);
 }
 
-/// A gate that hangs takes no answer from another, and answers come in the order of the questions.
+/// A gate that hangs takes no answer from another.
 #[tokio::test]
 async fn each_question_has_its_own_deadline() {
     let (quick, slow) = (serve(|_| Reply::ok(r#"{"answer":"yes"}"#)).await, serve(|_| Reply::Hang).await);
@@ -123,13 +124,29 @@ async fn each_question_has_its_own_deadline() {
     .unwrap();
     let asked = request(vec![question("slow"), question("quick"), question("nowhere")]);
     let answers = gates.ask(&asked).await;
-    let said: Vec<_> = answers.iter().map(|answered| answered.answer).collect();
-    assert_eq!(said, [GateAnswer::Down, GateAnswer::Yes, GateAnswer::Down]);
-    let questions: Vec<_> = answers.into_iter().map(|answered| answered.question).collect();
-    assert_eq!(questions, asked.questions);
+    let said: BTreeMap<_, _> =
+        answers.iter().map(|answered| (answered.question.gate.as_str(), answered.answer)).collect();
+    let want = [("nowhere", GateAnswer::Down), ("quick", GateAnswer::Yes), ("slow", GateAnswer::Down)];
+    assert_eq!(said, want.into());
     let intervals = gates.names();
     assert_eq!(intervals.keys().collect::<Vec<_>>(), ["quick", "slow"]);
     assert_eq!(intervals["slow"], Duration::from_secs(10));
+}
+
+/// Whoever says no is not kept from it by one that hangs.
+#[tokio::test]
+async fn a_no_waits_for_no_other_gate() {
+    let (refusing, hanging) =
+        (serve(|_| Reply::ok(r#"{"answer":"no"}"#)).await, serve(|_| Reply::Hang).await);
+    let gates = Gates::new(&BTreeMap::from([
+        ("refusing".to_owned(), config(&refusing, Duration::from_secs(30))),
+        // It would be waited for longer than any test lasts.
+        ("hanging".to_owned(), config(&hanging, Duration::from_hours(1))),
+    ]))
+    .unwrap();
+    let answers = gates.ask(&request(vec![question("hanging"), question("refusing")])).await;
+    let said: Vec<_> = answers.iter().map(|answered| (&*answered.question.gate, answered.answer)).collect();
+    assert_eq!(said, [("refusing", GateAnswer::No)]);
 }
 
 #[tokio::test]

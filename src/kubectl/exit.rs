@@ -2,6 +2,8 @@
 
 use std::{io, process::ExitCode};
 
+use crate::api::INSTALL_CRDS;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -99,7 +101,7 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// The cluster has no Rollouts at all.
-    #[error("the cluster does not serve Rollouts: install Tidegate's CRDs first (kubectl apply -f crds/)")]
+    #[error("the cluster does not serve Rollouts: install Tidegate's CRDs first ({INSTALL_CRDS})")]
     NotServed,
     /// What was asked for makes no sense there; the sentence says why and what to do.
     #[error("{0}")]

@@ -6,7 +6,7 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 34.0;
+const TOP: f64 = 48.0;
 const BOTTOM: f64 = 48.0;
 /// Told apart without colour vision too, as the lines are dashed differently.
 const STROKES: [(&str, &str); 4] =
@@ -37,6 +37,24 @@ pub struct Axis {
 }
 
 impl Axis {
+    /// From 0 to a round number that is not below `most`, with a handful of ticks.
+    pub fn from_zero(label: &str, most: f64) -> Self {
+        let rough = most.max(1e-9) / 5.0;
+        let power = 10_f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 5.0].map(|times| times * power).into_iter().find(|step| *step >= rough);
+        let step = step.unwrap_or(10.0 * power);
+        let mut ticks = vec![0.0];
+        while ticks.last().is_some_and(|last| *last < most) {
+            ticks.push(ticks.len() as f64 * step);
+        }
+        let said = |tick: f64| format!("{:.*}", usize::from(step < 1.0) + usize::from(step < 0.1), tick);
+        Self {
+            label: label.to_owned(),
+            ticks: ticks.into_iter().map(|tick| (tick, said(tick))).collect(),
+            logarithmic: false,
+        }
+    }
+
     /// Where a value stands, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let scaled = |value: f64| if self.logarithmic { value.max(f64::MIN_POSITIVE).ln() } else { value };
@@ -47,8 +65,15 @@ impl Axis {
 }
 
 impl Chart {
-    /// The chart. All text is escaped.
+    /// The chart, for a page. All text is escaped.
     pub fn svg(&self) -> String {
+        let drawn = self.drawn();
+        format!(
+            "<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' xmlns='http://www.w3.org/2000/svg'>\n{drawn}</svg>\n"
+        )
+    }
+
+    fn drawn(&self) -> String {
         let mut svg = String::new();
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         let x = |value: f64| LEFT + self.x.place(value) * (right - LEFT);
@@ -69,12 +94,14 @@ impl Chart {
         for (value, said) in &self.y.ticks {
             text(LEFT - 6.0, y(*value) + 4.0, "end", "tick", said);
         }
-        for (at, (name, _)) in self.lines.iter().enumerate() {
-            text(right - 4.0, TOP + 14.0 + 15.0 * at as f64, "end", &format!("name line{at}"), name);
-        }
         for (at, (value, said)) in self.marks.iter().enumerate() {
             text(x(*value) + 3.0, TOP + 12.0 + 13.0 * (at % 6) as f64, "start", "mark", said);
         }
+        let names = self.lines.iter().enumerate();
+        let names: String = names
+            .map(|(at, (name, _))| format!("<tspan class='name line{at}' dx='12'>{}</tspan>", escaped(name)))
+            .collect();
+        let _ = writeln!(svg, "<text x='{right}' y='{:.1}' text-anchor='end'>{names}</text>", TOP - 12.0);
         for (value, _) in &self.y.ticks {
             let y = y(*value);
             let _ = writeln!(svg, "<line x1='{LEFT}' x2='{right}' y1='{y:.1}' y2='{y:.1}' class='grid'/>");
@@ -93,20 +120,39 @@ impl Chart {
                 points.join(" ")
             );
         }
-        format!(
-            "<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' xmlns='http://www.w3.org/2000/svg'>\n{svg}</svg>\n"
-        )
+        svg
     }
+}
+
+/// How the text and the lines of charts look.
+fn style() -> String {
+    let lines = STROKES.iter().enumerate();
+    let lines: String = lines.map(|(at, (color, _))| format!(".line{at} {{ fill: {color}; }}\n")).collect();
+    format!(
+        "text {{ font: 12px system-ui, sans-serif; fill: #374151; }}\n.title {{ font-size: 14px; font-weight: 600; }}\n\
+         .mark {{ font-size: 11px; fill: #6b7280; }}\n.name {{ font-weight: 600; }}\n\
+         .grid {{ stroke: #e5e7eb; }}\n.marked {{ stroke: #9ca3af; stroke-dasharray: 3 3; }}\n{lines}"
+    )
+}
+
+/// Charts below each other, as a file of their own.
+pub fn picture(charts: &[Chart]) -> String {
+    let height = HEIGHT * charts.len() as f64;
+    let mut svg = format!(
+        "<svg viewBox='0 0 {WIDTH} {height}' role='img' xmlns='http://www.w3.org/2000/svg'>\n\
+         <style>\n{}</style>\n<rect width='{WIDTH}' height='{height}' fill='#f9fafb'/>\n",
+        style()
+    );
+    for (at, chart) in charts.iter().enumerate() {
+        let _ = writeln!(svg, "<g transform='translate(0 {})'>\n{}</g>", at as f64 * HEIGHT, chart.drawn());
+    }
+    svg + "</svg>\n"
 }
 
 /// What every page of ours has around its charts and tables.
 pub fn document(title: &str, body: &str) -> String {
     let title = escaped(title);
-    let lines: String = STROKES
-        .iter()
-        .enumerate()
-        .map(|(at, (color, _))| format!(".line{at} {{ fill: {color}; }}\n"))
-        .collect();
+    let style = style();
     format!(
         "<!doctype html>\n<html lang='en'><meta charset='utf-8'><title>{title}</title>\n<style>\n\
          body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1f2937; }}\n\
@@ -114,9 +160,7 @@ pub fn document(title: &str, body: &str) -> String {
          th, td {{ text-align: left; padding: .3rem .8rem; border-bottom: 1px solid #d1d5db; vertical-align: top; }}\n\
          .missed {{ color: #b91c1c; font-weight: 600; }}\n.reached {{ color: #166534; }}\n\
          svg {{ width: 100%; max-width: 40rem; margin: 1rem 1rem 1rem 0; background: #f9fafb; }}\n\
-         text {{ font: 12px system-ui, sans-serif; fill: #374151; }}\n.title {{ font-size: 14px; font-weight: 600; }}\n\
-         .mark {{ font-size: 11px; fill: #6b7280; }}\n.name {{ font-weight: 600; }}\n\
-         .grid {{ stroke: #e5e7eb; }}\n.marked {{ stroke: #9ca3af; stroke-dasharray: 3 3; }}\n{lines}</style>\n\
+         {style}</style>\n\
          <h1>{title}</h1>\n{body}</html>\n"
     )
 }
@@ -150,6 +194,20 @@ mod tests {
         };
         let svg = chart.svg();
         assert!(!svg.contains("<script>") && svg.contains("&lt;script&gt;"), "{svg}");
-        assert!(svg.contains("points='64.0,272.0 344.0,153.0 624.0,34.0'"), "{svg}");
+        assert!(svg.contains("points='64.0,272.0 344.0,160.0 624.0,48.0'"), "{svg}");
+        let picture = picture(&[chart]);
+        assert!(picture.contains("points='64.0,272.0") && picture.contains(".title {"), "{picture}");
+    }
+
+    #[test]
+    fn an_axis_ends_at_a_round_number() {
+        let told = |most: f64| {
+            let ticks = Axis::from_zero("", most).ticks;
+            ticks.into_iter().map(|(_, said)| said).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(told(93.0), "0 20 40 60 80 100");
+        assert_eq!(told(0.19), "0.00 0.05 0.10 0.15 0.20");
+        assert_eq!(told(2600.0), "0 1000 2000 3000");
+        assert_eq!(told(0.0), "0.00");
     }
 }

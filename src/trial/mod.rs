@@ -17,11 +17,12 @@ mod simulate;
 mod threads;
 mod yesterday;
 
+pub use chart::{Axis, Chart, picture};
 pub use course::{Course, CourseError, End, Evidence, Moment, Plan, Traffic, follow};
 pub use goals::{GoalLine, Power, RIVALS};
-pub use page::{page, told};
+pub use page::{page, pictures, told};
 pub use plan::{Cell, Ends, PlanRow};
-pub use replayed::{course_page, sequences_page};
+pub use replayed::{course_page, sequences_page, sequences_picture};
 pub use rivals::{FIXED, Rival};
 pub use sequences::{PollSeen, Recorded, RecordedError, Replayed, read, replay};
 pub use simulate::{Report, Size, simulate};

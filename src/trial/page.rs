@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    chart::{Axis, Chart, document, escaped},
+    chart::{Axis, Chart, document, escaped, picture},
     goals::{Power, RIVALS},
     plan::Cell,
     simulate::Report,
@@ -17,15 +17,27 @@ pub fn page(report: &Report) -> String {
     );
     body.push_str(&goals(report));
     body.push_str("<h2>How soon a worse canary is found</h2>\n");
-    for stable in [0.001, 0.01] {
-        let points: Vec<&Power> =
-            report.power.iter().filter(|point| point.stable.total_cmp(&stable).is_eq()).collect();
-        body.push_str(&put_back(stable, &points).svg());
-        body.push_str(&requests(stable, &points).svg());
-    }
+    body.extend(power(report).iter().flatten().map(Chart::svg));
     body.push_str("<h2>The example plan: 5, 20, 50, 100 %</h2>\n");
     body.push_str(&plan(report));
     document("What the analysis does", &body)
+}
+
+/// What the page draws, as pictures: the name of each, and the SVG.
+pub fn pictures(report: &Report) -> Vec<(String, String)> {
+    let all = STABLE.iter().zip(power(report));
+    all.map(|(stable, charts)| (format!("power-{stable}.svg"), picture(&charts))).collect()
+}
+
+/// What stable fails, where a worse canary is looked for.
+const STABLE: [f64; 2] = [0.001, 0.01];
+
+fn power(report: &Report) -> [[Chart; 2]; 2] {
+    STABLE.map(|stable| {
+        let points = report.power.iter().filter(|point| point.stable.total_cmp(&stable).is_eq());
+        let points: Vec<&Power> = points.collect();
+        [put_back(stable, &points), requests(stable, &points)]
+    })
 }
 
 fn goals(report: &Report) -> String {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use super::{
-    chart::{Axis, Chart, document, escaped},
+    chart::{Axis, Chart, document, escaped, picture},
     course::{Course, Evidence},
     sequences::Replayed,
 };
@@ -16,6 +16,15 @@ const MOST: f64 = 15.0;
 
 /// Recorded counts, a chart each.
 pub fn sequences_page(all: &[Replayed]) -> String {
+    document("Recorded counts, judged", &sequences(all).iter().map(Chart::svg).collect::<String>())
+}
+
+/// The same charts, and nothing else.
+pub fn sequences_picture(all: &[Replayed]) -> String {
+    picture(&sequences(all))
+}
+
+fn sequences(all: &[Replayed]) -> Vec<Chart> {
     let charts = all.iter().map(|replayed| {
         let points = |of: fn(&super::PollSeen) -> f64| -> Vec<(f64, f64)> {
             replayed.polls.iter().enumerate().map(|(at, seen)| (at as f64, held(of(seen)))).collect()
@@ -38,9 +47,8 @@ pub fn sequences_page(all: &[Replayed]) -> String {
             ],
             marks: marks.into_iter().filter_map(|(at, word)| Some((at? as f64, word.to_owned()))).collect(),
         }
-        .svg()
     });
-    document("Recorded counts, judged", &charts.collect::<String>())
+    charts.collect()
 }
 
 /// A run over recorded traffic.

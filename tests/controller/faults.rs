@@ -69,6 +69,27 @@ async fn refused_and_failing_route_writes() {
     survives(patch(Spoil::LoseReply), true).await;
 }
 
+/// Nobody may take the end of a run for the end of its traffic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_that_the_api_server_refuses_is_told_where_people_look() {
+    let cluster = Cluster::start().await;
+    cluster.roll(&ROLLOUT.replace("{weight: 10}", "{weight: 10, approval: Required}")).await;
+    cluster.phase(Phase::Paused).await;
+    cluster.proxy.spoil(Rule::new(Spoil::Answer(403)).verb("patch").resource("gatewayroutes").times(2));
+    cluster.abort("checkout is slow").await;
+    let told = |rollout: &Rollout| {
+        let status = rollout.status.clone().unwrap_or_default();
+        status.message.is_some_and(|message| message.contains("not moved back on every route yet: "))
+    };
+    let rollout = cluster.until("color", "the refusal in the status", told).await;
+    let conditions = rollout.status.unwrap().conditions;
+    let in_sync = conditions.iter().find(|condition| condition.type_ == "RoutesInSync").unwrap();
+    assert_eq!((in_sync.status.as_str(), in_sync.reason.as_str()), ("False", "RouteRefused"));
+    cluster.phase(Phase::Failed).await;
+    assert_eq!(cluster.share("v2").await, 0);
+    assert_eq!(cluster.events("RouteRefused").await.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_and_failing_status_writes() {
     let update = |spoil| Rule::new(spoil).resource("rollouts").subresource("status").times(2);

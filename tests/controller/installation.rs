@@ -55,7 +55,7 @@ async fn a_cluster_without_our_crd() {
     let crds = Crds { rollouts: None, ..Crds::default() };
     let Some(mut cluster) = Cluster::with_crds(crds).await else { return };
     let told = refuses(&mut cluster).await;
-    assert!(told.contains("install it with: kubectl apply -f crds/"), "{told}");
+    assert!(told.contains("install it with: helm upgrade"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,7 +66,11 @@ async fn an_older_rollout_crd() {
     older.pointer_mut(status).and_then(Value::as_object_mut).unwrap().remove("epoch").unwrap();
     let Some(mut cluster) = Cluster::with_crds(crds).await else { return };
     let told = refuses(&mut cluster).await;
-    assert!(told.contains("does not know status.epoch") && told.contains("kubectl apply -f crds/"), "{told}");
+    assert!(
+        told.contains("does not know status.epoch")
+            && told.contains("kubectl apply -f crds/tidegate.dev_rollouts.yaml"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

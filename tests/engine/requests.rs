@@ -53,6 +53,28 @@ fn promote_full_goes_to_100_and_finishes() {
 }
 
 #[test]
+fn what_is_asked_of_a_run_that_stands_still_is_refused_with_the_reason() {
+    let suspended = |world: &mut World| world.spec.suspend = true;
+    let forged = |world: &mut World| {
+        world.edit("color", |view| {
+            let stamp = view.stamps.get_mut("color").unwrap();
+            *stamp = stamp.text().replace(r#""epoch":1"#, r#""epoch":99"#).into();
+        });
+    };
+    let cases: [(fn(&mut World), &str); 2] =
+        [(suspended, "spec.suspend is true"), (forged, "it was not written by Tidegate")];
+    for (change, why) in cases {
+        let mut world = at_ten();
+        change(&mut world);
+        ask(&mut world, "promote");
+        let (outcome, sentence) = answer(&world);
+        assert_eq!(outcome, RequestOutcome::Refused, "{why}");
+        assert!(sentence.contains(why), "{sentence}");
+        assert_eq!(world.share("v2"), 10);
+    }
+}
+
+#[test]
 fn requests_that_saw_something_else_are_refused() {
     let mut world = at_ten();
     for (action, run, step, why) in [

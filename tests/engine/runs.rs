@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tidegate::{
     api::{EndReason, PauseReason, Phase},
-    engine::{decision::Purpose, observed::WorkloadSeen},
+    engine::{
+        decision::Purpose,
+        observed::{RouteState, WorkloadSeen},
+    },
 };
 
 use crate::world::{SPEC, World, entry, route, spec};
@@ -125,6 +128,36 @@ fn a_new_image_mid_run_starts_from_zero() {
     assert_eq!(world.working.run.as_ref().unwrap().number, 2);
     assert_eq!(world.working.history[0].outcome, EndReason::RevisionChanged);
     world.run_until("10", |world| world.share("v2") == 10);
+}
+
+#[test]
+fn a_route_that_is_not_moved_back_is_told_until_it_is() {
+    let cases = [
+        (RouteState::Refused("cannot write it: forbidden".into()), "RouteRefused"),
+        (RouteState::Unreadable("no such kind".into()), "Unreadable"),
+    ];
+    for (state, reason) in cases {
+        let mut world = World::new(SPEC);
+        world.run_until("10", |world| world.share("v2") == 10);
+        let route = world.routes.insert("color".into(), state).unwrap();
+        world.subject.abort = Some(format!(r#"{{"run":1,"by":"ann","at":"{}"}}"#, world.now));
+        world.run_for(Duration::from_mins(1));
+        assert_eq!(world.phase(), Phase::RollingBack);
+        assert!(world.message().contains("; not moved back on every route yet: "), "{}", world.message());
+        assert_eq!(world.condition("RoutesInSync"), Some(("False", reason)));
+        assert_eq!(world.condition("Ready"), Some(("False", reason)));
+        // The next attempt is not yet its success.
+        let message = world.message().to_owned();
+        world.routes.insert("color".into(), route);
+        let decision = world.decide();
+        assert!(decision.lowers());
+        assert_eq!(world.message(), message);
+        world.settle();
+        assert_eq!((world.phase(), world.share("v2")), (Phase::Failed, 0));
+        assert!(!world.message().contains("not moved back"), "{}", world.message());
+        assert_eq!(world.condition("RoutesInSync"), Some(("True", "InSync")));
+        assert_eq!(world.notes.iter().filter(|note| note.reason == reason).count(), 1, "{reason}");
+    }
 }
 
 #[test]

@@ -114,10 +114,12 @@ pub enum Mutant {
     NoticeUnsent,
     /// A notice is noted after what it tells of.
     NoticeAfterwards,
+    /// A lowering that is refused is not told.
+    RefusalUntold,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -163,6 +165,7 @@ impl Mutant {
         Self::SilenceIsNo,
         Self::NoticeUnsent,
         Self::NoticeAfterwards,
+        Self::RefusalUntold,
     ];
 }
 
@@ -171,6 +174,7 @@ impl Mutant {
     pub fn rule(self) -> Option<&'static str> {
         match self {
             Self::PreviewKept => Some("L1"),
+            Self::RefusalUntold => Some("L5"),
             Self::PreviewAsksNothing | Self::PreviewTaken => Some("S4"),
             Self::ScaledWhateverIs => Some("W3"),
             Self::ScalerIgnored => Some("W2"),
@@ -199,6 +203,7 @@ impl Mutant {
             Self::TurnsOneByOne => &[Fault::LosesRequests, Fault::LosesReplies, Fault::Delays],
             Self::LooksOneByOne => &[Fault::LosesMetrics],
             Self::RefusalForAll => &[Fault::AdmissionRefuses, Fault::PeopleSetWeights],
+            Self::RefusalUntold => &[Fault::AdmissionRefuses, Fault::PeopleAbort],
             Self::PreviewTaken => &[Fault::PeopleTouchPreviews],
             Self::ScaledWhateverIs => &[Fault::PeopleScale, Fault::Delays],
             Self::ScalerIgnored => &[Fault::ScalersChange],
@@ -291,6 +296,12 @@ pub fn tamper(mutant: Option<Mutant>, decision: &mut Decision) {
             }
             decision.after = Arc::new(after);
             decision.store = true;
+        }
+    }
+    if mutant == Mutant::RefusalUntold {
+        let after = Arc::make_mut(&mut decision.after);
+        for told in after.conditions.iter_mut().filter(|condition| condition.reason == "RouteRefused") {
+            "True".clone_into(&mut told.status);
         }
     }
     if mutant == Mutant::NoticeAfterwards

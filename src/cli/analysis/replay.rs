@@ -53,6 +53,9 @@ pub(super) struct Args {
     /// Write a page with the evidence over time to FILE
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Draw the evidence of recorded counts to FILE, an SVG
+    #[arg(long, value_name = "FILE", requires = "file")]
+    picture: Option<PathBuf>,
     /// How it is printed
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -75,6 +78,9 @@ fn recorded(args: &Args, file: &Path) -> Result<(), Error> {
     let all: Vec<Replayed> = all.iter().map(trial::replay).collect::<Result<_, _>>().map_err(failed)?;
     if let Some(file) = &args.html {
         write(file, &trial::sequences_page(&all))?;
+    }
+    if let Some(file) = &args.picture {
+        write(file, &trial::sequences_picture(&all))?;
     }
     print(&match args.output {
         Output::Table => all.iter().map(table).collect::<Vec<_>>().join("\n"),

@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// Write a page with the tables and their curves to FILE
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Write the curves into the folder DIR as SVG pictures
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
     /// How the report is printed
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -36,6 +39,11 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     clear_progress();
     if let Some(file) = &args.html {
         write(file, &trial::page(&report))?;
+    }
+    if let Some(folder) = &args.pictures {
+        for (name, picture) in trial::pictures(&report) {
+            write(&folder.join(name), &picture)?;
+        }
     }
     print(&match args.output {
         Output::Table => table(&report),

@@ -6,7 +6,7 @@ use tidegate::{
     api::{EndReason, RolloutStatus, RouteRef},
     engine::{
         decision::{Decision, Effect, Purpose, RouteWrite},
-        observed::{Observed, RouteView, WorkloadKey, WorkloadSeen},
+        observed::{Observed, RouteSeen, RouteState, RouteView, WorkloadKey, WorkloadSeen},
     },
 };
 
@@ -35,6 +35,7 @@ impl Oracle {
             }
         }
         self.previews_decided(seen, decision);
+        self.tells_what_is_left(seen, decision);
         if seen.subject.deleting && decision.effects.contains(&Effect::Release) {
             self.lets_go(seen);
         }
@@ -62,6 +63,27 @@ impl Oracle {
                 );
             }
         }
+    }
+
+    /// What an ended run could not take from its canary is told where people look.
+    fn tells_what_is_left(&mut self, seen: &Observed, decision: &Decision) {
+        let after = &decision.after;
+        let ended = after.run.as_ref().and_then(|run| run.ended.as_ref());
+        let open = ended.is_some_and(|ended| !ended.settled && ended.reason != EndReason::Promoted);
+        let refused = |route: &&RouteSeen| {
+            let is_of_the_run = after.routes.iter().any(|known| known.route.same(&route.route));
+            is_of_the_run && matches!(route.state, RouteState::Refused(_))
+        };
+        let Some(left) = seen.routes.iter().find(refused).filter(|_| open && !seen.subject.deleting) else {
+            return;
+        };
+        let told = after.conditions.iter().any(|c| c.type_ == "RoutesInSync" && c.status == "False");
+        self.demand(told, "L5", || {
+            format!(
+                "{} refuses to be lowered, and the status does not say so: {:?}",
+                left.route, after.message
+            )
+        });
     }
 
     /// A Rollout that is deleted is let go only once its canary has nothing, where stable could take it.

@@ -176,8 +176,8 @@ pub(super) fn of_provider(provider: &str) -> &'static str {
              the controller's configuration"
         }
         "job" => {
-            "the controller runs no Jobs; let CI run it before it changes spec.target, or let a person look at it and give the \
-             step approval: Required"
+            "the controller runs no Jobs; let CI run it before it changes spec.target, list what runs it as a gate in the \
+             controller's configuration, or let a person look at it and give the step approval: Required"
         }
         "kayenta" => {
             "errorRate and latency compare the canary with stable in the same minutes; they need analysis.series"

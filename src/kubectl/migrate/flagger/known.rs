@@ -8,8 +8,8 @@ const OF_LIST: &str =
     "steps, weights or iterations were taken from other fields of the analysis, as Flagger does";
 const CONFIGURED: &str = "how a provider is reached is in the controller's configuration, beside its address";
 const READY: &str = "a version gets traffic with one ready pod, or with as many as scale asks for";
-const CONFIRMED: &str =
-    "no address is asked: a person gives the approval with a promote, or something that writes that request";
+const CONFIRMED: &str = "a Rollout names no addresses: a person gives the approval with a promote; or list what is asked as a gate in the controller's \
+     configuration, and name it in the step's gates in place of the approval";
 const MIRRORED: &str =
     "no requests are mirrored; a step with a match, or a preview, lets some people try the version first";
 
@@ -77,8 +77,8 @@ pub(super) const OF_ANALYSIS: &[Known] = of_analysis! {
     "canaryReadyThreshold" => READY,
     "sessionAffinity" => "nobody is kept on one version by a cookie: each request goes by the weights; a header that a match asks for \
         keeps its senders on the canary",
-    "alerts" => "the controller sends no messages: each turn of a run is an Event and a condition of the Rollout; let what forwards \
-        Events, or an alert on the controller's metrics, tell people",
+    "alerts" => "who is told what is in the controller's configuration: list a receiver in notifications, for all Rollouts or for \
+        those of some namespaces",
     "maxWeight" => OF_LIST,
     "stepWeight" => OF_LIST,
     "stepWeights" => OF_LIST,
@@ -107,19 +107,24 @@ pub(super) const OF_TEMPLATE: &[Known] = &[
 /// What to do in place of a webhook.
 pub(super) fn of_webhook(kind: &str) -> &'static str {
     match kind {
-        "pre-rollout" => "no address is called: let CI test the version before it changes spec.target",
+        "pre-rollout" => {
+            "let CI test the version before it changes spec.target; or list what is asked as a gate in the controller's \
+             configuration, and name it in gates.before of the first step"
+        }
         "post-rollout" => {
-            "no address is called: let CI wait for the run to end (kubectl wait), and then do it"
+            "let CI wait for the run to end (kubectl wait), and then do it; or list a receiver in notifications of the \
+             controller's configuration that is told when a run was Promoted or RolledBack"
         }
         "rollback" => {
-            "no address is asked: whoever wants a run to go back writes the annotation tidegate.dev/abort"
+            "whoever wants a run to go back writes the annotation tidegate.dev/abort; or list what is asked as a gate in the \
+             controller's configuration, and name it in gates.during of each step: its no rolls back"
         }
         "event" => {
-            "no address is called: each turn of a run is an Event of the Rollout; let what forwards Events do it"
+            "list it as a receiver in notifications of the controller's configuration: a webhook, or one of CloudEvents"
         }
         _ => {
-            "no address is called during a run: let load come from elsewhere, and let a check be a metric, of a provider of kind web \
-             where it answers in JSON"
+            "let load come from elsewhere; a check can be a metric, of a provider of kind web where it answers in JSON, or a gate \
+             of the controller's configuration in gates.during"
         }
     }
 }

@@ -236,7 +236,7 @@ fn confirm(kind: &str, drafts: &mut [Draft], at: &str, ledger: &mut Ledger) {
             ledger.differs(
                 at,
                 "there nothing flows before it is confirmed; here the first step's traffic does, and no more until a person \
-                 agrees. To have nothing flow, let the confirmation be the review of the change of spec.target",
+                 agrees. To have nothing flow, name a gate in gates.before of the first step",
             );
         }
         "confirm-promotion" => {
