@@ -2,13 +2,28 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Metadata;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::filter_fn,
+    layer::SubscriberExt,
+    util::{SubscriberInitExt, TryInitError},
+};
 
 use crate::config::{LogConfig, LogFormat};
 
 /// Goes before every filter, which may overrule it by naming the same. The client's watcher spells every refused list and
 /// watch out in full, again and again; the controller tells them once, in a sentence.
 const QUIET: &str = "kube_runtime::watcher=off";
+
+/// The client's own word on answers that it can't read: it spells them out whole, a proxy's page or somebody's object. No
+/// filter brings it back; what the controller makes of such an answer is told by itself.
+const ANSWERS: &str = "kube_client::client";
+
+/// Whether something may be logged at all, whatever is asked for.
+fn is_fit(metadata: &Metadata<'_>) -> bool {
+    metadata.target() != ANSWERS
+}
 
 /// Why the log can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +38,7 @@ pub enum TelemetryError {
     },
     /// The process has a log already.
     #[error("cannot set up the log a second time")]
-    Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Twice(#[source] TryInitError),
 }
 
 /// Sets up the log of this process. `over`, where given, is used in place of the configured filter.
@@ -35,8 +50,8 @@ pub fn start(config: &LogConfig, over: Option<&str>) -> Result<(), TelemetryErro
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match config.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.finish().with(filter_fn(is_fit)).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(filter_fn(is_fit)).try_init(),
     }
     .map_err(TelemetryError::Twice)
 }

@@ -224,6 +224,99 @@ fn unstructural(schema: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
+/// What would lead out of a Rollout's namespace, make the controller call somebody, or hold what is to be kept from others.
+const FOREIGN: [&str; 26] = [
+    "namespace",
+    "url",
+    "uri",
+    "host",
+    "hostname",
+    "address",
+    "endpoint",
+    "server",
+    "proxy",
+    "webhook",
+    "token",
+    "password",
+    "secret",
+    "credential",
+    "auth",
+    "username",
+    "apikey",
+    "cafile",
+    "cabundle",
+    "certificate",
+    "insecureskipverify",
+    "tls",
+    "rolearn",
+    "serviceaccount",
+    "cluster",
+    "kubeconfig",
+];
+
+/// The fields of a schema, as paths.
+fn fields(schema: &Value, path: &str, found: &mut Vec<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        found.push(path.clone());
+        fields(field, &path, found);
+    }
+    for inner in ["items", "additionalProperties"].into_iter().filter_map(|inner| schema.get(inner)) {
+        fields(inner, path, found);
+    }
+}
+
+/// Whether a field is called so: `secret`, `secretRef`, `tokenFile` and `hosts` alike, but not `target` or `author`.
+fn is_foreign(path: &str) -> bool {
+    let name = path.rsplit('.').next().unwrap_or_default();
+    let mut words = vec![String::new()];
+    for letter in name.chars() {
+        if letter.is_uppercase() {
+            words.push(String::new());
+        }
+        words.last_mut().unwrap().push(letter);
+    }
+    words.push(name.to_owned());
+    let bare = |word: &str| word.to_lowercase().trim_end_matches('s').to_owned();
+    words.iter().any(|word| FOREIGN.iter().any(|foreign| bare(foreign) == bare(word)))
+}
+
+/// Nothing that a tenant writes names another namespace, an address or a secret, and nothing is kept that has no name.
+#[test]
+fn no_field_leads_out_of_the_namespace_or_holds_a_secret() {
+    for (path, foreign) in [
+        (".spec.url", true),
+        (".spec.a.secretRef", true),
+        (".spec.tokenFile", true),
+        (".spec.basicAuth", true),
+        (".spec.caBundle", true),
+        (".spec.hosts", true),
+        (".spec.target", false),
+        (".spec.progressDeadline", false),
+        (".spec.author", false),
+    ] {
+        assert_eq!(is_foreign(path), foreign, "{path}");
+    }
+    let template = serde_json::to_value(AnalysisTemplate::crd()).unwrap();
+    let template = template["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+    for schema in [open_api(), template] {
+        let spec = &schema["properties"]["spec"];
+        let mut found = Vec::new();
+        fields(spec, ".spec", &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        let foreign: Vec<&String> = found.iter().filter(|path| is_foreign(path)).collect();
+        assert_eq!(foreign, Vec::<&String>::new());
+        let text = spec.to_string();
+        for open in [
+            "x-kubernetes-preserve-unknown-fields",
+            "x-kubernetes-embedded-resource",
+            "\"additionalProperties\":true",
+        ] {
+            assert!(!text.contains(open), "{open}");
+        }
+    }
+}
+
 #[test]
 fn evidence_is_stored_under_plain_lists() {
     let schema = open_api();
@@ -249,6 +342,29 @@ fn what_no_controller_has_seen_answers_to_no_generation() {
     schema.apply_defaults(&mut new);
     let errors = schema.validate(&new, None);
     assert!(errors.is_empty() && new["status"]["observedGeneration"] == json!(-1), "{new}");
+}
+
+/// Nothing that is installed has the API server wait for us: no webhook admits or converts anything.
+#[test]
+fn no_webhook_is_installed() {
+    for crd in [serde_json::to_value(Rollout::crd()), serde_json::to_value(AnalysisTemplate::crd())] {
+        assert_eq!(crd.unwrap()["spec"]["conversion"]["strategy"].as_str().unwrap_or("None"), "None");
+    }
+    let mut looked_at = 0;
+    for folder in ["charts/tidegate/templates", "charts/tidegate/files", "charts/tidegate/files/crds", "crds"]
+    {
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        for path in files.filter(|path| path.is_file()) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for webhook in
+                ["WebhookConfiguration", "strategy: Webhook", "webhookClientConfig", "kind: APIService"]
+            {
+                assert!(!text.contains(webhook), "{webhook} in {}", path.display());
+            }
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 10, "{looked_at}");
 }
 
 /// The documents of every example file, with where they stand.

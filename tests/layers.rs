@@ -39,7 +39,7 @@ const ARROW: &[(&str, &[&str])] = &[
     ("engine", &["api", "analysis"]),
     ("routes", EFFECT),
     ("workloads", EFFECT),
-    ("outbound", &["api::units", "config"]),
+    ("outbound", &["api::text", "api::units", "config"]),
     ("notify", &["api", "config", "outbound", "engine::decision", "engine::observed", "engine::look"]),
     ("gates", &["api", "config", "outbound", "engine::gate"]),
     ("metrics", &["api", "config", "outbound", "engine::decision", "engine::observed", "engine::look"]),

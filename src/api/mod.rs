@@ -13,6 +13,7 @@ mod stamp;
 mod status;
 mod strategy;
 mod template;
+pub mod text;
 pub mod units;
 
 pub use analysis::{

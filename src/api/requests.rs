@@ -5,10 +5,22 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::text::one_line;
+
 /// Holds an [`Abort`]. Never overwritten by another request.
 pub const ABORT_ANNOTATION: &str = "tidegate.dev/abort";
 /// Holds a [`Request`].
 pub const REQUEST_ANNOTATION: &str = "tidegate.dev/request";
+
+/// Whoever may annotate a Rollout writes what he likes, and it goes on into status, Events and notices: so many characters of
+/// the names that people give themselves are kept.
+const LONGEST_BY: usize = 256;
+/// The same of a reason.
+const LONGEST_REASON: usize = 512;
+/// The longest id of a request, in bytes. Cut, two of them could be taken for one: a longer one is refused.
+const LONGEST_ID: usize = 128;
+/// How much is told of why an annotation can't be read: the reader repeats words of it.
+const LONGEST_WHY: usize = 200;
 
 /// Ends a run: all traffic back on stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,26 +119,36 @@ pub enum RequestOutcome {
 /// Why an annotation can't be taken as a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// Not the JSON that the annotation holds. The annotation's own text is not repeated.
-    #[error("the annotation {annotation} can't be read ({source}); it must be JSON like {example}")]
+    /// Not the JSON that the annotation holds. No more of the annotation's own text is repeated than the word that is wrong.
+    #[error("the annotation {annotation} can't be read ({why}); it must be JSON like {example}")]
     Unreadable {
         /// The annotation's key.
         annotation: &'static str,
         /// An example of the right form.
         example: &'static str,
-        /// Where it is wrong.
-        source: serde_json::Error,
+        /// What is wrong, and where.
+        why: String,
     },
+    /// An id that nobody could keep, or none.
+    #[error("the id of the annotation {REQUEST_ANNOTATION} must have 1 to {LONGEST_ID} bytes")]
+    Id,
+}
+
+impl RequestError {
+    fn unreadable(annotation: &'static str, example: &'static str, error: &serde_json::Error) -> Self {
+        Self::Unreadable { annotation, example, why: one_line(&error.to_string(), LONGEST_WHY) }
+    }
 }
 
 impl Abort {
-    /// Reads the annotation's value.
+    /// Reads the annotation's value. However long its texts are, it is an abort; one line of each is kept.
     pub fn parse(text: &str) -> Result<Self, RequestError> {
-        serde_json::from_str(text).map_err(|source| RequestError::Unreadable {
-            annotation: ABORT_ANNOTATION,
-            example: r#"{"run":3,"by":"ann","at":"2026-01-31T03:00:00Z","reason":"errors in checkout"}"#,
-            source,
-        })
+        const EXAMPLE: &str =
+            r#"{"run":3,"by":"ann","at":"2026-01-31T03:00:00Z","reason":"errors in checkout"}"#;
+        let abort: Self = serde_json::from_str(text)
+            .map_err(|error| RequestError::unreadable(ABORT_ANNOTATION, EXAMPLE, &error))?;
+        let reason = abort.reason.map(|reason| one_line(&reason, LONGEST_REASON));
+        Ok(Self { by: one_line(&abort.by, LONGEST_BY), reason, ..abort })
     }
 
     /// The id under which it is remembered.
@@ -136,12 +158,68 @@ impl Abort {
 }
 
 impl Request {
-    /// Reads the annotation's value.
+    /// Reads the annotation's value. One line is kept of who asks.
     pub fn parse(text: &str) -> Result<Self, RequestError> {
-        serde_json::from_str(text).map_err(|source| RequestError::Unreadable {
-            annotation: REQUEST_ANNOTATION,
-            example: r#"{"action":"promote","run":3,"step":2,"by":"ann","at":"2026-01-31T03:00:00Z","id":"7f3a"}"#,
-            source,
-        })
+        const EXAMPLE: &str =
+            r#"{"action":"promote","run":3,"step":2,"by":"ann","at":"2026-01-31T03:00:00Z","id":"7f3a"}"#;
+        let request: Self = serde_json::from_str(text)
+            .map_err(|error| RequestError::unreadable(REQUEST_ANNOTATION, EXAMPLE, &error))?;
+        if !(1..=LONGEST_ID).contains(&request.id.len()) {
+            return Err(RequestError::Id);
+        }
+        Ok(Self { by: one_line(&request.by, LONGEST_BY), ..request })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const AT: &str = "2026-01-31T03:00:00Z";
+
+    #[test]
+    fn what_people_say_of_themselves_is_one_line_of_bounded_length() {
+        let long = "é\n".repeat(100_000);
+        let abort = json!({"run": i64::MAX, "by": long, "at": AT, "reason": long});
+        let abort = Abort::parse(&abort.to_string()).unwrap();
+        let length = |text: &str| text.chars().count();
+        let reason = abort.reason.as_deref().unwrap();
+        assert_eq!((abort.run, length(&abort.by), length(reason)), (i64::MAX, LONGEST_BY, LONGEST_REASON));
+        assert!(!format!("{}{reason}", abort.by).contains('\n'));
+        let abort = Abort::parse(&json!({"run": 1, "by": "ann", "at": AT}).to_string()).unwrap();
+        assert_eq!((abort.by.as_str(), abort.reason), ("ann", None));
+
+        let asked = |by: &str, id: &str| {
+            json!({"action": "pause", "run": 1, "step": 1, "by": by, "at": AT, "id": id}).to_string()
+        };
+        let request = Request::parse(&asked(&long, "7f3a")).unwrap();
+        assert_eq!((length(&request.by), request.id.as_str()), (LONGEST_BY, "7f3a"));
+        assert!(Request::parse(&asked("ann", &"i".repeat(LONGEST_ID))).is_ok());
+        for id in ["", &"i".repeat(LONGEST_ID + 1)] {
+            let error = Request::parse(&asked("ann", id)).unwrap_err();
+            assert!(error.to_string().ends_with("must have 1 to 128 bytes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn why_an_annotation_cant_be_read_is_told_in_a_few_words() {
+        let huge = "x".repeat(100_000);
+        let word = json!({"action": huge, "run": 1, "step": 1, "by": "a", "at": AT, "id": "1"}).to_string();
+        let short = |error: RequestError| {
+            let told = error.to_string();
+            assert!(told.contains("can't be read") && told.len() < 500, "{told}");
+        };
+        short(Request::parse(&word).unwrap_err());
+        for text in [huge.clone(), json!(huge).to_string(), json!({"run": huge}).to_string()] {
+            short(Request::parse(&text).unwrap_err());
+            short(Abort::parse(&text).unwrap_err());
+        }
+        // No number is rounded into another one.
+        for run in ["1e3", "9223372036854775808", "-9223372036854775809", "1.5", "\"1\""] {
+            let text = format!(r#"{{"run":{run},"by":"ann","at":"{AT}"}}"#);
+            assert!(Abort::parse(&text).is_err(), "{run}");
+        }
     }
 }

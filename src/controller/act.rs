@@ -115,7 +115,7 @@ pub async fn scale(
         }
         workloads::scale(&context.client, &subject.namespace, write, may).await
     };
-    let answer = answer.await;
+    let answer = answer.await.map_err(without_text);
     context.meters.write("scale", answer.is_ok());
     answer?;
     tracing::info!(workload = %write.workload, from = write.from, to = write.to, "scaled");
@@ -147,16 +147,30 @@ pub async fn after_failure(
     TurnError::Write(error)
 }
 
+/// Whether an object can have this name. It becomes a part of a path, in which a Rollout that names `../../other/…` would
+/// lead out of its namespace.
+pub fn can_be_a_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let (first, last) = (name.bytes().next(), name.bytes().next_back());
+    first.is_some_and(plain)
+        && last.is_some_and(plain)
+        && name.bytes().all(|byte| plain(byte) || matches!(byte, b'-' | b'.'))
+}
+
 /// Reads a route from the API server. Returns whether it is known by that; where it is not, the watch or the next attempt
-/// will tell.
+/// will tell. The API server is not asked for what can't be there.
 pub async fn read(context: &Context, namespace: &str, route: &RouteRef) -> bool {
+    if !can_be_a_name(&route.name) {
+        context.routes.of(route.kind).forget(&key(namespace, &route.name));
+        return true;
+    }
     let resource = routes::resource(route.kind);
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
     match tokio::time::timeout(DEADLINE, api.get_opt(&route.name)).await {
         Ok(Ok(Some(object))) => context.routes.of(route.kind).learn(answered(route.kind, &object)),
         Ok(Ok(None)) => context.routes.of(route.kind).forget(&key(namespace, &route.name)),
         Ok(Err(error)) => {
-            tracing::debug!(%route, %error, "cannot read the route");
+            tracing::debug!(%route, error = routes::told(&error), "cannot read the route");
             return false;
         }
         Err(_) => {
@@ -180,6 +194,19 @@ pub fn kept(kind: RouteKind, object: &Raw) -> Versioned<RouteKept> {
 fn answered(kind: RouteKind, object: &DynamicObject) -> Versioned<RouteKept> {
     // An object that came as JSON goes back to it.
     kept(kind, &Raw::from(serde_json::to_value(object).unwrap_or_default()))
+}
+
+/// The error, fit for status and log.
+fn without_text(error: ScaleError) -> ScaleError {
+    match error {
+        ScaleError::Request { workload, source } => {
+            ScaleError::Request { workload, source: Box::new(routes::without_body(*source)) }
+        }
+        ScaleError::Changed { .. }
+        | ScaleError::Used { .. }
+        | ScaleError::Timeout { .. }
+        | ScaleError::Withheld(_) => error,
+    }
 }
 
 fn patience() -> ExponentialBuilder {
@@ -208,5 +235,52 @@ fn honour_retry_after(error: &ApplyError, wait: Option<Duration>) -> Option<Dura
         | Failure::Refused(_)
         | Failure::Forbidden(_)
         | Failure::Gone => wait,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::observed::WorkloadKey;
+
+    #[test]
+    fn what_leads_elsewhere_is_no_name() {
+        for name in ["color", "color-v2.default", "0", "a.b-c.9"] {
+            assert!(can_be_a_name(name), "{name}");
+        }
+        let elsewhere = [
+            "",
+            ".",
+            "..",
+            "../../other/httproutes/color",
+            "color/status",
+            "/color",
+            "color/",
+            "color?dryRun=All",
+            "color#",
+            "color%2Fstatus",
+            "%2e%2e",
+            "color\\..",
+            "color\n",
+            "color ",
+            "Color",
+            "cölor",
+            "-color",
+            "color.",
+            "color,metadata.name!=color",
+        ];
+        for name in elsewhere {
+            assert!(!can_be_a_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_page_in_place_of_an_answer_is_not_told_of_a_workload() {
+        let page = "<html>hunter2</html>";
+        let status = kube::core::Status::failure(page, "Failed to parse error data").with_code(403);
+        let source = Box::new(kube::Error::Api(Box::new(status)));
+        let error = without_text(ScaleError::Request { workload: WorkloadKey::deployment("v2"), source });
+        let told = format!("{error:?} {:?}", error.refusal());
+        assert!(told.contains("HTTP 403") && !told.contains("hunter2"), "{told}");
     }
 }

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     api::{Phase, Rollout},
     engine::{self, observed::WorkloadKey},
+    routes,
 };
 
 /// So many are served ahead; where more are under way, the list brings the others.
@@ -37,7 +38,8 @@ pub async fn serve(context: &Arc<Context>, writer: &mut Writer<Guarded>, api: &A
     let found = match tokio::time::timeout(PATIENCE, api.list(&not_at_rest())).await {
         Ok(Ok(found)) => found.items,
         Ok(Err(error)) => {
-            tracing::info!(%error, "those in a run can't be asked for; they are served once all are listed");
+            let error = routes::told(&error);
+            tracing::info!(error, "those in a run can't be asked for; they are served once all are listed");
             return;
         }
         Err(_) => {
@@ -82,15 +84,19 @@ async fn learn(context: &Context, rollout: &Rollout) -> bool {
     let namespace = rollout.namespace().unwrap_or_default();
     let status = rollout.status.clone().unwrap_or_default();
     let (routes, keys) = (engine::routes(&rollout.spec, &status), workloads(rollout, &status, &namespace));
-    let routes = join_all(routes.iter().map(|route| act::read(context, &namespace, route)));
-    let workloads = join_all(keys.iter().map(|key| read_workload(context, &namespace, key)));
-    let (routes, workloads) = tokio::join!(routes, workloads);
-    routes.into_iter().chain(workloads).all(|known| known)
+    let known_routes = join_all(routes.iter().map(|route| act::read(context, &namespace, route)));
+    let known_workloads = join_all(keys.iter().map(|key| read_workload(context, &namespace, key)));
+    let (known_routes, known_workloads) = tokio::join!(known_routes, known_workloads);
+    known_routes.into_iter().chain(known_workloads).all(|known| known)
 }
 
 /// Reads a workload by a list, which is what we may. Returns whether it is known by that.
 async fn read_workload(context: &Context, namespace: &str, workload: &WorkloadKey) -> bool {
     let WorkloadKey { kind, name } = workload;
+    if !act::can_be_a_name(name) {
+        context.workloads.of(*kind).forget(&key(namespace, name));
+        return true;
+    }
     let resource = crate::workloads::resource(*kind);
     let api: Api<Raw> = Api::namespaced_with(context.client.clone(), namespace, &resource);
     let named = ListParams::default().fields(&format!("metadata.name={name}"));

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     act, ahead,
     context::{AFTER_RUNS, Context, Guarded, Interest, lock},
-    following::{First, code, follow},
+    following::{First, code, follow, told},
     permissions::REMEDY,
     raw::Raw,
     stores::{Key, Listed, Mirror, Versioned, version},
@@ -263,7 +263,8 @@ where
                     self.context.wake_interested(&(self.interest)(key));
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(name, %error, "what a list has in an older version can't be read");
+                    let error = routes::told(&error);
+                    tracing::warn!(name, error, "what a list has in an older version can't be read");
                 }
                 Err(_) => tracing::warn!(name, "what a list has in an older version can't be read in time"),
             }
@@ -287,7 +288,7 @@ where
                 (self.mirror.fail(problem.clone()), problem)
             }
             Some(_) | None => {
-                tracing::warn!(kind, %error, "the watch broke; it is tried again");
+                tracing::warn!(kind, error = told(error), "the watch broke; it is tried again");
                 return;
             }
         };
@@ -393,7 +394,7 @@ fn forget_interests(context: &Context, gone: &Key) {
 
 fn rollouts_failed(context: &Context, scope: &Scope, error: &watcher::Error) {
     context.meters.error("RolloutWatch");
-    tracing::warn!(%error, "the watch of the Rollouts broke; it is tried again");
+    tracing::warn!(error = told(error), "the watch of the Rollouts broke; it is tried again");
     let mut lack = lock(&context.rollouts_lack);
     match code(error) {
         Some(404) => {

@@ -13,6 +13,8 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::routes;
+
 /// A watch is renewed this often, and one that has gone silent is noticed five seconds later.
 const WATCH_SECONDS: u32 = 50;
 /// How long until what was refused is asked for again.
@@ -152,7 +154,10 @@ impl Course {
                 }
                 self.refusals += 1;
                 if !self.refused() {
-                    tracing::info!(%error, "the watch is refused; it is tried again before that is believed");
+                    tracing::info!(
+                        error = told(error),
+                        "the watch is refused; it is tried again before that is believed"
+                    );
                 }
                 self.refused()
             }
@@ -183,6 +188,17 @@ impl Course {
 
 fn spread(wait: Duration) -> Duration {
     wait.mul_f64(1.0 + fastrand::f64() / 2.0)
+}
+
+/// What an error of a watch says, without a byte of an answer that is not the API server's own.
+pub fn told(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(source)
+        | watcher::Error::WatchStartFailed(source)
+        | watcher::Error::WatchFailed(source) => routes::told(source),
+        watcher::Error::WatchError(status) => routes::told_by(status),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
 }
 
 /// The HTTP status behind an error of a watch, where there is one.

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     context::lock,
     error::Error,
+    following::told,
     leases::{AGAIN, Leases, MOMENT, Written, duration, holder, written},
 };
 use crate::{
@@ -156,7 +157,9 @@ impl Candidate {
                 () = &mut warm, if !is_warm => is_warm = true,
                 Some(lease) = shown.next() => match lease {
                     Ok(lease) => self.see(lease),
-                    Err(error) => tracing::info!(%error, "the watch of the Lease broke; it is tried again"),
+                    Err(error) => {
+                        tracing::info!(error = told(&error), "the watch of the Lease broke; it is tried again");
+                    }
                 },
                 () = tokio::time::sleep(next) => {}
             }

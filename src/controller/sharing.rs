@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     error::Error,
+    following::told,
     leading::Leadership,
     leases::{AGAIN, Leases, MOMENT, Written, duration, holder, in_time, written},
     stores::version,
@@ -127,7 +128,9 @@ impl Sharer {
                 () = &mut warm, if !is_warm => is_warm = true,
                 Some(event) = events.next() => match event {
                     Ok(event) => self.take(event),
-                    Err(error) => tracing::info!(%error, "the watch of the slots broke; it is tried again"),
+                    Err(error) => {
+                        tracing::info!(error = told(&error), "the watch of the slots broke; it is tried again");
+                    }
                 },
                 () = tokio::time::sleep(next) => {}
             }

@@ -111,7 +111,7 @@ async fn version(client: &Client) -> Result<(), Error> {
             tracing::info!(error = %without_body(error), "the API server does not tell its version");
             Ok(())
         }
-        Err(error) => Err(Error::Unreachable(error)),
+        Err(error) => Err(Error::Unreachable(without_body(error))),
     }
 }
 

@@ -8,9 +8,12 @@ use super::{
     stores::{Found, Key},
 };
 use crate::{
-    api::{AnalysisTemplateSpec, INSTALL_CRDS, Rollout},
+    api::{AnalysisTemplateSpec, INSTALL_CRDS, Rollout, text::one_line},
     engine::template::TemplateSeen,
 };
+
+/// How much is told of why one can't be read: the reader repeats words of it.
+const LONGEST_WHY: usize = 300;
 
 /// The AnalysisTemplates of a scope.
 #[derive(Debug)]
@@ -49,8 +52,9 @@ pub fn seen(object: &Value) -> TemplateSeen {
     match object.get("spec").map(AnalysisTemplateSpec::deserialize) {
         Some(Ok(spec)) => TemplateSeen::Present(spec.into()),
         Some(Err(error)) => TemplateSeen::Unreadable(format!(
-            "its spec is not what this controller knows ({error}); the installed CRD may be older or newer than the \
-             controller: {INSTALL_CRDS}"
+            "its spec is not what this controller knows ({}); the installed CRD may be older or newer than the \
+             controller: {INSTALL_CRDS}",
+            one_line(&error.to_string(), LONGEST_WHY)
         )),
         None => TemplateSeen::Unreadable("it has no spec".to_owned()),
     }

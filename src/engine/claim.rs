@@ -16,6 +16,10 @@ use std::{sync::Arc, time::Duration};
 /// Another process is taken for dead when nothing was heard of it for so long.
 const HEARD_OF: Duration = Duration::from_mins(3);
 
+/// No Rollout comes to so many runs. A stamp with a greater number is not of our making, and a run counted on from it would soon
+/// have no number left that is greater than the one before.
+const GREATEST_RUN: i64 = 1_000_000_000;
+
 /// How a process stands to the epoch.
 pub(super) enum Claim {
     /// It holds it, and every route is stamped with it.
@@ -40,10 +44,11 @@ impl Turn<'_> {
         self.stamps().any(|stamp| stamp.run == number && stamp.aborted)
     }
 
-    /// The greatest run number in status or any stamp of ours.
+    /// The greatest run number in status or any stamp of ours that can be true.
     pub fn greatest_run(&self) -> i64 {
         let noted = self.run().map_or(0, |run| run.number);
-        self.stamps().map(|stamp| stamp.run).fold(noted, i64::max)
+        let told = self.stamps().map(|stamp| stamp.run).filter(|run| *run <= GREATEST_RUN);
+        told.fold(noted, i64::max)
     }
 
     /// The greatest epoch in any stamp of ours.

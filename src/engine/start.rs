@@ -227,7 +227,7 @@ impl Turn<'_> {
     ) {
         let canary = self.wanted();
         let instant_return = self.is_return(found);
-        let number = self.greatest_run() + 1;
+        let number = self.greatest_run().saturating_add(1);
         let of = i32::try_from(steps.len()).unwrap_or(i32::MAX);
         let sentence = run_sentence(number, &canary, &steps, instant_return);
         self.status.run = Some(Run {

@@ -137,7 +137,7 @@ pub(super) async fn begin(
         if exit != Exit::Reached {
             return Ok(exit);
         }
-        wanted.run = Some(failed + 1);
+        wanted.run = Some(failed.saturating_add(1));
     }
     follow(cluster, &name, &wanted, patience, out).await
 }
@@ -197,7 +197,7 @@ async fn again(cluster: &Cluster, rollout: &Rollout, args: &Args, out: &mut Out<
         if exit != Exit::Reached {
             return Ok(exit);
         }
-        wanted.run = Some(run_number(rollout) + 1);
+        wanted.run = Some(run_number(rollout).saturating_add(1));
     } else {
         out.line(&format!("{} is the target already: {}", args.target, words::standing(rollout, out.look)))?;
     }

@@ -52,7 +52,12 @@ impl Notifier {
                 );
             }
             Ok(Err(error)) => {
-                tracing::warn!(reason = note.reason, name = reference.name, %error, "cannot write an Event");
+                // The reader repeats what is wrong about an answer.
+                let error = match error {
+                    kube::Error::SerdeError(_) => "the answer can't be read".to_owned(),
+                    other => other.to_string(),
+                };
+                tracing::warn!(reason = note.reason, name = reference.name, error, "cannot write an Event");
             }
             Err(_) => {
                 tracing::warn!(

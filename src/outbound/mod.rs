@@ -11,12 +11,11 @@ pub(crate) mod fake;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http;
-mod text;
 
+pub use crate::api::text::one_line;
 pub use credentials::secret;
 pub use error::CallError;
 pub use http::{Answer, Http, MAX_ANSWER, Receipt};
-pub use text::one_line;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,8 @@ use kube::{
     core::Status,
 };
 
+use serde::de::Error as _;
+
 use super::{
     FIELD_MANAGER, Unusable,
     patch::{PatchError, patch},
@@ -246,8 +248,32 @@ pub fn without_body(error: kube::Error) -> kube::Error {
             status.message.clear();
             kube::Error::Api(status)
         }
+        // JSON that is not what was asked for: the reader repeats what is wrong about it.
+        kube::Error::SerdeError(error) if error.is_data() => {
+            let (line, column) = (error.line(), error.column());
+            kube::Error::SerdeError(serde_json::Error::custom(format!(
+                "the answer is not what was asked for, at line {line} column {column}"
+            )))
+        }
         other => other,
     }
+}
+
+/// The API server's answer in a sentence, under the same rule.
+pub fn told(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => told_by(status),
+        kube::Error::SerdeError(_) => "the answer can't be read".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What an answer says that is no success.
+pub fn told_by(status: &Status) -> String {
+    if status.message.is_empty() || made_up(status) {
+        return format!("HTTP {}", status.code);
+    }
+    format!("HTTP {}: {}", status.code, cut(&status.message))
 }
 
 fn cut(text: &str) -> String {

@@ -15,7 +15,7 @@ pub mod preview;
 mod scripted;
 mod virtual_router;
 
-pub use apply::{ApplyError, Failure, apply, forbidden, without_body};
+pub use apply::{ApplyError, Failure, apply, forbidden, told, told_by, without_body};
 pub use apply_preview::apply_preview;
 pub use dialect::{Dialect, ProbeError, probe_dialect};
 use kube::discovery::ApiResource;

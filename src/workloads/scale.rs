@@ -16,6 +16,8 @@ use crate::{
 
 /// An answer that takes longer is not waited for.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// The API server's text goes into our status; this many bytes of it are enough.
+const TEXT_LIMIT: usize = 512;
 /// Our name in `managedFields`, as that of the routes.
 const FIELD_MANAGER: &str = "tidegate";
 
@@ -66,8 +68,10 @@ impl ScaleError {
     pub fn refusal(&self) -> Option<String> {
         let Self::Request { workload, source } = self else { return None };
         let kube::Error::Api(status) = source.as_ref() else { return None };
-        let said =
-            if status.message.is_empty() { format!("HTTP {}", status.code) } else { status.message.clone() };
+        let said = match status.message.as_str() {
+            "" => format!("HTTP {}", status.code),
+            said => said[..said.floor_char_boundary(TEXT_LIMIT)].to_owned(),
+        };
         matches!(status.code, 400 | 401 | 403 | 404 | 422).then(|| format!("cannot scale {workload}: {said}"))
     }
 }

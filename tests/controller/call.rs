@@ -81,9 +81,14 @@ impl Written {
     }
 }
 
+/// Stands in what a test plants, and must stand in nothing that the controller tells.
+pub const PLANTED: &str = "hunter2-planted";
+
 /// What happens to a request.
 #[derive(Clone, Debug)]
 pub enum Spoil {
+    /// Somebody in between answers in the API server's place, with this status and a page for people.
+    Page(u16),
     /// This status is answered and the API server not asked; a 429 asks to come again after a second.
     Answer(u16),
     /// The API server carries it out, and the answer gets lost.

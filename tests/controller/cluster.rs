@@ -1,6 +1,11 @@
 //! One handle on a cluster: objects in, the controller running, conditions awaited.
 
-use std::{collections::BTreeMap, path::PathBuf, thread};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    thread,
+};
 
 use k8s_openapi::api::core::v1::Event;
 use kube::{
@@ -46,6 +51,8 @@ pub struct Cluster {
     pub providers: String,
     /// What the configuration says of the namespaces that are served.
     pub scope: String,
+    /// Where the next controller serves health and metrics.
+    pub listen: SocketAddr,
     /// Controllers may create and delete routes.
     pub previews: bool,
     /// Several controllers are to share the Rollouts.
@@ -152,6 +159,7 @@ impl Cluster {
             folder,
             providers,
             scope,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             previews: true,
             sharing: false,
             controller: None,

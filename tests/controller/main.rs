@@ -36,12 +36,15 @@ mod plugin;
 mod proxy;
 mod rollouts;
 mod running;
+mod secrets;
 mod server;
 mod sharing;
 mod sieve;
 #[path = "../support/skip.rs"]
 mod skip;
+mod stamps;
 mod templates;
+mod tenants;
 mod told;
 mod traps;
 mod upgrade;

@@ -178,6 +178,58 @@ async fn one_that_waits_tells_of_no_rollout() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_and_metrics_are_all_that_is_served() {
+    let cluster = Cluster::start().await;
+    eventually("ready", || cluster.readyz(), |(code, _)| *code == 200).await;
+    let address = cluster.served_at();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = async |method: &str, path: &str| {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = client.request(method, format!("http://{address}{path}")).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(asked("GET", path).await.0, 200, "{path}");
+        for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
+            assert_eq!(asked(method, path).await, (405, String::new()), "{method} {path}");
+        }
+    }
+    let elsewhere = [
+        "/",
+        "/debug",
+        "/debug/pprof",
+        "/debug/pprof/",
+        "/debug/pprof/heap",
+        "/config",
+        "/configz",
+        "/flagz",
+        "/statusz",
+        "/healthz",
+        "/env",
+        "/rollouts",
+        "/api",
+        "/apis",
+        "/version",
+        "/favicon.ico",
+        "/metrics/",
+        "/metrics/config",
+        "/livez/..",
+        "/readyz/verbose",
+        "/etc/tidegate/config/tidegate.yaml",
+        "//metrics",
+    ];
+    for path in elsewhere {
+        for method in ["GET", "POST"] {
+            assert_eq!(asked(method, path).await, (404, String::new()), "{method} {path}");
+        }
+    }
+    // What is served takes no orders and tells nothing of the configuration.
+    let told =
+        format!("{}{}", asked("GET", "/metrics?debug=1").await.1, asked("GET", "/readyz?verbose").await.1);
+    assert!(!told.contains(&cluster.gateway.url()), "{told}");
+}
+
 /// Holds a scrape against what Prometheus' own tool asks of names and helps. It reads the older of the two text formats, in
 /// which a counter's full name is declared.
 fn prometheus_takes(text: &str) {

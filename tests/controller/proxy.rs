@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    call::{Call, Rule, Spoil, Written},
+    call::{Call, PLANTED, Rule, Spoil, Written},
     lists::Lists,
 };
 
@@ -225,6 +225,7 @@ async fn pass(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respons
     let question = request.uri().to_string();
     let in_its_place = match spoil {
         Some(Spoil::Answer(code)) => Some(refused(code)),
+        Some(Spoil::Page(code)) => Some(page(code)),
         Some(Spoil::EndWatch) => Some(StatusCode::OK.into_response()),
         Some(Spoil::Expire) => Some(expired()),
         Some(Spoil::Replay(behind)) => {
@@ -269,7 +270,14 @@ async fn pass(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respons
     }
     match spoil {
         Some(Spoil::LoseReply) => answer.map(|_| lost()),
-        Some(Spoil::Answer(_) | Spoil::EndWatch | Spoil::Expire | Spoil::Replay(_) | Spoil::Delay(_))
+        Some(
+            Spoil::Answer(_)
+            | Spoil::Page(_)
+            | Spoil::EndWatch
+            | Spoil::Expire
+            | Spoil::Replay(_)
+            | Spoil::Delay(_),
+        )
         | None => answer,
     }
 }
@@ -305,6 +313,11 @@ fn until_frozen(answer: Response, frozen: CancellationToken) -> Response {
 
 async fn silence<T>() -> T {
     std::future::pending().await
+}
+
+fn page(code: u16) -> Response {
+    let page = format!("<html><title>{PLANTED}</title><p>Sign in, {PLANTED}, to go on</html>");
+    (StatusCode::from_u16(code).unwrap(), [(header::CONTENT_TYPE, "text/html")], page).into_response()
 }
 
 fn refused(code: u16) -> Response {

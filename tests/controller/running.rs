@@ -31,8 +31,8 @@ pub enum Running {
 impl Cluster {
     pub fn config_text(&self) -> String {
         format!(
-            "providers: {}\nlisten: 127.0.0.1:0\npreviews: {}\nscaling: true\n{}",
-            self.providers, self.previews, self.scope
+            "providers: {}\nlisten: {}\npreviews: {}\nscaling: true\n{}",
+            self.providers, self.listen, self.previews, self.scope
         )
     }
 
@@ -112,8 +112,17 @@ impl Cluster {
         self.answer("metrics").await.1
     }
 
+    /// Where the controller serves health and metrics.
+    pub fn served_at(&self) -> SocketAddr {
+        match &self.controller {
+            Some(Running::Here { address, .. }) => *address,
+            Some(Running::Program(_)) if self.listen.port() > 0 => self.listen,
+            Some(Running::Program(_)) | None => panic!("nobody knows where the controller serves"),
+        }
+    }
+
     async fn answer(&self, path: &str) -> (u16, String) {
-        let Some(Running::Here { address, .. }) = &self.controller else { panic!("no controller runs here") };
+        let address = self.served_at();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         match client.get(format!("http://{address}/{path}")).send().await {
             Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate::{
-    api::{PauseReason, Phase},
+    api::{PauseReason, Phase, Stamp},
     engine::{
         decision::Purpose,
         observed::{RouteState, WorkloadSeen},
@@ -207,6 +207,7 @@ fn a_forged_stamp_can_only_hold_or_lower() {
     world.run_for(Duration::from_mins(5));
     assert_eq!(world.share("v2"), 10, "no step while it stands");
     assert!(world.message().contains("epoch 99"), "{}", world.message());
+    assert_eq!(world.condition("RoutesInSync"), Some(("False", "ForgedStamp")));
     world.subject.abort = Some(format!(r#"{{"run":1,"by":"ann","at":"{}","reason":"now"}}"#, world.now));
     world.settle();
     assert_eq!(world.share("v2"), 0);
@@ -311,4 +312,108 @@ fn under_a_forged_stamp_a_bad_canary_still_goes_back() {
     world.traffic.failing.insert("v2".into(), 0.3);
     world.run_until("failed", |world| world.phase() == Phase::Failed);
     assert_eq!(world.share("v2"), 0);
+}
+
+/// Somebody writes another stamp over ours.
+fn forge(world: &mut World, change: impl FnOnce(&mut Stamp)) {
+    world.edit("color", |view| {
+        let mut stamp = view.stamps["color"].says().unwrap().clone();
+        change(&mut stamp);
+        view.stamps.insert("color".into(), stamp.into());
+    });
+}
+
+/// Beside a run that nobody disturbs, one whose stamp is forged never gives the canary more.
+#[test]
+fn no_forged_stamp_is_a_way_up() {
+    type Change = fn(&mut Stamp);
+    let cases: [(&str, Change); 14] = [
+        ("a greater epoch", |stamp| stamp.epoch = 99),
+        ("the greatest epoch", |stamp| stamp.epoch = i64::MAX),
+        ("an older epoch", |stamp| stamp.epoch = 0),
+        ("a negative epoch", |stamp| stamp.epoch = i64::MIN),
+        ("a later run", |stamp| stamp.run += 1),
+        ("the last run", |stamp| stamp.run = i64::MAX),
+        ("no run", |stamp| stamp.run = i64::MIN),
+        ("the next step", |stamp| stamp.step += 1),
+        ("a step far ahead", |stamp| stamp.step = i32::MAX),
+        ("a step before the first", |stamp| stamp.step = i32::MIN),
+        ("a mark", |stamp| stamp.aborted = true),
+        ("a mark of a later run", |stamp| (stamp.run, stamp.aborted) = (i64::MAX, true)),
+        ("entries of others as ours", |stamp| stamp.added = vec!["v1".into(), "v2".into()]),
+        ("somebody else's", |stamp| stamp.uid = "another".into()),
+    ];
+    for (name, change) in cases {
+        let (mut honest, mut forged) = (at_ten(), at_ten());
+        forge(&mut forged, change);
+        for _ in 0..120 {
+            let most = honest.share("v2");
+            assert!(forged.share("v2") <= most, "{name}: {} > {most}", forged.share("v2"));
+            honest.run_for(Duration::from_secs(5));
+            forged.run_for(Duration::from_secs(5));
+        }
+        assert_eq!(honest.phase(), Phase::Healthy);
+    }
+}
+
+#[test]
+fn a_forged_mark_ends_the_run_and_that_is_told() {
+    let mut world = at_ten();
+    forge(&mut world, |stamp| stamp.aborted = true);
+    world.settle();
+    assert_eq!((world.share("v1"), world.share("v2")), (100, 0));
+    assert_eq!(world.phase(), Phase::Failed);
+    assert_eq!(world.condition("Stalled").map(|(status, _)| status), Some("True"), "{}", world.message());
+    ask(&mut world, "retry");
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+#[test]
+fn a_stamp_forged_at_rest_keeps_the_next_run_from_raising_and_is_told() {
+    let mut world = at_ten();
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+    forge(&mut world, |stamp| stamp.epoch = i64::MAX);
+    world.spec.target.name = "v3".into();
+    world.spec.target.workload_ref = None;
+    world.subject.generation += 1;
+    world.run_for(Duration::from_mins(5));
+    assert_eq!((world.share("v2"), world.share("v3")), (100, 0));
+    assert_eq!(world.condition("RoutesInSync"), Some(("False", "ForgedStamp")), "{}", world.message());
+    world.edit("color", |view| view.stamps.clear());
+    world.run_until("v3 at its first step", |world| world.share("v3") == 10);
+}
+
+/// The number of a run is one more than any that is known. One that no Rollout ever comes to is taken for no number at all.
+#[test]
+fn runs_are_counted_on_from_numbers_that_can_be_true() {
+    for (forged, next) in
+        [(i64::MAX, 2), (1_000_000_001, 2), (1_000_000_000, 1_000_000_001), (41, 42), (i64::MIN, 2)]
+    {
+        let mut world = at_ten();
+        world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+        forge(&mut world, |stamp| (stamp.run, stamp.aborted) = (forged, true));
+        for (target, number) in [("v3", next), ("v1", next + 1)] {
+            world.spec.target.name = target.into();
+            world.spec.target.workload_ref = None;
+            world.subject.generation += 1;
+            world.run_until("its first step", |world| world.share(target) == 10);
+            assert_eq!(world.working.run.as_ref().unwrap().number, number, "{forged}");
+            world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+        }
+    }
+}
+
+#[test]
+fn what_nobody_can_have_written_is_no_stamp() {
+    for text in ["", "{}", "null", "\u{0}", r#"{"uid":"uid","epoch":1e99,"run":1,"step":1,"aborted":false}"#]
+    {
+        let mut world = at_ten();
+        world.edit("color", |view| {
+            view.stamps.insert("color".into(), text.to_owned().into());
+        });
+        world.settle();
+        assert!(world.share("v2") <= 10, "{text:?}");
+        world.traffic.failing.insert("v2".into(), 0.5);
+        world.run_until("failed", |world| world.phase() == Phase::Failed && world.share("v2") == 0);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tidegate::api::{PauseReason, Phase, RequestOutcome};
 
 use crate::world::{SPEC, World};
@@ -192,4 +193,72 @@ fn at_rest_two_annotations_are_each_answered_once() {
     let written = world.status_writes;
     world.run_for(Duration::from_mins(5));
     assert_eq!(world.status_writes, written);
+}
+
+fn size(world: &World) -> usize {
+    serde_json::to_string(&world.working).unwrap().len()
+}
+
+/// Whoever may annotate a Rollout writes what he likes. What is kept of it and told is short.
+#[test]
+fn however_much_is_written_into_an_annotation_little_of_it_is_kept() {
+    let mut world = at_ten();
+    let (before, at) = (size(&world), world.now);
+    let huge = "x\n".repeat(100_000);
+    let asked = |action: &str, by: &str, id: &str| {
+        json!({"action": action, "run": 1, "step": 1, "by": by, "at": at, "id": id}).to_string()
+    };
+    for (text, outcome) in [
+        (huge.clone(), RequestOutcome::Refused),
+        (json!(huge).to_string(), RequestOutcome::Refused),
+        (asked(&huge, "ann", "1"), RequestOutcome::Refused),
+        (asked("resume", "ann", &huge), RequestOutcome::Refused),
+        (asked("resume", "ann", ""), RequestOutcome::Refused),
+        (asked("pause", &huge, "2"), RequestOutcome::Accepted),
+    ] {
+        world.subject.request = Some(text);
+        world.settle();
+        assert_eq!(answer(&world).0, outcome, "{}", answer(&world).1);
+        let written = world.status_writes;
+        world.settle();
+        assert_eq!(world.status_writes, written, "answered once");
+    }
+    assert_eq!(world.phase(), Phase::Paused, "as was asked");
+    assert_eq!(world.share("v2"), 10);
+
+    // An abort is one, whatever else it says.
+    world.subject.abort = Some(json!({"run": 1, "by": huge, "at": at, "reason": huge}).to_string());
+    world.settle();
+    assert_eq!((world.share("v1"), world.share("v2")), (100, 0));
+    assert!(size(&world) < before + 16_000, "{before} became {}", size(&world));
+    assert!(world.notes.iter().all(|note| note.message.len() < 2_000 && !note.message.contains('\n')));
+}
+
+#[test]
+fn odd_runs_and_steps_are_somebody_elses() {
+    let mut world = at_ten();
+    for (run, step) in [(i64::MAX, 1), (i64::MIN, 1), (-1, 1), (0, 1), (1, i32::MAX), (1, i32::MIN), (1, -1)]
+    {
+        ask_for(&mut world, "promote-full", run, step);
+        assert_eq!(answer(&world).0, RequestOutcome::Refused, "{run} {step}");
+        world.subject.abort =
+            Some(json!({"run": run + i64::from(run == 1), "by": "ann", "at": world.now}).to_string());
+        world.settle();
+        assert_eq!(world.share("v2"), 10, "{run} {step}");
+    }
+}
+
+/// Ids are kept for the run, and only so many of them.
+#[test]
+fn a_flood_of_requests_is_answered_and_the_first_of_them_forgotten() {
+    let mut world = at_ten();
+    for number in 0..300 {
+        world.subject.request = Some(format!("no request at all, number {number}"));
+        world.settle();
+    }
+    assert_eq!(world.working.taken.len(), 100);
+    assert_eq!(world.share("v2"), 10);
+    world.subject.abort = Some(json!({"run": 1, "by": "ann", "at": world.now}).to_string());
+    world.settle();
+    assert_eq!(world.share("v2"), 0);
 }

@@ -107,6 +107,12 @@ async fn an_answer_of_somebody_else_is_not_passed_on() {
         }
         assert!(!told.contains("secret-canary"), "{code}: {told}");
     }
+    for answer in [r#""secret-canary""#, r#"{"metadata": "secret-canary"}"#, "<html>secret-canary"] {
+        let error = failed(Answer::Send(200, answer.into())).await;
+        let cause = error.source().unwrap();
+        let told = format!("{error} {error:?} {cause} {cause:?}");
+        assert!(!told.contains("secret-canary"), "{answer}: {told}");
+    }
     let long = failed(status(403, &"é".repeat(1000), &Value::Null)).await;
     assert_eq!(long.kind(), Failure::Forbidden("é".repeat(TEXT_LIMIT / 2)));
 }
