@@ -48,6 +48,27 @@ fn crds_as_they_are_asked_for() {
     assert!(rendered.of_kind("CustomResourceDefinition").iter().all(policy));
 }
 
+#[test]
+fn alerts_link_to_the_runbook_where_people_can_open_it() {
+    let Some(helm) = Helm::find() else { return };
+    let annotations = |url: &str| {
+        let values = format!("metrics.rules.enabled=true,metrics.rules.runbookURL={url}");
+        let rendered = helm.template(RELEASE, "ns", &["--set", &values]).unwrap();
+        let rules = rendered.of_kind("PrometheusRule")[0].clone();
+        let groups = rules["spec"]["groups"].as_array().unwrap().clone();
+        let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+        rules.map(|rule| rule["annotations"].clone()).collect::<Vec<_>>()
+    };
+    for told in annotations("https://docs.example/runbook.html") {
+        let url = told["runbook_url"].as_str().unwrap();
+        assert!(url.starts_with("https://docs.example/runbook.html#tidegate"), "{url}");
+        assert!(told["runbook"].is_null(), "{told}");
+    }
+    for told in annotations("") {
+        assert!(told["runbook"].as_str().unwrap().starts_with("docs/runbook.md#tidegate"), "{told}");
+    }
+}
+
 /// A copy of the chart, with these files or without.
 fn with_files(helm: &Helm, rules: Option<&str>, dashboard: Option<&str>) -> Rendered {
     let folder = tempfile::tempdir().unwrap();
