@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "docs/heading.rs"]
+mod heading;
 #[path = "docs/page.rs"]
 mod page;
 

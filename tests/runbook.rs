@@ -3,11 +3,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "docs/heading.rs"]
+mod heading;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
+use heading::{Heading, headings, slug};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -164,35 +168,6 @@ fn alerts(rules: &str) -> BTreeMap<String, String> {
         (rule["alert"].as_str().unwrap().to_owned(), runbook.to_owned())
     };
     rules.map(told).collect()
-}
-
-/// A heading, and whether anything is said below it.
-struct Heading {
-    level: usize,
-    text: String,
-    says: bool,
-}
-
-fn headings(page: &str) -> Vec<Heading> {
-    let mut found: Vec<Heading> = vec![];
-    let mut code = false;
-    for line in page.lines() {
-        code ^= line.starts_with("```");
-        let level = line.chars().take_while(|sign| *sign == '#').count();
-        if !code && level > 0 {
-            let text = line[level..].trim().to_owned();
-            found.push(Heading { level, text, says: false });
-        } else if let Some(last) = found.last_mut() {
-            last.says |= !line.trim().is_empty();
-        }
-    }
-    found
-}
-
-/// What a heading is linked by.
-fn slug(heading: &str) -> String {
-    let kept = heading.chars().filter(|sign| sign.is_alphanumeric() || matches!(sign, ' ' | '-' | '_'));
-    kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
 /// What is wrong with a runbook, where these are the reasons and the alerts that there are.

@@ -45,7 +45,7 @@ const DEFECT: &str = "A defect of the controller ended its decision about this R
 /// Returns how long until its next turn, where nothing gives it one before.
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Option<Duration> {
     let turn = turn(Arc::clone(&context), Arc::clone(&guarded));
-    confined(guarded, context, turn).await
+    Box::pin(confined(guarded, context, turn)).await
 }
 
 /// Sees a turn through; a panic of it, too, has an end that is told and a next turn.

@@ -144,7 +144,8 @@ async fn a_no_waits_for_no_other_gate() {
         ("hanging".to_owned(), config(&hanging, Duration::from_hours(1))),
     ]))
     .unwrap();
-    let answers = gates.ask(&request(vec![question("hanging"), question("refusing")])).await;
+    let asked = request(vec![question("hanging"), question("refusing")]);
+    let answers = tokio::time::timeout(Duration::from_secs(30), gates.ask(&asked)).await.unwrap();
     let said: Vec<_> = answers.iter().map(|answered| (&*answered.question.gate, answered.answer)).collect();
     assert_eq!(said, [("refusing", GateAnswer::No)]);
 }

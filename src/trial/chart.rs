@@ -47,7 +47,9 @@ impl Axis {
         while ticks.last().is_some_and(|last| *last < most) {
             ticks.push(ticks.len() as f64 * step);
         }
-        let said = |tick: f64| format!("{:.*}", usize::from(step < 1.0) + usize::from(step < 0.1), tick);
+        // As many decimals as tell one tick from the next.
+        let decimals = (0..9).find(|decimals| step * 10_f64.powi(*decimals) > 0.99).unwrap_or(9);
+        let said = |tick: f64| format!("{:.*}", usize::try_from(decimals).unwrap_or_default(), tick);
         Self {
             label: label.to_owned(),
             ticks: ticks.into_iter().map(|tick| (tick, said(tick))).collect(),
@@ -207,7 +209,8 @@ mod tests {
         };
         assert_eq!(told(93.0), "0 20 40 60 80 100");
         assert_eq!(told(0.19), "0.00 0.05 0.10 0.15 0.20");
+        assert_eq!(told(0.02), "0.000 0.005 0.010 0.015 0.020");
         assert_eq!(told(2600.0), "0 1000 2000 3000");
-        assert_eq!(told(0.0), "0.00");
+        assert_eq!(told(0.0), "0.000000000");
     }
 }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::heading::{headings, slug};
+
 /// A page, with what stands in fences apart.
 #[derive(Default)]
 pub struct Page {
@@ -79,12 +81,8 @@ impl Page {
     pub fn anchors(&self) -> BTreeSet<String> {
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         let mut anchors = BTreeSet::new();
-        for line in self.prose.lines() {
-            let level = line.chars().take_while(|c| *c == '#').count();
-            let Some(heading) = line[level..].strip_prefix(' ').filter(|_| (1..=6).contains(&level)) else {
-                continue;
-            };
-            let slug = slug(heading);
+        for heading in headings(&self.prose) {
+            let slug = slug(&heading.text);
             let before = times.entry(slug.clone()).or_default();
             anchors.insert(if *before == 0 { slug } else { format!("{slug}-{before}") });
             *before += 1;
@@ -143,21 +141,4 @@ fn target(after: &str) -> String {
         target.push(c);
     }
     target.trim_start_matches('<').trim_end_matches('>').to_owned()
-}
-
-/// A heading as links name it. Of a link in it only the text is shown.
-fn slug(heading: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = heading.trim();
-    while let Some((before, after)) = rest.split_once("](") {
-        shown.push_str(before);
-        rest = after.split_once(')').map_or("", |(_, after)| after);
-    }
-    shown.push_str(rest);
-    let kept = shown.chars().filter_map(|c| match c {
-        ' ' => Some('-'),
-        '-' | '_' => Some(c),
-        _ => Some(c).filter(|c| c.is_alphanumeric()),
-    });
-    kept.flat_map(char::to_lowercase).collect()
 }

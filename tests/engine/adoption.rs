@@ -1,7 +1,7 @@
 //! First sight of a Rollout: what is stable, and what is refused.
 
 use tidegate::{
-    api::{Phase, Stamp},
+    api::{Phase, RequestOutcome, Stamp},
     engine::observed::{Other, RouteState},
 };
 
@@ -89,6 +89,10 @@ fn of_two_that_saw_a_route_free_the_one_that_claims_second_writes_nothing() {
         world
     };
     let mut waits = second();
+    crate::requests::ask(&mut waits, "pause");
+    let answer = waits.working.last_request.clone().unwrap();
+    assert_eq!(answer.outcome, RequestOutcome::Refused);
+    assert!(answer.message.contains("the Rollout other"), "{}", answer.message);
     assert!(waits.writes.is_empty());
     waits.others.clear();
     waits.run_until("10, as soon as the other is gone", |world| world.share("v2") == 10);

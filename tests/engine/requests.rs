@@ -61,11 +61,14 @@ fn what_is_asked_of_a_run_that_stands_still_is_refused_with_the_reason() {
             *stamp = stamp.text().replace(r#""epoch":1"#, r#""epoch":99"#).into();
         });
     };
-    let cases: [(fn(&mut World), &str); 2] =
-        [(suspended, "spec.suspend is true"), (forged, "it was not written by Tidegate")];
-    for (change, why) in cases {
+    let changed = |change: fn(&mut World)| {
         let mut world = at_ten();
         change(&mut world);
+        world
+    };
+    let cases =
+        [(changed(suspended), "spec.suspend is true"), (changed(forged), "it was not written by Tidegate")];
+    for (mut world, why) in cases {
         ask(&mut world, "promote");
         let (outcome, sentence) = answer(&world);
         assert_eq!(outcome, RequestOutcome::Refused, "{why}");

@@ -161,6 +161,46 @@ fn a_route_that_is_not_moved_back_is_told_until_it_is() {
 }
 
 #[test]
+fn what_hinders_a_way_back_is_told_once_and_then_nothing_is_written() {
+    let mut world = World::new(SPEC);
+    world.run_until("10", |world| world.share("v2") == 10);
+    let refused = RouteState::Refused("cannot write it: forbidden".into());
+    let route = world.routes.insert("color".into(), refused).unwrap();
+    world.subject.abort = Some(format!(r#"{{"run":1,"by":"ann","at":"{}"}}"#, world.now));
+    world.run_for(Duration::from_mins(1));
+    // It could be written now, and stable has no pod.
+    world.routes.insert("color".into(), route);
+    world.workloads.insert("v1".into(), WorkloadSeen::present(2, 0, "h1"));
+    world.run_for(Duration::from_mins(1));
+    assert_eq!(world.condition("Ready"), Some(("False", "StableNotReady")));
+    let before = (world.status_writes, world.notes.len());
+    world.run_for(Duration::from_mins(10));
+    assert_eq!((world.status_writes, world.notes.len()), before);
+    for reason in ["RouteRefused", "StableNotReady"] {
+        assert_eq!(world.notes.iter().filter(|note| note.reason == reason).count(), 1, "{reason}");
+    }
+    world.workloads.insert("v1".into(), WorkloadSeen::present(2, 2, "h1"));
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    assert_eq!(world.share("v2"), 0);
+    assert_eq!(world.condition("RoutesInSync"), Some(("True", "InSync")));
+}
+
+#[test]
+fn of_two_routes_only_the_one_that_is_stuck_is_told() {
+    let two = SPEC
+        .replace("name: color}]", "name: color}, {group: appmesh.k8s.aws, kind: GatewayRoute, name: api}]");
+    let mut world = World::new(&two);
+    world.routes.insert("api".into(), route(vec![entry("v1", 100), entry("v2", 0)]));
+    world.run_until("10", |world| world.share("v2") == 10);
+    world.routes.insert("api".into(), RouteState::Refused("cannot write api: forbidden".into()));
+    world.subject.abort = Some(format!(r#"{{"run":1,"by":"ann","at":"{}"}}"#, world.now));
+    world.run_for(Duration::from_mins(1));
+    assert_eq!((world.phase(), world.share("v2")), (Phase::RollingBack, 0));
+    assert!(world.message().ends_with("yet: cannot write api: forbidden"), "{}", world.message());
+    assert_eq!(world.notes.iter().filter(|note| note.reason == "RouteRefused").count(), 1);
+}
+
+#[test]
 fn within_the_rollback_window_going_back_is_one_step() {
     let yaml = format!("{SPEC}rollbackWindow: {{within: 24h}}\n");
     let mut world = World::new(&yaml);
