@@ -170,6 +170,9 @@ pub enum ReadError {
     /// No connection, or it broke.
     #[error("the provider can't be reached")]
     Unreachable,
+    /// Its name leads to the pod itself, to the machine's link, or to metadata.
+    #[error("{0}")]
+    Misled(String),
     /// An HTTP status that is no success.
     #[error("the provider answered HTTP {0}")]
     Status(u16),

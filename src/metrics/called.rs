@@ -7,6 +7,7 @@ impl From<CallError> for ReadError {
         match error {
             CallError::Timeout(deadline) => Self::Timeout(deadline),
             CallError::Unreachable => Self::Unreachable,
+            CallError::Misled => Self::Misled(error.sentence("the provider")),
             CallError::Status(status) => Self::Status(status),
             CallError::Redirect => Self::Redirect,
             CallError::TooLarge => Self::TooLarge,

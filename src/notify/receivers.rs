@@ -162,6 +162,7 @@ fn failed(error: &CallError) -> DeliveryError {
         CallError::Redirect => DeliveryError::Refused(sentence),
         CallError::Timeout(_)
         | CallError::Unreachable
+        | CallError::Misled
         | CallError::Status(_)
         | CallError::Refused { .. }
         | CallError::TooLarge

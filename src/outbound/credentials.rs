@@ -4,12 +4,13 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
 use reqwest::{Certificate, Client, Identity, RequestBuilder};
 
-use super::CallError;
+use super::{CallError, resolve::Guarded};
 use crate::config::{Auth, HttpConfig, TlsConfig};
 
 /// Connections that wait for the next call, at most: what a hundred looks a second need at their busiest moments. With fewer,
@@ -41,6 +42,7 @@ pub(super) fn client(config: &HttpConfig, over_tls: bool) -> Result<Client, Call
         .retry(reqwest::retry::never())
         .referer(false)
         .no_proxy()
+        .dns_resolver(Arc::new(Guarded))
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
         // A moment of many calls must not leave a connection for each.
         .pool_max_idle_per_host(IDLE_CONNECTIONS)

@@ -9,6 +9,8 @@ pub enum CallError {
     Timeout(String),
     /// No connection, or it broke.
     Unreachable,
+    /// The name leads to the pod itself, to the machine's link, or to metadata.
+    Misled,
     /// An HTTP status that is no success.
     Status(u16),
     /// The HTTP status 401 or 403.
@@ -32,6 +34,10 @@ impl CallError {
         match self {
             Self::Timeout(deadline) => format!("{who} gave no answer within {deadline}"),
             Self::Unreachable => format!("{who} can't be reached"),
+            Self::Misled => format!(
+                "the name of {who} leads to a loopback, link-local or metadata address, which is not called; correct the name, or \
+                 configure the address itself if it is meant"
+            ),
             Self::Status(status) => format!("{who} answered HTTP {status}"),
             Self::Refused { status, presented: true } => format!(
                 "{who} answered HTTP {status}: it refuses the credentials of auth in the controller's configuration"

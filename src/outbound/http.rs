@@ -14,6 +14,7 @@ use reqwest::{
 use super::{
     CallError,
     credentials::{self, Fingerprint, Proof},
+    resolve::is_misled,
 };
 use crate::{api::units::spell, config::HttpConfig};
 
@@ -141,6 +142,8 @@ impl Http {
     fn failure(&self, error: &reqwest::Error) -> CallError {
         if error.is_timeout() {
             CallError::Timeout(spell(self.config.timeout))
+        } else if is_misled(error) {
+            CallError::Misled
         } else {
             CallError::Unreachable
         }

@@ -213,7 +213,7 @@ pub const fn read(error: Option<&ReadError>) -> &'static str {
         Some(ReadError::UnknownProvider(_)) => "UnknownProvider",
         Some(ReadError::Unsupported(_)) => "Unsupported",
         Some(ReadError::Timeout(_)) => "Timeout",
-        Some(ReadError::Unreachable) => "Unreachable",
+        Some(ReadError::Unreachable | ReadError::Misled(_)) => "Unreachable",
         Some(ReadError::Status(_)) => "Status",
         Some(ReadError::Throttled(_)) => "Throttled",
         Some(ReadError::Incomplete { .. }) => "Incomplete",
