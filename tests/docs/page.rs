@@ -81,7 +81,7 @@ impl Page {
     pub fn anchors(&self) -> BTreeSet<String> {
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         let mut anchors = BTreeSet::new();
-        for heading in headings(&self.prose) {
+        for heading in headings(&self.prose).into_iter().filter(|heading| heading.level <= 6) {
             let slug = slug(&heading.text);
             let before = times.entry(slug.clone()).or_default();
             anchors.insert(if *before == 0 { slug } else { format!("{slug}-{before}") });
