@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/files.rs"]
+mod files;
 #[path = "docs/heading.rs"]
 mod heading;
 #[path = "docs/page.rs"]
@@ -17,6 +19,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use files::files;
 use kube::CustomResourceExt;
 use page::{Fence, Page};
 use serde_json::Value;
@@ -36,22 +39,9 @@ fn text_of(path: &Path) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
 }
 
-fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            into.push(path);
-        }
-    }
-}
-
 /// The Markdown files below a folder, from the root of the repository.
 fn markdown(folder: &str) -> Vec<String> {
-    let mut files = vec![];
-    collect(&root().join(folder), &mut files);
-    files.sort();
+    let files = files(&root().join(folder), "md");
     files.iter().map(|file| file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned()).collect()
 }
 

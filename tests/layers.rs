@@ -5,14 +5,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/files.rs"]
+mod files;
 #[path = "layers/scanner.rs"]
 mod scanner;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::Path};
 
+use files::files;
 use scanner::{Mention, Scanner};
 
 /// Allows everything.
@@ -146,23 +146,10 @@ fn module_path(path: &str) -> Vec<String> {
     parts
 }
 
-fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
-}
-
 #[test]
 fn no_import_points_against_the_arrow() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = vec![];
-    sources(&root, &mut files);
-    files.sort();
+    let files = files(&root, "rs");
     assert!(files.len() > 20, "only {} sources found under {root:?}", files.len());
     let found: Vec<String> = files
         .iter()

@@ -3,14 +3,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/files.rs"]
+mod files;
 #[path = "docs/heading.rs"]
 mod heading;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
+use files::files;
 use heading::{Heading, headings, slug};
 use regex::Regex;
 use schemars::JsonSchema;
@@ -124,17 +127,6 @@ fn words(source: &str) -> BTreeSet<String> {
     word.captures_iter(&code.join("\n")).map(|found| found[1].to_owned()).collect()
 }
 
-fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
-}
-
 /// Whether words of this file, a path from the root, may be reasons.
 fn is_scanned(path: &str) -> bool {
     let is_test = path.contains("/tests/") || path.ends_with("tests.rs");
@@ -144,12 +136,9 @@ fn is_scanned(path: &str) -> bool {
 /// All such words of the sources.
 fn written() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = vec![];
-    for folder in SET_IN {
-        sources(&root.join(folder), &mut files);
-    }
-    let scanned = files.iter().filter(|file| is_scanned(file.strip_prefix(root).unwrap().to_str().unwrap()));
-    scanned.flat_map(|file| words(&std::fs::read_to_string(file).unwrap())).collect()
+    let files = SET_IN.iter().flat_map(|folder| files(&root.join(folder), "rs"));
+    let scanned = files.filter(|file| is_scanned(file.strip_prefix(root).unwrap().to_str().unwrap()));
+    scanned.flat_map(|file| words(&std::fs::read_to_string(&file).unwrap())).collect()
 }
 
 /// Every reason that can be told.

@@ -126,8 +126,8 @@ pub fn name(number: usize) -> String {
     format!("idle-{number:06}")
 }
 
-/// Runs one Rollout a pair to its end.
-pub async fn templates(stage: &mut Stage<'_>, way: &Way) -> Result<Templates, BenchError> {
+/// Runs one Rollout a pair to its end, so many times; an odd number leaves version 2 live.
+pub async fn templates(stage: &mut Stage<'_>, way: &Way, runs: u8) -> Result<Templates, BenchError> {
     stage.progress.say("Rollouts to be copied are run to their end");
     stage.start()?;
     stage.ready().await?;
@@ -135,9 +135,19 @@ pub async fn templates(stage: &mut Stage<'_>, way: &Way) -> Result<Templates, Be
     for (number, name) in names.iter().enumerate() {
         stage.roll(name, Pair::of(number), way).await?;
     }
-    let healthy =
-        |seen: &super::eyes::Seen| names.iter().all(|name| seen.is(name, Phase::Healthy)).then_some(());
-    stage.until("their promotion", PATIENCE * 2, healthy).await?;
+    for run in 1..=runs {
+        let promoted = |seen: &super::eyes::Seen, name: &String| {
+            seen.is(name, Phase::Healthy)
+                && seen.rollouts.get(name).is_some_and(|shown| shown.run >= i64::from(run))
+        };
+        let healthy = |seen: &super::eyes::Seen| names.iter().all(|name| promoted(seen, name)).then_some(());
+        stage.until("their promotion", PATIENCE * 2, healthy).await?;
+        if run < runs {
+            for (number, name) in names.iter().enumerate() {
+                stage.release(name, &Pair::of(number).version(2 - run % 2)).await?;
+            }
+        }
+    }
     stage.quiet().await?;
     stage.kill();
     let mut templates = Vec::new();

@@ -199,7 +199,7 @@ impl Bench<'_> {
         if self.asked(Part::Memory) {
             report.memory.push(idle::measure(&mut stage, 0, self.time()).await?);
         }
-        let templates = idle::templates(&mut stage, &objects::Way::quick()).await?;
+        let templates = idle::templates(&mut stage, &objects::Way::quick(), 1).await?;
         let mut made = 0;
         for &rollouts in &self.plan.idle {
             idle::make(&stage, &templates, made, rollouts).await?;

@@ -251,6 +251,14 @@ impl<'a> Stage<'a> {
         self.annotate(rollout, ABORT_ANNOTATION, &abort).await
     }
 
+    /// Makes another version the target, as a commit would.
+    pub async fn release(&self, rollout: &str, version: &str) -> Result<(), BenchError> {
+        let patch = Patch::Merge(json!({"spec": {"target": objects::target(version)}}));
+        let api: Api<Rollout> = self.api();
+        let patched = api.patch(rollout, &PatchParams::default(), &patch).await;
+        patched.map(drop).map_err(BenchError::api(format!("release with the Rollout {rollout}")))
+    }
+
     /// Asks for a new run of a Rollout that failed, as a person would.
     pub async fn retry(&self, rollout: &str) -> Result<(), BenchError> {
         let (run, step) =

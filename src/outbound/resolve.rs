@@ -21,7 +21,7 @@ pub struct Misled;
 /// Whether a call failed for where its name leads.
 pub fn is_misled(error: &reqwest::Error) -> bool {
     let first: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    std::iter::successors(first, |error| error.source()).any(|error| error.is::<Misled>())
+    std::iter::successors(first, |error| error.source()).any(<dyn std::error::Error>::is::<Misled>)
 }
 
 /// Resolves as the system does, and leaves out what no name may lead to.
