@@ -18,8 +18,10 @@ use crate::api::Phase;
 const POLL: Duration = Duration::from_secs(1);
 /// Long enough to be in the first step whenever the metric turns bad.
 const HOLD: Duration = Duration::from_mins(10);
-/// Nothing is judged for so long after a step's weight was written.
-const SETTLED: Duration = Duration::from_millis(600);
+/// Nothing is judged for so long after a step's weight was written: it settles (0.5 s), a look asks for what was there a
+/// scrape ago (0.1 s), and at a whole second. The metrics here answer with what is now, so a flip before that would be answered
+/// by a look that can't count.
+const SETTLED: Duration = Duration::from_millis(1_700);
 
 /// What was measured of so many failing at once. All in milliseconds.
 #[derive(Clone, Debug, Serialize)]
