@@ -106,6 +106,9 @@ impl RolloutStatus {
     /// The [`format`](Self::format) that this program writes. It grows whenever an older one could no longer go on from
     /// what is kept, or would drop a part of it.
     pub const FORMAT: i32 = 3;
+
+    /// How many finished runs [`history`](Self::history) has at most.
+    pub const HISTORY: usize = 10;
 }
 
 /// Where a Rollout stands, in a word.

@@ -11,6 +11,11 @@ pub fn one_line(text: &str, most: usize) -> String {
     }
 }
 
+/// Why something can't be read, in a few words: the reader repeats words of what it read, however long they are.
+pub fn why_unreadable(error: &serde_json::Error) -> String {
+    one_line(&error.to_string(), 300)
+}
+
 fn is_plain(c: char) -> bool {
     let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !turns && !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}')

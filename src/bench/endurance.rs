@@ -281,8 +281,8 @@ struct Next {
 impl Releases<'_> {
     /// Releases those that have not begun and are due, and anew what has ended. Tells how what ended did.
     async fn round(&mut self, begun: usize) -> Tally {
-        let due = (0..begun).map(|number| (idle::name(number), Pair::of(number)));
-        for (rollout, pair) in due.skip(self.given.len()).collect::<Vec<_>>() {
+        for number in self.given.len()..begun {
+            let (rollout, pair) = (idle::name(number), Pair::of(number));
             // All have been at rest on version 2 since a run that the copy has from its template.
             let after = self.stage.eyes.look(|seen| seen.rollouts.get(&rollout).map_or(0, |shown| shown.run));
             self.given.insert(rollout, Given { pair, version: 2, after: after - 1 });

@@ -19,7 +19,7 @@ use super::{
     stage::{PATIENCE, Stage},
 };
 use crate::{
-    api::{HistoryEntry, Phase, Rollout, Stamp, stamp_annotation},
+    api::{HistoryEntry, Phase, Rollout, RolloutStatus, Stamp, stamp_annotation},
     demo::Routes,
 };
 
@@ -27,8 +27,6 @@ use crate::{
 const AT_ONCE: usize = 32;
 /// How long the making of idle Rollouts may take.
 const MAKING: Duration = Duration::from_mins(10);
-/// How many finished runs a status keeps.
-const HISTORY: usize = 10;
 /// How often a restart is tried.
 const RESTARTS: usize = 3;
 
@@ -97,7 +95,7 @@ impl Way {
 impl Templates {
     /// Gives each as many former runs as a status keeps.
     pub fn remember_all_they_can(&mut self) {
-        let kept = i64::try_from(HISTORY).unwrap_or_default();
+        let kept = i64::try_from(RolloutStatus::HISTORY).unwrap_or_default();
         for template in &mut self.0 {
             let Some(status) = &mut template.rollout.status else { continue };
             let Some(entry) = status.history.first().cloned() else { continue };

@@ -12,13 +12,10 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::{kinds::Kinds, meters::Standing, raw::identity};
-use crate::api::{Rollout, RouteKind, text::one_line};
+use crate::api::{Rollout, RouteKind, text::why_unreadable};
 
 /// What people's tools leave on an object for themselves; it is as large as the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// How much is told of why one can't be read: the reader repeats words of it.
-const LONGEST_WHY: usize = 300;
 
 /// A Rollout that may turn out to be none that can be read. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -58,7 +55,7 @@ impl Guarded {
 
     /// The Rollout as a value, or why it can't be read.
     pub fn rollout(&self) -> Result<Rollout, String> {
-        serde_json::from_str(&self.content).map_err(|error| one_line(&error.to_string(), LONGEST_WHY))
+        serde_json::from_str(&self.content).map_err(|error| why_unreadable(&error))
     }
 
     /// A part of it, without the work that the rest would be.

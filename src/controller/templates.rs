@@ -8,12 +8,9 @@ use super::{
     stores::{Found, Key},
 };
 use crate::{
-    api::{AnalysisTemplateSpec, INSTALL_CRDS, Rollout, text::one_line},
+    api::{AnalysisTemplateSpec, INSTALL_CRDS, Rollout, text::why_unreadable},
     engine::template::TemplateSeen,
 };
-
-/// How much is told of why one can't be read: the reader repeats words of it.
-const LONGEST_WHY: usize = 300;
 
 /// The AnalysisTemplates of a scope.
 #[derive(Debug)]
@@ -54,7 +51,7 @@ pub fn seen(object: &Value) -> TemplateSeen {
         Some(Err(error)) => TemplateSeen::Unreadable(format!(
             "its spec is not what this controller knows ({}); the installed CRD may be older or newer than the \
              controller: {INSTALL_CRDS}",
-            one_line(&error.to_string(), LONGEST_WHY)
+            why_unreadable(&error)
         )),
         None => TemplateSeen::Unreadable("it has no spec".to_owned()),
     }

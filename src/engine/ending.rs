@@ -1,21 +1,28 @@
 //! How a run ends: all routes and status at once, none waiting for another, each retried until stored: stable
 //! 100, canary 0, marked. Promotion is the other end: there the weights already are what they should be.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
-    memory::Stuck,
     observed::{Place, RouteSeen, RouteState, RouteView},
     turn::Turn,
     workloads::Readiness,
 };
-use crate::api::{EndReason, Ended, HistoryEntry, Phase, Target, Transition, units::Weight};
+use crate::api::{EndReason, Ended, HistoryEntry, Phase, RolloutStatus, Target, Transition, units::Weight};
 
 /// A pod of stable that becomes ready gives a turn; this is for one that was missed.
 const STABLE_BACK: std::time::Duration = std::time::Duration::from_secs(30);
-/// How many finished runs are kept.
-const HISTORY: usize = 10;
+
+/// What an ended run still has to lower.
+struct Left {
+    /// Every route is.
+    lowered: bool,
+    /// The writes for those that are not and can be.
+    writes: Vec<RouteWrite>,
+    /// One can't be that could before.
+    stuck_anew: bool,
+}
 
 impl Turn<'_> {
     /// Ends the run with everything back on stable.
@@ -74,7 +81,7 @@ impl Turn<'_> {
         if let Some((stable, target)) = arms {
             let entry = HistoryEntry { run: number, target, stable, outcome: reason, message, at };
             self.status.history.insert(0, entry);
-            self.status.history.truncate(HISTORY);
+            self.status.history.truncate(RolloutStatus::HISTORY);
         }
     }
 
@@ -105,8 +112,7 @@ impl Turn<'_> {
         let Some((stable, canary)) = self.arms() else {
             return true;
         };
-        let known = self.memory.stuck.clone();
-        let (lowered, writes) = self.left_to_lower(&stable, &canary);
+        let Left { lowered, writes, stuck_anew } = self.left_to_lower(&stable, &canary);
         self.say(Phase::RollingBack, ended.reason.word(), ended.message.clone());
         if !writes.is_empty()
             && let Some(why) = self.unready(&stable)
@@ -117,16 +123,16 @@ impl Turn<'_> {
         let idle = writes.is_empty();
         self.effects.extend(writes.into_iter().map(Effect::Write));
         let done = !self.remove_previews() && lowered;
-        self.tell_stuck(&ended.message, &known);
+        self.tell_stuck(&ended.message, stuck_anew);
         if idle && !done {
             self.wake_in(std::time::Duration::from_secs(5));
         }
         idle && done
     }
 
-    /// Whether every route is lowered, and the writes for those that are not and can be.
-    fn left_to_lower(&mut self, stable: &Target, canary: &Target) -> (bool, Vec<RouteWrite>) {
-        let (mut lowered, mut writes) = (true, Vec::new());
+    /// Looks at what is left to lower; why a route can't be is remembered until it is.
+    fn left_to_lower(&mut self, stable: &Target, canary: &Target) -> Left {
+        let mut left = Left { lowered: true, writes: Vec::new(), stuck_anew: false };
         for seen in self.run_routes() {
             if let Some(what) = seen.view().and_then(|view| view.gone.first()) {
                 self.told.out_of_sync = Some(("RouteGone", format!("{}: {what}", seen.route)));
@@ -136,8 +142,8 @@ impl Turn<'_> {
                 RouteState::Present(view)
                     if !self.is_anothers(seen, view) && !self.lowered(view, stable, canary) =>
                 {
-                    lowered = false;
-                    writes.push(self.lowering(seen, view, stable, canary));
+                    left.lowered = false;
+                    left.writes.push(self.lowering(seen, view, stable, canary));
                     // What refused it is told until it is lowered: it would be told anew after each attempt otherwise.
                     continue;
                 }
@@ -145,13 +151,15 @@ impl Turn<'_> {
                 RouteState::Refused(why) => Some(("RouteRefused", why.clone())),
                 RouteState::Present(_) | RouteState::Missing | RouteState::Unusable { .. } => None,
             };
-            lowered &= stuck.is_none();
             match stuck {
-                Some(told) => drop(self.memory.stuck.insert(route, told)),
+                Some(told) => {
+                    left.lowered = false;
+                    left.stuck_anew |= self.memory.stuck.insert(route, told).is_none();
+                }
                 None => drop(self.memory.stuck.remove(&route)),
             }
         }
-        (lowered, writes)
+        left
     }
 
     /// Why traffic can't go back to stable now.
@@ -178,14 +186,13 @@ impl Turn<'_> {
 
     /// Says of which routes the canary keeps its share, and why: whoever reads the status must not take the end of a run for
     /// the end of its traffic. An Event tells of each route once.
-    fn tell_stuck(&mut self, ended: &str, known: &BTreeMap<String, Stuck>) {
+    fn tell_stuck(&mut self, ended: &str, anew: bool) {
         let stuck = &self.memory.stuck;
         let Some((reason, _)) = stuck.values().next().cloned() else { return };
         let whys: Vec<&str> = stuck.values().map(|(_, why)| why.as_str()).collect();
         let whys = whys.join("; ");
         let sentence = format!("{}; not moved back on every route yet: {whys}", unstopped(ended));
-        let is_new = stuck.keys().any(|route| !known.contains_key(route));
-        if is_new && self.status.message.as_deref() != Some(&sentence) {
+        if anew && self.status.message.as_deref() != Some(&sentence) {
             self.tell(true, reason, sentence.clone());
         }
         self.told.out_of_sync = Some((reason, whys));

@@ -46,14 +46,13 @@ impl Turn<'_> {
             Claim::Underway => {
                 return self.say(Phase::Progressing, "Claiming", "taking the routes over, weights untouched");
             }
-            // Nothing is given yet, and nothing goes on until the route is free.
-            Claim::Owned if self.step_index() == 0 => {
-                let why = self.told.message.clone();
-                return self.refuse_requests(&why);
-            }
-            Claim::Forged | Claim::Owned => {
+            claim @ (Claim::Forged | Claim::Owned) => {
                 let why = self.told.message.clone();
                 self.refuse_requests(&why);
+                // Nothing is given yet, and nothing goes on until the route is free.
+                if matches!(claim, Claim::Owned) && self.step_index() == 0 {
+                    return;
+                }
                 // Held, not blind: a bad canary still goes back.
                 self.ask_for_evidence();
                 let opinions = self.opinions();

@@ -4,8 +4,8 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use crate::{
-    api::GateAnswer,
-    outbound::{CallError, one_line},
+    api::{GateAnswer, text::one_line},
+    outbound::CallError,
 };
 
 /// The most characters of a gate's sentence that are kept.

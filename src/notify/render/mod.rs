@@ -11,10 +11,7 @@ mod webhook;
 use serde_json::Value;
 
 use super::About;
-use crate::{
-    api::{Notice, Transition},
-    outbound::one_line,
-};
+use crate::api::{Notice, Transition, text::one_line};
 
 pub(super) use cloud_events::cloud_events;
 pub(super) use pager_duty::pager_duty;

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{Message, Told, document::document};
-use crate::{api::Transition, config::Severity, outbound::one_line};
+use crate::{
+    api::{Transition, text::one_line},
+    config::Severity,
+};
 
 /// PagerDuty refuses longer summaries.
 const LONGEST_SUMMARY: usize = 1024;

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{LONGEST_FACT, Message, Told, emoji};
-use crate::outbound::one_line;
+use crate::api::text::one_line;
 
 /// Slack refuses longer texts of a block.
 const LONGEST_TEXT: usize = 3000;

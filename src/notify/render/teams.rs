@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{Message, Told, emoji};
-use crate::{api::Transition, outbound::one_line};
+use crate::api::{Transition, text::one_line};
 
 /// Teams refuses messages above 28 KB.
 const LONGEST_MESSAGE: usize = 4000;
