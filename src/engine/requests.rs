@@ -111,7 +111,11 @@ impl Turn<'_> {
         self.status.taken.push(id.to_owned());
         let surplus = self.status.taken.len().saturating_sub(REMEMBERED);
         self.status.taken.drain(..surplus);
-        self.tell(refused, if refused { "RequestRefused" } else { "RequestAccepted" }, told);
+        let ends_the_run = action == Some(RequestAction::Abort) && !refused;
+        // The end that it brings has an Event of its own, with the same words.
+        if !ends_the_run {
+            self.tell(refused, if refused { "RequestRefused" } else { "RequestAccepted" }, told);
+        }
     }
 
     fn acceptable(&self, request: &Request) -> Result<String, String> {

@@ -179,6 +179,18 @@ fn abort_beats_everything_but_deletion() {
 }
 
 #[test]
+fn an_abort_is_told_once() {
+    let mut world = at_ten();
+    world.notes.clear();
+    world.subject.abort =
+        Some(r#"{"run":1,"by":"ann","at":"2026-01-01T00:00:00Z","reason":"checkout is slow"}"#.into());
+    world.settle();
+    let told: Vec<_> = world.notes.iter().map(|note| (note.reason, note.message.as_str())).collect();
+    assert_eq!(told, [("Aborted", "Run ended at 10%: aborted by ann: checkout is slow")]);
+    assert_eq!(answer(&world), (RequestOutcome::Accepted, "run 1 is ended"));
+}
+
+#[test]
 fn a_request_taken_in_one_run_is_not_answered_again_in_the_next() {
     let mut world = at_ten();
     world.subject.abort = Some(r#"{"run":1,"by":"ann","at":"2026-01-01T00:00:00Z"}"#.into());
