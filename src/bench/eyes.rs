@@ -131,6 +131,11 @@ impl Eyes {
         Self { shared, news, _stop: stop.drop_guard() }
     }
 
+    /// What is seen, for whoever goes on looking by himself.
+    pub fn seen(&self) -> Arc<Mutex<Seen>> {
+        Arc::clone(&self.shared.seen)
+    }
+
     /// Looks at everything once.
     pub fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
         look(&self.shared.seen())

@@ -26,6 +26,7 @@ mod requests;
 mod rollback;
 mod server;
 mod stage;
+mod traffic;
 
 use std::{
     path::{Path, PathBuf},

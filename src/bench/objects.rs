@@ -37,6 +37,11 @@ impl Pair {
     pub fn version(self, version: u8) -> String {
         format!("app{}-v{version}", self.0)
     }
+
+    /// Whether a name is that of the second version of a pair.
+    pub fn is_second(version: &str) -> bool {
+        version.ends_with("-v2")
+    }
 }
 
 /// A version's Deployment.

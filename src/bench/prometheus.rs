@@ -1,4 +1,5 @@
-//! A Prometheus that answers as told: every counter grows steadily, and one plain number is good until it is flipped.
+//! A Prometheus that answers as told: the counters grow as traffic by the weights makes them, and one plain number is good
+//! until it is flipped.
 
 use std::{
     collections::HashMap,
@@ -18,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::error::BenchError;
+use super::{error::BenchError, eyes::Seen, objects::Pair, traffic};
 use crate::{clock::Clock, sandbox::serve::bind_loopback};
 
 /// The query of the plain number.
@@ -31,9 +32,7 @@ pub const TOTAL: &str = r#"bench_requests_total{rollout="{{rollout}}",target="{{
 /// What the plain number is, and what it becomes.
 const GOOD_VALUE: f64 = 0.0;
 const BAD_VALUE: f64 = 1.0;
-/// Requests a second of each arm: enough that a step is proved within seconds.
-const RATE: f64 = 4000.0;
-/// The share of them that fails.
+/// The share of the requests that fails.
 const FAILING: f64 = 0.001;
 /// The counters have been growing for so long.
 const PAST: SignedDuration = SignedDuration::from_hours(24);
@@ -49,6 +48,7 @@ pub struct Prometheus {
 struct Shared {
     clock: Clock,
     since: Timestamp,
+    seen: Arc<Mutex<Seen>>,
     flipped: Arc<Mutex<HashMap<String, Flip>>>,
 }
 
@@ -71,13 +71,13 @@ struct Asked {
 }
 
 impl Prometheus {
-    /// Starts it on loopback.
-    pub async fn start(clock: Clock) -> Result<Self, BenchError> {
+    /// Starts it on loopback; `seen` tells which weights the routes have had.
+    pub async fn start(clock: Clock, seen: Arc<Mutex<Seen>>) -> Result<Self, BenchError> {
         let failed = || BenchError::machine("serve metrics on loopback");
         let listener = bind_loopback().await.map_err(failed())?;
         let address = listener.local_addr().map_err(failed())?;
         let since = clock.now().saturating_sub(PAST).unwrap_or(Timestamp::MIN);
-        let shared = Shared { clock, since, flipped: Arc::default() };
+        let shared = Shared { clock, since, seen, flipped: Arc::default() };
         let router = Router::new()
             .route("/api/v1/query", post(answer))
             .route("/api/v1/query_range", post(answer))
@@ -123,13 +123,21 @@ impl Shared {
         self.flipped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many requests the version that a query names has had by then.
+    fn requests(&self, query: &str, at: f64) -> Option<f64> {
+        let (rollout, target) = (label(query, "rollout")?, label(query, "target")?);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let shares = seen.routes.get(rollout).map(|route| route.shares.as_slice()).unwrap_or_default();
+        let (first, second) = traffic::requests(shares, self.since.as_duration().as_secs_f64(), at);
+        Some(if Pair::is_second(target) { second } else { first })
+    }
+
     /// The value of a query at a time.
     fn value(&self, query: &str, at: f64) -> Option<f64> {
-        let total = (at - self.since.as_duration().as_secs_f64()) * RATE;
         let name = query.split('{').next()?;
         match name {
-            "bench_requests_total" => Some(total.max(0.0).floor()),
-            "bench_errors_total" => Some((total * FAILING).max(0.0).floor()),
+            "bench_requests_total" => Some(self.requests(query, at)?.floor()),
+            "bench_errors_total" => Some((self.requests(query, at)? * FAILING).floor()),
             "bench_bad" => {
                 let rollout = label(query, "rollout")?;
                 let mut flipped = self.flipped();
@@ -200,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flip_is_answered_once_it_is_asked_for() {
-        let prometheus = Prometheus::start(Clock::start()).await.unwrap();
+        let prometheus = Prometheus::start(Clock::start(), Arc::default()).await.unwrap();
         let shared = &prometheus.shared;
         let now = shared.clock.now().as_duration().as_secs_f64();
         let bad = |rollout: &str| shared.value(&BAD.replace("{{rollout}}", rollout), now);
@@ -219,15 +227,17 @@ mod tests {
 
     #[tokio::test]
     async fn counters_grow_with_the_time_asked_for() {
-        let prometheus = Prometheus::start(Clock::start()).await.unwrap();
+        let prometheus = Prometheus::start(Clock::start(), Arc::default()).await.unwrap();
         let now = prometheus.shared.clock.now().as_duration().as_secs_f64();
-        let asked = |time| Asked { query: TOTAL.into(), time, start: None, end: None, step: None };
+        let query = TOTAL.replace("{{rollout}}", "a").replace("{{target}}", &Pair(0).version(1));
+        let asked = |time| Asked { query: query.clone(), time, start: None, end: None, step: None };
         let value = |at: f64| {
             let result = result(&prometheus.shared, &asked(Some(at)));
             result.result[0]["value"][1].as_str().unwrap().parse::<f64>().unwrap()
         };
+        let (wanted, none) = traffic::requests(&[], now - 10.0, now);
         let grown = value(now) - value(now - 10.0);
-        assert!((grown - 10.0 * RATE).abs() <= 1.0, "{grown}");
+        assert!((grown - wanted).abs() <= 1.0 && none == 0.0, "{grown}");
         let range = Asked { start: Some(now - 600.0), end: Some(now), step: Some(300.0), ..asked(None) };
         let range = result(&prometheus.shared, &range);
         assert_eq!(range.result[0]["values"].as_array().unwrap().len(), 3);

@@ -82,14 +82,15 @@ impl<'a> Stage<'a> {
         api.create(&PostParams::default(), &object)
             .await
             .map_err(BenchError::api(format!("create the namespace {namespace}")))?;
-        let prometheus = Prometheus::start(server.clock).await?;
+        let eyes = Eyes::open(server, &namespace);
+        let prometheus = Prometheus::start(server.clock, eyes.seen()).await?;
         let receiver = if everything { Some(Receiver::start().await?) } else { None };
         let folder = Folder::make()?;
         let stage = Self {
             server,
             program,
             progress,
-            eyes: Eyes::open(server, &namespace),
+            eyes,
             namespace,
             prometheus,
             everything,
