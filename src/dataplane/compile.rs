@@ -21,15 +21,19 @@ use super::{
     table::{Route, Table},
 };
 
-/// The kinds that tables are made of.
+/// The kinds that tables and plans are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ObjectKind {
+    /// App Mesh's gateway: its listeners, whose routes it takes, and how it speaks to nodes.
+    VirtualGateway,
     /// App Mesh's route of a virtual gateway, in both its shapes.
     GatewayRoute,
     /// App Mesh's name of a service; tells which node or router is behind it.
     VirtualService,
     /// App Mesh's weighted routes behind a virtual service.
     VirtualRouter,
+    /// App Mesh's name of what runs: where it is found, and how it wants to be spoken to.
+    VirtualNode,
     /// The Gateway API's route of HTTP requests.
     HttpRoute,
     /// The Gateway API's route of gRPC calls.
@@ -94,6 +98,7 @@ pub fn compile<'a>(
             ObjectKind::GatewayRoute | ObjectKind::HttpRoute | ObjectKind::GrpcRoute => {
                 routes.push((kind, object));
             }
+            ObjectKind::VirtualGateway | ObjectKind::VirtualNode => {}
         }
     }
     let mut found = Found::default();
@@ -103,7 +108,10 @@ pub fn compile<'a>(
             ObjectKind::GatewayRoute => app_mesh::gateway_route(&named, object, &mesh, &mut found),
             ObjectKind::HttpRoute => gateway_api::http_route(&named, object, &mut found),
             ObjectKind::GrpcRoute => gateway_api::grpc_route(&named, object, &mut found),
-            ObjectKind::VirtualService | ObjectKind::VirtualRouter => {}
+            ObjectKind::VirtualGateway
+            | ObjectKind::VirtualService
+            | ObjectKind::VirtualRouter
+            | ObjectKind::VirtualNode => {}
         }
     }
     for router in mesh.routers().filter(|router| found.reached.contains(&router.object)) {
@@ -162,18 +170,19 @@ impl Found {
 }
 
 impl ObjectKind {
-    /// All of them.
-    pub const ALL: [Self; 5] =
+    /// Those that [`compile`] makes a table of.
+    pub const ROUTING: [Self; 5] =
         [Self::GatewayRoute, Self::VirtualService, Self::VirtualRouter, Self::HttpRoute, Self::GrpcRoute];
 }
 
 impl ObjectRef {
-    fn of(kind: ObjectKind, object: &Value) -> Self {
+    pub(super) fn of(kind: ObjectKind, object: &Value) -> Self {
         let text = |field| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         Self { kind, namespace: text("namespace"), name: text("name") }
     }
 
-    fn path(&self) -> String {
+    /// Namespace and name.
+    pub(super) fn path(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
 }
@@ -197,7 +206,10 @@ impl GatewayRef {
                 let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
                 self.parents(&object["spec"], namespace).next().is_some()
             }
-            ObjectKind::VirtualService | ObjectKind::VirtualRouter => false,
+            ObjectKind::VirtualGateway
+            | ObjectKind::VirtualService
+            | ObjectKind::VirtualRouter
+            | ObjectKind::VirtualNode => false,
         }
     }
 

@@ -3,6 +3,8 @@
 use http::{HeaderMap, Method};
 use regex::Regex;
 
+use super::re2::unknown_to_re2;
+
 /// What matching looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestParts<'a> {
@@ -75,6 +77,20 @@ pub struct Pattern {
     regex: Regex,
 }
 
+/// Why a pattern is none that a gateway could use.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    /// It is malformed.
+    #[error(transparent)]
+    Syntax(#[from] Box<regex_syntax::ast::Error>),
+    /// It cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] regex::Error),
+    /// Envoy would refuse it.
+    #[error("the patterns of a gateway (RE2) do not have {0}")]
+    Re2(&'static str),
+}
+
 /// A test of one header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderMatch {
@@ -142,9 +158,12 @@ pub(super) struct Specificity {
 
 impl Pattern {
     /// Compiles a pattern; the error names what is wrong with it.
-    pub fn new(source: &str) -> Result<Self, regex::Error> {
-        // Both groups: anchors must bind the whole alternation, and `source` alone must be valid.
-        Regex::new(source)?;
+    pub fn new(source: &str) -> Result<Self, PatternError> {
+        // By itself first: it must be valid without the group around it, whose anchors bind the whole alternation.
+        let parsed = regex_syntax::ast::parse::Parser::new().parse(source).map_err(Box::new)?;
+        if let Some(what) = unknown_to_re2(&parsed) {
+            return Err(PatternError::Re2(what));
+        }
         let regex = Regex::new(&format!("^(?:{source})$"))?;
         Ok(Self { source: source.to_owned(), regex })
     }

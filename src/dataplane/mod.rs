@@ -10,17 +10,27 @@
 //! keeps path and host unless a rewrite is given, which is what its writers expect of it. Its targets lead to the node
 //! or through the router that provides the virtual service, as far as the `VirtualService` and `VirtualRouter` are
 //! given.
+//!
+//! [`plan`](plan()) adds to the routes of a `VirtualGateway` what an Envoy needs besides: its listeners, and the clusters that the
+//! `VirtualNode`s are.
 
 mod compile;
 mod matching;
+mod plan;
 mod raw;
+mod re2;
 mod rewrite;
 mod settings;
 mod table;
 
 pub use compile::{Compiled, GatewayRef, ObjectKind, ObjectRef, Reason, Rejected, compile};
 pub use matching::{
-    HeaderMatch, HeaderTest, HostMatch, Match, PathMatch, Pattern, QueryMatch, QueryTest, RequestParts,
+    HeaderMatch, HeaderTest, HostMatch, Match, PathMatch, Pattern, PatternError, QueryMatch, QueryTest,
+    RequestParts,
+};
+pub use plan::{
+    Authorities, Certificate, ClientTls, Cluster, Endpoints, HealthCheck, Labels, Limits, Listener, Outliers,
+    Plan, Planned, PlannedRoute, Probe, ServerTls, Trust, plan,
 };
 pub use rewrite::{HeaderChanges, HostRewrite, PathRewrite, Rewrite};
 pub use table::{Destination, Protocol, Retry, RetryOn, Route, Table, Timeout};

@@ -99,7 +99,7 @@ pub(super) fn timeout(block: &Timeouts) -> Timeout {
     }
 }
 
-fn duration(span: Span) -> Option<Duration> {
+pub(super) fn duration(span: Span) -> Option<Duration> {
     limit(match span.unit {
         Unit::Millis => Duration::from_millis(span.value),
         Unit::Seconds => Duration::from_secs(span.value),

@@ -77,7 +77,7 @@ impl Programmer {
     }
 
     async fn watch(&self) {
-        let mut events = select_all(ObjectKind::ALL.map(|kind| {
+        let mut events = select_all(ObjectKind::ROUTING.map(|kind| {
             let (client, resource) = (self.client.clone(), resource(kind));
             let objects: Api<DynamicObject> = match &self.namespace {
                 Some(namespace) => Api::namespaced_with(client, namespace, &resource),
@@ -172,7 +172,7 @@ enum Written {
 
 impl Default for Seen {
     fn default() -> Self {
-        let awaited = ObjectKind::ALL.into();
+        let awaited = ObjectKind::ROUTING.into();
         Self { objects: BTreeMap::new(), fresh: BTreeMap::new(), awaited }
     }
 }
@@ -232,6 +232,8 @@ fn is_unserved(error: &watcher::Error) -> bool {
 /// How the API names a kind.
 pub fn resource(kind: ObjectKind) -> ApiResource {
     let (group, version, kind, plural) = match kind {
+        ObjectKind::VirtualGateway => ("appmesh.k8s.aws", "v1beta2", "VirtualGateway", "virtualgateways"),
+        ObjectKind::VirtualNode => ("appmesh.k8s.aws", "v1beta2", "VirtualNode", "virtualnodes"),
         ObjectKind::GatewayRoute => ("appmesh.k8s.aws", "v1beta2", "GatewayRoute", "gatewayroutes"),
         ObjectKind::VirtualService => ("appmesh.k8s.aws", "v1beta2", "VirtualService", "virtualservices"),
         ObjectKind::VirtualRouter => ("appmesh.k8s.aws", "v1beta2", "VirtualRouter", "virtualrouters"),

@@ -1,5 +1,7 @@
 //! Why something is left out of a table.
 
+use crate::dataplane::matching::PatternError;
+
 /// Why an object, or a part of one, could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum Reason {
@@ -31,7 +33,7 @@ pub enum Reason {
         /// The field.
         field: &'static str,
         /// What the pattern compiler says.
-        source: regex::Error,
+        source: PatternError,
     },
     /// A priority outside 0–1000.
     #[error("the priority must be a whole number from 0 to 1000")]
@@ -73,6 +75,39 @@ pub enum Reason {
     /// Weights that are too great once multiplied.
     #[error("the weights of the route and of the virtual routers behind it are too great to be multiplied")]
     Weights,
+    /// A certificate that only AWS has.
+    #[error("acm names {0} that only AWS has; give it as file, or as sds")]
+    Acm(&'static str),
+    /// A selector that cannot be read.
+    #[error("spec.{field} is no selector: {source}")]
+    Selector {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        source: kube::core::ParseExpressionError,
+    },
+    /// A target that names no virtual service that is there and has a provider.
+    #[error("its target {0} leads nowhere: no VirtualService of that name has a provider")]
+    NoService(String),
+    /// The provider of a virtual service is not there.
+    #[error("its target leads nowhere: the virtual node {0} does not exist")]
+    NoNode(String),
+    /// A virtual node that cannot be reached as it is written.
+    #[error("its target leads nowhere: the virtual node {node}: {why}")]
+    Node {
+        /// The virtual node, as `<namespace>/<name>`.
+        node: String,
+        /// What is wrong with it, or with how it is named.
+        why: String,
+    },
+    /// Weights that are all zero.
+    #[error("all its weights are 0: what it takes is answered 503")]
+    NoWeight,
+    /// Another route that takes all its requests before it.
+    #[error(
+        "{0} takes the same requests at the same priority, and is tried first: give one of them a lower priority"
+    )]
+    Hidden(String),
     /// A duration that is none.
     #[error("{0:?} is no duration of the Gateway API")]
     Duration(String),

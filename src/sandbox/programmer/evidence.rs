@@ -66,7 +66,7 @@ pub fn in_effect(kind: ObjectKind, route: &DynamicObject) -> bool {
                 parent["controllerName"] == CONTROLLER && holds(ACCEPTED) && holds(RESOLVED)
             })
         }
-        ObjectKind::VirtualService => false,
+        ObjectKind::VirtualGateway | ObjectKind::VirtualService | ObjectKind::VirtualNode => false,
     }
 }
 
@@ -96,7 +96,7 @@ pub(super) fn report(
         ObjectKind::HttpRoute | ObjectKind::GrpcRoute => {
             json!({"parents": parents(gateway, object, standing, now)})
         }
-        ObjectKind::VirtualService => return None,
+        ObjectKind::VirtualGateway | ObjectKind::VirtualService | ObjectKind::VirtualNode => return None,
     };
     patch(object, &status)
 }

@@ -1,0 +1,194 @@
+//! All that the Envoys of one virtual gateway are given, out of the mesh's objects.
+//!
+//! [`compile`](super::compile()) makes the routes; here come the ports that they are reached by and the nodes that they lead to.
+//! A part that cannot be made is left out alone and told with its reason. A destination that leads nowhere is a
+//! cluster without endpoints, not a route that is gone: the others keep their shares, and one of weight 0 harms nobody.
+
+mod cluster;
+mod listener;
+mod membership;
+mod nodes;
+mod raw;
+mod tls;
+mod twins;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+pub use self::{
+    cluster::{Cluster, Endpoints, HealthCheck, Limits, Outliers, Probe},
+    listener::Listener,
+    tls::{Authorities, Certificate, ClientTls, ServerTls, Trust},
+};
+use self::{membership::Membership, nodes::Nodes, tls::ClientPolicy};
+use super::{
+    compile::{Compiled, GatewayRef, ObjectKind, ObjectRef, Reason, Rejected, compile},
+    table::Route,
+};
+
+/// Labels of an object.
+pub type Labels = BTreeMap<String, String>;
+
+/// What the Envoys of a gateway are given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The ports, each another.
+    pub listeners: Vec<Listener>,
+    /// The routes, in the order in which they are tried; every port has all of them.
+    pub routes: Vec<PlannedRoute>,
+    /// What the routes lead to, by name.
+    pub clusters: BTreeMap<String, Cluster>,
+}
+
+/// A route and its clusters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedRoute {
+    /// The route.
+    pub route: Route,
+    /// The name of the cluster of each of its destinations, in their order.
+    pub clusters: Vec<String>,
+}
+
+/// A plan, and what became of the objects.
+#[derive(Debug, Default)]
+pub struct Planned {
+    /// The mesh's name.
+    pub mesh: String,
+    /// The plan.
+    pub plan: Plan,
+    /// The objects that it serves, whole or in part.
+    pub served: BTreeSet<ObjectRef>,
+    /// What was left out.
+    pub rejected: Vec<Rejected>,
+    /// What is served and does not do what its writer will have meant: a target that leads nowhere, a route that another one
+    /// hides.
+    pub remarks: Vec<Rejected>,
+}
+
+/// Where a gateway names no mesh: AWS's webhook writes the name of the one that its namespace is of.
+const NO_MESH: &str = "mesh";
+
+/// Makes the plan of a gateway. `namespaces` are the labels of each namespace, which the gateway's selector reads. Objects that
+/// are not for it are passed over in silence. An error says why it can be given nothing at all.
+pub fn plan<'a>(
+    gateway: &Value,
+    namespaces: &BTreeMap<String, Labels>,
+    objects: impl IntoIterator<Item = (ObjectKind, &'a Value)>,
+) -> Result<Planned, Reason> {
+    let own = ObjectRef::of(ObjectKind::VirtualGateway, gateway);
+    let raw: raw::Gateway = serde_path_to_error::deserialize(&gateway["spec"])
+        .map_err(|error| Reason::Malformed { field: error.path().to_string(), source: error.into_inner() })?;
+    let reference =
+        GatewayRef { name: own.name.clone(), namespace: own.namespace.clone(), takes_unclaimed: true };
+    let members = Membership::read(&reference, raw.namespace_selector, raw.route_selector)?;
+    let policy = raw.backend_defaults.and_then(|defaults| defaults.client_policy?.tls);
+    let policy = policy.map(ClientPolicy::read).transpose()?;
+    let mesh = raw.mesh.map_or_else(|| NO_MESH.to_owned(), |mesh| mesh.name);
+    let Ports { open, limits, rejected } = ports(&own, &raw.listeners);
+
+    let mut nodes = Nodes::new(&mesh, policy, limits);
+    let mut routed = Vec::new();
+    for (kind, object) in objects {
+        match kind {
+            ObjectKind::VirtualNode => nodes.add(object),
+            ObjectKind::GatewayRoute if members.takes(object, namespaces) => routed.push((kind, object)),
+            ObjectKind::VirtualService | ObjectKind::VirtualRouter => routed.push((kind, object)),
+            ObjectKind::GatewayRoute
+            | ObjectKind::VirtualGateway
+            | ObjectKind::HttpRoute
+            | ObjectKind::GrpcRoute => {}
+        }
+    }
+    let compiled = compile(&reference, routed);
+    let mut planned = Planned { mesh, rejected, ..Planned::default() };
+    planned.plan.listeners = open;
+    planned.lead(compiled, &nodes);
+    planned.tell_twins();
+    planned.served.insert(own);
+    Ok(planned)
+}
+
+/// The listeners of a gateway.
+struct Ports {
+    open: Vec<Listener>,
+    limits: Limits,
+    rejected: Vec<Rejected>,
+}
+
+fn ports(gateway: &ObjectRef, listeners: &[Value]) -> Ports {
+    let mut found = Ports { open: Vec::new(), limits: Limits::default(), rejected: Vec::new() };
+    for (place, value) in listeners.iter().enumerate() {
+        let read = listener::read(value).and_then(|read| {
+            let taken = found.open.iter().any(|other| other.port == read.listener.port);
+            if taken { Err(Reason::Conflict("another listener has the same port")) } else { Ok(read) }
+        });
+        match read {
+            Ok(read) => {
+                if found.limits == Limits::default() {
+                    found.limits = read.limits;
+                }
+                found.open.push(read.listener);
+            }
+            Err(reason) => {
+                let port = value.pointer("/portMapping/port").and_then(Value::as_u64);
+                let named = format!("listener {}", port.unwrap_or(place as u64));
+                found.rejected.push(Rejected { object: gateway.clone(), part: Some(named), reason });
+            }
+        }
+    }
+    found
+}
+
+impl Planned {
+    /// Takes the compiled routes, and finds what each of their destinations leads to.
+    fn lead(&mut self, compiled: Compiled, nodes: &Nodes) {
+        for route in compiled.table.routes {
+            let object = of(&route);
+            let mut clusters = Vec::new();
+            for destination in &route.destinations {
+                let resolved = nodes.resolve(destination, route.protocol);
+                if let Some(reason) = resolved.nowhere {
+                    self.remark(&object, reason);
+                }
+                self.plan.clusters.insert(resolved.name.clone(), resolved.cluster);
+                clusters.push(resolved.name);
+            }
+            if route.destinations.iter().all(|destination| destination.weight == 0) {
+                self.remark(&object, Reason::NoWeight);
+            }
+            self.plan.routes.push(PlannedRoute { route, clusters });
+        }
+        self.served.extend(compiled.served);
+        self.rejected.extend(compiled.rejected);
+    }
+
+    fn tell_twins(&mut self) {
+        let routes: Vec<&Route> = self.plan.routes.iter().map(|planned| &planned.route).collect();
+        let told = twins::twins(&routes).into_iter().filter_map(|(first, hidden)| {
+            let (first, hidden) = (routes.get(first)?, routes.get(hidden)?);
+            Some((of(hidden), Reason::Hidden(of(first).path())))
+        });
+        let told: Vec<_> = told.collect();
+        for (object, reason) in told {
+            self.remark(&object, reason);
+        }
+    }
+
+    /// Notes a remark once: the routes behind a router repeat what is true of all.
+    fn remark(&mut self, object: &ObjectRef, reason: Reason) {
+        let sentence = reason.to_string();
+        let known = |remark: &Rejected| remark.object == *object && remark.reason.to_string() == sentence;
+        if !self.remarks.iter().any(known) {
+            self.remarks.push(Rejected { object: object.clone(), part: None, reason });
+        }
+    }
+}
+
+/// The object that a route is of.
+fn of(route: &Route) -> ObjectRef {
+    ObjectRef { kind: ObjectKind::GatewayRoute, namespace: route.namespace.clone(), name: route.name.clone() }
+}
+
+#[cfg(test)]
+mod tests;

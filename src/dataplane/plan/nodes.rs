@@ -1,0 +1,170 @@
+//! The virtual nodes that routes lead to.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    cluster::{Cluster, Endpoints, HealthCheck, Limits, Outliers, Probe},
+    listener::{limits, spoken},
+    raw,
+    tls::ClientPolicy,
+};
+use crate::dataplane::{
+    compile::{ObjectKind, ObjectRef, Reason},
+    settings,
+    table::{Destination, Protocol},
+};
+
+/// What nodes there are, and how their gateway speaks to them.
+pub(super) struct Nodes {
+    /// By namespace and name.
+    known: BTreeMap<(String, String), Result<raw::Node, serde_json::Error>>,
+    mesh: String,
+    policy: Option<ClientPolicy>,
+    limits: Limits,
+}
+
+/// What a destination leads to.
+pub(super) struct Resolved {
+    pub(super) name: String,
+    pub(super) cluster: Cluster,
+    /// Why it leads nowhere, if it does.
+    pub(super) nowhere: Option<Reason>,
+}
+
+impl Nodes {
+    pub(super) fn new(mesh: &str, policy: Option<ClientPolicy>, limits: Limits) -> Self {
+        Self { known: BTreeMap::new(), mesh: mesh.to_owned(), policy, limits }
+    }
+
+    pub(super) fn add(&mut self, object: &Value) {
+        let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualNode, object);
+        self.known.insert((namespace, name), raw::Node::deserialize(&object["spec"]));
+    }
+
+    /// What stands behind a destination of a route that speaks `protocol`. Where nothing does, it is a cluster without
+    /// endpoints: the route's other destinations keep their share.
+    pub(super) fn resolve(&self, destination: &Destination, protocol: Protocol) -> Resolved {
+        match self.listener(destination) {
+            Ok((node, listener)) => {
+                let cluster = self.cluster(destination, node, listener, protocol);
+                let name = self.name(destination, cluster.protocol, listener.port_mapping.port);
+                Resolved { name, cluster, nowhere: None }
+            }
+            Err(reason) => Resolved {
+                name: self.name(destination, protocol, destination.port.unwrap_or_default()),
+                cluster: Cluster {
+                    protocol,
+                    endpoints: Endpoints::Nowhere,
+                    tls: None,
+                    health: None,
+                    limits: self.limits,
+                    outliers: None,
+                },
+                nowhere: Some(reason),
+            },
+        }
+    }
+
+    fn listener(&self, destination: &Destination) -> Result<(&raw::Node, &raw::Listener), Reason> {
+        if destination.virtual_service.is_none() {
+            return Err(Reason::NoService(destination.service()));
+        }
+        let key = (destination.namespace.clone(), destination.target.clone());
+        let named = || format!("{}/{}", key.0, key.1);
+        let node = match self.known.get(&key) {
+            Some(Ok(node)) => node,
+            Some(Err(error)) => return Err(Reason::Node { node: named(), why: error.to_string() }),
+            None => return Err(Reason::NoNode(named())),
+        };
+        let at = |port| node.listeners.iter().find(|listener| listener.port_mapping.port == port);
+        let listener = match (destination.port, node.listeners.as_slice()) {
+            (Some(port), _) => at(port).ok_or_else(|| Reason::Node {
+                node: named(),
+                why: format!("it does not listen on port {port}"),
+            })?,
+            (None, [listener]) => listener,
+            (None, []) => return Err(Reason::Node { node: named(), why: "it has no listener".to_owned() }),
+            (None, _) => {
+                let why = "it listens on several ports: the target has to name one of them";
+                return Err(Reason::Node { node: named(), why: why.to_owned() });
+            }
+        };
+        Ok((node, listener))
+    }
+
+    fn cluster(
+        &self,
+        destination: &Destination,
+        node: &raw::Node,
+        listener: &raw::Listener,
+        protocol: Protocol,
+    ) -> Cluster {
+        let raw::PortMapping { port, protocol: own } = listener.port_mapping;
+        let offered = listener.tls.as_ref().is_some_and(|tls| tls.mode != raw::TlsMode::Disabled);
+        let limits = match limits(listener.connection_pool) {
+            own if own == Limits::default() => self.limits,
+            own => own,
+        };
+        Cluster {
+            protocol: spoken(own).unwrap_or(protocol),
+            endpoints: endpoints(destination, node, port),
+            tls: ClientPolicy::towards(self.policy.as_ref(), port, offered),
+            health: listener.health_check.as_ref().map(health),
+            limits,
+            outliers: listener.outlier_detection.map(outliers),
+        }
+    }
+
+    /// A cluster's name in App Mesh's manner, which dashboards and queries know. Envoy's statistics would cut it at a dot. No two
+    /// nodes share one: a namespace has no dot, and neither it nor a node's name has an underscore.
+    fn name(&self, destination: &Destination, protocol: Protocol, port: u16) -> String {
+        let Destination { target, namespace, .. } = destination;
+        let node = format!("{target}_{namespace}").replace('.', "_");
+        format!("cds_egress_{}_{node}_{}_{port}", self.mesh, protocol.label())
+    }
+}
+
+/// DNS where the node says so; else the Service of the node's name, as for a node that only AWS Cloud Map knew.
+fn endpoints(destination: &Destination, node: &raw::Node, port: u16) -> Endpoints {
+    match node.service_discovery.as_ref().and_then(|discovery| discovery.dns.as_ref()) {
+        Some(dns) => Endpoints::Dns {
+            host: dns.hostname.clone(),
+            port,
+            each: dns.response_type == Some(raw::ResponseType::Endpoints),
+        },
+        None => Endpoints::Service {
+            namespace: destination.namespace.clone(),
+            name: destination.target.clone(),
+            port,
+        },
+    }
+}
+
+fn health(raw: &raw::HealthCheck) -> HealthCheck {
+    let path = || raw.path.clone().unwrap_or_else(|| "/".to_owned());
+    HealthCheck {
+        probe: match raw.protocol {
+            raw::Spoken::Http => Probe::Http { path: path(), http2: false },
+            raw::Spoken::Http2 => Probe::Http { path: path(), http2: true },
+            raw::Spoken::Grpc => Probe::Grpc,
+            raw::Spoken::Tcp => Probe::Tcp,
+        },
+        port: raw.port,
+        interval: Duration::from_millis(raw.interval_millis),
+        timeout: Duration::from_millis(raw.timeout_millis),
+        healthy: raw.healthy_threshold.unwrap_or(2),
+        unhealthy: raw.unhealthy_threshold,
+    }
+}
+
+fn outliers(raw: raw::OutlierDetection) -> Outliers {
+    Outliers {
+        errors: raw.max_server_errors,
+        interval: settings::duration(raw.interval).unwrap_or_default(),
+        ejection: settings::duration(raw.base_ejection_duration).unwrap_or_default(),
+        most: raw.max_ejection_percent,
+    }
+}
