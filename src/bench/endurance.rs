@@ -62,10 +62,11 @@ impl Times {
         (self.hold + self.interval) * 3
     }
 
-    /// In the first half of it the first release of each begins, so that they are spread evenly; in the second one each comes
-    /// to its end. What is measured from then on is the loop.
+    /// In the first quarter of it the first release of each begins, so that they are spread evenly. In the others each goes through
+    /// three more: so long it takes until as many have been decided on at one moment as ever are, and the allocator has
+    /// what that needs. What is measured from then on is the loop.
     pub fn warm_up(&self) -> Duration {
-        self.cycle() * 2
+        self.cycle() * 4
     }
 }
 

@@ -55,7 +55,7 @@ pub enum BenchError {
     },
     /// Nothing is left to be measured once all is warm.
     #[error(
-        "{minutes} min are too short for holds of {} s: it is warm after six of them and their looks; give more --minutes, or a \
+        "{minutes} min are too short for holds of {} s: it is warm after twelve of them and their looks; give more --minutes, or a \
          shorter --hold",
         hold.as_secs()
     )]

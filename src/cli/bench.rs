@@ -23,7 +23,7 @@ pub struct Args {
     /// The number of rollbacks, for one and for six at once
     #[arg(long, default_value_t = 50, value_name = "N")]
     runs: usize,
-    /// How long `endurance` is measured, its warm-up of six holds and their looks included; default 60
+    /// How long `endurance` is measured, its warm-up of twelve holds and their looks included; default 60
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
     /// The hold of each step there, in seconds; default 180: an API server that is asked for more than it can do is measured
