@@ -51,3 +51,5 @@ pub mod telemetry;
 pub mod terminal;
 pub mod trial;
 pub mod workloads;
+#[cfg(feature = "gateway")]
+pub mod xds;

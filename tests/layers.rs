@@ -33,6 +33,7 @@ const ARROW: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("terminal", &[]),
     ("api", &["analysis"]),
+    ("xds", &["api", "dataplane"]),
     ("shards", &["api", "lease"]),
     ("config", &["api"]),
     ("telemetry", &["config"]),

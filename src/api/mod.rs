@@ -52,7 +52,7 @@ pub const INSTALL_CRDS: &str = "helm upgrade --install, or kubectl apply -f crds
 pub const FINALIZER: &str = "tidegate.dev/routes-on-stable";
 
 /// FNV-1a over the bytes of a text: a short name for it that stays the same for ever. No secret, no signature.
-pub fn fnv1a(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+pub fn fnv1a(content: &(impl AsRef<[u8]> + ?Sized)) -> u64 {
+    let bytes = content.as_ref().iter();
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -102,7 +102,7 @@ pub struct HeaderMatch {
     pub test: HeaderTest,
 }
 
-/// A test of a header's value; several values are joined by commas.
+/// A test of a header's value; of several values one has to pass, each by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderTest {
     /// The header is there.
@@ -173,7 +173,8 @@ impl Pattern {
         &self.source
     }
 
-    fn matches(&self, value: &str) -> bool {
+    /// Whether it matches a whole value.
+    pub(crate) fn matches(&self, value: &str) -> bool {
         self.regex.is_match(value)
     }
 }
@@ -283,7 +284,7 @@ impl HeaderMatch {
         if values.is_empty() {
             return self.invert && self.test == HeaderTest::Present;
         }
-        self.test.matches(&values.join(",")) != self.invert
+        values.iter().any(|value| self.test.matches(value)) != self.invert
     }
 }
 

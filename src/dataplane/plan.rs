@@ -37,7 +37,8 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     /// The routes, in the order in which they are tried; every port has all of them.
     pub routes: Vec<PlannedRoute>,
-    /// What the routes lead to, by name.
+    /// What the routes lead to, by name, and the other nodes of their namespaces: one of those may be the next version, and a gateway
+    /// takes a moment to find the endpoints of a cluster that it has just heard of, and to see that they are well.
     pub clusters: BTreeMap<String, Cluster>,
 }
 
@@ -104,6 +105,8 @@ pub fn plan<'a>(
     let mut planned = Planned { mesh, rejected, ..Planned::default() };
     planned.plan.listeners = open;
     planned.lead(compiled, &nodes);
+    let namespaces = planned.plan.routes.iter().map(|planned| planned.route.namespace.clone()).collect();
+    planned.plan.clusters.extend(nodes.of_namespaces(&namespaces));
     planned.tell_twins();
     planned.served.insert(own);
     Ok(planned)

@@ -1,6 +1,9 @@
 //! The virtual nodes that routes lead to.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -66,6 +69,28 @@ impl Nodes {
                 nowhere: Some(reason),
             },
         }
+    }
+
+    /// The clusters of all nodes of these namespaces, at each port where they speak HTTP.
+    pub(super) fn of_namespaces(&self, namespaces: &BTreeSet<String>) -> BTreeMap<String, Cluster> {
+        let here = self.known.iter().filter(|((namespace, _), _)| namespaces.contains(namespace));
+        let readable = here.filter_map(|(key, node)| Some((key, node.as_ref().ok()?)));
+        let ports =
+            readable.flat_map(|(key, node)| node.listeners.iter().map(move |listener| (key, node, listener)));
+        let clusters = ports.filter_map(|((namespace, name), node, listener)| {
+            let raw::PortMapping { port, protocol } = listener.port_mapping;
+            let protocol = spoken(protocol)?;
+            let destination = Destination {
+                target: name.clone(),
+                namespace: namespace.clone(),
+                virtual_service: None,
+                port: Some(port),
+                weight: 0,
+            };
+            let cluster = self.cluster(&destination, node, listener, protocol);
+            Some((self.name(&destination, protocol, port), cluster))
+        });
+        clusters.collect()
     }
 
     fn listener(&self, destination: &Destination) -> Result<(&raw::Node, &raw::Listener), Reason> {

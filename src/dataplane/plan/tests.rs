@@ -1,7 +1,10 @@
 //! A mesh's objects in, a gateway's plan out.
 #![expect(clippy::needless_pass_by_value, reason = "the cases are JSON literals")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -179,7 +182,10 @@ fn a_gateway_that_cannot_be_read_is_given_nothing_and_told_why() {
     let cases = [
         (policy(acm), "acm names an authority that only AWS has"),
         (policy(json!({"validation": {"trust": {}}})), "file or sds in tls.validation.trust"),
-        (policy(json!({"validation": {"trust": {}}, "sni": "x"})), "cannot read spec.backendDefaults.clientPolicy.tls.sni: unknown field `sni`"),
+        (
+            policy(json!({"validation": {"trust": {}}, "sni": "x"})),
+            "cannot read spec.backendDefaults.clientPolicy.tls.sni: unknown field `sni`",
+        ),
         (
             json!({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}),
             "spec.namespaceSelector is no selector",
@@ -263,6 +269,22 @@ fn a_target_that_leads_nowhere_is_told_and_takes_nothing_else_away() {
         assert_eq!(planned.plan.clusters[&clusters[1]].endpoints, Endpoints::Nowhere);
         assert_ne!(planned.plan.clusters[&clusters[0]].endpoints, Endpoints::Nowhere);
     }
+}
+
+#[test]
+fn the_other_nodes_of_a_routes_namespace_are_known_before_they_get_any_traffic() {
+    let mut objects = vec![route("shop", "r", "v1")];
+    for (namespace, name) in [("shop", "v1"), ("shop", "v2"), ("other", "v3")] {
+        objects.extend(service(namespace, name, node()));
+    }
+    objects.extend(service(
+        "shop",
+        "queue",
+        json!({"listeners": [{"portMapping": {"port": 1, "protocol": "tcp"}}]}),
+    ));
+    let planned = planned(&gateway(json!({"namespaceSelector": {}})), &objects);
+    let names: Vec<&String> = planned.plan.clusters.keys().collect();
+    assert_eq!(names, ["cds_egress_mesh_v1_shop_http_8080", "cds_egress_mesh_v2_shop_http_8080"]);
 }
 
 #[test]
@@ -477,9 +499,12 @@ proptest! {
         let planned = planned(&mesh.gateway(), &objects);
         let Plan { routes, clusters, .. } = &planned.plan;
         prop_assert!(routes.is_sorted_by_key(|planned| planned.route.priority));
-        let named: std::collections::BTreeSet<&String> = routes.iter().flat_map(|planned| &planned.clusters).collect();
-        let defined: std::collections::BTreeSet<&String> = clusters.keys().collect();
-        prop_assert_eq!(named, defined, "no cluster is named and not there, none is there for nothing");
+        let named: BTreeSet<&String> = routes.iter().flat_map(|planned| &planned.clusters).collect();
+        let defined: BTreeSet<&String> = clusters.keys().collect();
+        prop_assert!(named.is_subset(&defined), "no cluster is named and not there");
+        let homes: BTreeSet<&str> = routes.iter().map(|planned| planned.route.namespace.as_str()).collect();
+        let near = |name: &String| homes.iter().any(|home| name.contains(&format!("_{home}_")));
+        prop_assert!(defined.difference(&named).all(|name| near(name)), "none is there for nothing");
         for PlannedRoute { route, clusters } in routes {
             prop_assert_eq!(clusters.len(), route.destinations.len());
             let place: usize = route.name[1..].parse().unwrap();

@@ -7,6 +7,7 @@ mod counts;
 mod envoy;
 mod follower;
 mod outage;
+#[path = "../../support/program.rs"]
 mod program;
 mod prometheus;
 mod runs;

@@ -1,0 +1,29 @@
+//! A gateway's plan in Envoy's words (xDS, version 3 of its interface), and the service that gives it to Envoys. The same plan
+//! always gives the same bytes.
+//!
+//! | resource | made of |
+//! |---|---|
+//! | Listener | a port of the gateway; its routes come by RDS under its own name |
+//! | RouteConfiguration | all routes that the port has, in the table's order, by virtual host |
+//! | Cluster | a virtual node at a port, under App Mesh's name for it |
+//! | ClusterLoadAssignment | the endpoints of a cluster that does not ask DNS |
+//! | Secret | files with certificates, by their paths |
+
+mod any;
+mod bootstrap;
+mod cluster;
+mod hub;
+mod listener;
+mod path;
+mod route;
+mod server;
+mod session;
+mod snapshot;
+mod tls;
+
+pub use bootstrap::Bootstrap;
+pub use hub::{Connected, Gateway, Hub, NoGateway};
+pub use server::Discovery;
+pub use session::{Answer, Ask, Session, Standing};
+pub use snapshot::{Kind, Resources, Snapshot};
+pub use tls::SECRETS;

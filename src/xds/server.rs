@@ -1,0 +1,154 @@
+//! Discovery for Envoys (ADS): each stream gets what its gateway's Envoys are to have.
+
+use std::{collections::BTreeSet, pin::Pin};
+
+use envoy_types::pb::envoy::{
+    config::core::v3::ControlPlane,
+    service::discovery::v3::{
+        DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+        aggregated_discovery_service_server::{AggregatedDiscoveryService, AggregatedDiscoveryServiceServer},
+    },
+};
+use futures::{Stream, stream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    hub::{Gateway, Hub},
+    session::{Answer, Ask, Session},
+    snapshot::Kind,
+};
+
+/// One response of each type may be under way, and no more: see [`Session`].
+const UNDER_WAY: usize = Kind::ALL.len();
+/// What Envoy calls who serves it.
+const NAME: &str = "tidegate";
+
+/// The service.
+pub struct Discovery {
+    hub: Hub,
+    stop: CancellationToken,
+}
+
+type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Discovery {
+    /// Serves what the hub has, until `stop`: then each stream ends, and its Envoy keeps what it has and asks another replica.
+    pub fn service(hub: Hub, stop: CancellationToken) -> AggregatedDiscoveryServiceServer<Self> {
+        AggregatedDiscoveryServiceServer::new(Self { hub, stop })
+    }
+}
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for Discovery {
+    type StreamAggregatedResourcesStream = Responses<DiscoveryResponse>;
+    type DeltaAggregatedResourcesStream = Responses<DeltaDiscoveryResponse>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        let from = request.remote_addr().map(|address| address.to_string()).unwrap_or_default();
+        let (sender, receiver) = mpsc::channel(UNDER_WAY);
+        let (hub, stop, requests) = (self.hub.clone(), self.stop.clone(), request.into_inner());
+        tokio::spawn(async move {
+            let served = stop.run_until_cancelled(serve(&hub, requests, from, &sender)).await;
+            if let Some(Err(status)) = served {
+                // Nobody listens any more where the stream is at its end.
+                drop(sender.send(Err(status)).await);
+            }
+        });
+        let next = |mut receiver: mpsc::Receiver<_>| async move {
+            let response = receiver.recv().await?;
+            Some((response, receiver))
+        };
+        Ok(Response::new(Box::pin(stream::unfold(receiver, next))))
+    }
+
+    async fn delta_aggregated_resources(
+        &self,
+        _: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        Err(Status::unimplemented("only the state of the world is served: api_type GRPC, not DELTA_GRPC"))
+    }
+}
+
+/// Serves one stream until it ends.
+async fn serve(
+    hub: &Hub,
+    mut requests: Streaming<DiscoveryRequest>,
+    from: String,
+    responses: &mpsc::Sender<Result<DiscoveryResponse, Status>>,
+) -> Result<(), Status> {
+    let Some(first) = requests.message().await? else { return Ok(()) };
+    let node = first.node.clone().map(|node| node.id).unwrap_or_default();
+    let gateway = Gateway::of_node(&node).map_err(|error| {
+        tracing::warn!(from, %error, "an Envoy was sent away");
+        Status::invalid_argument(error.to_string())
+    })?;
+    tracing::info!(%gateway, from, "an Envoy has connected");
+    let place = hub.connect(&gateway, &node, from.clone());
+    let mut target = hub.target(&gateway);
+    // An Envoy of a gateway that is not known yet waits, and keeps what it has.
+    let Ok(known) = target.wait_for(Option::is_some).await.map(|known| known.clone()) else { return Ok(()) };
+    let Some(known) = known else { return Ok(()) };
+    let mut session = Session::new(known);
+    let (kind, ask) = read(first)?;
+    session.take(kind, ask);
+    loop {
+        while let Some(answer) = session.answer() {
+            if responses.send(Ok(written(answer))).await.is_err() {
+                return Ok(());
+            }
+        }
+        place.note(&session);
+        tokio::select! {
+            request = requests.message() => match request? {
+                Some(request) => {
+                    let (kind, ask) = read(request)?;
+                    if let Some(words) = &ask.refusal {
+                        tracing::warn!(%gateway, from, ?kind, words, "an Envoy refuses what it was sent, and keeps what it had");
+                    }
+                    session.take(kind, ask);
+                }
+                None => return Ok(()),
+            },
+            changed = target.changed() => match changed {
+                Ok(()) => {
+                    if let Some(snapshot) = target.borrow_and_update().clone() {
+                        session.aim(snapshot);
+                    }
+                }
+                Err(_) => return Ok(()),
+            },
+        }
+    }
+}
+
+fn read(request: DiscoveryRequest) -> Result<(Kind, Ask), Status> {
+    let kind = Kind::of(&request.type_url).ok_or_else(|| {
+        let url = &request.type_url;
+        Status::unimplemented(format!(
+            "{url} is not served; Envoy's interface is served in version 3 (transport_api_version: V3)"
+        ))
+    })?;
+    let ask = Ask {
+        names: request.resource_names.into_iter().collect::<BTreeSet<_>>(),
+        nonce: request.response_nonce,
+        version: request.version_info,
+        refusal: request.error_detail.map(|status| status.message),
+    };
+    Ok((kind, ask))
+}
+
+fn written(answer: Answer) -> DiscoveryResponse {
+    DiscoveryResponse {
+        version_info: answer.content.version,
+        resources: answer.content.resources.into_values().collect(),
+        type_url: answer.kind.url().to_owned(),
+        nonce: answer.nonce,
+        control_plane: Some(ControlPlane { identifier: NAME.to_owned() }),
+        ..DiscoveryResponse::default()
+    }
+}

@@ -1,0 +1,210 @@
+//! One Envoy's stream of discovery (ADS, state of the world): what it asks for, what it was sent, what it has. Pure: requests come in,
+//! responses go out.
+//!
+//! Changes are made before they are broken: clusters come before the routes that name them, and go when the routes have gone. A
+//! response of a type waits until the one before it was answered, so that a burst of changes is one, and an Envoy that is stuck
+//! holds up nobody but itself. What Envoy refuses is not sent again; it keeps what it had.
+//!
+//! A new stream knows nothing of what Envoy has but its version. Where that is not the present one, clusters that are in no plan any
+//! more go before the routes that named them have gone. A plan keeps all nodes of its namespaces, so these are nodes that
+//! were deleted while nobody served.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::snapshot::{Kind, Resources, Snapshot};
+
+/// A request of Envoy's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The names it wants; empty: all there are.
+    pub names: BTreeSet<String>,
+    /// The response that it answers; empty at the beginning of a stream.
+    pub nonce: String,
+    /// The version that it has.
+    pub version: String,
+    /// Why it refuses the response, in its own words.
+    pub refusal: Option<String>,
+}
+
+/// A response to Envoy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The type.
+    pub kind: Kind,
+    /// What Envoy will name it by.
+    pub nonce: String,
+    /// The resources, and their version.
+    pub content: Resources,
+}
+
+/// How an Envoy stands to the version of a type that it should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has it.
+    Has,
+    /// It does not yet.
+    Lags,
+    /// It refuses it, for this reason.
+    Refuses(String),
+}
+
+/// The state of a stream.
+#[derive(Debug)]
+pub struct Session {
+    target: Arc<Snapshot>,
+    asked: BTreeMap<Kind, Subscription>,
+    sent: u64,
+}
+
+#[derive(Debug, Default)]
+struct Subscription {
+    names: BTreeSet<String>,
+    /// The last response, and whether Envoy has answered it.
+    last: Option<Sent>,
+    /// The version that it is known to have, and its resources.
+    has: Option<Resources>,
+    refused: Option<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    nonce: String,
+    content: Resources,
+    answered: bool,
+}
+
+impl Session {
+    /// A stream at its beginning.
+    pub fn new(target: Arc<Snapshot>) -> Self {
+        Self { target, asked: BTreeMap::new(), sent: 0 }
+    }
+
+    /// What Envoy is to have from now on.
+    pub fn aim(&mut self, target: Arc<Snapshot>) {
+        self.target = target;
+    }
+
+    /// What Envoy is to have.
+    pub fn target(&self) -> &Arc<Snapshot> {
+        &self.target
+    }
+
+    /// Takes in a request.
+    pub fn take(&mut self, kind: Kind, ask: Ask) {
+        let first = !self.asked.contains_key(&kind);
+        let wildcard = ask.names.is_empty();
+        let whole = self.target.resources(kind).clone();
+        let subscription = self.asked.entry(kind).or_default();
+        if first {
+            // Versions are made of the content: who has this one from another stream has it.
+            if wildcard && ask.nonce.is_empty() && ask.version == whole.version {
+                subscription.has = Some(whole);
+            }
+            subscription.names = ask.names;
+            return;
+        }
+        let Some(last) = subscription.last.as_mut().filter(|last| last.nonce == ask.nonce) else {
+            // It answers a response that another one has followed, or none: what it wants has not been heard of otherwise.
+            if subscription.last.is_none() {
+                subscription.names = ask.names;
+            }
+            return;
+        };
+        last.answered = true;
+        subscription.refused = ask.refusal.map(|words| (last.content.version.clone(), words));
+        if subscription.refused.is_none() {
+            subscription.has = Some(last.content.clone());
+        }
+        subscription.names = ask.names;
+    }
+
+    /// The next response that is due, if any is now.
+    pub fn answer(&mut self) -> Option<Answer> {
+        let kind = Kind::ALL.into_iter().find(|kind| self.is_due(*kind))?;
+        let content = self.wanted(kind)?;
+        self.sent += 1;
+        let nonce = self.sent.to_string();
+        let subscription = self.asked.get_mut(&kind)?;
+        subscription.last = Some(Sent { nonce: nonce.clone(), content: content.clone(), answered: false });
+        Some(Answer { kind, nonce, content })
+    }
+
+    /// How it stands to the target's resources of a type.
+    pub fn standing(&self, kind: Kind) -> Standing {
+        let Some(subscription) = self.asked.get(&kind) else { return Standing::Lags };
+        let Some(wanted) = self.wanted(kind) else { return Standing::Lags };
+        let under_way = subscription.last.as_ref().filter(|last| !last.answered);
+        if under_way.is_some_and(|last| last.content.version != wanted.version) {
+            // Whatever it has, it is about to have something else.
+            return Standing::Lags;
+        }
+        match (&subscription.has, &subscription.refused) {
+            (Some(has), _) if has.version == wanted.version => Standing::Has,
+            (_, Some((version, words))) if *version == wanted.version => Standing::Refuses(words.clone()),
+            (Some(_) | None, Some(_) | None) => Standing::Lags,
+        }
+    }
+
+    /// Whether Envoy is to be sent something of a type now.
+    fn is_due(&self, kind: Kind) -> bool {
+        let Some(subscription) = self.asked.get(&kind) else { return false };
+        let waits = subscription.last.as_ref().is_some_and(|last| !last.answered);
+        if waits || self.standing(kind) != Standing::Lags {
+            return false;
+        }
+        match kind {
+            Kind::Secret | Kind::Cluster | Kind::Endpoints => true,
+            Kind::Listener => self.is_answered(Kind::Cluster),
+            Kind::Routes => {
+                let before = [Kind::Cluster, Kind::Endpoints, Kind::Listener];
+                before.into_iter().all(|kind| self.is_answered(kind)) && self.knows_its_endpoints()
+            }
+        }
+    }
+
+    /// Whether Envoy has asked for the endpoints of all clusters that it was given: it does so a moment after it has taken them, and a
+    /// route to one that it knows no endpoints of would be answered 503. Of clusters that it refuses it asks for none.
+    fn knows_its_endpoints(&self) -> bool {
+        let asked = self.asked.get(&Kind::Endpoints);
+        let wanted = &self.target.resources(Kind::Endpoints).resources;
+        self.standing(Kind::Cluster) != Standing::Has
+            || wanted.keys().all(|name| asked.is_some_and(|asked| asked.names.contains(name)))
+    }
+
+    /// Whether Envoy has, or has refused, what the target has of a type; one that it never asked for is not waited for.
+    fn is_answered(&self, kind: Kind) -> bool {
+        !self.asked.contains_key(&kind) || self.standing(kind) != Standing::Lags
+    }
+
+    /// What Envoy should have of a type now: the target's, and clusters that its present routes may still name.
+    fn wanted(&self, kind: Kind) -> Option<Resources> {
+        let subscription = self.asked.get(&kind)?;
+        let target = self.target.resources(kind);
+        match kind {
+            Kind::Listener => Some(target.clone()),
+            Kind::Cluster => {
+                let Some(has) = subscription.has.as_ref().filter(|_| !self.routes_are_there()) else {
+                    return Some(target.clone());
+                };
+                let mut resources = has.resources.clone();
+                resources.extend(target.resources.clone());
+                Some(Resources::new(resources))
+            }
+            Kind::Secret | Kind::Endpoints | Kind::Routes => {
+                let named = target.resources.iter().filter(|(name, _)| subscription.names.contains(*name));
+                Some(Resources::new(named.map(|(name, any)| (name.clone(), any.clone())).collect()))
+            }
+        }
+    }
+
+    /// Whether Envoy's routes are the target's, so that it names no other clusters.
+    fn routes_are_there(&self) -> bool {
+        !self.asked.contains_key(&Kind::Routes) || self.standing(Kind::Routes) == Standing::Has
+    }
+}
+
+#[cfg(test)]
+mod tests;

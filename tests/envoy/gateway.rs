@@ -1,0 +1,208 @@
+//! A gateway as the tests have one: objects, a control plane that serves what is made of them, and an Envoy.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    process::Command,
+};
+
+use serde_json::{Value, json};
+use tidegate::{
+    dataplane::{ObjectKind, Planned, plan},
+    sandbox::backends::Backend,
+    xds::{Bootstrap, Discovery, Gateway, Hub, Kind, Snapshot, Standing},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    program::{Program, is_there},
+    skip::skip,
+    waiting::eventually,
+};
+
+const NAMESPACE: &str = "shop";
+
+/// Everything of a gateway.
+pub struct Bed {
+    pub gateway: Gateway,
+    pub hub: Hub,
+    control: SocketAddr,
+    control_plane: Option<(CancellationToken, JoinHandle<()>)>,
+    /// Where Envoy takes requests.
+    pub ingress: SocketAddr,
+    /// What is kept running for it.
+    _backends: Vec<Backend>,
+    /// Where each version listens.
+    versions: BTreeMap<String, SocketAddr>,
+    routes: Vec<Value>,
+    http: reqwest::Client,
+    _envoy: Program,
+    _folder: tempfile::TempDir,
+}
+
+fn envoy() -> PathBuf {
+    std::env::var_os("TIDEGATE_ENVOY").map_or_else(|| "envoy".into(), Into::into)
+}
+
+/// A port that nobody has at the moment.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Sends requests.
+pub fn client() -> reqwest::Client {
+    // Another test may have installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+pub fn object(name: &str, spec: Value) -> Value {
+    json!({"metadata": {"namespace": NAMESPACE, "name": name}, "spec": spec})
+}
+
+impl Bed {
+    /// A gateway over these versions, which answer with their name; none where there is no Envoy.
+    pub async fn start(versions: &[&str], routes: Vec<Value>) -> Option<Self> {
+        let (mut backends, mut addresses) = (Vec::new(), BTreeMap::new());
+        for version in versions {
+            let backend = Backend::start(version, version, 1).await.unwrap();
+            addresses.insert(*version, backend.address());
+            backends.push(backend);
+        }
+        let bed = Self::start_with(addresses, routes).await?;
+        Some(Self { _backends: backends, ..bed })
+    }
+
+    /// The same over versions that listen there.
+    pub async fn start_with(versions: BTreeMap<&str, SocketAddr>, routes: Vec<Value>) -> Option<Self> {
+        if !is_there(&envoy()) {
+            skip("there is no envoy: TIDEGATE_ENVOY may name one");
+            return None;
+        }
+        let gateway = Gateway { namespace: NAMESPACE.into(), name: "gw".into() };
+        let control = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let ingress = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let folder = tempfile::tempdir().unwrap();
+        let bootstrap = Bootstrap {
+            gateway: gateway.clone(),
+            mesh: "mesh".into(),
+            host: control.ip().to_string(),
+            port: control.port(),
+            admin: ("127.0.0.1".into(), 0),
+        };
+        let config = folder.path().join("envoy.json");
+        std::fs::write(&config, bootstrap.config().to_string()).unwrap();
+        let mut command = Command::new(envoy());
+        command.arg("-c").arg(&config);
+        command.args(["--disable-hot-restart", "--concurrency", "1", "-l", "warn"]);
+        let mut bed = Self {
+            gateway,
+            hub: Hub::default(),
+            control,
+            control_plane: None,
+            ingress,
+            _backends: Vec::new(),
+            versions: versions.into_iter().map(|(name, at)| (name.to_owned(), at)).collect(),
+            routes,
+            http: client(),
+            _envoy: Program::start(command, folder.path().join("envoy.log")),
+            _folder: folder,
+        };
+        bed.serve().await;
+        bed.publish();
+        bed.settled().await;
+        Some(bed)
+    }
+
+    /// Starts a control plane, or another one.
+    pub async fn serve(&mut self) {
+        if let Some((stop, running)) = self.control_plane.take() {
+            stop.cancel();
+            running.await.unwrap();
+        }
+        self.hub = Hub::default();
+        let stop = CancellationToken::new();
+        let server = tonic::transport::Server::builder()
+            .add_service(Discovery::service(self.hub.clone(), stop.clone()));
+        let (control, stopped) = (self.control, stop.clone());
+        let running = tokio::spawn(async move {
+            let shutdown = stopped.cancelled_owned();
+            server.serve_with_shutdown(control, shutdown).await.unwrap();
+        });
+        self.control_plane = Some((stop, running));
+    }
+
+    /// Other routes.
+    pub fn route(&mut self, routes: Vec<Value>) {
+        self.routes = routes;
+        self.publish();
+    }
+
+    /// Serves what the objects say.
+    pub fn publish(&self) -> Planned {
+        let (planned, found) = self.planned();
+        let (snapshot, rejected) = Snapshot::of(&planned.plan, &found);
+        assert!(rejected.is_empty(), "{rejected:?}");
+        self.hub.publish(&self.gateway, snapshot);
+        planned
+    }
+
+    fn planned(&self) -> (Planned, BTreeMap<String, Vec<SocketAddr>>) {
+        let listeners = json!([{"portMapping": {"port": self.ingress.port(), "protocol": "http"}}]);
+        let gateway = object("gw", json!({"listeners": listeners, "namespaceSelector": {}}));
+        let mut objects = self.behind();
+        objects.extend(self.routes.iter().map(|route| (ObjectKind::GatewayRoute, route.clone())));
+        let objects = objects.iter().map(|(kind, object)| (*kind, object));
+        let planned = plan(&gateway, &BTreeMap::new(), objects).unwrap();
+        let address = |name: &String| {
+            let of_name = |version: &String| name.contains(&format!("_{version}_{NAMESPACE}_"));
+            let at = self.versions.iter().filter(|(version, _)| of_name(version));
+            at.map(|(_, address)| *address).collect::<Vec<_>>()
+        };
+        let found = planned.plan.clusters.keys().map(|name| (name.clone(), address(name))).collect();
+        (planned, found)
+    }
+
+    /// The virtual services and the nodes behind them.
+    pub fn behind(&self) -> Vec<(ObjectKind, Value)> {
+        let mut objects = Vec::new();
+        for version in self.versions.keys() {
+            let provider = json!({"provider": {"virtualNode": {"virtualNodeRef": {"name": version}}}});
+            objects.push((ObjectKind::VirtualService, object(version, provider)));
+            let node = json!({"listeners": [{"portMapping": {"port": 8080, "protocol": "http"}}]});
+            objects.push((ObjectKind::VirtualNode, object(version, node)));
+        }
+        objects
+    }
+
+    /// Waits until Envoy has all that it should have.
+    pub async fn settled(&self) {
+        let look = || async { self.hub.envoys(&self.gateway) };
+        eventually("Envoy has what it should", look, |envoys| {
+            let has = |kind: &Kind| envoys[0].standing.get(kind) == Some(&Standing::Has);
+            envoys.len() == 1 && [Kind::Cluster, Kind::Listener, Kind::Routes].iter().all(has)
+        })
+        .await;
+    }
+
+    /// Sends a request; which version answered, or the status.
+    pub async fn get(&self, path: &str) -> String {
+        let answer = self.http.get(format!("http://{}{path}", self.ingress)).send().await.unwrap();
+        let version =
+            answer.headers().get("x-app-version").map(|version| version.to_str().unwrap().to_owned());
+        version
+            .filter(|_| answer.status().is_success())
+            .unwrap_or_else(|| answer.status().as_u16().to_string())
+    }
+
+    /// Sends so many requests, one after the other; how many each answered.
+    pub async fn tally(&self, path: &str, requests: usize) -> BTreeMap<String, usize> {
+        let mut tally = BTreeMap::new();
+        for _ in 0..requests {
+            *tally.entry(self.get(path).await).or_default() += 1;
+        }
+        tally
+    }
+}

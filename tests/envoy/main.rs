@@ -1,0 +1,17 @@
+//! A stock Envoy that is given a gateway's plan by discovery, and what it does with requests.
+//!
+//! `TIDEGATE_ENVOY` names Envoy's program where it is not on PATH.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::needless_pass_by_value, reason = "the cases are JSON literals")]
+
+mod agreement;
+mod gateway;
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/skip.rs"]
+mod skip;
+#[path = "../support/waiting.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod waiting;
+mod weights;
