@@ -26,9 +26,10 @@ async fn requests_go_by_the_weights_from_the_acknowledgement_on() {
     }
     bed.route(vec![split(&[("v1", 80), ("v2", 20)])]);
     bed.settled().await;
-    let tally = bed.tally("/color", 2000).await;
+    // Two points of the weight are five standard deviations of so many.
+    let tally = bed.tally("/color", 10_000).await;
     let canary = tally["v2"];
-    assert!((360..=440).contains(&canary), "{tally:?}");
+    assert!((1800..=2200).contains(&canary), "{tally:?}");
     assert_eq!(bed.get("/other").await, "404");
 }
 
