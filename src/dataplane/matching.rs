@@ -102,7 +102,7 @@ pub struct HeaderMatch {
     pub test: HeaderTest,
 }
 
-/// A test of a header's value; of several values one has to pass, each by itself.
+/// A test of a header's value; of several values one has to pass, each by itself, as in Envoy since 1.39.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderTest {
     /// The header is there.

@@ -9,6 +9,22 @@ use regex_syntax::ast::{
 /// RE2 repeats nothing more often, repetitions of repetitions multiplied.
 const MOST_REPEATS: u32 = 1000;
 
+/// Scripts that both know by these names.
+const SCRIPTS: [&str; 12] = [
+    "Arabic",
+    "Armenian",
+    "Cyrillic",
+    "Devanagari",
+    "Greek",
+    "Han",
+    "Hangul",
+    "Hebrew",
+    "Hiragana",
+    "Katakana",
+    "Latin",
+    "Thai",
+];
+
 /// What of a pattern RE2 does not know, if anything.
 pub(super) fn unknown_to_re2(pattern: &Ast) -> Option<&'static str> {
     visit(pattern, Check { repeats: vec![1] }).err()
@@ -29,6 +45,9 @@ impl Visitor for Check {
 
     fn visit_pre(&mut self, ast: &Ast) -> Result<(), Self::Err> {
         match ast {
+            Ast::Repetition(repetition) if matches!(*repetition.ast, Ast::Repetition(_)) => {
+                Err("a repetition right after another one: put the first in (?:...)")
+            }
             Ast::Repetition(repetition) => {
                 let around = self.repeats.last().copied().unwrap_or(1);
                 let all = around.saturating_mul(times(&repetition.op.kind).max(1));
@@ -134,7 +153,11 @@ fn literal(literal: &Literal) -> Result<(), &'static str> {
 
 fn unicode(kind: &ClassUnicodeKind) -> Result<(), &'static str> {
     match kind {
-        ClassUnicodeKind::OneLetter(_) | ClassUnicodeKind::Named(_) => Ok(()),
+        ClassUnicodeKind::OneLetter(_) => Ok(()),
+        ClassUnicodeKind::Named(name) if name.len() <= 2 || SCRIPTS.contains(&name.as_str()) => Ok(()),
+        ClassUnicodeKind::Named(_) => {
+            Err("\\p{...} of more than a general category in one or two letters, or a common script")
+        }
         ClassUnicodeKind::NamedValue { .. } => Err("\\p{name=value}: write \\p{value}"),
     }
 }
@@ -158,7 +181,8 @@ mod tests {
             r"\bx\B\A\z",
             "[[:alpha:]]",
             "(?:x|y)*?",
-            "",
+            "(?:a+)*",
+            r"\p{Lu}",
         ] {
             assert_eq!(unknown(pattern), None, "{pattern}");
         }
@@ -175,6 +199,10 @@ mod tests {
             ("[a-z&&[^x]]", "operators"),
             ("[a[b]]", "within"),
             (r"\p{sc=Greek}", "value"),
+            (r"\p{Alphabetic}", "category"),
+            (r"\p{Letter}", "category"),
+            ("a{2}*", "right after"),
+            ("a**", "right after"),
         ];
         for (pattern, want) in cases {
             assert!(

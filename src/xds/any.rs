@@ -17,7 +17,7 @@ pub(super) fn duration(span: Duration) -> protobuf::Duration {
     }
 }
 
-/// No limit is zero.
+/// Zero stands for no limit.
 pub(super) fn limit(span: Option<Duration>) -> protobuf::Duration {
     duration(span.unwrap_or_default())
 }

@@ -42,6 +42,10 @@ impl Bootstrap {
             "admin": {"address": address(&admin.0, admin.1)},
             // Statistics of the latency are as fresh as this, and counters always are.
             "stats_flush_interval": "1s",
+            // By default Envoy refuses all routes for a pattern that is not quite small.
+            "layered_runtime": {"layers": [{
+                "name": "tidegate", "static_layer": {"re2.max_program_size.error_level": u32::MAX},
+            }]},
             "dynamic_resources": {
                 "ads_config": {
                     "api_type": "GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true,

@@ -24,7 +24,7 @@ use envoy_types::{
                 ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
             },
         },
-        r#type::v3::CodecClientType,
+        r#type::v3::{CodecClientType, Int64Range},
     },
     util::pack_any,
 };
@@ -128,6 +128,8 @@ fn health(made: &dataplane::HealthCheck) -> HealthCheck {
     let checker = match &made.probe {
         Probe::Http { path, http2 } => HealthChecker::HttpHealthCheck(HttpHealthCheck {
             path: path.clone(),
+            // Else one bad answer would be enough, however many are allowed.
+            retriable_statuses: vec![Int64Range { start: 100, end: 600 }],
             codec_client_type: if *http2 { CodecClientType::Http2 } else { CodecClientType::Http1 }.into(),
             ..HttpHealthCheck::default()
         }),

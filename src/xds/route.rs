@@ -71,7 +71,7 @@ pub(super) fn is_possible(planned: &PlannedRoute) -> bool {
     planned.route.onward.iter().all(|test| path::onward(&test.path, rewrite) != Onward::Unknown)
 }
 
-/// Hosts of requests, the most specific first as Envoy chooses.
+/// Hosts of requests. Envoy chooses an exact one before a suffix, and the longest of suffixes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Domain {
     Exact(String),

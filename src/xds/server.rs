@@ -90,12 +90,18 @@ async fn serve(
     tracing::info!(%gateway, from, "an Envoy has connected");
     let place = hub.connect(&gateway, &node, from.clone());
     let mut target = hub.target(&gateway);
-    // An Envoy of a gateway that is not known yet waits, and keeps what it has.
-    let Ok(known) = target.wait_for(Option::is_some).await.map(|known| known.clone()) else { return Ok(()) };
-    let Some(known) = known else { return Ok(()) };
+    if target.borrow().is_none() {
+        tracing::warn!(%gateway, from, "the gateway of an Envoy is not known: it waits, and keeps what it has");
+    }
+    let known = tokio::select! {
+        () = responses.closed() => return Ok(()),
+        known = target.wait_for(Option::is_some) => known.map(|known| known.clone()),
+    };
+    let Ok(Some(known)) = known else { return Ok(()) };
     let mut session = Session::new(known);
-    let (kind, ask) = read(first)?;
-    session.take(kind, ask);
+    if let Some((kind, ask)) = read(first, &gateway, &from) {
+        session.take(kind, ask);
+    }
     loop {
         while let Some(answer) = session.answer() {
             if responses.send(Ok(written(answer))).await.is_err() {
@@ -106,7 +112,7 @@ async fn serve(
         tokio::select! {
             request = requests.message() => match request? {
                 Some(request) => {
-                    let (kind, ask) = read(request)?;
+                    let Some((kind, ask)) = read(request, &gateway, &from) else { continue };
                     if let Some(words) = &ask.refusal {
                         tracing::warn!(%gateway, from, ?kind, words, "an Envoy refuses what it was sent, and keeps what it had");
                     }
@@ -126,20 +132,21 @@ async fn serve(
     }
 }
 
-fn read(request: DiscoveryRequest) -> Result<(Kind, Ask), Status> {
-    let kind = Kind::of(&request.type_url).ok_or_else(|| {
-        let url = &request.type_url;
-        Status::unimplemented(format!(
-            "{url} is not served; Envoy's interface is served in version 3 (transport_api_version: V3)"
-        ))
-    })?;
+/// What is asked for; none of a type that is not served, such as one of another version of Envoy's interface: whoever asks goes
+/// without it, and has the rest.
+fn read(request: DiscoveryRequest, gateway: &Gateway, from: &str) -> Option<(Kind, Ask)> {
+    let Some(kind) = Kind::of(&request.type_url) else {
+        let kind = request.type_url;
+        tracing::warn!(%gateway, from, kind, "an Envoy asks for what is not served; version 3 of its interface is");
+        return None;
+    };
     let ask = Ask {
         names: request.resource_names.into_iter().collect::<BTreeSet<_>>(),
         nonce: request.response_nonce,
         version: request.version_info,
         refusal: request.error_detail.map(|status| status.message),
     };
-    Ok((kind, ask))
+    Some((kind, ask))
 }
 
 fn written(answer: Answer) -> DiscoveryResponse {

@@ -6,8 +6,11 @@
 //! holds up nobody but itself. What Envoy refuses is not sent again; it keeps what it had.
 //!
 //! A new stream knows nothing of what Envoy has but its version. Where that is not the present one, clusters that are in no plan any
-//! more go before the routes that named them have gone. A plan keeps all nodes of its namespaces, so these are nodes that
-//! were deleted while nobody served.
+//! more go before the routes that named them have gone. A plan keeps all nodes of its namespaces, so few are: nodes that were
+//! deleted, or changed their port, while nobody served.
+//!
+//! An acknowledgement says that a cluster was taken, not that its endpoints are found and well. Where DNS or a health check has to
+//! answer first, a cluster that is as new as the route to it answers 503 until then.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,6 +77,8 @@ struct Sent {
     nonce: String,
     content: Resources,
     answered: bool,
+    /// It has nothing in it: Envoy may say nothing to that, and nobody waits for it.
+    silent: bool,
 }
 
 impl Session {
@@ -113,10 +118,18 @@ impl Session {
             }
             return;
         };
-        last.answered = true;
-        subscription.refused = ask.refusal.map(|words| (last.content.version.clone(), words));
-        if subscription.refused.is_none() {
-            subscription.has = Some(last.content.clone());
+        let again = last.answered && !last.silent;
+        (last.answered, last.silent) = (true, false);
+        match ask.refusal {
+            Some(words) => subscription.refused = Some((last.content.version.clone(), words)),
+            None if !again && ask.version == last.content.version => {
+                subscription.has = Some(last.content.clone());
+                subscription.refused = None;
+            }
+            // Envoy begins to watch a name, or begins again, as for the endpoints of a cluster that was changed: it waits for a
+            // response, whatever it has.
+            None if again && kind.is_named() && subscription.refused.is_none() => subscription.has = None,
+            None => {}
         }
         subscription.names = ask.names;
     }
@@ -128,13 +141,22 @@ impl Session {
         self.sent += 1;
         let nonce = self.sent.to_string();
         let subscription = self.asked.get_mut(&kind)?;
-        subscription.last = Some(Sent { nonce: nonce.clone(), content: content.clone(), answered: false });
+        let silent = kind.is_named() && content.resources.is_empty();
+        if silent {
+            subscription.has = Some(content.clone());
+        }
+        let sent = Sent { nonce: nonce.clone(), content: content.clone(), answered: silent, silent };
+        subscription.last = Some(sent);
         Some(Answer { kind, nonce, content })
     }
 
     /// How it stands to the target's resources of a type.
     pub fn standing(&self, kind: Kind) -> Standing {
-        let Some(subscription) = self.asked.get(&kind) else { return Standing::Lags };
+        let Some(subscription) = self.asked.get(&kind) else {
+            // Nobody asks for what nothing names.
+            let nothing = self.target.resources(kind).resources.is_empty();
+            return if nothing { Standing::Has } else { Standing::Lags };
+        };
         let Some(wanted) = self.wanted(kind) else { return Standing::Lags };
         let under_way = subscription.last.as_ref().filter(|last| !last.answered);
         if under_way.is_some_and(|last| last.content.version != wanted.version) {

@@ -63,6 +63,14 @@ impl Kind {
         }
     }
 
+    /// Whether Envoy asks for each by its name; of the others it takes all there are.
+    pub(super) fn is_named(self) -> bool {
+        match self {
+            Self::Secret | Self::Endpoints | Self::Routes => true,
+            Self::Cluster | Self::Listener => false,
+        }
+    }
+
     /// The type of that name; none of another type, or of another version of Envoy's interface.
     pub fn of(url: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.url() == url)

@@ -33,7 +33,7 @@ pub struct Bed {
     /// Where Envoy takes requests.
     pub ingress: SocketAddr,
     /// What is kept running for it.
-    _backends: Vec<Backend>,
+    backends: Vec<Backend>,
     /// Where each version listens.
     versions: BTreeMap<String, SocketAddr>,
     routes: Vec<Value>,
@@ -72,7 +72,7 @@ impl Bed {
             backends.push(backend);
         }
         let bed = Self::start_with(addresses, routes).await?;
-        Some(Self { _backends: backends, ..bed })
+        Some(Self { backends, ..bed })
     }
 
     /// The same over versions that listen there.
@@ -103,25 +103,36 @@ impl Bed {
             control,
             control_plane: None,
             ingress,
-            _backends: Vec::new(),
+            backends: Vec::new(),
             versions: versions.into_iter().map(|(name, at)| (name.to_owned(), at)).collect(),
             routes,
             http: client(),
             _envoy: Program::start(command, folder.path().join("envoy.log")),
             _folder: folder,
         };
-        bed.serve().await;
+        bed.serve();
         bed.publish();
         bed.settled().await;
         Some(bed)
     }
 
-    /// Starts a control plane, or another one.
-    pub async fn serve(&mut self) {
+    /// Ends the control plane.
+    pub async fn stop(&mut self) {
         if let Some((stop, running)) = self.control_plane.take() {
             stop.cancel();
             running.await.unwrap();
         }
+    }
+
+    /// Another version, whose objects are new.
+    pub async fn add(&mut self, version: &str) {
+        let backend = Backend::start(version, version, 1).await.unwrap();
+        self.versions.insert(version.to_owned(), backend.address());
+        self.backends.push(backend);
+    }
+
+    /// Starts a control plane.
+    pub fn serve(&mut self) {
         self.hub = Hub::default();
         let stop = CancellationToken::new();
         let server = tonic::transport::Server::builder()
@@ -182,7 +193,7 @@ impl Bed {
         let look = || async { self.hub.envoys(&self.gateway) };
         eventually("Envoy has what it should", look, |envoys| {
             let has = |kind: &Kind| envoys[0].standing.get(kind) == Some(&Standing::Has);
-            envoys.len() == 1 && [Kind::Cluster, Kind::Listener, Kind::Routes].iter().all(has)
+            envoys.len() == 1 && Kind::ALL.iter().all(has)
         })
         .await;
     }

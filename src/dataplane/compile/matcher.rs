@@ -54,6 +54,11 @@ pub(super) fn pattern(field: &'static str, source: &str) -> Result<Pattern, Reas
 }
 
 fn hostname(raw: Hostname) -> Result<HostMatch, Reason> {
+    if [&raw.exact, &raw.suffix].into_iter().flatten().any(|host| host.contains('*')) {
+        return Err(Reason::Conflict(
+            "match.hostname takes a host as exact, or the end of one as suffix, and no *",
+        ));
+    }
     match (raw.exact, raw.suffix) {
         (Some(exact), None) => Ok(HostMatch::Exact(exact)),
         (None, Some(suffix)) => Ok(HostMatch::Suffix(suffix)),

@@ -105,7 +105,7 @@ pub enum Reason {
     NoWeight,
     /// Another route that takes all its requests before it.
     #[error(
-        "{0} takes the same requests at the same priority, and is tried first: give one of them a lower priority"
+        "{0} takes the same requests at the same priority, and is tried first: give one of them another priority (the lower number is tried first)"
     )]
     Hidden(String),
     /// A duration that is none.

@@ -18,8 +18,11 @@ type Key = (String, String);
 #[derive(Default)]
 pub(super) struct Mesh<'a> {
     services: BTreeMap<Key, &'a Value>,
-    /// By the name that the mesh knows a service by.
+    /// By name and namespace as one.
     full: BTreeMap<String, &'a Value>,
+    /// By the names that they give themselves. Anybody may give himself any, so one that two have is nobody's, and none goes
+    /// before a service that is called so.
+    given: BTreeMap<String, Vec<&'a Value>>,
     routers: BTreeMap<Key, Router>,
 }
 
@@ -34,8 +37,10 @@ pub(super) enum Behind<'m> {
 impl<'a> Mesh<'a> {
     pub(super) fn add_service(&mut self, object: &'a Value) {
         let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualService, object);
-        let own = object["spec"]["awsName"].as_str().map(ToOwned::to_owned);
-        self.full.insert(own.unwrap_or_else(|| format!("{name}.{namespace}")), object);
+        if let Some(given) = object["spec"]["awsName"].as_str().filter(|given| !given.is_empty()) {
+            self.given.entry(given.to_owned()).or_default().push(object);
+        }
+        self.full.insert(format!("{name}.{namespace}"), object);
         self.services.insert((namespace, name), object);
     }
 
@@ -50,7 +55,12 @@ impl<'a> Mesh<'a> {
 
     pub(super) fn behind(&self, service: &Destination) -> Result<Behind<'_>, Reason> {
         let key = (service.namespace.clone(), service.target.clone());
-        let object = self.services.get(&key).or_else(|| self.full.get(&service.service()));
+        let full = service.service();
+        let given = || match self.given.get(&full).map(Vec::as_slice) {
+            Some([only]) => Some(only),
+            Some(_) | None => None,
+        };
+        let object = self.services.get(&key).or_else(|| self.full.get(&full)).or_else(given);
         let Some(object) = object else { return Ok(Behind::Node(service.clone())) };
         let provider = object["spec"].get("provider").filter(|provider| !provider.is_null());
         let Some(provider) = provider else { return Ok(Behind::Node(service.clone())) };

@@ -57,7 +57,7 @@ impl Nodes {
                 Resolved { name, cluster, nowhere: None }
             }
             Err(reason) => Resolved {
-                name: self.name(destination, protocol, destination.port.unwrap_or_default()),
+                name: self.nowhere(destination),
                 cluster: Cluster {
                     protocol,
                     endpoints: Endpoints::Nowhere,
@@ -77,7 +77,8 @@ impl Nodes {
         let readable = here.filter_map(|(key, node)| Some((key, node.as_ref().ok()?)));
         let ports =
             readable.flat_map(|(key, node)| node.listeners.iter().map(move |listener| (key, node, listener)));
-        let clusters = ports.filter_map(|((namespace, name), node, listener)| {
+        let usable = ports.filter(|(_, node, listener)| unusable(node, listener).is_none());
+        let clusters = usable.filter_map(|((namespace, name), node, listener)| {
             let raw::PortMapping { port, protocol } = listener.port_mapping;
             let protocol = spoken(protocol)?;
             let destination = Destination {
@@ -99,6 +100,7 @@ impl Nodes {
         }
         let key = (destination.namespace.clone(), destination.target.clone());
         let named = || format!("{}/{}", key.0, key.1);
+        let wrong = |why: &str| Reason::Node { node: named(), why: why.to_owned() };
         let node = match self.known.get(&key) {
             Some(Ok(node)) => node,
             Some(Err(error)) => return Err(Reason::Node { node: named(), why: error.to_string() }),
@@ -111,13 +113,15 @@ impl Nodes {
                 why: format!("it does not listen on port {port}"),
             })?,
             (None, [listener]) => listener,
-            (None, []) => return Err(Reason::Node { node: named(), why: "it has no listener".to_owned() }),
+            (None, []) => return Err(wrong("it has no listener")),
             (None, _) => {
-                let why = "it listens on several ports: the target has to name one of them";
-                return Err(Reason::Node { node: named(), why: why.to_owned() });
+                return Err(wrong("it listens on several ports: the target has to name one of them"));
             }
         };
-        Ok((node, listener))
+        match unusable(node, listener) {
+            Some(why) => Err(wrong(why)),
+            None => Ok((node, listener)),
+        }
     }
 
     fn cluster(
@@ -143,6 +147,11 @@ impl Nodes {
         }
     }
 
+    /// What a target that leads nowhere is called: never as a node is, whose own routes it would take the endpoints from.
+    fn nowhere(&self, destination: &Destination) -> String {
+        format!("nowhere_{}_{}", self.mesh, destination.service().replace('.', "_"))
+    }
+
     /// A cluster's name in App Mesh's manner, which dashboards and queries know. Envoy's statistics would cut it at a dot. No two
     /// nodes share one: a namespace has no dot, and neither it nor a node's name has an underscore.
     fn name(&self, destination: &Destination, protocol: Protocol, port: u16) -> String {
@@ -150,6 +159,20 @@ impl Nodes {
         let node = format!("{target}_{namespace}").replace('.', "_");
         format!("cds_egress_{}_{node}_{}_{port}", self.mesh, protocol.label())
     }
+}
+
+/// What the schema of AWS allows and Envoy refuses, with all clusters of the gateway.
+fn unusable(node: &raw::Node, listener: &raw::Listener) -> Option<&'static str> {
+    let dns = node.service_discovery.as_ref().and_then(|discovery| discovery.dns.as_ref());
+    if dns.is_some_and(|dns| dns.hostname.is_empty()) {
+        return Some("serviceDiscovery.dns.hostname is empty");
+    }
+    let spans =
+        listener.outlier_detection.map(|outliers| [outliers.interval, outliers.base_ejection_duration]);
+    if spans.into_iter().flatten().any(|span| settings::duration(span).is_none()) {
+        return Some("interval and baseEjectionDuration of outlierDetection must be above 0");
+    }
+    None
 }
 
 /// DNS where the node says so; else the Service of the node's name, as for a node that only AWS Cloud Map knew.
@@ -169,7 +192,7 @@ fn endpoints(destination: &Destination, node: &raw::Node, port: u16) -> Endpoint
 }
 
 fn health(raw: &raw::HealthCheck) -> HealthCheck {
-    let path = || raw.path.clone().unwrap_or_else(|| "/".to_owned());
+    let path = || raw.path.clone().filter(|path| !path.is_empty()).unwrap_or_else(|| "/".to_owned());
     HealthCheck {
         probe: match raw.protocol {
             raw::Spoken::Http => Probe::Http { path: path(), http2: false },

@@ -245,6 +245,15 @@ fn a_target_that_leads_nowhere_is_told_and_takes_nothing_else_away() {
     objects.extend(service("shop", "several", several));
     objects.extend(service("shop", "mute", json!({})));
     objects.extend(service("shop", "bad", bad));
+    let mut hasty = node();
+    let span = |value: u32| json!({"unit": "s", "value": value});
+    hasty["listeners"][0]["outlierDetection"] = json!({
+        "baseEjectionDuration": span(1), "interval": span(0), "maxEjectionPercent": 50, "maxServerErrors": 5,
+    });
+    objects.extend(service("shop", "hasty", hasty));
+    let mut nameless = node();
+    nameless["serviceDiscovery"] = json!({"dns": {"hostname": ""}});
+    objects.extend(service("shop", "nameless", nameless));
     let [lonely, _] = service("shop", "lonely", json!({}));
     objects.push(lonely);
     objects.push((ObjectKind::VirtualService, object("shop", "unprovided", json!({}))));
@@ -255,6 +264,8 @@ fn a_target_that_leads_nowhere_is_told_and_takes_nothing_else_away() {
         ("mute", "shop/mute: it has no listener"),
         ("several", "shop/several: it listens on several ports"),
         ("bad", "shop/bad: unknown field `weather`"),
+        ("hasty", "shop/hasty: interval and baseEjectionDuration of outlierDetection must be above 0"),
+        ("nameless", "shop/nameless: serviceDiscovery.dns.hostname is empty"),
     ];
     for (target, want) in cases {
         let mut objects = objects.clone();
@@ -285,6 +296,51 @@ fn the_other_nodes_of_a_routes_namespace_are_known_before_they_get_any_traffic()
     let planned = planned(&gateway(json!({"namespaceSelector": {}})), &objects);
     let names: Vec<&String> = planned.plan.clusters.keys().collect();
     assert_eq!(names, ["cds_egress_mesh_v1_shop_http_8080", "cds_egress_mesh_v2_shop_http_8080"]);
+}
+
+/// What leads nowhere may be called as a node is that others lead to.
+#[test]
+fn a_target_that_leads_nowhere_takes_no_nodes_endpoints() {
+    let mut objects = vec![weighted("shop", "a", &[("app.backend", 1)])];
+    let provider = json!({"provider": {"virtualNode": {"virtualNodeRef": {"name": "v1"}}}});
+    objects.push((ObjectKind::VirtualService, object("backend", "app", provider)));
+    objects.push((ObjectKind::VirtualNode, object("backend", "v1", node())));
+    let target =
+        json!({"virtualServiceRef": {"name": "v1", "namespace": "backend"}, "port": 8080, "weight": 1});
+    let block = json!({"match": {"prefix": "/b"}, "action": {"weightedTargets": [target]}});
+    objects.push((ObjectKind::GatewayRoute, object("shop", "b", json!({"httpRoute": block}))));
+    let planned = planned(&gateway(json!({"namespaceSelector": {}})), &objects);
+    assert_eq!(remarks(&planned).len(), 1, "{:?}", remarks(&planned));
+    let endpoints = |route: &str| {
+        let found = planned.plan.routes.iter().find(|planned| planned.route.name == route).unwrap();
+        planned.plan.clusters[&found.clusters[0]].endpoints.clone()
+    };
+    assert_eq!(endpoints("b"), Endpoints::Nowhere);
+    assert_ne!(endpoints("a"), Endpoints::Nowhere);
+}
+
+#[test]
+fn nobody_takes_over_the_name_of_another_service() {
+    let mut objects = vec![route("shop", "r", "app.shop"), route("shop", "s", "given")];
+    objects.extend(service("shop", "app", node()));
+    for namespace in ["zz", "other"] {
+        let [(kind, mut taker), node] = service(namespace, "taker", node());
+        taker["spec"]["awsName"] = json!("app.shop");
+        objects.extend([(kind, taker), node]);
+    }
+    objects[1].1["spec"]["httpRoute"]["match"]["prefix"] = json!("/s");
+    objects[1].1["spec"]["httpRoute"]["action"]["weightedTargets"][0]["virtualServiceRef"]["name"] =
+        json!("given.x");
+    let [(kind, mut given), node] = service("other", "own", node());
+    given["spec"]["awsName"] = json!("given.x");
+    objects.extend([(kind, given), node]);
+    let planned = planned(&gateway(json!({"namespaceSelector": {}})), &objects);
+    let named = |route: &str| {
+        let found = planned.plan.routes.iter().find(|planned| planned.route.name == route).unwrap();
+        found.clusters[0].clone()
+    };
+    assert_eq!(named("r"), "cds_egress_mesh_app_shop_http_8080");
+    assert_eq!(named("s"), "cds_egress_mesh_own_other_http_8080");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::dataplane::table::Route;
 
-/// For each route that can never be taken, because one of another object takes all its requests before it, the place of that one.
+/// For each route that can never be taken, because one of another object with the same tests comes before it, the place of that one.
 /// `routes` are in the order in which they are tried.
 pub(super) fn twins(routes: &[&Route]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();

@@ -12,6 +12,11 @@ use crate::dataplane::{
 
 /// A gateway of one route to these clusters.
 fn snapshot(clusters: &[u8], weight: u32) -> Arc<Snapshot> {
+    snapshot_beside(clusters, weight, &[])
+}
+
+/// The same with other clusters beside, which no route names.
+fn snapshot_beside(clusters: &[u8], weight: u32, beside: &[u8]) -> Arc<Snapshot> {
     let name = |number: &u8| format!("c{number}");
     let destination = |number: &u8| Destination {
         target: name(number),
@@ -51,7 +56,7 @@ fn snapshot(clusters: &[u8], weight: u32) -> Arc<Snapshot> {
     let plan = Plan {
         listeners: vec![Listener { port: 80, protocol: Protocol::Http, tls: None }],
         routes: vec![PlannedRoute { route, clusters: clusters.iter().map(name).collect() }],
-        clusters: clusters.iter().map(|number| (name(number), cluster(number))).collect(),
+        clusters: clusters.iter().chain(beside).map(|number| (name(number), cluster(number))).collect(),
     };
     Arc::new(Snapshot::of(&plan, &BTreeMap::new()).0)
 }
@@ -258,9 +263,39 @@ fn clusters_that_envoy_refuses_do_not_hold_up_the_routes() {
     let mut world = World::new(&snapshot(&[1, 2], 1));
     world.settle();
     world.envoy.refuses = Some(Kind::Cluster);
-    world.aim(&snapshot(&[1], 2));
+    world.session.aim(snapshot_beside(&[1, 2], 2, &[3]));
+    world.named.insert(
+        world.session.target.resources(Kind::Routes).version.clone(),
+        ["c1".into(), "c2".into()].into(),
+    );
     world.settle();
+    assert_eq!(world.session.standing(Kind::Cluster), Standing::Refuses("no such thing".into()));
     assert_eq!(world.session.standing(Kind::Routes), Standing::Has);
+}
+
+/// Envoy watches the endpoints of such a cluster anew, and waits for them although it has them.
+#[test]
+fn who_asks_again_for_what_he_has_is_answered() {
+    let mut world = World::new(&snapshot(&[1], 1));
+    world.settle();
+    world.envoy.got.clear();
+    world.envoy.ask(Kind::Endpoints, None);
+    world.settle();
+    assert_eq!(world.envoy.got, BTreeMap::from([(Kind::Endpoints, 1)]));
+    assert_eq!(world.standings(), vec![Standing::Has; 4]);
+}
+
+/// It has nothing left to watch then.
+#[test]
+fn nobody_waits_for_an_answer_to_nothing() {
+    let mut world = World::new(&snapshot(&[], 1));
+    world.settle();
+    assert_eq!(world.standings(), vec![Standing::Has; 4]);
+    let asks = Ask { names: ["gone".to_owned()].into(), ..Ask::default() };
+    world.session.take(Kind::Endpoints, asks);
+    let answer = world.session.answer();
+    assert!(answer.is_none_or(|answer| answer.content.resources.is_empty()));
+    assert_eq!(world.session.standing(Kind::Endpoints), Standing::Has);
 }
 
 proptest! {
