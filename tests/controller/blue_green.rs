@@ -90,9 +90,7 @@ async fn a_good_target_gets_everything_at_once() {
             assert_eq!(shares(&history.seen(&cluster), "v2"), [0, 100]);
         }
         preview(&cluster, false).await;
-        let writes = cluster.writes().into_iter().filter(|call| call.name == "color" && call.verb == "patch");
-        let routes = writes.filter(|call| call.resource != "rollouts").count();
-        assert_eq!(routes, 1 + 2, "{kind:?}: a claim and two stages");
+        assert_eq!(cluster.route_patches("color"), 1 + 2, "{kind:?}: a claim and two stages");
     }
 }
 

@@ -294,6 +294,14 @@ impl Cluster {
     pub fn writes(&self) -> Vec<Call> {
         self.calls().into_iter().filter(Call::is_write).collect()
     }
+
+    /// How many patches of a route were taken. One is refused, and made anew, where somebody else wrote to the route, as whoever
+    /// reports on its status does, between the look and the patch.
+    pub fn route_patches(&self, name: &str) -> usize {
+        let patches =
+            self.writes().into_iter().filter(|call| call.verb == "patch" && call.resource != "rollouts");
+        patches.filter(|call| call.name == name && call.code == Some(200)).count()
+    }
 }
 
 impl Drop for Cluster {

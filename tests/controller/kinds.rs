@@ -38,9 +38,7 @@ async fn a_good_canary_is_promoted() {
         cluster.phase(Phase::Healthy).await;
         assert_eq!((cluster.share("v1").await, cluster.share("v2").await), (0, 100), "{kind:?}");
         assert_eq!(rest_of(&cluster).await, rest, "{kind:?}");
-        let writes = cluster.writes().into_iter().filter(|call| call.name == "color" && call.verb == "patch");
-        let routes = writes.filter(|call| call.resource != "rollouts").count();
-        assert_eq!(routes, 1 + 3, "{kind:?}: a claim and three steps");
+        assert_eq!(cluster.route_patches("color"), 1 + 3, "{kind:?}: a claim and three steps");
     }
 }
 
@@ -198,9 +196,6 @@ async fn several_rules_of_one_object_go_in_one_patch() {
         cluster.roll(&ROLLOUT.replace(PLAIN, &format!("{}, {}", rule("a"), rule("b")))).await;
         cluster.phase(Phase::Healthy).await;
         assert_eq!(both(&cluster).await, [[0, 100], [0, 100]], "{kind:?}");
-        let patches =
-            cluster.writes().into_iter().filter(|call| call.verb == "patch" && call.resource != "rollouts");
-        let routes = patches.filter(|call| call.name == "color").count();
-        assert_eq!(routes, 1 + 3, "{kind:?}: a claim and three steps");
+        assert_eq!(cluster.route_patches("color"), 1 + 3, "{kind:?}: a claim and three steps");
     }
 }
