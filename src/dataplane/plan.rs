@@ -143,24 +143,32 @@ fn ports(gateway: &ObjectRef, listeners: &[Value]) -> Ports {
     found
 }
 
+impl PlannedRoute {
+    /// The object that it is of.
+    pub fn object(&self) -> ObjectRef {
+        let Route { namespace, name, .. } = &self.route;
+        ObjectRef { kind: ObjectKind::GatewayRoute, namespace: namespace.clone(), name: name.clone() }
+    }
+}
+
 impl Planned {
     /// Takes the compiled routes, and finds what each of their destinations leads to.
     fn lead(&mut self, compiled: Compiled, nodes: &Nodes) {
         for route in compiled.table.routes {
-            let object = of(&route);
-            let mut clusters = Vec::new();
-            for destination in &route.destinations {
-                let resolved = nodes.resolve(destination, route.protocol);
+            let mut planned = PlannedRoute { route, clusters: Vec::new() };
+            let object = planned.object();
+            for destination in &planned.route.destinations {
+                let resolved = nodes.resolve(destination, planned.route.protocol);
                 if let Some(reason) = resolved.nowhere {
                     self.remark(&object, reason);
                 }
                 self.plan.clusters.insert(resolved.name.clone(), resolved.cluster);
-                clusters.push(resolved.name);
+                planned.clusters.push(resolved.name);
             }
-            if route.destinations.iter().all(|destination| destination.weight == 0) {
+            if planned.route.destinations.iter().all(|destination| destination.weight == 0) {
                 self.remark(&object, Reason::NoWeight);
             }
-            self.plan.routes.push(PlannedRoute { route, clusters });
+            self.plan.routes.push(planned);
         }
         self.served.extend(compiled.served);
         self.rejected.extend(compiled.rejected);
@@ -169,8 +177,8 @@ impl Planned {
     fn tell_twins(&mut self) {
         let routes: Vec<&Route> = self.plan.routes.iter().map(|planned| &planned.route).collect();
         let told = twins::twins(&routes).into_iter().filter_map(|(first, hidden)| {
-            let (first, hidden) = (routes.get(first)?, routes.get(hidden)?);
-            Some((of(hidden), Reason::Hidden(of(first).path())))
+            let (first, hidden) = (self.plan.routes.get(first)?, self.plan.routes.get(hidden)?);
+            Some((hidden.object(), Reason::Hidden(first.object().path())))
         });
         let told: Vec<_> = told.collect();
         for (object, reason) in told {
@@ -186,11 +194,6 @@ impl Planned {
             self.remarks.push(Rejected { object: object.clone(), part: None, reason });
         }
     }
-}
-
-/// The object that a route is of.
-fn of(route: &Route) -> ObjectRef {
-    ObjectRef { kind: ObjectKind::GatewayRoute, namespace: route.namespace.clone(), name: route.name.clone() }
 }
 
 #[cfg(test)]

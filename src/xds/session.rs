@@ -100,13 +100,12 @@ impl Session {
     /// Takes in a request.
     pub fn take(&mut self, kind: Kind, ask: Ask) {
         let first = !self.asked.contains_key(&kind);
-        let wildcard = ask.names.is_empty();
-        let whole = self.target.resources(kind).clone();
         let subscription = self.asked.entry(kind).or_default();
         if first {
+            let whole = self.target.resources(kind);
             // Versions are made of the content: who has this one from another stream has it.
-            if wildcard && ask.nonce.is_empty() && ask.version == whole.version {
-                subscription.has = Some(whole);
+            if ask.names.is_empty() && ask.nonce.is_empty() && ask.version == whole.version {
+                subscription.has = Some(whole.clone());
             }
             subscription.names = ask.names;
             return;

@@ -10,7 +10,7 @@ use envoy_types::{pb::google::protobuf::Any, util::pack_any};
 use super::{cluster, listener, route, tls::Files};
 use crate::{
     api::fnv1a,
-    dataplane::{Endpoints, ObjectKind, ObjectRef, Plan, Reason, Rejected},
+    dataplane::{Endpoints, Plan, Reason, Rejected},
 };
 
 /// A type of resources, in the order in which changes are sent: nothing is named before it is there.
@@ -97,8 +97,7 @@ impl Snapshot {
             plan.routes.iter().cloned().partition(route::is_possible);
         let mut told = BTreeSet::new();
         let rejected = left_out.iter().filter_map(|planned| {
-            let (namespace, name) = (planned.route.namespace.clone(), planned.route.name.clone());
-            let object = ObjectRef { kind: ObjectKind::GatewayRoute, namespace, name };
+            let object = planned.object();
             let reason = Reason::Unsupported(route::NO_ONWARD);
             told.insert(object.clone()).then_some(Rejected { object, part: None, reason })
         });

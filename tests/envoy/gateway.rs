@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
     process::Command,
 };
 
@@ -17,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    program::{Program, is_there},
+    program::{Program, envoy, is_there},
     skip::skip,
     waiting::eventually,
 };
@@ -40,10 +39,6 @@ pub struct Bed {
     http: reqwest::Client,
     _envoy: Program,
     _folder: tempfile::TempDir,
-}
-
-fn envoy() -> PathBuf {
-    std::env::var_os("TIDEGATE_ENVOY").map_or_else(|| "envoy".into(), Into::into)
 }
 
 /// A port that nobody has at the moment.

@@ -51,3 +51,8 @@ pub fn is_there(program: &Path) -> bool {
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
+
+/// Envoy's program: the one that `TIDEGATE_ENVOY` names, or the one on PATH.
+pub fn envoy() -> PathBuf {
+    std::env::var_os("TIDEGATE_ENVOY").map_or_else(|| "envoy".into(), Into::into)
+}

@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{ask, program::Program};
+use super::{
+    ask,
+    program::{self, Program},
+};
 use crate::waiting::eventually;
 
 pub const MESH: &str = "mesh";
@@ -38,11 +41,6 @@ pub struct Routes {
     pub admin: SocketAddr,
 }
 
-/// The program: the one that `TIDEGATE_ENVOY` names, or the one on PATH.
-pub fn program() -> PathBuf {
-    std::env::var_os("TIDEGATE_ENVOY").map_or_else(|| "envoy".into(), Into::into)
-}
-
 impl Envoy {
     /// An Envoy in front of these versions, with these weights to begin with.
     pub async fn start(
@@ -58,7 +56,7 @@ impl Envoy {
         std::fs::write(&file, configuration(namespace, 0, weights).to_string()).unwrap();
         let bootstrap = folder.join("envoy.json");
         std::fs::write(&bootstrap, self::bootstrap(namespace, versions, &file).to_string()).unwrap();
-        let mut command = Command::new(program());
+        let mut command = Command::new(program::envoy());
         command.arg("-c").arg(bootstrap).arg("--admin-address-path").arg(&admin);
         // A hot restart would share memory with the other Envoys of this machine.
         command.args(["--disable-hot-restart", "--concurrency", "1", "-l", "warn"]);

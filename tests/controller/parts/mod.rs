@@ -60,7 +60,7 @@ impl Parts {
     /// The parts around a route with these weights of `v1` and `v2`, without the controller; `None`, said aloud, where
     /// the machine lacks a program.
     async fn start(weights: [i64; 2]) -> Option<Self> {
-        let programs = [(envoy::program(), "envoy"), (prometheus::PROGRAM.into(), prometheus::PROGRAM)];
+        let programs = [(program::envoy(), "envoy"), (prometheus::PROGRAM.into(), prometheus::PROGRAM)];
         for (program, name) in &programs {
             if !program::is_there(program) {
                 skip(&format!("it needs {name}, and {} does not run here", program.display()));
