@@ -52,6 +52,8 @@ async fn a_run_is_paused_resumed_promoted_and_aborted() {
     let last = rollout.status.as_ref().unwrap().last_request.clone().unwrap();
     assert_eq!((last.by.as_deref(), last.outcome), (Some("sandbox"), RequestOutcome::Accepted));
     scene.run("retry color").await.ends(0).says("retry accepted");
+    // What is asked names the step that it saw: one that the run is about to leave is refused.
+    scene.run("status color --wait --for step=1").await.ends(0);
     scene.run("promote color --full").await.ends(0).says("promote-full accepted");
     scene.run("status color --wait").await.ends(0);
 }
