@@ -27,6 +27,8 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod columns;
+#[cfg(any(feature = "sandbox", feature = "gateway"))]
+pub mod conditions;
 pub mod config;
 pub mod controller;
 pub mod dataplane;
@@ -34,11 +36,15 @@ pub mod dataplane;
 pub mod demo;
 pub mod engine;
 pub mod gates;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 #[cfg(feature = "plugin")]
 pub mod kubectl;
 pub mod lease;
 pub mod metrics;
 pub mod notify;
+#[cfg(any(feature = "sandbox", feature = "gateway"))]
+pub mod objects;
 pub mod outbound;
 pub mod routes;
 #[cfg(feature = "sandbox")]

@@ -2,6 +2,7 @@
 //! routes. It knows nobody else in the crate but the analysis, whose state a status keeps.
 
 mod analysis;
+mod envoys;
 mod evidence;
 mod gates;
 pub mod gateway_route_crd;
@@ -19,6 +20,7 @@ pub mod units;
 pub use analysis::{
     Analysis, ErrorRate, Latency, LevelSpec, Mode, OnInconclusive, PlainMetric, Preset, Series, TemplateRef,
 };
+pub use envoys::{ListedEnvoy, STATS_PATH};
 pub use evidence::{Arm, Evidence, MetricEvidence, Past};
 pub use gates::{GateAnswer, GateStatus, GateTime, Gates};
 pub use notices::{MUTE_ANNOTATION, Notice, Receiver, Transition};

@@ -19,6 +19,9 @@ struct Args {
 enum Command {
     /// Run the controller
     Run(cli::run::Args),
+    /// Run the control plane of stock Envoys that obey App Mesh's objects
+    #[cfg(feature = "gateway")]
+    Gateway(cli::gateway::Args),
     /// Write the CRDs to files, or check the files
     Crds(cli::crds::Args),
     /// Write the generated pages of the documentation, or check them
@@ -49,6 +52,8 @@ fn main() -> ExitCode {
             one.worker_threads(1);
             one
         }
+        #[cfg(feature = "gateway")]
+        Command::Gateway(_) => tokio::runtime::Builder::new_multi_thread(),
         Command::Crds(_)
         | Command::Reference(_)
         | Command::Rbac(_)
@@ -76,6 +81,8 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Run(args) => cli::run::run(args).await?,
+        #[cfg(feature = "gateway")]
+        Command::Gateway(args) => cli::gateway::run(args).await?,
         Command::Crds(args) => cli::crds::run(&args)?,
         Command::Reference(args) => cli::reference::run(&args)?,
         Command::Rbac(args) => cli::rbac::run(&args)?,

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::{
     api::RouteKind,
-    controller::permissions::{FOR_PREVIEWS, FOR_SCALING, IN_ITS_OWN, PERMISSIONS, Permission},
+    controller::permissions::{
+        FOR_PREVIEWS, FOR_SCALING, IN_ITS_OWN, OF_THE_GATEWAY, OF_THE_WHOLE_GATEWAY, PERMISSIONS, Permission,
+    },
     routes::resource,
 };
 
@@ -23,6 +25,8 @@ const HEADER: &str = "\
 # previews       there besides, with `previews: true`
 # scaling        there besides, with `scaling: true`
 # ownNamespace   in its own namespace, where several replicas agree by Leases
+# gateway        the gateways' control plane, where it serves
+# wholeGateway   that besides, where it serves the whole cluster
 # routes         the resource of each kind of route that a Rollout may name
 #
 ";
@@ -34,16 +38,27 @@ struct Permissions {
     previews: Vec<PolicyRule>,
     scaling: Vec<PolicyRule>,
     own_namespace: Vec<PolicyRule>,
+    gateway: Vec<PolicyRule>,
+    whole_gateway: Vec<PolicyRule>,
     routes: BTreeMap<&'static str, String>,
 }
 
 /// The text of the file.
 pub fn permissions_file() -> Result<String, serde_saphyr::ser::Error> {
-    let all: [&[Permission]; 4] = [&PERMISSIONS, &FOR_PREVIEWS, &FOR_SCALING, &IN_ITS_OWN];
+    let all: [&[Permission]; 6] =
+        [&PERMISSIONS, &FOR_PREVIEWS, &FOR_SCALING, &IN_ITS_OWN, &OF_THE_GATEWAY, &OF_THE_WHOLE_GATEWAY];
     let purposes: String = all.into_iter().flatten().map(Permission::line).collect();
-    let [base, previews, scaling, own_namespace] =
+    let [base, previews, scaling, own_namespace, gateway, whole_gateway] =
         all.map(|table| table.iter().map(Permission::rule).collect());
     let routes = RouteKind::ALL.into_iter().map(|kind| (kind.word(), resource(kind).plural)).collect();
-    let yaml = serde_saphyr::to_string(&Permissions { base, previews, scaling, own_namespace, routes })?;
+    let yaml = serde_saphyr::to_string(&Permissions {
+        base,
+        previews,
+        scaling,
+        own_namespace,
+        gateway,
+        whole_gateway,
+        routes,
+    })?;
     Ok(format!("{HEADER}{purposes}{yaml}"))
 }

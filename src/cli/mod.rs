@@ -5,10 +5,13 @@ pub mod analysis;
 pub mod bench;
 pub mod chart;
 pub mod crds;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod rbac;
 pub mod reference;
 mod report;
 pub mod run;
+mod signals;
 
 /// What `version` prints.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -63,28 +63,8 @@ pub async fn run(args: Args) -> Result<(), RunError> {
         Shards::Auto => config.sharing(),
     };
     telemetry::start(&config.log, args.log.as_deref())?;
-    let stop = stop_signal().map_err(RunError::Signal)?;
+    let stop = super::signals::stop().map_err(RunError::Signal)?;
     let client = controller::client(args.kubeconfig.as_deref()).await?;
     Box::pin(controller::run(config, client, stop)).await?;
     Ok(())
-}
-
-/// Ends with the first SIGTERM or ctrl-c.
-#[cfg(unix)]
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + Sync + 'static, std::io::Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-/// Ends with ctrl-c. Nobody runs the controller here, but the plugin is built of the same library.
-#[cfg(not(unix))]
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + Sync + 'static, std::io::Error> {
-    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }

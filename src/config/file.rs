@@ -135,7 +135,12 @@ pub(super) struct TenantEntry {
 pub(super) struct EnvoyEntry {
     /// The addresses of the statistics of every gateway pod, `http://gw-0:9901/stats/prometheus`. A `?filter=`
     /// keeps the answer of a big Envoy below 1 MiB.
-    pub urls: Spanned<Vec<Spanned<String>>>,
+    pub urls: Option<Spanned<Vec<Spanned<String>>>>,
+    /// In place of `urls`: the list of Envoys of the gateways' control plane, `http://tidegate-gateway.tidegate:8081/envoys`.
+    /// Credentials are for it alone; Envoys are asked without.
+    pub registry: Option<Spanned<String>>,
+    /// The gateway whose Envoys are read, `namespace/name`; default: those of all gateways of the registry.
+    pub gateway: Option<Spanned<String>>,
     /// The shortest time between two scrapes, which all Rollouts share; default 1s.
     pub scrape_interval: Option<Duration>,
     /// The deadline of one look; default 2s, at most 30s.

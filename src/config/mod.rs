@@ -30,7 +30,7 @@ pub use notifications::{
     Severity, WebhookConfig,
 };
 pub use prometheus::{PrometheusConfig, Tenant};
-pub use providers::{EnvoyConfig, ProviderConfig, ProvidersConfig};
+pub use providers::{EnvoyConfig, EnvoySource, ProviderConfig, ProvidersConfig};
 pub use web::WebConfig;
 
 use file::{ConfigFile, Place};

@@ -39,12 +39,26 @@ pub enum ProviderConfig {
 /// Gateway Envoys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvoyConfig {
-    /// The statistics of every gateway pod; at least one.
-    pub urls: Vec<Url>,
+    /// Where they are.
+    pub source: EnvoySource,
     /// The shortest time between two scrapes.
     pub scrape_interval: Duration,
     /// How they are reached.
     pub http: HttpConfig,
+}
+
+/// Where the statistics of gateway Envoys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvoySource {
+    /// There; at least one.
+    Urls(Vec<Url>),
+    /// Where the gateways' control plane says.
+    Registry {
+        /// The address of its list.
+        url: Url,
+        /// The gateway whose Envoys are read, as `<namespace>/<name>`; absent: those of all.
+        gateway: Option<String>,
+    },
 }
 
 pub(super) fn resolve(
@@ -81,7 +95,7 @@ fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderCo
         prometheus.map(|entry| {
             prometheus::resolve(entry, &format!("{key}.prometheus")).map(ProviderConfig::Prometheus)
         }),
-        envoy.map(|entry| resolve_envoy(entry, &format!("{key}.envoy"))),
+        envoy.map(|entry| resolve_envoy(entry, &format!("{key}.envoy"), place.line)),
         cloud_watch.map(|entry| {
             cloudwatch::resolve(entry, &format!("{key}.cloudWatch")).map(ProviderConfig::CloudWatch)
         }),
@@ -90,9 +104,43 @@ fn resolve_entry(name: &str, entry: Spanned<ProviderEntry>) -> Result<ProviderCo
     place.only_one("prometheus, envoy, cloudWatch and web", kinds)
 }
 
-fn resolve_envoy(entry: EnvoyEntry, key: &str) -> Result<ProviderConfig, Problem> {
+fn resolve_envoy(entry: EnvoyEntry, key: &str, line: u64) -> Result<ProviderConfig, Problem> {
+    let source = match (&entry.urls, &entry.registry) {
+        (Some(urls), None) => EnvoySource::Urls(resolve_urls(urls, key)?),
+        (None, Some(registry)) => {
+            let url = resolve_url(registry, &format!("{key}.registry"))?;
+            EnvoySource::Registry { url, gateway: resolve_gateway(entry.gateway.as_ref(), key)? }
+        }
+        (Some(urls), Some(_)) => {
+            let told = "urls and registry are two ways to find the same Envoys; keep one of them";
+            return Err(Problem::new(urls.referenced.line(), key, told));
+        }
+        (None, None) => {
+            let told = "it must have urls (every gateway pod's, like http://gw-0:9901/stats/prometheus) or registry (the list of \
+                        the gateways' control plane, like http://tidegate-gateway.tidegate:8081/envoys)";
+            return Err(Problem::new(line, key, told));
+        }
+    };
+    if let (EnvoySource::Urls(_), Some(gateway)) = (&source, &entry.gateway) {
+        let told = "gateway chooses among the Envoys of a registry, and there is none; remove it";
+        return Err(Problem::new(gateway.referenced.line(), format!("{key}.gateway"), told));
+    }
+    let urls = match &source {
+        EnvoySource::Urls(urls) => urls.clone(),
+        EnvoySource::Registry { url, .. } => vec![url.clone()],
+    };
+    let written =
+        Written { timeout: entry.timeout, tls: entry.tls, auth: entry.auth, headers: BTreeMap::new() };
+    Ok(ProviderConfig::Envoy(EnvoyConfig {
+        scrape_interval: span(entry.scrape_interval.as_ref(), 1),
+        http: written.resolve(2, &urls, key)?,
+        source,
+    }))
+}
+
+fn resolve_urls(listed: &Spanned<Vec<Spanned<String>>>, key: &str) -> Result<Vec<Url>, Problem> {
     let mut urls = Vec::new();
-    for (index, written) in entry.urls.value.iter().enumerate() {
+    for (index, written) in listed.value.iter().enumerate() {
         let url_key = format!("{key}.urls[{index}]");
         let url = resolve_url(written, &url_key)?;
         if urls.contains(&url) {
@@ -106,16 +154,24 @@ fn resolve_envoy(entry: EnvoyEntry, key: &str) -> Result<ProviderConfig, Problem
     }
     if urls.is_empty() {
         return Err(Problem::new(
-            entry.urls.referenced.line(),
+            listed.referenced.line(),
             format!("{key}.urls"),
             "there must be at least one address; list every gateway pod's, like http://gw-0:9901/stats/prometheus",
         ));
     }
-    let written =
-        Written { timeout: entry.timeout, tls: entry.tls, auth: entry.auth, headers: BTreeMap::new() };
-    Ok(ProviderConfig::Envoy(EnvoyConfig {
-        scrape_interval: span(entry.scrape_interval.as_ref(), 1),
-        http: written.resolve(2, &urls, key)?,
-        urls,
-    }))
+    Ok(urls)
+}
+
+fn resolve_gateway(written: Option<&Spanned<String>>, key: &str) -> Result<Option<String>, Problem> {
+    let Some(written) = written else { return Ok(None) };
+    match written.value.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(Some(written.value.clone()))
+        }
+        Some(_) | None => Err(Problem::new(
+            written.referenced.line(),
+            format!("{key}.gateway"),
+            "it must be the namespace and the name of a VirtualGateway, like default/color-gateway",
+        )),
+    }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::api::Transition;
+use crate::{api::Transition, config::EnvoySource};
 
 fn refusal(text: &str) -> String {
     Config::parse(text, "tidegate.yaml").unwrap_err().to_string()
@@ -50,7 +50,7 @@ log: {format: json, level: 'info,kube=debug'}
     let ProviderConfig::Envoy(envoy) = &config.providers.entries["gateways"] else {
         panic!("not envoys");
     };
-    assert_eq!(envoy.urls.len(), 2);
+    assert!(matches!(&envoy.source, EnvoySource::Urls(urls) if urls.len() == 2), "{envoy:?}");
     assert_eq!(envoy.http.timeout, Duration::from_secs(2));
 }
 
@@ -295,6 +295,22 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "providers:\n  default:\n    prometheus:\n      url: [http://p]\n",
         "tidegate.yaml:4: providers.default.prometheus.url: there must be a single text here; quote it if it has special characters",
+    ),
+    (
+        "providers:\n  gw:\n    envoy: {scrapeInterval: 1s}\n",
+        "tidegate.yaml:3: providers.gw.envoy: it must have urls (every gateway pod's, like http://gw-0:9901/stats/prometheus) or registry (the list of the gateways' control plane, like http://tidegate-gateway.tidegate:8081/envoys)",
+    ),
+    (
+        "providers:\n  gw:\n    envoy: {registry: 'http://gw/envoys', gateway: color}\n",
+        "tidegate.yaml:3: providers.gw.envoy.gateway: it must be the namespace and the name of a VirtualGateway, like default/color-gateway",
+    ),
+    (
+        "providers:\n  gw:\n    envoy: {urls: ['http://e'], gateway: shop/gw}\n",
+        "tidegate.yaml:3: providers.gw.envoy.gateway: gateway chooses among the Envoys of a registry, and there is none; remove it",
+    ),
+    (
+        "providers:\n  gw:\n    envoy: {urls: ['http://e'], registry: 'http://gw/envoys'}\n",
+        "tidegate.yaml:3: providers.gw.envoy: urls and registry are two ways to find the same Envoys; keep one of them",
     ),
     (
         "providers:\n  gw:\n    envoy:\n      urls: []\n",

@@ -51,6 +51,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
+pub use leading::{Candidate, Leadership};
 pub use start::{OLDEST_MINOR, client};
 
 use crate::{

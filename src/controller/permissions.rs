@@ -115,6 +115,52 @@ const fn scaling(resource: &'static str) -> Permission {
     }
 }
 
+/// All that the gateways' control plane (`tidegate gateway`) asks where it serves. It writes nothing but statuses.
+pub const OF_THE_GATEWAY: [Permission; 11] = [
+    mesh("virtualgateways"),
+    mesh("gatewayroutes"),
+    mesh("virtualservices"),
+    mesh("virtualrouters"),
+    mesh("virtualnodes"),
+    mesh_status("virtualgateways/status"),
+    mesh_status("gatewayroutes/status"),
+    mesh_status("virtualservices/status"),
+    mesh_status("virtualrouters/status"),
+    mesh_status("virtualnodes/status"),
+    Permission {
+        group: "discovery.k8s.io",
+        resource: "endpointslices",
+        verbs: &["list", "watch"],
+        purpose: "to know where the pods of a virtual node are that names no host",
+    },
+];
+
+/// What it asks besides where it serves the whole cluster.
+pub const OF_THE_WHOLE_GATEWAY: [Permission; 1] = [Permission {
+    group: "",
+    resource: "namespaces",
+    verbs: &["list", "watch"],
+    purpose: "to know which namespaces a gateway's selector takes routes from",
+}];
+
+const fn mesh(resource: &'static str) -> Permission {
+    Permission {
+        group: "appmesh.k8s.aws",
+        resource,
+        verbs: &["list", "watch"],
+        purpose: "to know what Envoys are to be given",
+    }
+}
+
+const fn mesh_status(resource: &'static str) -> Permission {
+    Permission {
+        group: "appmesh.k8s.aws",
+        resource,
+        verbs: &["patch"],
+        purpose: "to say whether Envoys have it",
+    }
+}
+
 /// All that it asks where it serves.
 pub fn permissions(allowed: Allowed) -> impl Iterator<Item = Permission> {
     let previews = FOR_PREVIEWS.into_iter().filter(move |_| allowed.previews);

@@ -182,7 +182,7 @@ impl ObjectRef {
     }
 
     /// Namespace and name.
-    pub(super) fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
 }

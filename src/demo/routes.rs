@@ -8,7 +8,7 @@ use kube::{
 use serde_json::Value;
 
 use super::{show::Share, strategy::Strategy, world::NAMESPACE};
-use crate::{dataplane::ObjectKind, sandbox::programmer};
+use crate::{dataplane::ObjectKind, objects};
 
 /// The Rollout's name in all examples.
 pub const ROLLOUT: &str = "color";
@@ -78,7 +78,7 @@ impl Routes {
 
     /// How the API names the kind.
     pub fn resource(self) -> ApiResource {
-        programmer::resource(self.kind())
+        objects::resource(self.kind())
     }
 
     /// The name of the route with the weights.

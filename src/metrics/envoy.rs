@@ -1,7 +1,7 @@
 //! Gateway Envoys' own statistics: no Prometheus needed, fresh to the second.
 //!
-//! Every configured gateway must answer. A partial sum would be worse than none: the series of the missing one
-//! would vanish and come back, and counting on from where they were looks like a burst of requests.
+//! Every Envoy must answer, whether the configuration lists it or the gateway's control plane does: a part of the requests is no
+//! evidence.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,9 +13,10 @@ use tokio::sync::Mutex;
 use super::{
     exposition::{self, Sample},
     presets::{self, ArmScope, ArmSelectors, Failed, RETRIED_LABEL, Selector},
+    registry::{Registry, Scraped},
 };
 use crate::{
-    config::EnvoyConfig,
+    config::{EnvoyConfig, EnvoySource},
     engine::look::{Arms, ArmsRequest, Counters, LookRequest, NumberRequest, ReadError, Snapshot},
     outbound::Http,
 };
@@ -26,32 +27,51 @@ pub(super) const SETTLE: Duration = Duration::from_secs(2);
 /// All gateways of one provider.
 #[derive(Debug)]
 pub(super) struct Envoy {
-    http: Http,
-    urls: Vec<Url>,
+    timeout: Duration,
     scrape_interval: Duration,
-    last: Mutex<Option<Scrape>>,
+    state: Mutex<State>,
 }
 
-/// All gateways' samples, in the order of the addresses, and when they were asked for.
+/// Where they are, and what they said last.
+#[derive(Debug)]
+struct State {
+    source: Source,
+    last: Option<Scrape>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Listed(Box<Http>, Vec<Url>),
+    Found(Box<Registry>),
+}
+
+/// All Envoys' samples, each with what tells it from the others, and when they were asked for.
 #[derive(Debug)]
 struct Scrape {
     at: Timestamp,
-    outcome: Result<Vec<Vec<Sample>>, ReadError>,
+    outcome: Result<Scraped, ReadError>,
 }
 
 impl Envoy {
     pub(super) fn new(config: &EnvoyConfig) -> Result<Self, ReadError> {
-        let over_tls = config.urls.iter().any(|url| url.scheme() == "https");
+        let source = match &config.source {
+            EnvoySource::Urls(urls) => {
+                let over_tls = urls.iter().any(|url| url.scheme() == "https");
+                Source::Listed(Box::new(Http::new(&config.http, over_tls)?), urls.clone())
+            }
+            EnvoySource::Registry { url, gateway } => {
+                Source::Found(Box::new(Registry::new(config, url, gateway.as_deref())?))
+            }
+        };
         Ok(Self {
-            http: Http::new(&config.http, over_tls)?,
-            urls: config.urls.clone(),
+            timeout: config.http.timeout,
             scrape_interval: config.scrape_interval,
-            last: Mutex::new(None),
+            state: Mutex::new(State { source, last: None }),
         })
     }
 
     pub(super) const fn timeout(&self) -> Duration {
-        self.http.timeout()
+        self.timeout
     }
 
     /// The counters of both arms. There is no past: an Envoy knows only the present.
@@ -62,10 +82,11 @@ impl Envoy {
         now: Timestamp,
     ) -> Result<Arms, ReadError> {
         let (canary, stable) = both(request, arms)?;
-        let mut last = self.last.lock().await;
+        let mut state = self.state.lock().await;
+        let State { source, last } = &mut *state;
         let scrape = match last.take() {
             Some(scrape) if self.is_fresh(scrape.at, now) => last.insert(scrape),
-            Some(_) | None => last.insert(self.scrape(now).await),
+            Some(_) | None => last.insert(Scrape { at: now, outcome: source.scrape(now).await }),
         };
         let gateways = scrape.outcome.as_ref().map_err(Clone::clone)?;
         let arms = Arms {
@@ -84,17 +105,22 @@ impl Envoy {
     fn is_fresh(&self, at: Timestamp, now: Timestamp) -> bool {
         now.duration_since(at).unsigned_abs() < self.scrape_interval
     }
+}
 
-    async fn scrape(&self, now: Timestamp) -> Scrape {
-        let outcome = try_join_all(self.urls.iter().map(|url| self.gateway(url))).await;
-        Scrape { at: now, outcome }
+impl Source {
+    async fn scrape(&mut self, now: Timestamp) -> Result<Scraped, ReadError> {
+        match self {
+            Self::Listed(http, urls) => {
+                let samples = try_join_all(urls.iter().map(|url| gateway(http, url))).await?;
+                Ok(samples.into_iter().enumerate().map(|(at, samples)| (at.to_string(), samples)).collect())
+            }
+            Self::Found(registry) => registry.scrape(now).await,
+        }
     }
+}
 
-    async fn gateway(&self, url: &Url) -> Result<Vec<Sample>, ReadError> {
-        let body = self.http.send(|client| client.get(url.clone())).await?.success()?;
-        let text = std::str::from_utf8(&body).map_err(|_| ReadError::Malformed)?;
-        exposition::parse(text)
-    }
+async fn gateway(http: &Http, url: &Url) -> Result<Vec<Sample>, ReadError> {
+    exposition::read(http.send(|client| client.get(url.clone())).await?)
 }
 
 /// Which counters are canary's and which stable's.
@@ -117,7 +143,11 @@ pub(super) fn has_no_number(number: &NumberRequest) -> ReadError {
     ))
 }
 
-fn counters(gateways: &[Vec<Sample>], arm: &ArmSelectors, latency: bool) -> Result<Counters, ReadError> {
+fn counters(
+    gateways: &[(String, Vec<Sample>)],
+    arm: &ArmSelectors,
+    latency: bool,
+) -> Result<Counters, ReadError> {
     let buckets = if latency { buckets(gateways, &arm.latency, arm.per_second)? } else { Vec::new() };
     let (mut errors, mut total) = (Snapshot::new(), Snapshot::new());
     let first = selected(gateways, &arm.total).map(|found| (found, false));
@@ -139,7 +169,7 @@ fn counters(gateways: &[Vec<Sample>], arm: &ArmSelectors, latency: bool) -> Resu
 }
 
 fn buckets(
-    gateways: &[Vec<Sample>],
+    gateways: &[(String, Vec<Sample>)],
     selector: &Selector,
     per_second: f64,
 ) -> Result<Vec<(f64, Snapshot)>, ReadError> {
@@ -157,17 +187,16 @@ fn buckets(
 }
 
 fn selected<'a>(
-    gateways: &'a [Vec<Sample>],
+    gateways: &'a [(String, Vec<Sample>)],
     selector: &'a Selector,
-) -> impl Iterator<Item = (usize, &'a Sample)> {
+) -> impl Iterator<Item = (&'a str, &'a Sample)> {
     let wanted = |sample: &Sample| {
         sample.name == selector.metric
             && selector.labels.iter().all(|(label, value)| sample.labels.get(*label) == Some(value))
     };
     gateways
         .iter()
-        .enumerate()
-        .flat_map(|(gateway, samples)| samples.iter().map(move |sample| (gateway, sample)))
+        .flat_map(|(gateway, samples)| samples.iter().map(move |sample| (gateway.as_str(), sample)))
         .filter(move |(_, sample)| wanted(sample))
 }
 
@@ -184,6 +213,6 @@ const fn once(is_new: bool) -> Result<(), ReadError> {
     if is_new { Ok(()) } else { Err(ReadError::Malformed) }
 }
 
-fn key(gateway: usize, labels: &BTreeMap<String, String>) -> String {
+fn key(gateway: &str, labels: &BTreeMap<String, String>) -> String {
     format!("{gateway} {}", super::prometheus::canonical(labels))
 }

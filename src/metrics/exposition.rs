@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::look::ReadError;
+use crate::{engine::look::ReadError, outbound::Answer};
 
 /// The most samples an answer may have; 1 MiB holds fewer in practice.
 const MAX_SAMPLES: usize = 50_000;
@@ -17,6 +17,12 @@ pub(super) struct Sample {
     pub labels: BTreeMap<String, String>,
     /// Its value; may be NaN or infinite.
     pub value: f64,
+}
+
+/// The samples of an answer.
+pub(super) fn read(answer: Answer) -> Result<Vec<Sample>, ReadError> {
+    let body = answer.success()?;
+    parse(std::str::from_utf8(&body).map_err(|_| ReadError::Malformed)?)
 }
 
 /// Parses an exposition.

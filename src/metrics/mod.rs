@@ -16,6 +16,7 @@ pub mod presets;
 mod prometheus;
 pub mod questions;
 mod recorded;
+mod registry;
 mod template;
 mod web;
 
@@ -60,7 +61,7 @@ enum Provider {
     Envoy(Envoy),
     #[cfg(feature = "cloudwatch")]
     CloudWatch(CloudWatch),
-    Web(Web),
+    Web(Box<Web>),
 }
 
 impl Providers {
@@ -71,7 +72,7 @@ impl Providers {
             let provider = match entry {
                 ProviderConfig::Prometheus(config) => Prometheus::new(config).map(Provider::Prometheus),
                 ProviderConfig::Envoy(config) => Envoy::new(config).map(Provider::Envoy),
-                ProviderConfig::Web(config) => Web::new(config).map(Provider::Web),
+                ProviderConfig::Web(config) => Web::new(config).map(Box::new).map(Provider::Web),
                 #[cfg(feature = "cloudwatch")]
                 ProviderConfig::CloudWatch(config) => {
                     Ok(Provider::CloudWatch(CloudWatch::new(config, cloudwatch::Found::OfTheEnvironment)))

@@ -58,7 +58,11 @@ impl Backend {
     /// Starts a version of color-app that answers `colour` on `/color` and `/`, and `ok` on `/health`. The seed decides which requests
     /// fail and how latency falls.
     pub async fn start(version: &str, colour: &str, seed: u64) -> io::Result<Self> {
-        let listener = serve::bind_loopback().await?;
+        Self::start_on(serve::bind_loopback().await?, version, colour, seed)
+    }
+
+    /// The same on a listener.
+    pub fn start_on(listener: TcpListener, version: &str, colour: &str, seed: u64) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let header = HeaderValue::from_str(version)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;

@@ -4,6 +4,8 @@
 
 pub mod apiserver;
 pub mod backends;
+#[cfg(feature = "gateway")]
+pub mod envoys;
 pub mod gateway;
 pub mod load;
 pub mod programmer;

@@ -1,9 +1,7 @@
 //! Keeps gateways at the routes of an API server, and says on each route's status what is in effect.
 //!
-//! A table is published before anything is reported, and a new list replaces the old one only when it is whole, so
-//! a dropped watch never serves half of the routes. The first table waits for the first list of every kind: a route
-//! whose virtual service is not known yet would go astray. A kind that the API server does not have is no longer
-//! waited for; it is asked for again now and then, and joins when it is there.
+//! A table is published before anything is reported. The first table waits for the first list of every kind: a route
+//! whose virtual service is not known yet would go astray.
 
 mod evidence;
 
@@ -14,8 +12,8 @@ use std::{
 
 use futures::{StreamExt, stream::select_all};
 use kube::{
-    Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams},
     runtime::{
         WatchStreamExt,
         watcher::{self, Event},
@@ -30,6 +28,7 @@ use super::gateway::TableHandle;
 use crate::{
     clock::Clock,
     dataplane::{self, Compiled, GatewayRef, ObjectKind, ObjectRef},
+    objects::{self, Watched, resource},
 };
 
 /// How long a failed status write waits.
@@ -46,14 +45,8 @@ pub struct Programmer {
     namespace: Option<String>,
 }
 
-/// What the watches have shown.
-struct Seen {
-    objects: BTreeMap<ObjectRef, DynamicObject>,
-    /// Of lists that are not whole yet.
-    fresh: BTreeMap<ObjectRef, DynamicObject>,
-    /// Kinds without a whole list so far.
-    awaited: BTreeSet<ObjectKind>,
-}
+/// What the watches have shown, by kind.
+struct Seen(BTreeMap<ObjectKind, Watched<ObjectRef, DynamicObject>>);
 
 impl Programmer {
     /// Prepares it; `replicas` all get the same table.
@@ -99,14 +92,14 @@ impl Programmer {
             if event.is_some_and(|(kind, event)| !seen.take(kind, event)) {
                 continue;
             }
-            let compiled = self.program(&seen.objects);
-            unsaid = !self.report(&compiled, &mut seen.objects).await;
+            let compiled = self.program(&seen);
+            unsaid = !self.report(&compiled, &mut seen).await;
         }
     }
 
-    fn program(&self, objects: &BTreeMap<ObjectRef, DynamicObject>) -> Compiled {
-        let objects: Vec<(ObjectKind, Value)> = objects
-            .iter()
+    fn program(&self, seen: &Seen) -> Compiled {
+        let objects: Vec<(ObjectKind, Value)> = seen
+            .objects()
             .filter_map(|(named, object)| Some((named.kind, serde_json::to_value(object).ok()?)))
             .collect();
         let objects = objects.iter().map(|(kind, object)| (*kind, object));
@@ -118,12 +111,12 @@ impl Programmer {
     }
 
     /// Writes what changed; false if a write failed and must be tried again.
-    async fn report(&self, compiled: &Compiled, objects: &mut BTreeMap<ObjectRef, DynamicObject>) -> bool {
+    async fn report(&self, compiled: &Compiled, seen: &mut Seen) -> bool {
         let left_out = compiled.rejected.iter().map(|rejected| &rejected.object);
         let named: BTreeSet<&ObjectRef> = compiled.served.iter().chain(left_out).collect();
         let mut whole = true;
         for named in named {
-            let Some(object) = objects.get(named) else { continue };
+            let Some(object) = seen.get(named) else { continue };
             let standing = Standing {
                 served: compiled.served.contains(named),
                 left_out: compiled.rejected.iter().filter(|rejected| rejected.object == *named).collect(),
@@ -133,7 +126,7 @@ impl Programmer {
             if let Some(patch) = evidence::report(&self.gateway, named.kind, object, &standing, now) {
                 match self.write(named, patch).await {
                     // Our own write comes back by the watch; until then this copy keeps us from writing it twice.
-                    Written::Stored(object) => drop(objects.insert(named.clone(), *object)),
+                    Written::Stored(object) => seen.put(named, *object),
                     Written::Overtaken => {}
                     Written::Failed => whole = false,
                 }
@@ -172,79 +165,29 @@ enum Written {
 
 impl Default for Seen {
     fn default() -> Self {
-        let awaited = ObjectKind::ROUTING.into();
-        Self { objects: BTreeMap::new(), fresh: BTreeMap::new(), awaited }
+        Self(ObjectKind::ROUTING.into_iter().map(|kind| (kind, Watched::default())).collect())
     }
 }
 
 impl Seen {
     /// Takes in what the watch of a kind says; whether a table can be made of it.
     fn take(&mut self, kind: ObjectKind, event: watcher::Result<Event<DynamicObject>>) -> bool {
-        match event {
-            Ok(Event::Init) => {
-                self.fresh.retain(|named, _| named.kind != kind);
-                return false;
-            }
-            Ok(Event::InitApply(object)) => {
-                self.fresh.insert(named(kind, &object), object);
-                return false;
-            }
-            Ok(Event::InitDone) => {
-                let fresh = std::mem::take(&mut self.fresh).into_iter();
-                let (listed, others): (BTreeMap<_, _>, _) = fresh.partition(|(named, _)| named.kind == kind);
-                self.fresh = others;
-                self.objects.retain(|named, _| named.kind != kind);
-                self.objects.extend(listed);
-                self.awaited.remove(&kind);
-            }
-            Ok(Event::Apply(object)) => drop(self.objects.insert(named(kind, &object), object)),
-            Ok(Event::Delete(object)) => drop(self.objects.remove(&named(kind, &object))),
-            Err(error) if is_unserved(&error) => {
-                tracing::debug!(?kind, "the API server has no such kind");
-                let before = self.objects.len();
-                self.objects.retain(|named, _| named.kind != kind);
-                // It is asked for again and again, and only the first time is news.
-                if !self.awaited.remove(&kind) && self.objects.len() == before {
-                    return false;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, ?kind, "cannot watch routes");
-                return false;
-            }
-        }
-        self.awaited.is_empty()
+        let watched = self.0.entry(kind).or_default();
+        let changed = watched.take(event, |object| (objects::named(kind, &object), object)).is_some();
+        changed && self.0.values().all(Watched::is_known)
     }
-}
 
-fn is_unserved(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
-        watcher::Error::InitialListFailed(_)
-        | watcher::Error::WatchStartFailed(_)
-        | watcher::Error::WatchError(_)
-        | watcher::Error::WatchFailed(_)
-        | watcher::Error::NoResourceVersion => false,
+    fn objects(&self) -> impl Iterator<Item = (&ObjectRef, &DynamicObject)> {
+        self.0.values().flat_map(Watched::there)
     }
-}
 
-/// How the API names a kind.
-pub fn resource(kind: ObjectKind) -> ApiResource {
-    let (group, version, kind, plural) = match kind {
-        ObjectKind::VirtualGateway => ("appmesh.k8s.aws", "v1beta2", "VirtualGateway", "virtualgateways"),
-        ObjectKind::VirtualNode => ("appmesh.k8s.aws", "v1beta2", "VirtualNode", "virtualnodes"),
-        ObjectKind::GatewayRoute => ("appmesh.k8s.aws", "v1beta2", "GatewayRoute", "gatewayroutes"),
-        ObjectKind::VirtualService => ("appmesh.k8s.aws", "v1beta2", "VirtualService", "virtualservices"),
-        ObjectKind::VirtualRouter => ("appmesh.k8s.aws", "v1beta2", "VirtualRouter", "virtualrouters"),
-        ObjectKind::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
-        ObjectKind::GrpcRoute => ("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes"),
-    };
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
-}
+    fn get(&self, named: &ObjectRef) -> Option<&DynamicObject> {
+        self.0.get(&named.kind)?.there().get(named)
+    }
 
-fn named(kind: ObjectKind, object: &DynamicObject) -> ObjectRef {
-    ObjectRef { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+    fn put(&mut self, named: &ObjectRef, object: DynamicObject) {
+        self.0.entry(named.kind).or_default().there_mut().insert(named.clone(), object);
+    }
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::watch;
 
 use super::{
-    session::{Session, Standing},
+    session::{Published, Session},
     snapshot::{Kind, Snapshot},
 };
 
@@ -33,14 +34,20 @@ pub struct NoGateway(pub String);
 /// An Envoy's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connected {
+    /// Of all streams another one.
+    pub number: u64,
     /// The gateway that it is one of.
     pub gateway: Gateway,
-    /// What its bootstrap calls it: pods of one gateway all say the same.
-    pub node: String,
     /// Where it is connected from.
-    pub from: String,
-    /// How it stands to what it should have.
-    pub standing: BTreeMap<Kind, Standing>,
+    pub from: Option<SocketAddr>,
+    /// The port of its statistics, as its bootstrap says.
+    pub stats: Option<u16>,
+    /// Whether it came without anything: an Envoy that has just been started, and serves nobody yet.
+    pub is_new: bool,
+    /// The number of the newest publication that it has all of; 0: none.
+    pub has: u64,
+    /// What it refuses of the present one, and why, in its own words.
+    pub refusals: BTreeMap<Kind, String>,
 }
 
 /// Gateways with what their Envoys are to have, and the Envoys. Clones are of the same.
@@ -55,9 +62,17 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    gateways: BTreeMap<Gateway, watch::Sender<Option<Arc<Snapshot>>>>,
+    gateways: BTreeMap<Gateway, watch::Sender<Option<Arc<Published>>>>,
     envoys: BTreeMap<u64, Connected>,
     connections: u64,
+}
+
+/// An Envoy that comes.
+pub(super) struct Arrival {
+    pub(super) gateway: Gateway,
+    pub(super) from: Option<SocketAddr>,
+    pub(super) stats: Option<u16>,
+    pub(super) is_new: bool,
 }
 
 /// An Envoy's place in the hub; it is gone once this is dropped.
@@ -87,27 +102,30 @@ impl fmt::Display for Gateway {
 }
 
 impl Hub {
-    /// From now on the Envoys of a gateway are to have this. One that is the same as before is no news.
-    pub fn publish(&self, gateway: &Gateway, snapshot: Snapshot) {
+    /// From now on the Envoys of a gateway are to have this. The number of the publication: that of the one before where it is the
+    /// same.
+    pub fn publish(&self, gateway: &Gateway, snapshot: Snapshot) -> u64 {
         let mut state = self.state();
-        let State { gateways, envoys, .. } = &mut *state;
-        let target = gateways.entry(gateway.clone()).or_default();
+        let target = state.gateways.entry(gateway.clone()).or_default();
         let before = target.borrow().clone();
-        if before.as_deref() == Some(&snapshot) {
+        let number = match before {
+            Some(before) if before.snapshot.is(&snapshot) => return before.number,
+            Some(before) => before.number + 1,
+            None => 1,
+        };
+        target.send_replace(Some(Arc::new(Published { number, snapshot })));
+        number
+    }
+
+    /// The gateway is gone: its Envoys keep what they have, and nothing is remembered of it.
+    pub fn forget(&self, gateway: &Gateway) {
+        let mut state = self.state();
+        let known = state.gateways.get_mut(gateway);
+        if known.as_ref().is_some_and(|target| target.receiver_count() > 0) {
+            // What is published later goes on counting.
             return;
         }
-        // Under the same lock, so that nobody is taken to have what nobody has been sent.
-        let changed = |kind: &Kind| {
-            before
-                .as_ref()
-                .is_none_or(|before| before.resources(*kind).version != snapshot.resources(*kind).version)
-        };
-        for envoy in envoys.values_mut().filter(|envoy| envoy.gateway == *gateway) {
-            envoy.standing.extend(Kind::ALL.into_iter().filter(changed).map(|kind| (kind, Standing::Lags)));
-        }
-        target.send_replace(Some(Arc::new(snapshot)));
-        drop(state);
-        self.tell();
+        state.gateways.remove(gateway);
     }
 
     /// A gateway's Envoys, in the order in which they connected.
@@ -116,23 +134,28 @@ impl Hub {
         state.envoys.values().filter(|envoy| envoy.gateway == *gateway).cloned().collect()
     }
 
+    /// All Envoys, in the order in which they connected.
+    pub fn all_envoys(&self) -> Vec<Connected> {
+        self.state().envoys.values().cloned().collect()
+    }
+
     /// Changes whenever an Envoy comes, goes or stands otherwise.
     pub fn news(&self) -> watch::Receiver<u64> {
         self.0.news.subscribe()
     }
 
     /// What a gateway's Envoys are to have, now and later; none as long as nothing is known of it.
-    pub(super) fn target(&self, gateway: &Gateway) -> watch::Receiver<Option<Arc<Snapshot>>> {
+    pub(super) fn target(&self, gateway: &Gateway) -> watch::Receiver<Option<Arc<Published>>> {
         self.state().gateways.entry(gateway.clone()).or_default().subscribe()
     }
 
     /// An Envoy has connected.
-    pub(super) fn connect(&self, gateway: &Gateway, node: &str, from: String) -> Place {
+    pub(super) fn connect(&self, envoy: Arrival) -> Place {
+        let Arrival { gateway, from, stats, is_new } = envoy;
         let mut state = self.state();
         state.connections += 1;
         let number = state.connections;
-        let connected =
-            Connected { gateway: gateway.clone(), node: node.to_owned(), from, standing: BTreeMap::new() };
+        let connected = Connected { number, gateway, from, stats, is_new, has: 0, refusals: BTreeMap::new() };
         state.envoys.insert(number, connected);
         drop(state);
         self.tell();
@@ -149,17 +172,14 @@ impl Hub {
 }
 
 impl Place {
-    /// Notes how the Envoy stands, if it is known what it should have now.
+    /// Notes how the Envoy stands.
     pub(super) fn note(&self, session: &Session) {
-        let standing: BTreeMap<Kind, Standing> =
-            Kind::ALL.into_iter().map(|kind| (kind, session.standing(kind))).collect();
+        let (has, refusals) = (session.up_to(), session.refusals());
         let mut state = self.hub.state();
-        let State { gateways, envoys, .. } = &mut *state;
-        let Some(envoy) = envoys.get_mut(&self.number) else { return };
-        let target = gateways.get(&envoy.gateway).and_then(|target| target.borrow().clone());
-        let is_of_now = target.is_some_and(|target| Arc::ptr_eq(&target, session.target()));
-        if is_of_now && envoy.standing != standing {
-            envoy.standing = standing;
+        let Some(envoy) = state.envoys.get_mut(&self.number) else { return };
+        if (envoy.has, &envoy.refusals) != (has, &refusals) {
+            (envoy.has, envoy.refusals) = (has, refusals);
+            envoy.is_new &= has == 0;
             drop(state);
             self.hub.tell();
         }

@@ -21,9 +21,9 @@ mod session;
 mod snapshot;
 mod tls;
 
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, Identity};
 pub use hub::{Connected, Gateway, Hub, NoGateway};
 pub use server::Discovery;
-pub use session::{Answer, Ask, Session, Standing};
+pub use session::{Answer, Ask, Published, Session, Standing};
 pub use snapshot::{Kind, Resources, Snapshot};
 pub use tls::SECRETS;

@@ -1,13 +1,18 @@
 //! Discovery for Envoys (ADS): each stream gets what its gateway's Envoys are to have.
 
-use std::{collections::BTreeSet, pin::Pin};
+use std::{collections::BTreeSet, net::SocketAddr, pin::Pin};
 
-use envoy_types::pb::envoy::{
-    config::core::v3::ControlPlane,
-    service::discovery::v3::{
-        DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-        aggregated_discovery_service_server::{AggregatedDiscoveryService, AggregatedDiscoveryServiceServer},
+use envoy_types::pb::{
+    envoy::{
+        config::core::v3::{ControlPlane, Node},
+        service::discovery::v3::{
+            DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+            aggregated_discovery_service_server::{
+                AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
+            },
+        },
     },
+    google::protobuf::value,
 };
 use futures::{Stream, stream};
 use tokio::sync::mpsc;
@@ -15,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    hub::{Gateway, Hub},
+    bootstrap::STATS_PORT,
+    hub::{Arrival, Gateway, Hub},
     session::{Answer, Ask, Session},
     snapshot::Kind,
 };
@@ -49,7 +55,7 @@ impl AggregatedDiscoveryService for Discovery {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        let from = request.remote_addr().map(|address| address.to_string()).unwrap_or_default();
+        let from = request.remote_addr();
         let (sender, receiver) = mpsc::channel(UNDER_WAY);
         let (hub, stop, requests) = (self.hub.clone(), self.stop.clone(), request.into_inner());
         tokio::spawn(async move {
@@ -78,17 +84,19 @@ impl AggregatedDiscoveryService for Discovery {
 async fn serve(
     hub: &Hub,
     mut requests: Streaming<DiscoveryRequest>,
-    from: String,
+    address: Option<SocketAddr>,
     responses: &mpsc::Sender<Result<DiscoveryResponse, Status>>,
 ) -> Result<(), Status> {
+    let from = address.map(|address| address.to_string()).unwrap_or_default();
     let Some(first) = requests.message().await? else { return Ok(()) };
-    let node = first.node.clone().map(|node| node.id).unwrap_or_default();
-    let gateway = Gateway::of_node(&node).map_err(|error| {
+    let node = first.node.clone().unwrap_or_default();
+    let gateway = Gateway::of_node(&node.id).map_err(|error| {
         tracing::warn!(from, %error, "an Envoy was sent away");
         Status::invalid_argument(error.to_string())
     })?;
     tracing::info!(%gateway, from, "an Envoy has connected");
-    let place = hub.connect(&gateway, &node, from.clone());
+    let is_new = first.version_info.is_empty();
+    let place = hub.connect(Arrival { gateway: gateway.clone(), from: address, stats: stats(&node), is_new });
     let mut target = hub.target(&gateway);
     if target.borrow().is_none() {
         tracing::warn!(%gateway, from, "the gateway of an Envoy is not known: it waits, and keeps what it has");
@@ -147,6 +155,20 @@ fn read(request: DiscoveryRequest, gateway: &Gateway, from: &str) -> Option<(Kin
         refusal: request.error_detail.map(|status| status.message),
     };
     Some((kind, ask))
+}
+
+/// Where an Envoy's bootstrap says that its statistics are to be had.
+fn stats(node: &Node) -> Option<u16> {
+    let value = node.metadata.as_ref()?.fields.get(STATS_PORT)?.kind.as_ref()?;
+    match value {
+        // Numbers of JSON are floating; a port is small enough to be exact.
+        value::Kind::NumberValue(port) => format!("{port}").parse().ok(),
+        value::Kind::NullValue(_)
+        | value::Kind::StringValue(_)
+        | value::Kind::BoolValue(_)
+        | value::Kind::StructValue(_)
+        | value::Kind::ListValue(_) => None,
+    }
 }
 
 fn written(answer: Answer) -> DiscoveryResponse {

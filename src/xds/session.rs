@@ -54,11 +54,22 @@ pub enum Standing {
     Refuses(String),
 }
 
+/// What the Envoys of a gateway are to have, and the how-manieth such it is.
+#[derive(Debug)]
+pub struct Published {
+    /// Counted from 1.
+    pub number: u64,
+    /// The resources.
+    pub snapshot: Snapshot,
+}
+
 /// The state of a stream.
 #[derive(Debug)]
 pub struct Session {
-    target: Arc<Snapshot>,
+    target: Arc<Published>,
     asked: BTreeMap<Kind, Subscription>,
+    /// By type, the number of the newest target before the present one whose resources of it Envoy is known to have had.
+    had: BTreeMap<Kind, u64>,
     sent: u64,
 }
 
@@ -75,6 +86,8 @@ struct Subscription {
 #[derive(Debug)]
 struct Sent {
     nonce: String,
+    /// Of the target at that time.
+    number: u64,
     content: Resources,
     answered: bool,
     /// It has nothing in it: Envoy may say nothing to that, and nobody waits for it.
@@ -83,18 +96,38 @@ struct Sent {
 
 impl Session {
     /// A stream at its beginning.
-    pub fn new(target: Arc<Snapshot>) -> Self {
-        Self { target, asked: BTreeMap::new(), sent: 0 }
+    pub fn new(target: Arc<Published>) -> Self {
+        Self { target, asked: BTreeMap::new(), had: BTreeMap::new(), sent: 0 }
     }
 
     /// What Envoy is to have from now on.
-    pub fn aim(&mut self, target: Arc<Snapshot>) {
+    pub fn aim(&mut self, target: Arc<Published>) {
+        for kind in Kind::ALL {
+            self.had.insert(kind, self.has(kind));
+        }
         self.target = target;
     }
 
-    /// What Envoy is to have.
-    pub fn target(&self) -> &Arc<Snapshot> {
-        &self.target
+    /// The number of the newest target that Envoy has all of; 0: none. In a burst of changes it has older ones than the present
+    /// all the time, and each counts.
+    pub fn up_to(&self) -> u64 {
+        Kind::ALL.into_iter().map(|kind| self.has(kind)).min().unwrap_or_default()
+    }
+
+    /// What it refuses of the present target, and why, in its own words.
+    pub fn refusals(&self) -> BTreeMap<Kind, String> {
+        let refusal = |kind| match self.standing(kind) {
+            Standing::Refuses(words) => Some((kind, words)),
+            Standing::Has | Standing::Lags => None,
+        };
+        Kind::ALL.into_iter().filter_map(refusal).collect()
+    }
+
+    fn has(&self, kind: Kind) -> u64 {
+        match self.standing(kind) {
+            Standing::Has => self.target.number,
+            Standing::Lags | Standing::Refuses(_) => self.had.get(&kind).copied().unwrap_or_default(),
+        }
     }
 
     /// Takes in a request.
@@ -102,7 +135,7 @@ impl Session {
         let first = !self.asked.contains_key(&kind);
         let subscription = self.asked.entry(kind).or_default();
         if first {
-            let whole = self.target.resources(kind);
+            let whole = self.target.snapshot.resources(kind);
             // Versions are made of the content: who has this one from another stream has it.
             if ask.names.is_empty() && ask.nonce.is_empty() && ask.version == whole.version {
                 subscription.has = Some(whole.clone());
@@ -124,6 +157,7 @@ impl Session {
             None if !again && ask.version == last.content.version => {
                 subscription.has = Some(last.content.clone());
                 subscription.refused = None;
+                self.had.insert(kind, last.number);
             }
             // Envoy begins to watch a name, or begins again, as for the endpoints of a cluster that was changed: it waits for a
             // response, whatever it has.
@@ -144,7 +178,8 @@ impl Session {
         if silent {
             subscription.has = Some(content.clone());
         }
-        let sent = Sent { nonce: nonce.clone(), content: content.clone(), answered: silent, silent };
+        let number = self.target.number;
+        let sent = Sent { nonce: nonce.clone(), number, content: content.clone(), answered: silent, silent };
         subscription.last = Some(sent);
         Some(Answer { kind, nonce, content })
     }
@@ -153,7 +188,7 @@ impl Session {
     pub fn standing(&self, kind: Kind) -> Standing {
         let Some(subscription) = self.asked.get(&kind) else {
             // Nobody asks for what nothing names.
-            let nothing = self.target.resources(kind).resources.is_empty();
+            let nothing = self.target.snapshot.resources(kind).resources.is_empty();
             return if nothing { Standing::Has } else { Standing::Lags };
         };
         let Some(wanted) = self.wanted(kind) else { return Standing::Lags };
@@ -190,7 +225,7 @@ impl Session {
     /// route to one that it knows no endpoints of would be answered 503. Of clusters that it refuses it asks for none.
     fn knows_its_endpoints(&self) -> bool {
         let asked = self.asked.get(&Kind::Endpoints);
-        let wanted = &self.target.resources(Kind::Endpoints).resources;
+        let wanted = &self.target.snapshot.resources(Kind::Endpoints).resources;
         self.standing(Kind::Cluster) != Standing::Has
             || wanted.keys().all(|name| asked.is_some_and(|asked| asked.names.contains(name)))
     }
@@ -203,7 +238,7 @@ impl Session {
     /// What Envoy should have of a type now: the target's, and clusters that its present routes may still name.
     fn wanted(&self, kind: Kind) -> Option<Resources> {
         let subscription = self.asked.get(&kind)?;
-        let target = self.target.resources(kind);
+        let target = self.target.snapshot.resources(kind);
         match kind {
             Kind::Listener => Some(target.clone()),
             Kind::Cluster => {

@@ -131,6 +131,11 @@ impl Snapshot {
         (snapshot, rejected)
     }
 
+    /// Whether it is the same, by the versions.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Kind::ALL.into_iter().all(|kind| self.resources(kind).version == other.resources(kind).version)
+    }
+
     /// Those of one type.
     pub fn resources(&self, kind: Kind) -> &Resources {
         match kind {

@@ -18,18 +18,23 @@ fn the_chart_is_clean() {
 fn each_set_of_values_renders_what_is_committed() {
     let Some(helm) = Helm::find() else { return };
     for name in SETS {
-        let text = told(&helm.set(name).text);
-        let file = root().join("tests/chart/golden").join(name).with_extension("yaml");
-        if std::env::var_os("TIDEGATE_ACCEPT").is_some() {
-            std::fs::write(&file, &text).unwrap();
-        }
-        let committed = std::fs::read_to_string(&file).unwrap_or_default();
-        assert!(
-            text == committed,
-            "{} is not what is rendered; see what differs after: TIDEGATE_ACCEPT=1 cargo test --test chart",
-            file.display()
-        );
+        is_committed(&helm, name);
     }
+}
+
+/// Holds what a set of values renders against the file.
+pub fn is_committed(helm: &Helm, name: &str) {
+    let text = told(&helm.set(name).text);
+    let file = root().join("tests/chart/golden").join(name).with_extension("yaml");
+    if std::env::var_os("TIDEGATE_ACCEPT").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        text == committed,
+        "{} is not what is rendered; see what differs after: TIDEGATE_ACCEPT=1 cargo test --test chart",
+        file.display()
+    );
 }
 
 /// The objects without what differs from one version of Helm to the next: blank lines, and where they come from.

@@ -15,6 +15,7 @@ mod audit;
 mod backend;
 mod cluster;
 mod files;
+mod gateway;
 mod golden;
 mod helm;
 mod install;

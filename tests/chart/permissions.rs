@@ -12,9 +12,9 @@ use tidegate::{
 use crate::helm::{Helm, NAMESPACE, Rendered, SETS};
 
 /// A verb on a resource of a group.
-type Granted = (String, String, String);
+pub type Granted = (String, String, String);
 
-fn granted(role: &Value) -> BTreeSet<Granted> {
+pub fn granted(role: &Value) -> BTreeSet<Granted> {
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
     };
@@ -33,7 +33,7 @@ fn granted(role: &Value) -> BTreeSet<Granted> {
     all
 }
 
-fn table(rows: impl IntoIterator<Item = Permission>) -> BTreeSet<Granted> {
+pub fn table(rows: impl IntoIterator<Item = Permission>) -> BTreeSet<Granted> {
     let each = |row: Permission| {
         row.verbs.iter().map(move |verb| (row.group.to_owned(), row.resource.to_owned(), (*verb).to_owned()))
     };

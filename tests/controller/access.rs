@@ -102,7 +102,7 @@ impl Server {
                 continue;
             }
             asked.extend(questions(&manifest, ""));
-            let gvk = crate::cluster::gvk(&manifest);
+            let gvk = crate::server::gvk(&manifest);
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&gvk));
             let params = PatchParams::apply("tests").force();
             let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();

@@ -8,11 +8,7 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Event;
-use kube::{
-    Api, Client,
-    api::ListParams,
-    core::{DynamicObject, GroupVersionKind},
-};
+use kube::{Api, Client, api::ListParams, core::DynamicObject};
 use serde_json::{Value, json};
 use tidegate::{
     api::{Phase, Rollout, RouteKind},
@@ -34,7 +30,7 @@ use crate::{
     objects::{deployment, entry, route, route_of, way_to, weights_of},
     proxy::Proxy,
     running::Running,
-    server::{Server, create, unique},
+    server::{Server, api_of, create, unique},
     waiting::{Told, ToldEvent, eventually},
 };
 
@@ -311,17 +307,4 @@ impl Drop for Cluster {
             eprintln!("{}", self.logged());
         }
     }
-}
-
-/// Where objects like this one live.
-pub fn api_of(client: &Client, namespace: &str, object: &Value) -> Api<DynamicObject> {
-    let resource = kube::core::ApiResource::from_gvk(&gvk(object));
-    Api::namespaced_with(client.clone(), namespace, &resource)
-}
-
-/// What kind of object it is.
-pub fn gvk(object: &Value) -> GroupVersionKind {
-    let version = object["apiVersion"].as_str().unwrap();
-    let (group, version) = version.split_once('/').unwrap_or(("", version));
-    GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap())
 }

@@ -20,6 +20,8 @@ pub struct Crds {
     pub gateway_routes: Option<Value>,
     pub virtual_routers: Option<Value>,
     pub virtual_services: Option<Value>,
+    pub virtual_gateways: Option<Value>,
+    pub virtual_nodes: Option<Value>,
     pub http_routes: Option<Value>,
     pub grpc_routes: Option<Value>,
 }
@@ -27,6 +29,8 @@ pub struct Crds {
 /// The others' definitions, byte for byte; the folders' `README.md`s tell where they come from.
 const VIRTUAL_ROUTERS: &str = include_str!("../data/appmesh/crds/appmesh.k8s.aws_virtualrouters.yaml");
 const VIRTUAL_SERVICES: &str = include_str!("../data/appmesh/crds/appmesh.k8s.aws_virtualservices.yaml");
+const VIRTUAL_GATEWAYS: &str = include_str!("../data/appmesh/crds/appmesh.k8s.aws_virtualgateways.yaml");
+const VIRTUAL_NODES: &str = include_str!("../data/appmesh/crds/appmesh.k8s.aws_virtualnodes.yaml");
 const HTTP_ROUTES: &str = include_str!("../data/gateway-api/crds/gateway.networking.k8s.io_httproutes.yaml");
 const GRPC_ROUTES: &str = include_str!("../data/gateway-api/crds/gateway.networking.k8s.io_grpcroutes.yaml");
 
@@ -49,13 +53,15 @@ impl Crds {
             gateway_routes: Some(gateway_route_crd().unwrap()),
             virtual_routers: Some(parsed(VIRTUAL_ROUTERS)),
             virtual_services: Some(parsed(VIRTUAL_SERVICES)),
+            virtual_gateways: Some(parsed(VIRTUAL_GATEWAYS)),
+            virtual_nodes: Some(parsed(VIRTUAL_NODES)),
             http_routes: Some(parsed(HTTP_ROUTES)),
             grpc_routes: Some(parsed(GRPC_ROUTES)),
         }
     }
 
     /// Each CRD's name, the group and version that it serves, and itself.
-    pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 7] {
+    pub fn each(&self) -> [(&'static str, &'static str, Option<&Value>); 9] {
         let gateway_api = "gateway.networking.k8s.io/v1";
         [
             ("rollouts.tidegate.dev", "tidegate.dev/v1alpha1", self.rollouts.as_ref()),
@@ -63,6 +69,8 @@ impl Crds {
             ("gatewayroutes.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.gateway_routes.as_ref()),
             ("virtualrouters.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.virtual_routers.as_ref()),
             ("virtualservices.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.virtual_services.as_ref()),
+            ("virtualgateways.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.virtual_gateways.as_ref()),
+            ("virtualnodes.appmesh.k8s.aws", "appmesh.k8s.aws/v1beta2", self.virtual_nodes.as_ref()),
             ("httproutes.gateway.networking.k8s.io", gateway_api, self.http_routes.as_ref()),
             ("grpcroutes.gateway.networking.k8s.io", gateway_api, self.grpc_routes.as_ref()),
         ]

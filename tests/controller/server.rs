@@ -20,7 +20,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
-    core::{ApiResource, DynamicObject},
+    core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use serde_json::{Value, json};
 use tidegate::{
@@ -200,7 +200,7 @@ impl Real {
                 assert!(there, "this cluster lacks {name}; install what is in crds/ and tests/data");
             }
         };
-        READY.get_or_init(|| ready).await;
+        READY.get_or_init(|| Box::pin(ready)).await;
         real
     }
 
@@ -262,8 +262,21 @@ pub fn unique() -> String {
 }
 
 pub async fn create(client: &Client, namespace: &str, object: Value) {
-    let api = crate::cluster::api_of(client, namespace, &object);
+    let api = api_of(client, namespace, &object);
     api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+}
+
+/// Where objects like this one live.
+pub fn api_of(client: &Client, namespace: &str, object: &Value) -> Api<DynamicObject> {
+    let resource = kube::core::ApiResource::from_gvk(&gvk(object));
+    Api::namespaced_with(client.clone(), namespace, &resource)
+}
+
+/// What kind of object it is.
+pub fn gvk(object: &Value) -> GroupVersionKind {
+    let version = object["apiVersion"].as_str().unwrap();
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap())
 }
 
 async fn clear(client: &Client, namespace: &str) {

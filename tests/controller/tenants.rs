@@ -20,9 +20,9 @@ use tokio::net::TcpListener;
 use crate::{
     audit,
     call::{Call, Rule, Spoil},
-    cluster::{Cluster, api_of},
+    cluster::Cluster,
     objects::{ROLLOUT, deployment, entry, route},
-    server::{Server, create, is_real, unique},
+    server::{Server, api_of, create, is_real, unique},
     told::message,
     waiting::{eventually, in_time},
 };

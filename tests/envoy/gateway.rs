@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidegate::{
     dataplane::{ObjectKind, Planned, plan},
     sandbox::backends::Backend,
-    xds::{Bootstrap, Discovery, Gateway, Hub, Kind, Snapshot, Standing},
+    xds::{Bootstrap, Connected, Discovery, Gateway, Hub, Snapshot},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,8 @@ const NAMESPACE: &str = "shop";
 pub struct Bed {
     pub gateway: Gateway,
     pub hub: Hub,
+    /// The number of what it is to have.
+    published: u64,
     control: SocketAddr,
     control_plane: Option<(CancellationToken, JoinHandle<()>)>,
     /// Where Envoy takes requests.
@@ -85,7 +87,10 @@ impl Bed {
             mesh: "mesh".into(),
             host: control.ip().to_string(),
             port: control.port(),
+            tls: None,
             admin: ("127.0.0.1".into(), 0),
+            stats: None,
+            secrets: None,
         };
         let config = folder.path().join("envoy.json");
         std::fs::write(&config, bootstrap.config().to_string()).unwrap();
@@ -95,6 +100,7 @@ impl Bed {
         let mut bed = Self {
             gateway,
             hub: Hub::default(),
+            published: 0,
             control,
             control_plane: None,
             ingress,
@@ -147,11 +153,11 @@ impl Bed {
     }
 
     /// Serves what the objects say.
-    pub fn publish(&self) -> Planned {
+    pub fn publish(&mut self) -> Planned {
         let (planned, found) = self.planned();
         let (snapshot, rejected) = Snapshot::of(&planned.plan, &found);
         assert!(rejected.is_empty(), "{rejected:?}");
-        self.hub.publish(&self.gateway, snapshot);
+        self.published = self.hub.publish(&self.gateway, snapshot);
         planned
     }
 
@@ -186,11 +192,9 @@ impl Bed {
     /// Waits until Envoy has all that it should have.
     pub async fn settled(&self) {
         let look = || async { self.hub.envoys(&self.gateway) };
-        eventually("Envoy has what it should", look, |envoys| {
-            let has = |kind: &Kind| envoys[0].standing.get(kind) == Some(&Standing::Has);
-            envoys.len() == 1 && Kind::ALL.iter().all(has)
-        })
-        .await;
+        let number = self.published;
+        let has = |envoys: &Vec<Connected>| envoys.len() == 1 && envoys[0].has == number;
+        eventually("Envoy has what it should", look, has).await;
     }
 
     /// Sends a request; which version answered, or the status.

@@ -31,6 +31,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end -}}
 
+{{/* The gateways' control plane is an application of its own: nothing that selects the controller's pods selects its. */}}
+{{- define "tidegate.gatewaySelectorLabels" -}}
+app.kubernetes.io/name: {{ include "tidegate.name" . }}-gateway
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "tidegate.gatewayLabels" -}}
+{{- $own := include "tidegate.gatewaySelectorLabels" . | fromYaml -}}
+{{- toYaml (merge $own (include "tidegate.labels" . | fromYaml)) -}}
+{{- end -}}
+
 {{- define "tidegate.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "tidegate.fullname" .) .Values.serviceAccount.name -}}

@@ -7,11 +7,17 @@ use super::{
     fake::{Fake, Reply, serve},
     *,
 };
-use crate::{api::Preset, config::EnvoyConfig, engine::look::Counters};
+use crate::{
+    api::Preset,
+    config::{EnvoyConfig, EnvoySource},
+    engine::look::Counters,
+};
 
 fn reading(fakes: &[&Fake]) -> Providers {
     providers(ProviderConfig::Envoy(EnvoyConfig {
-        urls: fakes.iter().map(|fake| fake.url.join("/stats/prometheus").unwrap()).collect(),
+        source: EnvoySource::Urls(
+            fakes.iter().map(|fake| fake.url.join("/stats/prometheus").unwrap()).collect(),
+        ),
         scrape_interval: Duration::from_secs(1),
         http: http(Duration::from_secs(2)),
     }))
@@ -156,4 +162,98 @@ async fn what_envoys_cannot_serve_is_said() {
     );
     let look = providers.look(&look_at_arms(), now()).await;
     assert!(told(&look.arms.unwrap().unwrap_err()).contains("name a preset"));
+}
+
+/// A control plane that lists these Envoys.
+async fn listing(envoys: Arc<std::sync::Mutex<Vec<std::net::SocketAddr>>>) -> Fake {
+    serve(move |_| {
+        let listed = envoys.lock().unwrap().clone();
+        if listed.is_empty() {
+            return Reply::Body(503, String::new());
+        }
+        let entry = |stats: &std::net::SocketAddr| serde_json::json!({"gateway": "shop/gw", "stats": stats});
+        let mut all: Vec<_> = listed.iter().map(entry).collect();
+        all.push(serde_json::json!({"gateway": "other/gw", "stats": "127.0.0.1:1"}));
+        all.push(serde_json::json!({"gateway": "shop/gw"}));
+        Reply::ok(serde_json::Value::from(all).to_string())
+    })
+    .await
+}
+
+fn address(fake: &Fake) -> std::net::SocketAddr {
+    fake.url.socket_addrs(|| None).unwrap()[0]
+}
+
+/// What an Envoy that is gone has counted.
+const GONE: usize = usize::MAX;
+
+/// An Envoy that has run for so long and counted so much for stable.
+async fn envoy(uptime: u32, counted: Arc<AtomicUsize>) -> Fake {
+    serve(move |_| {
+        let count = counted.load(Ordering::SeqCst);
+        if count == GONE {
+            return Reply::Body(503, String::new());
+        }
+        Reply::ok(format!(
+            "envoy_server_uptime{{}} {uptime}\nenvoy_cluster_upstream_rq_xx{{envoy_response_code_class=\"2\",\
+             envoy_cluster_name=\"cds_egress_m_v1_shop_http_80\"}} {count}\n"
+        ))
+    })
+    .await
+}
+
+fn found_by(registry: &Fake) -> Providers {
+    providers(ProviderConfig::Envoy(EnvoyConfig {
+        source: EnvoySource::Registry {
+            url: registry.url.join("/envoys").unwrap(),
+            gateway: Some("shop/gw".to_owned()),
+        },
+        scrape_interval: Duration::from_secs(1),
+        http: http(Duration::from_secs(2)),
+    }))
+}
+
+async fn total(providers: &Providers, second: i64) -> Result<(usize, f64), ReadError> {
+    let at = now() + jiff::SignedDuration::from_secs(second);
+    let arms = providers.look(&request(), at).await.arms.unwrap()?;
+    Ok((arms.stable.total.len(), arms.stable.total.values().sum()))
+}
+
+#[tokio::test]
+async fn envoys_come_and_go_and_the_sum_is_of_those_that_are_there() {
+    let (first, second) = (Arc::new(AtomicUsize::new(1000)), Arc::new(AtomicUsize::new(5000)));
+    let (one, two) = (envoy(100, Arc::clone(&first)).await, envoy(5000, Arc::clone(&second)).await);
+    let listed = Arc::new(std::sync::Mutex::new(vec![address(&one)]));
+    let registry = listing(Arc::clone(&listed)).await;
+    let providers = found_by(&registry);
+    assert_eq!(total(&providers, 0).await, Ok((1, 1000.0)));
+    // One that has run for long and is heard of only now has counted what nobody looked at.
+    listed.lock().unwrap().push(address(&two));
+    assert_eq!(total(&providers, 10).await, Ok((2, 1000.0)));
+    second.store(5010, Ordering::SeqCst);
+    assert_eq!(total(&providers, 20).await, Ok((2, 1010.0)));
+    // One that was just started counts whole: its first failure may be among the first requests.
+    let third = Arc::new(AtomicUsize::new(7));
+    let new = envoy(3, Arc::clone(&third)).await;
+    listed.lock().unwrap().push(address(&new));
+    assert_eq!(total(&providers, 30).await, Ok((3, 1017.0)));
+    // The control plane is gone; its Envoys are not.
+    let before = std::mem::take(&mut *listed.lock().unwrap());
+    assert_eq!(total(&providers, 40).await, Ok((3, 1017.0)));
+    // One that is listed and silent is no evidence; one that is no longer listed is gone.
+    *listed.lock().unwrap() = before;
+    let gone = address(&new);
+    third.store(GONE, Ordering::SeqCst);
+    assert_eq!(total(&providers, 50).await, Err(ReadError::Status(503)));
+    listed.lock().unwrap().retain(|address| *address != gone);
+    assert_eq!(total(&providers, 60).await, Ok((2, 1010.0)));
+}
+
+#[tokio::test]
+async fn a_control_plane_that_lists_nobody_is_no_evidence() {
+    let registry = listing(Arc::default()).await;
+    assert!(total(&found_by(&registry), 0).await.is_err());
+    let nobody = serve(|_| Reply::ok("[]")).await;
+    let told = total(&found_by(&nobody), 0).await.unwrap_err().to_string();
+    assert!(told.contains("envoys"), "{told}");
 }

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::*;
 use crate::{
     api::Series,
-    config::{EnvoyConfig, HttpConfig, PrometheusConfig, WebConfig},
+    config::{EnvoyConfig, EnvoySource, HttpConfig, PrometheusConfig, WebConfig},
     outbound::fake::{self, SECRET},
 };
 
@@ -81,8 +81,11 @@ fn look_at_number(query: &str) -> LookRequest {
 fn one_of_each() -> Providers {
     let url = || reqwest::Url::parse("http://127.0.0.1:9/").unwrap();
     let timeout = Duration::from_secs(1);
-    let envoy =
-        EnvoyConfig { urls: vec![url()], scrape_interval: Duration::from_secs(1), http: http(timeout) };
+    let envoy = EnvoyConfig {
+        source: EnvoySource::Urls(vec![url()]),
+        scrape_interval: Duration::from_secs(1),
+        http: http(timeout),
+    };
     let mut entries = BTreeMap::from([
         ("prometheus".to_owned(), ProviderConfig::Prometheus(prometheus_at(url(), timeout))),
         ("envoy".to_owned(), ProviderConfig::Envoy(envoy)),

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 
-use crate::dataplane::{GatewayRef, ObjectKind, Reason, Rejected};
+use crate::{
+    conditions::{Condition, conditions, patch},
+    dataplane::{GatewayRef, ObjectKind, Reason, Rejected},
+};
 
 /// The type of a GatewayRoute's condition.
 pub const PROGRAMMED: &str = "Programmed";
@@ -28,16 +31,6 @@ pub(super) struct Standing<'a> {
     pub(super) left_out: Vec<&'a Rejected>,
     /// How many gateways serve the table.
     pub(super) gateways: usize,
-}
-
-/// What a condition should say.
-struct Wanted<'a> {
-    kind: &'static str,
-    holds: bool,
-    reason: &'a str,
-    message: String,
-    /// Absent where the kind has no place for it.
-    generation: Option<i64>,
 }
 
 /// The merge patch of a route's status that reports its present generation as in effect, in its kind's own way; none where
@@ -90,7 +83,7 @@ pub(super) fn report(
         ObjectKind::VirtualRouter => {
             let mut status = json!({"conditions": conditions(old), "observedGeneration": generation});
             let wanted = standing.whole(ACTIVE, "Active", generation);
-            Wanted { generation: None, ..wanted }.put(&mut status, now);
+            Condition { generation: None, ..wanted }.put(&mut status, now);
             status
         }
         ObjectKind::HttpRoute | ObjectKind::GrpcRoute => {
@@ -98,7 +91,7 @@ pub(super) fn report(
         }
         ObjectKind::VirtualGateway | ObjectKind::VirtualService | ObjectKind::VirtualNode => return None,
     };
-    patch(object, &status)
+    patch(object.metadata.resource_version.as_deref(), old, &status)
 }
 
 /// The entries of all parents: those of this gateway as they should be, the others' as they are.
@@ -130,14 +123,14 @@ fn parents(
 
 impl Standing<'_> {
     /// The one condition of a kind that is served whole or not at all.
-    fn whole(&self, kind: &'static str, reason: &'static str, generation: i64) -> Wanted<'static> {
+    fn whole(&self, kind: &'static str, reason: &'static str, generation: i64) -> Condition<'static> {
         let generation = Some(generation);
         // A tcpRoute that no HTTP gateway could serve is no fault of its router.
         let faults = self.left_out.iter().any(|rejected| !matches!(rejected.reason, Reason::Tcp));
         if self.served && !faults {
-            Wanted { kind, holds: true, reason, message: self.told(generation), generation }
+            Condition { kind, holds: true, reason, message: self.told(generation), generation }
         } else {
-            Wanted { kind, holds: false, reason: "Invalid", message: self.sentence(), generation }
+            Condition { kind, holds: false, reason: "Invalid", message: self.sentence(), generation }
         }
     }
 
@@ -148,15 +141,15 @@ impl Standing<'_> {
         let accepted = if self.served { "Accepted" } else { "UnsupportedValue" };
         let told = if self.served { self.told(generation) } else { self.sentence() };
         let resolved = unresolved.map_or("all backends are Services".to_owned(), |_| self.sentence());
-        Wanted { kind: ACCEPTED, holds: self.served, reason: accepted, message: told, generation }
+        Condition { kind: ACCEPTED, holds: self.served, reason: accepted, message: told, generation }
             .put(entry, now);
         let reason = unresolved.unwrap_or("ResolvedRefs");
-        Wanted { kind: RESOLVED, holds: unresolved.is_none(), reason, message: resolved, generation }
+        Condition { kind: RESOLVED, holds: unresolved.is_none(), reason, message: resolved, generation }
             .put(entry, now);
         if self.served && !self.left_out.is_empty() {
             let message = format!("Dropped Rule: {}", self.sentence());
             let reason = "UnsupportedValue";
-            Wanted { kind: PARTIALLY_INVALID, holds: true, reason, message, generation }.put(entry, now);
+            Condition { kind: PARTIALLY_INVALID, holds: true, reason, message, generation }.put(entry, now);
         } else if let Some(conditions) = entry["conditions"].as_array_mut() {
             conditions.retain(|condition| condition["type"] != PARTIALLY_INVALID);
         }
@@ -172,29 +165,6 @@ impl Standing<'_> {
     }
 }
 
-impl Wanted<'_> {
-    /// Puts the condition among those of `parent`. One whose status stays keeps its time.
-    fn put(&self, parent: &mut Value, now: Timestamp) {
-        let mut wanted = json!({
-            "type": self.kind, "status": if self.holds { "True" } else { "False" }, "reason": self.reason,
-            "message": self.message,
-        });
-        if let Some(generation) = self.generation {
-            wanted["observedGeneration"] = json!(generation);
-        }
-        let Some(conditions) = parent["conditions"].as_array_mut() else { return };
-        let old = conditions.iter_mut().find(|condition| condition["type"] == self.kind);
-        let since = old.as_ref().filter(|old| old["status"] == wanted["status"]);
-        let since = since.and_then(|old| old.get("lastTransitionTime")).cloned();
-        // Whole seconds, as every API server stores them.
-        wanted["lastTransitionTime"] = since.unwrap_or_else(|| json!(format!("{now:.0}")));
-        match old {
-            Some(old) => *old = wanted,
-            None => conditions.push(wanted),
-        }
-    }
-}
-
 /// The Gateway API's word for a backend that cannot be resolved; none where something else is wrong.
 fn unresolved(reason: &Reason) -> Option<&'static str> {
     if matches!(reason, Reason::BackendKind(_)) {
@@ -206,10 +176,6 @@ fn unresolved(reason: &Reason) -> Option<&'static str> {
     }
 }
 
-fn conditions(parent: &Value) -> Vec<Value> {
-    parent["conditions"].as_array().cloned().unwrap_or_default()
-}
-
 fn holds(parent: &Value, kind: &str, generation: Option<i64>) -> bool {
     let conditions = parent["conditions"].as_array();
     conditions.into_iter().flatten().any(|condition| {
@@ -217,16 +183,6 @@ fn holds(parent: &Value, kind: &str, generation: Option<i64>) -> bool {
             && condition["status"] == "True"
             && generation.is_none_or(|generation| condition["observedGeneration"] == generation)
     })
-}
-
-/// None where the object's status has all of it already.
-fn patch(object: &DynamicObject, status: &Value) -> Option<Value> {
-    let fields = status.as_object()?;
-    if fields.iter().all(|(field, value)| object.data["status"][field] == *value) {
-        return None;
-    }
-    // A stale copy must fail: lists are replaced whole, and others write to them.
-    Some(json!({"metadata": {"resourceVersion": object.resource_version()}, "status": status}))
 }
 
 fn generation(object: &DynamicObject) -> i64 {

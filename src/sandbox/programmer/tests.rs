@@ -61,29 +61,6 @@ fn the_first_table_waits_for_the_first_list_of_every_kind() {
     }
     assert!(!seen.take(*last, Err(watcher::Error::NoResourceVersion)), "it may be there, and was not read");
     assert!(seen.take(*last, Err(missing())));
-    assert_eq!(seen.objects.len(), 1);
+    assert_eq!(seen.objects().count(), 1);
     assert!(!seen.take(*last, Err(missing())), "still missing: nothing changed");
-}
-
-#[test]
-fn a_list_replaces_the_one_before_only_when_it_is_whole_and_only_of_its_kind() {
-    let mut seen = Seen { awaited: BTreeSet::new(), ..Seen::default() };
-    let (routes, services) = (ObjectKind::GatewayRoute, ObjectKind::VirtualService);
-    assert!(seen.take(routes, Ok(Event::Apply(route("old", 1)))));
-    assert!(seen.take(services, Ok(Event::Apply(route("service", 1)))));
-    for event in
-        [Event::Init, Event::InitApply(route("lost", 1)), Event::Init, Event::InitApply(route("new", 1))]
-    {
-        assert!(!seen.take(routes, Ok(event)));
-        assert!(seen.objects.keys().any(|named| named.name == "old"));
-    }
-    assert!(!seen.take(services, Ok(Event::Init)), "the list of another kind begins and changes nothing");
-    assert!(seen.take(routes, Ok(Event::InitDone)));
-    let names = |seen: &Seen| seen.objects.keys().map(|named| named.name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&seen), ["new", "service"]);
-    assert!(seen.take(routes, Ok(Event::Delete(route("new", 1)))));
-    assert_eq!(names(&seen), ["service"]);
-    // Its definition was deleted.
-    assert!(seen.take(services, Err(missing())));
-    assert_eq!(names(&seen), Vec::<String>::new());
 }

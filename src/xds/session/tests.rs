@@ -61,6 +61,10 @@ fn snapshot_beside(clusters: &[u8], weight: u32, beside: &[u8]) -> Arc<Snapshot>
     Arc::new(Snapshot::of(&plan, &BTreeMap::new()).0)
 }
 
+fn published(number: u64, snapshot: &Snapshot) -> Arc<Published> {
+    Arc::new(Published { number, snapshot: snapshot.clone() })
+}
+
 /// An Envoy: it asks for clusters first, for endpoints when it has clusters, for routes when it has listeners.
 #[derive(Default)]
 struct Envoy {
@@ -146,7 +150,7 @@ struct World {
 impl World {
     fn new(target: &Arc<Snapshot>) -> Self {
         let mut world = Self {
-            session: Session::new(Arc::clone(target)),
+            session: Session::new(published(1, target)),
             envoy: Envoy::default(),
             named: BTreeMap::new(),
         };
@@ -162,7 +166,7 @@ impl World {
 
     fn aim(&mut self, target: &Arc<Snapshot>) {
         self.note(target);
-        self.session.aim(Arc::clone(target));
+        self.session.aim(published(self.session.target.number + 1, target));
     }
 
     /// One of them takes a turn. Returns whether there was anything to do.
@@ -224,6 +228,27 @@ fn an_envoy_that_connects_gets_everything_and_then_only_what_changes() {
     world.settle();
     assert_eq!(world.envoy.got, BTreeMap::from([(Kind::Routes, 1)]), "a weight is one response");
     assert_eq!(world.standings(), vec![Standing::Has; 4]);
+    assert_eq!(world.session.up_to(), 2);
+}
+
+/// While one change follows the other, what was answered counts.
+#[test]
+fn in_a_burst_of_changes_envoy_has_the_older_ones() {
+    let mut world = World::new(&snapshot(&[1, 2], 50));
+    assert_eq!(world.session.up_to(), 0);
+    world.settle();
+    for weight in 60..70 {
+        let before = world.session.up_to();
+        world.aim(&snapshot(&[1, 2], weight));
+        assert_eq!(world.session.up_to(), before, "it has not been sent yet");
+        // Sent; a change comes before the answer.
+        assert!(world.turn(false));
+        world.aim(&snapshot(&[1, 2], weight + 100));
+        assert!(world.turn(true) && world.turn(false));
+        assert_eq!(world.session.up_to(), world.session.target.number - 1);
+    }
+    world.settle();
+    assert_eq!(world.session.up_to(), world.session.target.number);
 }
 
 #[test]
@@ -233,7 +258,7 @@ fn an_envoy_that_comes_back_has_what_it_had() {
     world.settle();
     world.envoy.got.clear();
     // Another replica, or the same one started anew.
-    world.session = Session::new(Arc::new((*target).clone()));
+    world.session = Session::new(published(1, &target));
     world.envoy.connect();
     world.settle();
     assert_eq!(world.standings(), vec![Standing::Has; 4]);
@@ -251,7 +276,8 @@ fn what_envoy_refuses_is_told_in_its_words_and_not_sent_again() {
     world.aim(&snapshot(&[1, 2], 1));
     world.settle();
     assert_eq!(world.session.standing(Kind::Routes), Standing::Refuses("no such thing".into()));
-    assert_eq!(world.envoy.got[&Kind::Routes], 1);
+    assert_eq!(world.session.refusals(), [(Kind::Routes, "no such thing".into())].into());
+    assert_eq!((world.session.up_to(), world.envoy.got[&Kind::Routes]), (1, 1));
     world.envoy.refuses = None;
     world.aim(&snapshot(&[1, 2], 2));
     world.settle();
@@ -263,9 +289,9 @@ fn clusters_that_envoy_refuses_do_not_hold_up_the_routes() {
     let mut world = World::new(&snapshot(&[1, 2], 1));
     world.settle();
     world.envoy.refuses = Some(Kind::Cluster);
-    world.session.aim(snapshot_beside(&[1, 2], 2, &[3]));
+    world.session.aim(published(2, &snapshot_beside(&[1, 2], 2, &[3])));
     world.named.insert(
-        world.session.target.resources(Kind::Routes).version.clone(),
+        world.session.target.snapshot.resources(Kind::Routes).version.clone(),
         ["c1".into(), "c2".into()].into(),
     );
     world.settle();
@@ -327,7 +353,7 @@ proptest! {
         }
         world.settle();
         prop_assert_eq!(world.standings(), vec![Standing::Has; 4]);
-        let wanted = world.session.target.resources(Kind::Cluster).resources.keys().cloned().collect();
+        let wanted = world.session.target.snapshot.resources(Kind::Cluster).resources.keys().cloned().collect();
         prop_assert_eq!(world.envoy.names(Kind::Cluster), wanted, "and what nobody names is gone");
     }
 }

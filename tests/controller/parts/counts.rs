@@ -14,7 +14,7 @@ use tidegate::{
 
 use super::{
     Parts, counted,
-    envoy::{GATEWAY, MESH, PORT},
+    envoy::{GATEWAY, MESH},
     prometheus::SCRAPE,
 };
 use crate::waiting::eventually;
@@ -72,6 +72,7 @@ async fn what_is_tried_again_counts_as_failed() {
 struct Counts {
     providers: Providers,
     namespace: String,
+    port: String,
     over: Timestamp,
 }
 
@@ -81,12 +82,13 @@ impl Counts {
         Self {
             providers: Providers::from_config(&providers).unwrap(),
             namespace: parts.cluster.namespace.clone(),
+            port: parts.port().to_string(),
             over: Clock::start().now(),
         }
     }
 
     async fn by(&self, provider: &str, at: Timestamp) -> Result<Counted, ReadError> {
-        let request = request(&self.namespace, provider);
+        let request = request(&self.namespace, provider, &self.port);
         let arms = self.providers.look(&request, at).await.arms.unwrap()?;
         Ok([sums(&arms.stable), sums(&arms.canary)])
     }
@@ -109,8 +111,8 @@ impl Counts {
     }
 }
 
-fn request(namespace: &str, provider: &str) -> LookRequest {
-    let params = [("mesh", MESH), ("gateway", GATEWAY), ("port", &PORT.to_string())];
+fn request(namespace: &str, provider: &str, port: &str) -> LookRequest {
+    let params = [("mesh", MESH), ("gateway", GATEWAY), ("port", port)];
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let series =
         Series { preset: Some(Preset::AppmeshEnvoy), params: BTreeMap::from(params), ..Series::default() };

@@ -1,18 +1,18 @@
-//! The whole controller over real parts: a real Envoy whose weights follow the route's, a real Prometheus that scrapes
-//! it, and load on versions with known faults.
+//! The whole thing over real parts: the controller, the gateways' control plane, a stock Envoy that it serves, a real Prometheus
+//! that scrapes it, and load on versions with known faults.
 //!
 //! `TIDEGATE_ENVOY` names Envoy's program where it is not on PATH.
 
+mod control;
 mod counts;
 mod envoy;
-mod follower;
 mod outage;
 #[path = "../../support/program.rs"]
 mod program;
 mod prometheus;
 mod runs;
 
-use std::{collections::BTreeMap, num::NonZeroU32, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, num::NonZeroU32, time::Duration};
 
 use tidegate::{
     clock::Clock,
@@ -22,32 +22,27 @@ use tidegate::{
     },
 };
 use tokio::{
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     sync::{Mutex, MutexGuard},
     task::JoinHandle,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
-    envoy::{Envoy, GATEWAY, MESH, PORT},
-    follower::Follower,
+    control::{ControlPlane, one_port, until_taken},
+    envoy::{Envoy, GATEWAY, MESH},
     prometheus::{Prometheus, SCRAPE},
 };
-use crate::{
-    cluster::Cluster,
-    objects::{entry, route},
-    skip::skip,
-    waiting::eventually,
-};
+use crate::{cluster::Cluster, skip::skip, waiting::eventually};
 
 /// Requests a second.
-const RATE: NonZeroU32 = NonZeroU32::new(500).unwrap();
+const RATE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
 /// They end in this order: the folder with what they have said goes with the cluster.
 struct Parts {
-    follower: Follower,
     prometheus: Prometheus,
-    envoy: Envoy,
+    _envoy: Envoy,
+    control: ControlPlane,
     versions: BTreeMap<&'static str, Backend>,
     cluster: Cluster,
     _turn: MutexGuard<'static, ()>,
@@ -71,27 +66,34 @@ impl Parts {
         let mut cluster = Cluster::empty().await;
         // The gateway here is Envoy, and nobody else says what it has taken up.
         cluster.kill_mesh();
-        let [stable, canary] = weights;
-        let entries = [entry("v1", stable), entry("v2", canary)];
-        cluster.create(route("color", &entries.as_slice().into())).await;
+        // One port, for it is a part of the names that Envoy counts by.
+        let hosts = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
         let mut versions = BTreeMap::new();
-        for (seed, (version, colour)) in (1..).zip([("v1", "blue"), ("v2", "green")]) {
-            versions.insert(version, Backend::start(version, colour, seed).await.unwrap());
+        for ((seed, version), listener) in [(1, "v1"), (2, "v2")].into_iter().zip(one_port(&hosts)) {
+            listener.set_nonblocking(true).unwrap();
+            let listener = TcpListener::from_std(listener).unwrap();
+            versions.insert(version, Backend::start_on(listener, version, version, seed).unwrap());
         }
-        let addresses = versions.iter().map(|(version, backend)| (*version, backend.address())).collect();
-        let weights = [("v1".to_owned(), stable), ("v2".to_owned(), canary)].into();
-        let folder: &Path = cluster.folder.path();
-        let envoy = Envoy::start(folder, &cluster.namespace, &addresses, &weights).await;
-        let prometheus = Prometheus::start(folder, envoy.routes.admin).await;
+        let address = |version: &str| versions[version].address();
+        let [stable, canary] = weights;
+        let all = [("v1", address("v1"), stable), ("v2", address("v2"), canary)];
+        let control = ControlPlane::start(&cluster, &all).await;
+        let envoy = Envoy::start(&cluster, &control);
+        until_taken(&cluster, "v2", canary).await;
+        let prometheus = Prometheus::start(cluster.folder.path(), envoy.stats).await;
         cluster.providers = format!(
             "{{prometheus: {{prometheus: {{url: \"{}\", scrapeInterval: {SCRAPE:?}, timeout: 2s}}}}, \
-              envoy: {{envoy: {{urls: [\"{}\"], scrapeInterval: {SCRAPE:?}, timeout: 2s}}}}}}",
+              envoy: {{envoy: {{registry: \"http://{}/envoys\", gateway: {}/{GATEWAY}, scrapeInterval: {SCRAPE:?}, timeout: 2s}}}}}}",
             prometheus.url(),
-            envoy.stats()
+            control.pages,
+            cluster.namespace,
         );
-        let follower = Follower::start(&cluster, envoy.routes.clone());
-        follower.until_taken("v2", canary).await;
-        Some(Self { follower, prometheus, envoy, versions, cluster, _turn: turn })
+        Some(Self { prometheus, _envoy: envoy, control, versions, cluster, _turn: turn })
+    }
+
+    /// The port of both versions.
+    fn port(&self) -> u16 {
+        self.versions["v1"].address().port()
     }
 
     /// The share of requests that a version fails from now on.
@@ -114,7 +116,7 @@ impl Parts {
 
     fn send_with(&self, headers: http::HeaderMap) -> Sending {
         let config = LoadConfig {
-            url: format!("http://{}/color", self.envoy.ingress).parse().unwrap(),
+            url: format!("http://{}/color", self.control.ingress).parse().unwrap(),
             rate: RATE,
             in_flight: 100,
             timeout: Duration::from_secs(10),
@@ -145,7 +147,8 @@ impl Parts {
     }
 
     /// A Rollout to `v2` by steps, judged by what a provider counts of this Envoy.
-    fn rollout(provider: &str, canary: &str) -> String {
+    fn rollout(&self, provider: &str, canary: &str) -> String {
+        let port = self.port();
         format!(
             r#"
 apiVersion: tidegate.dev/v1alpha1
@@ -159,7 +162,7 @@ spec:
     provider: {provider}
     interval: 1s
     settle: 2s
-    series: {{preset: appmesh-envoy, params: {{mesh: {MESH}, gateway: {GATEWAY}, port: "{PORT}"}}}}
+    series: {{preset: appmesh-envoy, params: {{mesh: {MESH}, gateway: {GATEWAY}, port: "{port}"}}}}
     errorRate: {{}}
 "#
         )

@@ -16,7 +16,7 @@ async fn without_prometheus_a_step_holds_and_goes_on_with_it() {
     parts.cluster.run_controller();
     let _sending = parts.send();
     let steps = "{hold: 3s, maxHold: 4s, steps: [{weight: 30}, {weight: 60}]}";
-    parts.cluster.roll(&Parts::rollout("prometheus", steps)).await;
+    parts.cluster.roll(&parts.rollout("prometheus", steps)).await;
     parts.cluster.at(30).await;
     parts.prometheus.kill();
     let waits = paused_for(PauseReason::MetricError);

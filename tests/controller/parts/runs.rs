@@ -2,10 +2,11 @@
 
 use tidegate::api::Phase;
 
-use super::{Parts, counted};
+use super::{Parts, control::until_taken, counted};
 use crate::{
     history::{History, shares},
     told::message,
+    waiting::eventually,
 };
 
 const STEPS: &str = "{hold: 2s, maxHold: 1m, steps: [{weight: 30}, {weight: 60}]}";
@@ -14,9 +15,9 @@ const STEPS: &str = "{hold: 2s, maxHold: 1m, steps: [{weight: 30}, {weight: 60}]
 async fn is_rolled_back(parts: &mut Parts, provider: &str, refuses: bool) {
     parts.cluster.run_controller();
     let sending = parts.send();
-    parts.cluster.roll(&Parts::rollout(provider, STEPS)).await;
+    parts.cluster.roll(&parts.rollout(provider, STEPS)).await;
     let rollout = parts.cluster.phase(Phase::Failed).await;
-    parts.follower.until_taken("v2", 0).await;
+    until_taken(&parts.cluster, "v2", 0).await;
     let tally = sending.stop().await;
     let told = message(&rollout);
     let (failed, of) = counts(&told).unwrap_or_else(|| panic!("no counts: {told}"));
@@ -59,11 +60,39 @@ async fn a_good_canary_is_promoted_and_has_all_traffic() {
     let history = History::follow(&parts.cluster).await;
     parts.cluster.run_controller();
     let sending = parts.send();
-    parts.cluster.roll(&Parts::rollout("prometheus", STEPS)).await;
+    parts.cluster.roll(&parts.rollout("prometheus", STEPS)).await;
     parts.cluster.phase(Phase::Healthy).await;
-    parts.follower.until_taken("v2", 100).await;
+    until_taken(&parts.cluster, "v2", 100).await;
     sending.stop().await;
     assert_eq!(shares(&history.seen(&parts.cluster), "v2"), [0, 30, 60, 100]);
     let after = parts.send_some(500).await;
     assert_eq!((after.of("v2"), after.failed), (after.total(), 0), "the canary has all traffic: {after:?}");
+}
+
+/// What a weight means at the client, and that a change of it costs nobody a request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_step_has_its_share_and_no_request_is_lost() {
+    let Some(mut parts) = Parts::start([100, 0]).await else { return };
+    parts.cluster.run_controller();
+    let sending = parts.send();
+    // So long that two points are five standard deviations of the requests in between.
+    let steps = "{hold: 16s, maxHold: 2m, steps: [{weight: 5}, {weight: 25}]}";
+    parts.cluster.roll(&parts.rollout("envoy", steps)).await;
+    for (weight, enough) in [(5, 3_000), (25, 12_000)] {
+        until_taken(&parts.cluster, "v2", weight).await;
+        let before = sending.load.tally();
+        let more = || async { sending.load.tally().total() - before.total() };
+        eventually("so many requests", more, |more| *more >= enough).await;
+        let now = sending.load.tally();
+        assert_eq!(parts.cluster.share("v2").await, weight, "the step is the same");
+        let (canary, all) = (now.of("v2") - before.of("v2"), now.total() - before.total());
+        let off = (canary * 100).abs_diff(all * u64::try_from(weight).unwrap());
+        assert!(off <= 2 * all, "{canary} of {all} at {weight} %");
+    }
+    parts.cluster.phase(Phase::Healthy).await;
+    until_taken(&parts.cluster, "v2", 100).await;
+    let tally = sending.stop().await;
+    let bad: Vec<_> = tally.answers.iter().filter(|((_, status), _)| *status != 200).collect();
+    assert_eq!((tally.failed, bad), (0, vec![]), "of {} requests", tally.total());
+    assert!(tally.of("v2") > 0 && tally.total() > 30_000, "{tally:?}");
 }

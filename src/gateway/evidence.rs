@@ -1,0 +1,337 @@
+//! Whether an object's present generation is in effect, from what the Envoys have acknowledged. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::quarantine::Held;
+use crate::{
+    conditions::{Condition, conditions},
+    dataplane::ObjectKind,
+    xds::{Connected, Gateway},
+};
+
+/// What is usually over in a moment, such as an Envoy that has not answered yet, is not worth a write before it lasts so long.
+const PASSING: Duration = Duration::from_secs(2);
+/// An Envoy that connects again, and a control plane that was started anew and waits for all of them, must not make a condition
+/// flap: what was in effect is said not to be any more once it has lasted so long. Envoys come back within half a minute at most.
+const FLAPPING: Duration = Duration::from_secs(40);
+/// The same in other words, such as how many Envoys there are.
+const DETAIL: Duration = Duration::from_mins(1);
+
+/// How many Envoys a sentence names.
+const NAMED: usize = 3;
+/// How long a message may be, in bytes: that of a condition may have 32,768.
+const MESSAGE: usize = 2_000;
+
+/// What is known of an object.
+#[derive(Debug, Default)]
+pub struct Claim<'a> {
+    /// Its generation.
+    pub generation: i64,
+    /// What of it cannot be served, each in a sentence.
+    pub faults: Vec<String>,
+    /// What it does and its writer will not have meant, each in a sentence.
+    pub remarks: Vec<String>,
+    /// The gateways that serve it, or would.
+    pub gateways: Vec<Served<'a>>,
+}
+
+/// An object at a gateway that serves it.
+#[derive(Debug)]
+pub struct Served<'a> {
+    /// The gateway.
+    pub gateway: &'a Gateway,
+    /// Its Envoys.
+    pub envoys: &'a [Connected],
+    /// The number of the first publication with the present generation; `None` where there is none yet.
+    pub since: Option<u64>,
+    /// Why it is not served as it stands.
+    pub held: Option<&'a Held>,
+}
+
+/// What is to be said of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the present generation is in effect at every Envoy.
+    pub holds: bool,
+    /// A word for machines.
+    pub reason: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl Verdict {
+    fn new(holds: bool, reason: &'static str, mut message: String) -> Self {
+        message.truncate(message.floor_char_boundary(MESSAGE));
+        Self { holds, reason, message }
+    }
+
+    /// Judges a claim.
+    pub fn of(claim: &Claim<'_>) -> Self {
+        let Claim { generation, faults, remarks, gateways } = claim;
+        if !faults.is_empty() {
+            return Self::new(false, "Invalid", faults.join("; "));
+        }
+        if gateways.is_empty() {
+            let told = "no VirtualGateway that is served here takes it: see its virtualGatewayRef, and the gateway's \
+                        namespaceSelector and gatewayRouteSelector";
+            return Self::new(false, "NoGateway", told.to_owned());
+        }
+        let standings: Vec<(Level, String)> =
+            gateways.iter().map(|served| served.standing(*generation)).collect();
+        let worst = standings.iter().map(|(level, _)| *level).max().unwrap_or(Level::Has);
+        let told = standings.into_iter().filter(|(level, _)| *level == worst).map(|(_, told)| told);
+        let told: Vec<String> = told.chain(remarks.iter().cloned()).collect();
+        Self::new(worst == Level::Has, worst.reason(), told.join("; "))
+    }
+
+    /// How long it waits until it is said of an object with such a status, from when it is first so; `None` where it is said. What
+    /// others wait for is said at once.
+    pub fn patience(&self, kind: ObjectKind, generation: i64, status: &Value) -> Option<Duration> {
+        let told = told(kind, status).filter(|_| status["observedGeneration"] == generation);
+        let passes = self.reason == Level::Lags.reason() || self.reason == Level::NoEnvoy.reason();
+        let Some(told) = told else { return Some(if passes { PASSING } else { Duration::ZERO }) };
+        let same_message = told["message"] == self.message.as_str();
+        match (told["status"] == "True", self.holds) {
+            (true, true) => (!same_message).then_some(DETAIL),
+            (true, false) => Some(if passes { FLAPPING } else { Duration::ZERO }),
+            (false, true) => Some(Duration::ZERO),
+            (false, false) if told["reason"] == self.reason => (!same_message).then_some(PASSING),
+            (false, false) => Some(if passes { PASSING } else { Duration::ZERO }),
+        }
+    }
+
+    /// The status of an object that says it.
+    pub fn status(&self, kind: ObjectKind, generation: i64, status: &Value, now: Timestamp) -> Value {
+        // AWS's own CRDs know no generation in a condition, and this one beside.
+        let mut wanted = json!({"conditions": conditions(status), "observedGeneration": generation});
+        let own = match kind {
+            ObjectKind::GatewayRoute => Some(generation),
+            ObjectKind::VirtualGateway
+            | ObjectKind::VirtualRouter
+            | ObjectKind::VirtualService
+            | ObjectKind::VirtualNode
+            | ObjectKind::HttpRoute
+            | ObjectKind::GrpcRoute => None,
+        };
+        let Self { holds, reason, message } = self;
+        let condition = Condition {
+            kind: condition_of(kind),
+            holds: *holds,
+            reason,
+            message: message.clone(),
+            generation: own,
+        };
+        condition.put(&mut wanted, now);
+        wanted
+    }
+}
+
+/// The condition in which it is said. Of routers and nodes it is AWS's own, which the controller reads where there is no other.
+fn condition_of(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::GatewayRoute
+        | ObjectKind::VirtualGateway
+        | ObjectKind::HttpRoute
+        | ObjectKind::GrpcRoute => "Programmed",
+        ObjectKind::VirtualRouter => "VirtualRouterActive",
+        ObjectKind::VirtualService => "VirtualServiceActive",
+        ObjectKind::VirtualNode => "VirtualNodeActive",
+    }
+}
+
+fn told(kind: ObjectKind, status: &Value) -> Option<&Value> {
+    let conditions = status["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == condition_of(kind))
+}
+
+/// Whether something of ours was said of an object that is otherwise not told of.
+pub fn is_told(kind: ObjectKind, status: &Value) -> bool {
+    told(kind, status).is_some_and(|told| told["reason"] == Level::Refuses.reason())
+}
+
+/// How an object stands at a gateway, from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Has,
+    Lags,
+    NoEnvoy,
+    Refuses,
+}
+
+impl Level {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Has => "Programmed",
+            Self::Lags => "Pending",
+            Self::NoEnvoy => "NoEnvoy",
+            Self::Refuses => "Refused",
+        }
+    }
+}
+
+impl Served<'_> {
+    fn standing(&self, generation: i64) -> (Level, String) {
+        let gateway = self.gateway;
+        if let Some(held) = self.held {
+            let blame = if held.is_sure { "" } else { " (or something that changed with it)" };
+            let told = format!(
+                "Envoy refuses generation {generation}{blame}, and has what was before: {}",
+                held.words
+            );
+            return (Level::Refuses, told);
+        }
+        let has = |envoy: &&Connected| self.since.is_some_and(|since| envoy.has >= since);
+        let (there, missing): (Vec<&Connected>, Vec<&Connected>) = self.envoys.iter().partition(has);
+        let refusing: Vec<&&Connected> = missing.iter().filter(|envoy| !envoy.refusals.is_empty()).collect();
+        // One that has just been started serves nobody yet.
+        let (new, lagging): (Vec<&Connected>, Vec<&Connected>) =
+            missing.iter().filter(|envoy| envoy.refusals.is_empty()).partition(|envoy| envoy.is_new);
+        let all = self.envoys.len();
+        let starting = match new.len() {
+            0 => String::new(),
+            some => format!(", {some} of them starting"),
+        };
+        let count = there.len();
+        let so_far = format!("{count} of {all} Envoys of {gateway} have generation {generation}{starting}");
+        if let Some(first) = refusing.first() {
+            let words = first.refusals.values().next().map(String::as_str).unwrap_or_default();
+            let named = named(refusing.iter().map(|envoy| **envoy));
+            return (Level::Refuses, format!("{so_far}; {named} refuses what it is sent: {words}"));
+        }
+        if !lagging.is_empty() {
+            return (Level::Lags, format!("{so_far}; not yet: {}", named(lagging.into_iter())));
+        }
+        if there.is_empty() {
+            let told = if all == 0 { format!("no Envoy of {gateway} is connected") } else { so_far };
+            return (Level::NoEnvoy, told);
+        }
+        (Level::Has, so_far)
+    }
+}
+
+/// The first of some Envoys, by where they are connected from.
+fn named<'a>(envoys: impl ExactSizeIterator<Item = &'a Connected>) -> String {
+    let more = envoys.len().saturating_sub(NAMED);
+    let name = |envoy: &Connected| envoy.from.map_or("one".to_owned(), |from| from.ip().to_string());
+    let mut names: Vec<String> = envoys.take(NAMED).map(name).collect();
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xds::Kind;
+
+    fn gateway() -> Gateway {
+        Gateway { namespace: "shop".into(), name: "gw".into() }
+    }
+
+    fn envoy(number: u64, has: u64) -> Connected {
+        let from = Some(format!("10.0.0.{number}:1000").parse().unwrap());
+        let is_new = has == 0;
+        Connected { number, gateway: gateway(), from, stats: None, is_new, has, refusals: [].into() }
+    }
+
+    fn refusing(number: u64, has: u64) -> Connected {
+        let refusals = [(Kind::Routes, "no such cluster".to_owned())].into();
+        Connected { refusals, is_new: false, ..envoy(number, has) }
+    }
+
+    fn verdict(since: Option<u64>, envoys: &[Connected], held: Option<&Held>) -> Verdict {
+        let gateway = gateway();
+        let gateways = vec![Served { gateway: &gateway, envoys, since, held }];
+        Verdict::of(&Claim { generation: 7, gateways, ..Claim::default() })
+    }
+
+    #[test]
+    fn it_is_in_effect_once_every_envoy_that_serves_has_it() {
+        let lagging = Connected { is_new: false, ..envoy(9, 3) };
+        for (envoys, holds, reason, message) in [
+            (vec![], false, "NoEnvoy", "no Envoy of shop/gw is connected"),
+            (
+                vec![envoy(1, 4), envoy(2, 5)],
+                true,
+                "Programmed",
+                "2 of 2 Envoys of shop/gw have generation 7",
+            ),
+            (
+                vec![envoy(1, 4), lagging.clone()],
+                false,
+                "Pending",
+                "1 of 2 Envoys of shop/gw have generation 7; not yet: 10.0.0.9",
+            ),
+            (
+                vec![envoy(1, 4), envoy(2, 0)],
+                true,
+                "Programmed",
+                "1 of 2 Envoys of shop/gw have generation 7, 1 of them starting",
+            ),
+            (
+                vec![envoy(2, 0)],
+                false,
+                "NoEnvoy",
+                "0 of 1 Envoys of shop/gw have generation 7, 1 of them starting",
+            ),
+            (
+                vec![envoy(1, 4), refusing(2, 3)],
+                false,
+                "Refused",
+                "1 of 2 Envoys of shop/gw have generation 7; 10.0.0.2 refuses what it is sent: no such cluster",
+            ),
+            // What it refuses came after this one.
+            (vec![refusing(2, 4)], true, "Programmed", "1 of 1 Envoys of shop/gw have generation 7"),
+            (
+                vec![lagging.clone(), lagging.clone(), lagging.clone(), lagging.clone(), lagging],
+                false,
+                "Pending",
+                "0 of 5 Envoys of shop/gw have generation 7; not yet: 10.0.0.9, 10.0.0.9, 10.0.0.9, 2 more",
+            ),
+        ] {
+            let got = verdict(Some(4), &envoys, None);
+            assert_eq!((got.holds, got.reason, got.message.as_str()), (holds, reason, message));
+        }
+        assert!(!verdict(None, &[envoy(1, 4)], None).holds, "it was never published");
+        assert_eq!(Verdict::of(&Claim::default()).reason, "NoGateway");
+    }
+
+    #[test]
+    fn what_is_worse_is_said_later_and_what_is_better_at_once() {
+        let kind = ObjectKind::GatewayRoute;
+        let status = |verdict: &Verdict, generation| {
+            verdict.status(kind, generation, &json!({}), Timestamp::UNIX_EPOCH)
+        };
+        let has = verdict(Some(1), &[envoy(1, 1)], None);
+        let more = verdict(Some(1), &[envoy(1, 1), envoy(2, 1)], None);
+        let none = verdict(Some(1), &[], None);
+        let refused = verdict(Some(1), &[refusing(1, 0)], None);
+        let lags = verdict(Some(2), &[Connected { is_new: false, ..envoy(1, 1) }], None);
+        for (before, now, patience) in [
+            (&has, &has, None),
+            (&has, &more, Some(DETAIL)),
+            (&has, &none, Some(FLAPPING)),
+            (&has, &lags, Some(FLAPPING)),
+            (&has, &refused, Some(Duration::ZERO)),
+            (&none, &has, Some(Duration::ZERO)),
+            (&none, &refused, Some(Duration::ZERO)),
+            (&none, &lags, Some(PASSING)),
+            (&refused, &refused, None),
+        ] {
+            assert_eq!(now.patience(kind, 7, &status(before, 7)), patience, "{before:?} {now:?}");
+        }
+        // Of the generation before, or nothing at all.
+        for before in [status(&has, 6), Value::Null] {
+            assert_eq!(has.patience(kind, 7, &before), Some(Duration::ZERO));
+            assert_eq!(lags.patience(kind, 7, &before), Some(PASSING));
+            assert_eq!(refused.patience(kind, 7, &before), Some(Duration::ZERO));
+        }
+        let told = status(&has, 7);
+        assert_eq!(told["conditions"][0]["observedGeneration"], 7);
+        assert_eq!(told["observedGeneration"], 7);
+    }
+}

@@ -1,0 +1,169 @@
+//! What the objects' statuses are to say, and the writes that make them say it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams},
+};
+use serde_json::Value;
+
+use super::{
+    evidence::Verdict,
+    plans::Plans,
+    quarantine::generation,
+    world::{World, version},
+};
+use crate::{clock::Clock, conditions::patch, dataplane::ObjectRef, objects};
+
+/// Who writes.
+const FIELD_MANAGER: &str = "tidegate-gateway";
+/// Writes at once; those that say only the same in other words, one after the other.
+const AT_ONCE: usize = 16;
+/// Limit of one write.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How long a write that failed waits.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A write that has ended.
+pub struct Written {
+    named: ObjectRef,
+    over: Arc<Value>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Stored(Box<DynamicObject>),
+    /// Changed or gone meanwhile: the watch brings what is true now.
+    Overtaken,
+    Failed,
+}
+
+/// What is to be said, and is not yet.
+struct Unsaid {
+    verdict: Verdict,
+    /// Since when it is so; what it says in detail may change.
+    since: Duration,
+    /// Not before.
+    after: Duration,
+}
+
+/// The statuses of all objects.
+pub struct Statuses {
+    client: Client,
+    clock: Clock,
+    unsaid: BTreeMap<ObjectRef, Unsaid>,
+    under_way: BTreeSet<ObjectRef>,
+    writes: FuturesUnordered<BoxFuture<'static, Written>>,
+}
+
+impl Statuses {
+    /// None is to be said yet.
+    pub fn new(client: Client, clock: Clock) -> Self {
+        let (unsaid, under_way) = (BTreeMap::new(), BTreeSet::new());
+        Self { client, clock, unsaid, under_way, writes: FuturesUnordered::new() }
+    }
+
+    /// The objects of which something is not said yet.
+    pub fn unsaid(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.unsaid.keys()
+    }
+
+    /// The next write that ends; never where none is under way.
+    pub async fn written(&mut self) -> Written {
+        match self.writes.next().await {
+            Some(written) => written,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes in that a write has ended.
+    pub fn take(&mut self, Written { named, over, outcome }: Written, world: &mut World) {
+        self.under_way.remove(&named);
+        match outcome {
+            Outcome::Stored(object) => {
+                self.unsaid.remove(&named);
+                world.stored(&named, &over, *object);
+            }
+            Outcome::Overtaken => {}
+            Outcome::Failed => {
+                let after = self.clock.elapsed() + RETRY;
+                if let Some(unsaid) = self.unsaid.get_mut(&named) {
+                    unsaid.after = after;
+                }
+            }
+        }
+    }
+
+    /// Says of these objects what is to be said by now.
+    pub fn tell(&mut self, world: &World, plans: &Plans, names: BTreeSet<ObjectRef>) {
+        let now = self.clock.elapsed();
+        for named in names {
+            let Some(object) = world.get(&named) else {
+                self.unsaid.remove(&named);
+                continue;
+            };
+            let verdict = Verdict::of(&plans.claim(&named, object));
+            let Some(patience) = verdict.patience(named.kind, generation(object), &object["status"]) else {
+                self.unsaid.remove(&named);
+                continue;
+            };
+            let known = self.unsaid.entry(named.clone()).or_insert_with(|| Unsaid {
+                verdict: verdict.clone(),
+                since: now,
+                after: now,
+            });
+            if (known.verdict.holds, known.verdict.reason) != (verdict.holds, verdict.reason) {
+                known.since = now;
+            }
+            known.verdict = verdict;
+            let is_due = now.saturating_sub(known.since) >= patience && now >= known.after;
+            let places = if patience > Duration::ZERO { 1 } else { AT_ONCE };
+            if is_due && !self.under_way.contains(&named) && self.under_way.len() < places {
+                let verdict = known.verdict.clone();
+                self.write(named, object, &verdict);
+            }
+        }
+    }
+
+    fn write(&mut self, named: ObjectRef, object: &Arc<Value>, verdict: &Verdict) {
+        let status = &object["status"];
+        let wanted = verdict.status(named.kind, generation(object), status, self.clock.now());
+        let Some(patch) = patch(version(object), status, &wanted) else {
+            self.unsaid.remove(&named);
+            return;
+        };
+        self.under_way.insert(named.clone());
+        let (client, over) = (self.client.clone(), Arc::clone(object));
+        self.writes.push(Box::pin(async move {
+            let outcome = write(client, &named, patch).await;
+            Written { named, over, outcome }
+        }));
+    }
+}
+
+async fn write(client: Client, named: &ObjectRef, patch: Value) -> Outcome {
+    let ObjectRef { kind, namespace, name } = named;
+    let resource = objects::resource(*kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(patch);
+    let kind = &resource.kind;
+    match tokio::time::timeout(LIMIT, api.patch_status(name, &parameters, &patch)).await {
+        Ok(Ok(object)) => Outcome::Stored(Box::new(object)),
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Outcome::Overtaken,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, kind, namespace, name, "cannot write a status");
+            Outcome::Failed
+        }
+        Err(_) => {
+            tracing::warn!(kind, namespace, name, "writing a status took too long");
+            Outcome::Failed
+        }
+    }
+}
