@@ -174,7 +174,7 @@ fn stats(node: &Node) -> Option<u16> {
 fn written(answer: Answer) -> DiscoveryResponse {
     DiscoveryResponse {
         version_info: answer.content.version,
-        resources: answer.content.resources.into_values().collect(),
+        resources: answer.content.resources.values().cloned().collect(),
         type_url: answer.kind.url().to_owned(),
         nonce: answer.nonce,
         control_plane: Some(ControlPlane { identifier: NAME.to_owned() }),

@@ -245,12 +245,19 @@ impl Session {
                 let Some(has) = subscription.has.as_ref().filter(|_| !self.routes_are_there()) else {
                     return Some(target.clone());
                 };
-                let mut resources = has.resources.clone();
-                resources.extend(target.resources.clone());
+                if has.resources.keys().all(|name| target.resources.contains_key(name)) {
+                    return Some(target.clone());
+                }
+                let mut resources = BTreeMap::clone(&has.resources);
+                resources.extend(BTreeMap::clone(&target.resources));
                 Some(Resources::new(resources))
             }
             Kind::Secret | Kind::Endpoints | Kind::Routes => {
-                let named = target.resources.iter().filter(|(name, _)| subscription.names.contains(*name));
+                let is_named = |name: &String| subscription.names.contains(name);
+                if target.resources.keys().all(is_named) {
+                    return Some(target.clone());
+                }
+                let named = target.resources.iter().filter(|(name, _)| is_named(name));
                 Some(Resources::new(named.map(|(name, any)| (name.clone(), any.clone())).collect()))
             }
         }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use envoy_types::{pb::google::protobuf::Any, util::pack_any};
@@ -31,8 +32,8 @@ pub enum Kind {
 /// The resources of one type, and a name for all of them together that changes whenever they do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resources {
-    /// By name.
-    pub resources: BTreeMap<String, Any>,
+    /// By name. Many streams share them: those of a big gateway are big.
+    pub resources: Arc<BTreeMap<String, Any>>,
     /// Made of the content alone, so that whoever serves it says the same: an Envoy that comes back from another
     /// replica, or to one that was started anew, has nothing to change.
     pub version: String,
@@ -85,7 +86,7 @@ impl Resources {
             content.extend(part.len().to_le_bytes());
             content.extend(part);
         }
-        Self { resources, version: format!("{:016x}", fnv1a(&content)) }
+        Self { resources: Arc::new(resources), version: format!("{:016x}", fnv1a(&content)) }
     }
 }
 

@@ -337,17 +337,90 @@ fn failures() -> Vec<Case> {
     ]
 }
 
+/// A virtual service `routed` behind which a router stands.
+fn router() -> Vec<(ObjectKind, Value)> {
+    let route = |name: &str, priority: u16, matcher: Value, more: Value| {
+        let action = json!({"weightedTargets": [{"virtualNodeRef": {"name": "v1"}, "weight": 1}]});
+        let mut block = json!({"match": matcher, "action": action});
+        for (field, value) in more.as_object().into_iter().flatten() {
+            block[field] = value.clone();
+        }
+        json!({"name": name, "priority": priority, "httpRoute": block})
+    };
+    let soon = json!({"timeout": {"perRequest": {"unit": "ms", "value": 150}}});
+    let again = json!({"retryPolicy": {
+        "maxRetries": 2, "perRetryTimeout": {"unit": "s", "value": 1}, "httpRetryEvents": ["server-error"],
+    }});
+    let header = json!([{"name": "x-a", "match": {"exact": "one"}}]);
+    let query = json!([{"name": "q", "match": {"exact": "1"}}]);
+    let routes = json!([
+        route("by-header", 1, json!({"prefix": "/", "headers": header}), again),
+        route("soon", 2, json!({"prefix": "/soon"}), soon),
+        route("exact", 3, json!({"path": {"exact": "/exact"}}), Value::Null),
+        route("query", 4, json!({"prefix": "/query", "queryParameters": query}), Value::Null),
+        route("post", 5, json!({"prefix": "/post", "method": "POST"}), Value::Null),
+    ]);
+    let listeners = json!([{"portMapping": {"port": 8080, "protocol": "http"}}]);
+    let spec = json!({"listeners": listeners, "routes": routes});
+    let provider = json!({"provider": {"virtualRouter": {"virtualRouterRef": {"name": "router"}}}});
+    vec![
+        (ObjectKind::VirtualRouter, object("router", spec)),
+        (ObjectKind::VirtualService, object("routed", provider)),
+    ]
+}
+
+/// What stands behind a router, seen after the gateway route has rewritten the path, or has not.
+fn routed() -> Vec<Case> {
+    let target = json!({"virtualServiceRef": {"name": "routed"}});
+    let to = |matcher: Value| json!({"match": matcher, "action": {"target": target}});
+    let requests: Vec<Sent> = vec![
+        ("GET", "/exact", &[]),
+        ("GET", "/exact/not", &[]),
+        ("GET", "/app/exact", &[]),
+        ("GET", "/query?q=1", &[]),
+        ("GET", "/query?q=2", &[]),
+        ("GET", "/app/query/x?q=1", &[]),
+        ("POST", "/post", &[]),
+        ("GET", "/post", &[]),
+        ("GET", "/anything", &[("x-a", "one")]),
+        ("GET", "/app/anything", &[("x-a", "one")]),
+        ("GET", "/anything", &[("x-a", "two")]),
+        ("GET", "/soon/slow", &[]),
+        ("GET", "/soon/fast", &[]),
+        ("GET", "/flaky", &[("x-a", "one"), ("x-fails", "2"), ("x-with", "503")]),
+        ("POST", "/post/flaky", &[("x-fails", "1"), ("x-with", "503")]),
+    ];
+    vec![
+        (
+            "a router behind a prefix that is taken off",
+            vec![object("r", json!({"httpRoute": to(json!({"prefix": "/app/"}))}))],
+            requests.clone(),
+        ),
+        (
+            "a router behind /",
+            vec![object("r", json!({"httpRoute": to(json!({"prefix": "/"}))}))],
+            requests.clone(),
+        ),
+        (
+            "a router behind a path that is kept",
+            vec![object("r", json!({"routeSpec": {"httpRoute": to(json!({"prefix": "/"}))}}))],
+            requests,
+        ),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn envoy_and_the_sandboxs_gateway_agree() {
     let backend = echo().await;
     let Some(mut bed) = Bed::start_with([("v1", backend)].into(), vec![]).await else { return };
+    bed.beside = router();
     let endpoints = Endpoints::default();
     endpoints.set("v1.shop", None, vec![backend]).unwrap();
     let sandbox = Gateway::start(GatewayConfig::default(), endpoints, Clock::start()).await.unwrap();
     let reference = GatewayRef { name: "gw".into(), namespace: "shop".into(), takes_unclaimed: true };
     let mut differing = Vec::new();
     let (mut served, mut number) = (0, 0);
-    for (what, routes, requests) in [rewrites(), choices(), values(), failures()].concat() {
+    for (what, routes, requests) in [rewrites(), choices(), values(), failures(), routed()].concat() {
         let mut objects: Vec<(ObjectKind, Value)> = bed.behind();
         objects.extend(routes.iter().map(|route| (ObjectKind::GatewayRoute, route.clone())));
         let compiled = compile(&reference, objects.iter().map(|(kind, object)| (*kind, object)));

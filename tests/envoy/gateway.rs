@@ -38,6 +38,8 @@ pub struct Bed {
     /// Where each version listens.
     versions: BTreeMap<String, SocketAddr>,
     routes: Vec<Value>,
+    /// Other objects besides.
+    pub beside: Vec<(ObjectKind, Value)>,
     http: reqwest::Client,
     _envoy: Program,
     _folder: tempfile::TempDir,
@@ -107,6 +109,7 @@ impl Bed {
             backends: Vec::new(),
             versions: versions.into_iter().map(|(name, at)| (name.to_owned(), at)).collect(),
             routes,
+            beside: Vec::new(),
             http: client(),
             _envoy: Program::start(command, folder.path().join("envoy.log")),
             _folder: folder,
@@ -179,7 +182,7 @@ impl Bed {
 
     /// The virtual services and the nodes behind them.
     pub fn behind(&self) -> Vec<(ObjectKind, Value)> {
-        let mut objects = Vec::new();
+        let mut objects = self.beside.clone();
         for version in self.versions.keys() {
             let provider = json!({"provider": {"virtualNode": {"virtualNodeRef": {"name": version}}}});
             objects.push((ObjectKind::VirtualService, object(version, provider)));
