@@ -183,16 +183,16 @@ impl Cluster {
 
     fn control_plane(&self) -> ControlPlane {
         let program = std::env::var("TIDEGATE_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_tidegate").to_owned());
-        let (listen, pages) = (free_address(), free_address());
+        let [listen, registry, health] = [(); 3].map(|()| free_address().to_string());
         let child = Command::new(program)
             .args(["gateway", "--plaintext", "--namespace", NAMESPACE, "--log", "warn"])
-            .args(["--listen", &listen.to_string(), "--pages", &pages.to_string()])
+            .args(["--listen", &listen, "--registry", &registry, "--health", &health])
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        ControlPlane { child, listen }
+        ControlPlane { child, listen: listen.parse().unwrap() }
     }
 
     /// Many routes and many Envoys. Whether a goal is missed.

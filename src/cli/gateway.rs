@@ -31,9 +31,12 @@ struct Serve {
     /// Where Envoys connect
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:18000")]
     listen: SocketAddr,
-    /// Where health (/livez, /readyz) and the list of Envoys (/envoys) are served
+    /// Where the list of Envoys (/envoys) is served, by the replica that has them
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:18001")]
+    registry: SocketAddr,
+    /// Where health (/livez, /readyz) is served
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8081")]
-    pages: SocketAddr,
+    health: SocketAddr,
     /// The certificate that is shown to Envoys, and those that lead to an authority (PEM). Read anew when it changes
     #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_authority"], required_unless_present = "plaintext")]
     tls_certificate: Option<PathBuf>,
@@ -135,7 +138,8 @@ async fn serve(args: Serve) -> Result<(), GatewayError> {
     let files = args.tls_certificate.zip(args.tls_key).zip(args.tls_authority);
     let settings = Settings {
         listen: args.listen,
-        pages: args.pages,
+        registry: args.registry,
+        health: args.health,
         identity: files.map(|((certificate, key), authority)| Files { certificate, key, authority }),
         namespaces: args.namespaces,
         lease: args.lease.map(|lease| LeaderElection { lease, namespace: args.lease_namespace }),

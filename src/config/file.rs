@@ -136,7 +136,7 @@ pub(super) struct EnvoyEntry {
     /// The addresses of the statistics of every gateway pod, `http://gw-0:9901/stats/prometheus`. A `?filter=`
     /// keeps the answer of a big Envoy below 1 MiB.
     pub urls: Option<Spanned<Vec<Spanned<String>>>>,
-    /// In place of `urls`: the list of Envoys of the gateways' control plane, `http://tidegate-gateway.tidegate:8081/envoys`.
+    /// In place of `urls`: the list of Envoys of the gateways' control plane, `http://tidegate-gateway.tidegate:18001/envoys`.
     /// Credentials are for it alone; Envoys are asked without.
     pub registry: Option<Spanned<String>>,
     /// The gateway whose Envoys are read, `namespace/name`; default: those of all gateways of the registry.

@@ -117,7 +117,7 @@ fn resolve_envoy(entry: EnvoyEntry, key: &str, line: u64) -> Result<ProviderConf
         }
         (None, None) => {
             let told = "it must have urls (every gateway pod's, like http://gw-0:9901/stats/prometheus) or registry (the list of \
-                        the gateways' control plane, like http://tidegate-gateway.tidegate:8081/envoys)";
+                        the gateways' control plane, like http://tidegate-gateway.tidegate:18001/envoys)";
             return Err(Problem::new(line, key, told));
         }
     };

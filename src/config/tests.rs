@@ -298,7 +298,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "providers:\n  gw:\n    envoy: {scrapeInterval: 1s}\n",
-        "tidegate.yaml:3: providers.gw.envoy: it must have urls (every gateway pod's, like http://gw-0:9901/stats/prometheus) or registry (the list of the gateways' control plane, like http://tidegate-gateway.tidegate:8081/envoys)",
+        "tidegate.yaml:3: providers.gw.envoy: it must have urls (every gateway pod's, like http://gw-0:9901/stats/prometheus) or registry (the list of the gateways' control plane, like http://tidegate-gateway.tidegate:18001/envoys)",
     ),
     (
         "providers:\n  gw:\n    envoy: {registry: 'http://gw/envoys', gateway: color}\n",

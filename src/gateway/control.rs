@@ -33,7 +33,8 @@ pub async fn run(
     let mut shown = pin!(watches(&client, &namespaces));
     let mut world = World::new(&namespaces);
     let mut plans = Plans::new(hub.clone());
-    let mut statuses = Statuses::new(client, Clock::start());
+    let clock = Clock::start();
+    let mut statuses = Statuses::new(client, clock);
     let mut said = hub.news();
     let mut sweeps = interval(SWEEP);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -50,6 +51,7 @@ pub async fn run(
                     let Some(Some(news)) = shown.next().now_or_never() else { break };
                     world.take(news, &mut touched);
                 }
+                world.settle();
             }
             changed = said.changed() => if changed.is_err() { return },
             written = statuses.written() => statuses.take(written, &mut world),
@@ -62,20 +64,21 @@ pub async fn run(
             continue;
         }
         let touched = std::mem::take(&mut touched);
-        plans.follow(&world, &touched);
-        plans.hear(&world);
+        let now = clock.elapsed();
+        plans.follow(&world, &touched, now);
+        plans.hear(&world, now);
         if !leads() {
             stirred = true;
             continue;
         }
         // What a change means for the objects beside those that it touched can wait for a moment.
-        let whole = sweep && std::mem::take(&mut stirred);
+        let whole = sweep && (std::mem::take(&mut stirred) || statuses.is_behind());
         stirred |= !sweep;
         let names: BTreeSet<_> = if whole {
             plans.named(&world)
         } else {
             let of_now = touched.objects.iter().filter(|named| plans.tells_of(&world, named));
-            of_now.chain(statuses.unsaid()).cloned().collect()
+            of_now.chain(statuses.urgent()).cloned().collect()
         };
         statuses.tell(&world, &plans, names);
     }

@@ -57,11 +57,6 @@ impl Addresses {
         addresses
     }
 
-    /// The Services that have slices.
-    pub fn services(&self) -> impl Iterator<Item = &Service> {
-        self.0.keys()
-    }
-
     /// The endpoints of the clusters of a plan, by cluster. The port is the node's: it is that of its pods.
     pub fn found(&self, plan: &Plan) -> BTreeMap<String, Vec<SocketAddr>> {
         let at = |service: &Service, port: u16| {

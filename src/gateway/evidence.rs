@@ -45,6 +45,8 @@ pub struct Served<'a> {
     pub gateway: &'a Gateway,
     /// Its Envoys.
     pub envoys: &'a [Connected],
+    /// The number of the present publication.
+    pub number: u64,
     /// The number of the first publication with the present generation; `None` where there is none yet.
     pub since: Option<u64>,
     /// Why it is not served as it stands.
@@ -60,46 +62,47 @@ pub struct Verdict {
     pub reason: &'static str,
     /// A sentence for people.
     pub message: String,
+    level: Level,
 }
 
 impl Verdict {
-    fn new(holds: bool, reason: &'static str, mut message: String) -> Self {
+    fn new(level: Level, reason: &'static str, mut message: String) -> Self {
         message.truncate(message.floor_char_boundary(MESSAGE));
-        Self { holds, reason, message }
+        Self { holds: level == Level::Has, reason, message, level }
     }
 
     /// Judges a claim.
     pub fn of(claim: &Claim<'_>) -> Self {
         let Claim { generation, faults, remarks, gateways } = claim;
         if !faults.is_empty() {
-            return Self::new(false, "Invalid", faults.join("; "));
+            return Self::new(Level::Refuses, "Invalid", faults.join("; "));
         }
         if gateways.is_empty() {
             let told = "no VirtualGateway that is served here takes it: see its virtualGatewayRef, and the gateway's \
                         namespaceSelector and gatewayRouteSelector";
-            return Self::new(false, "NoGateway", told.to_owned());
+            return Self::new(Level::Refuses, "NoGateway", told.to_owned());
         }
         let standings: Vec<(Level, String)> =
             gateways.iter().map(|served| served.standing(*generation)).collect();
         let worst = standings.iter().map(|(level, _)| *level).max().unwrap_or(Level::Has);
         let told = standings.into_iter().filter(|(level, _)| *level == worst).map(|(_, told)| told);
         let told: Vec<String> = told.chain(remarks.iter().cloned()).collect();
-        Self::new(worst == Level::Has, worst.reason(), told.join("; "))
+        Self::new(worst, worst.reason(), told.join("; "))
     }
 
     /// How long it waits until it is said of an object with such a status, from when it is first so; `None` where it is said. What
     /// others wait for is said at once.
     pub fn patience(&self, kind: ObjectKind, generation: i64, status: &Value) -> Option<Duration> {
+        let (new, worse) = self.level.patience();
         let told = told(kind, status).filter(|_| status["observedGeneration"] == generation);
-        let passes = self.reason == Level::Lags.reason() || self.reason == Level::NoEnvoy.reason();
-        let Some(told) = told else { return Some(if passes { PASSING } else { Duration::ZERO }) };
+        let Some(told) = told else { return Some(new) };
         let same_message = told["message"] == self.message.as_str();
         match (told["status"] == "True", self.holds) {
             (true, true) => (!same_message).then_some(DETAIL),
-            (true, false) => Some(if passes { FLAPPING } else { Duration::ZERO }),
+            (true, false) => Some(worse),
             (false, true) => Some(Duration::ZERO),
             (false, false) if told["reason"] == self.reason => (!same_message).then_some(PASSING),
-            (false, false) => Some(if passes { PASSING } else { Duration::ZERO }),
+            (false, false) => Some(new),
         }
     }
 
@@ -116,7 +119,7 @@ impl Verdict {
             | ObjectKind::HttpRoute
             | ObjectKind::GrpcRoute => None,
         };
-        let Self { holds, reason, message } = self;
+        let Self { holds, reason, message, .. } = self;
         let condition = Condition {
             kind: condition_of(kind),
             holds: *holds,
@@ -149,7 +152,11 @@ fn told(kind: ObjectKind, status: &Value) -> Option<&Value> {
 
 /// Whether something of ours was said of an object that is otherwise not told of.
 pub fn is_told(kind: ObjectKind, status: &Value) -> bool {
-    told(kind, status).is_some_and(|told| told["reason"] == Level::Refuses.reason())
+    let ours = [Level::Lags, Level::NoEnvoy, Level::Refuses].map(Level::reason);
+    told(kind, status).is_some_and(|told| {
+        told["status"] == "False"
+            && (told["reason"] == "NoGateway" || ours.iter().any(|ours| told["reason"] == *ours))
+    })
 }
 
 /// How an object stands at a gateway, from good to bad.
@@ -158,6 +165,9 @@ enum Level {
     Has,
     Lags,
     NoEnvoy,
+    /// Some refuse it, or something that was sent with it.
+    Disputed,
+    /// All refuse it, and it is held.
     Refuses,
 }
 
@@ -167,7 +177,17 @@ impl Level {
             Self::Has => "Programmed",
             Self::Lags => "Pending",
             Self::NoEnvoy => "NoEnvoy",
-            Self::Refuses => "Refused",
+            Self::Disputed | Self::Refuses => "Refused",
+        }
+    }
+
+    /// How long it has to last before it is said where something else, or nothing, was said of the generation; and where it was said
+    /// to be in effect.
+    fn patience(self) -> (Duration, Duration) {
+        match self {
+            Self::Has | Self::Refuses => (Duration::ZERO, Duration::ZERO),
+            Self::Lags | Self::NoEnvoy => (PASSING, FLAPPING),
+            Self::Disputed => (PASSING, PASSING),
         }
     }
 }
@@ -185,10 +205,11 @@ impl Served<'_> {
         }
         let has = |envoy: &&Connected| self.since.is_some_and(|since| envoy.has >= since);
         let (there, missing): (Vec<&Connected>, Vec<&Connected>) = self.envoys.iter().partition(has);
-        let refusing: Vec<&&Connected> = missing.iter().filter(|envoy| !envoy.refusals.is_empty()).collect();
+        let refuses = |envoy: &&&Connected| envoy.refusal_of(self.number).is_some();
+        let refusing: Vec<&&Connected> = missing.iter().filter(refuses).collect();
         // One that has just been started serves nobody yet.
         let (new, lagging): (Vec<&Connected>, Vec<&Connected>) =
-            missing.iter().filter(|envoy| envoy.refusals.is_empty()).partition(|envoy| envoy.is_new);
+            missing.iter().filter(|envoy| !refuses(envoy)).partition(|envoy| envoy.is_new);
         let all = self.envoys.len();
         let starting = match new.len() {
             0 => String::new(),
@@ -197,9 +218,9 @@ impl Served<'_> {
         let count = there.len();
         let so_far = format!("{count} of {all} Envoys of {gateway} have generation {generation}{starting}");
         if let Some(first) = refusing.first() {
-            let words = first.refusals.values().next().map(String::as_str).unwrap_or_default();
+            let words = first.refusal_of(self.number).unwrap_or_default();
             let named = named(refusing.iter().map(|envoy| **envoy));
-            return (Level::Refuses, format!("{so_far}; {named} refuses what it is sent: {words}"));
+            return (Level::Disputed, format!("{so_far}; {named} refuses what it is sent: {words}"));
         }
         if !lagging.is_empty() {
             return (Level::Lags, format!("{so_far}; not yet: {}", named(lagging.into_iter())));
@@ -228,6 +249,9 @@ mod tests {
     use super::*;
     use crate::xds::Kind;
 
+    /// The present publication.
+    const NOW: u64 = 5;
+
     fn gateway() -> Gateway {
         Gateway { namespace: "shop".into(), name: "gw".into() }
     }
@@ -235,17 +259,17 @@ mod tests {
     fn envoy(number: u64, has: u64) -> Connected {
         let from = Some(format!("10.0.0.{number}:1000").parse().unwrap());
         let is_new = has == 0;
-        Connected { number, gateway: gateway(), from, stats: None, is_new, has, refusals: [].into() }
+        Connected { number, gateway: gateway(), from, stats: None, is_new, has, at: has, refusals: [].into() }
     }
 
     fn refusing(number: u64, has: u64) -> Connected {
         let refusals = [(Kind::Routes, "no such cluster".to_owned())].into();
-        Connected { refusals, is_new: false, ..envoy(number, has) }
+        Connected { refusals, at: NOW, is_new: false, ..envoy(number, has) }
     }
 
     fn verdict(since: Option<u64>, envoys: &[Connected], held: Option<&Held>) -> Verdict {
         let gateway = gateway();
-        let gateways = vec![Served { gateway: &gateway, envoys, since, held }];
+        let gateways = vec![Served { gateway: &gateway, envoys, number: NOW, since, held }];
         Verdict::of(&Claim { generation: 7, gateways, ..Claim::default() })
     }
 
@@ -316,9 +340,9 @@ mod tests {
             (&has, &more, Some(DETAIL)),
             (&has, &none, Some(FLAPPING)),
             (&has, &lags, Some(FLAPPING)),
-            (&has, &refused, Some(Duration::ZERO)),
+            (&has, &refused, Some(PASSING)),
             (&none, &has, Some(Duration::ZERO)),
-            (&none, &refused, Some(Duration::ZERO)),
+            (&none, &refused, Some(PASSING)),
             (&none, &lags, Some(PASSING)),
             (&refused, &refused, None),
         ] {
@@ -328,7 +352,7 @@ mod tests {
         for before in [status(&has, 6), Value::Null] {
             assert_eq!(has.patience(kind, 7, &before), Some(Duration::ZERO));
             assert_eq!(lags.patience(kind, 7, &before), Some(PASSING));
-            assert_eq!(refused.patience(kind, 7, &before), Some(Duration::ZERO));
+            assert_eq!(refused.patience(kind, 7, &before), Some(PASSING));
         }
         let told = status(&has, 7);
         assert_eq!(told["conditions"][0]["observedGeneration"], 7);

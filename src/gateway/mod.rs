@@ -39,8 +39,10 @@ use identity::Identity;
 pub struct Settings {
     /// Where Envoys connect.
     pub listen: SocketAddr,
-    /// Where health and the list of Envoys are served.
-    pub pages: SocketAddr,
+    /// Where the list of Envoys is served, by the replica that has them.
+    pub registry: SocketAddr,
+    /// Where health is served.
+    pub health: SocketAddr,
     /// What is shown to Envoys, and who is let in; absent: everybody, in the clear.
     pub identity: Option<Files>,
     /// The namespaces that are served; empty: all.
@@ -80,9 +82,9 @@ pub async fn run(
     client: Client,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
-    let Settings { listen, pages, identity, namespaces, lease } = settings;
+    let Settings { listen, registry, health, identity, namespaces, lease } = settings;
     let identity = identity.map(Identity::read).transpose()?;
-    let listener = bind(pages).await?;
+    let listener = bind(health).await?;
     let (leadership, candidate) = match lease {
         Some(lease) => {
             let leadership = Arc::new(Leadership::sought());
@@ -96,7 +98,7 @@ pub async fn run(
     let (lacks, lacking) = watch::channel(vec!["anything".to_owned()]);
     let (lead, leading) = watch::channel(candidate.is_none());
     let mut pages = JoinSet::new();
-    pages.spawn(pages::serve(listener, hub.clone(), lacking.clone(), leading.clone(), stop.clone()));
+    pages.spawn(pages::health(listener, lacking.clone(), stop.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the gateways' control plane runs");
 
     let follows = control::run(client, namespaces, hub.clone(), || leadership.leads(), lacks);
@@ -106,9 +108,11 @@ pub async fn run(
         drop(leading.wait_for(|leads| *leads).await);
         let mut lacking = lacking;
         drop(lacking.wait_for(Vec::is_empty).await);
-        let listener = bind(listen).await?;
-        tracing::info!(%listen, "Envoys are served");
-        listening::serve(listener, identity, hub, stop.clone()).await.map_err(Error::Serving)
+        let (listener, listing) = (bind(listen).await?, bind(registry).await?);
+        tracing::info!(%listen, %registry, "Envoys are served");
+        let lists = pages::registry(listing, hub.clone(), stop.clone());
+        let serves = listening::serve(listener, identity, hub, stop.clone());
+        tokio::join!(serves, lists).0.map_err(Error::Serving)
     };
     let release = CancellationToken::new();
     let leads = async {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -17,6 +18,9 @@ use crate::{
     dataplane::{self, Endpoints, GatewayRef, ObjectKind, ObjectRef, Planned, Reason, Rejected},
     xds::{Connected, Gateway, Hub, Snapshot},
 };
+
+/// So long it is waited for an Envoy's answer before the others' is acted on.
+const TOO_LONG: Duration = Duration::from_secs(2);
 
 /// The plans of all gateways.
 pub struct Plans {
@@ -36,9 +40,20 @@ struct Planning {
     /// Routes whose targets have no endpoint.
     idle: Vec<(ObjectRef, String)>,
     services: BTreeSet<Service>,
-    /// The number of the publication.
+    /// The number of the publication, and since when there is that.
     number: u64,
+    since: Duration,
     quarantine: Quarantine,
+}
+
+/// Where a gateway's plan is made, and of what.
+struct Place<'a> {
+    hub: &'a Hub,
+    gateway: &'a Gateway,
+    /// The gateway's own object.
+    own: &'a ObjectRef,
+    world: &'a World,
+    now: Duration,
 }
 
 impl Plans {
@@ -48,7 +63,7 @@ impl Plans {
     }
 
     /// Takes in what may have changed: gateways that it concerns are published anew.
-    pub fn follow(&mut self, world: &World, touched: &Touched) {
+    pub fn follow(&mut self, world: &World, touched: &Touched, now: Duration) {
         let present: BTreeMap<Gateway, &ObjectRef> =
             world.of_kind(ObjectKind::VirtualGateway).map(|(own, _)| (gateway(own), own)).collect();
         self.gateways.retain(|known, _| {
@@ -60,42 +75,42 @@ impl Plans {
             stays
         });
         for (gateway, own) in present {
+            let at = Place { hub: &self.hub, gateway: &gateway, own, world, now };
             if !self.gateways.contains_key(&gateway) {
                 let all = world.objects().map(|(named, _)| named.clone()).collect();
-                self.gateways
-                    .entry(gateway.clone())
-                    .or_default()
-                    .publish(&self.hub, &gateway, own, world, &all);
+                self.gateways.entry(gateway.clone()).or_default().publish(&at, &all);
                 continue;
             }
             let Some(planning) = self.gateways.get_mut(&gateway) else { continue };
             let concerned = touched.namespaces
                 || touched.objects.iter().any(|named| planning.concerns(&gateway, named, world.get(named)));
             if concerned {
-                planning.publish(&self.hub, &gateway, own, world, &touched.objects);
-            } else if !planning.services.is_disjoint(&touched.services) {
-                planning.send(&self.hub, &gateway, world);
+                planning.publish(&at, &touched.objects);
+            } else if touched.all_services || !planning.services.is_disjoint(&touched.services) {
+                planning.send(&at);
             }
         }
     }
 
     /// Hears what the Envoys say: an object that they refuse is taken out of the plan, or back.
-    pub fn hear(&mut self, world: &World) {
+    pub fn hear(&mut self, world: &World, now: Duration) {
         self.envoys.clear();
         for envoy in self.hub.all_envoys() {
             self.envoys.entry(envoy.gateway.clone()).or_default().push(envoy);
         }
         for (gateway, planning) in &mut self.gateways {
             let envoys = self.envoys.get(gateway).map(Vec::as_slice).unwrap_or_default();
-            let voters: Vec<Voter> = envoys.iter().map(voter).collect();
-            let changed = planning.quarantine.hear(&voters, planning.number);
+            let number = planning.number;
+            let voters: Vec<Voter> = envoys.iter().map(|envoy| voter(envoy, number)).collect();
+            let too_long = now.saturating_sub(planning.since) >= TOO_LONG;
+            let changed = planning.quarantine.hear(&voters, number, too_long);
             if changed.is_empty() {
                 continue;
             }
             let names: Vec<String> = changed.iter().map(ObjectRef::path).collect();
             tracing::warn!(%gateway, objects = names.join(", "), "Envoy refuses something: these are served otherwise now");
             let own = own(gateway);
-            planning.publish(&self.hub, gateway, &own, world, &changed);
+            planning.publish(&Place { hub: &self.hub, gateway, own: &own, world, now }, &changed);
         }
     }
 
@@ -113,34 +128,41 @@ impl Plans {
             ObjectKind::VirtualRouter => plans.any(|planning| planning.knows(named)),
             ObjectKind::VirtualNode | ObjectKind::VirtualService => {
                 world.get(named).is_some_and(|object| is_told(named.kind, &object["status"]))
-                    || plans.any(|planning| planning.quarantine.held(named).is_some())
+                    || plans.any(|planning| planning.holds(world, named))
             }
             ObjectKind::HttpRoute | ObjectKind::GrpcRoute => false,
         }
     }
 
     /// What is known of an object.
-    pub fn claim(&self, named: &ObjectRef, object: &Value) -> Claim<'_> {
+    pub fn claim(&self, named: &ObjectRef, object: &Arc<Value>) -> Claim<'_> {
         let mut claim = Claim { generation: generation(object), ..Claim::default() };
         for (gateway, planning) in &self.gateways {
             let own = named.kind == ObjectKind::VirtualGateway && gateway == &self::gateway(named);
-            claim.faults.extend(planning.failure.iter().filter(|_| own).cloned());
+            let would_serve = planning.failure.is_some() && planning.concerns(gateway, named, Some(object));
+            if let Some(failure) = &planning.failure {
+                if own {
+                    claim.faults.push(failure.clone());
+                } else if would_serve {
+                    claim.remarks.push(format!("{gateway} can be given nothing new: {failure}"));
+                }
+            }
             add(&mut claim.faults, planning.faults(named));
             add(&mut claim.remarks, planning.remarks(named));
-            let held = planning.quarantine.held(named);
+            let held = planning.quarantine.held(named, object);
+            let envoys = self.envoys.get(gateway).map(Vec::as_slice).unwrap_or_default();
             let carries = match named.kind {
-                ObjectKind::VirtualNode | ObjectKind::VirtualService => true,
+                // Of these nothing is said but whether they are refused, and only an Envoy can.
+                ObjectKind::VirtualNode | ObjectKind::VirtualService => !envoys.is_empty(),
                 ObjectKind::VirtualGateway
                 | ObjectKind::GatewayRoute
                 | ObjectKind::VirtualRouter
                 | ObjectKind::HttpRoute
-                | ObjectKind::GrpcRoute => planning.planned.served.contains(named),
+                | ObjectKind::GrpcRoute => planning.planned.served.contains(named) || would_serve,
             };
             if carries || held.is_some() {
-                let envoys = self.envoys.get(gateway).map(Vec::as_slice).unwrap_or_default();
-                let since = planning.quarantine.carried(named).and_then(|carried| carried.since);
-                let is_of_now = |since: &u64| *since <= planning.number;
-                claim.gateways.push(Served { gateway, envoys, since: since.filter(is_of_now), held });
+                let since = planning.quarantine.since(named, object);
+                claim.gateways.push(Served { gateway, envoys, number: planning.number, since, held });
             }
         }
         claim
@@ -149,40 +171,51 @@ impl Plans {
 
 impl Planning {
     /// Makes the plan anew. `touched` are the objects that have changed.
-    fn publish(
-        &mut self,
-        hub: &Hub,
-        gateway: &Gateway,
-        own: &ObjectRef,
-        world: &World,
-        touched: &BTreeSet<ObjectRef>,
-    ) {
+    fn publish(&mut self, at: &Place<'_>, touched: &BTreeSet<ObjectRef>) {
+        let world = at.world;
         let objects = world
             .objects()
             .filter_map(|(named, object)| Some((named.kind, &**self.quarantine.form(named, object)?)));
-        let Some(object) = world.get(own).and_then(|object| self.quarantine.form(own, object)) else {
-            return;
+        let object = world.get(at.own).and_then(|object| self.quarantine.form(at.own, object));
+        let planned = match object {
+            Some(object) => {
+                dataplane::plan(object, world.labels(), objects).map_err(|reason| reason.to_string())
+            }
+            None => Err("Envoy refuses it, and has had nothing else before".to_owned()),
         };
-        match dataplane::plan(object, world.labels(), objects) {
+        match planned {
             Ok(planned) => {
-                (self.planned, self.failure) = (planned, None);
-                self.send(hub, gateway, world);
-                for named in touched.iter().chain(&self.planned.served) {
-                    self.quarantine.publish(named, world.get(named), self.number);
+                let before = std::mem::replace(&mut self.planned, planned);
+                self.failure = None;
+                self.send(at);
+                let served = &self.planned.served;
+                for named in touched.iter().chain(&before.served).chain(served) {
+                    let is_served = match named.kind {
+                        ObjectKind::VirtualNode | ObjectKind::VirtualService => true,
+                        ObjectKind::VirtualGateway
+                        | ObjectKind::GatewayRoute
+                        | ObjectKind::VirtualRouter
+                        | ObjectKind::HttpRoute
+                        | ObjectKind::GrpcRoute => served.contains(named),
+                    };
+                    self.quarantine.publish(named, world.get(named), is_served.then_some(self.number));
                 }
             }
-            Err(reason) => {
-                let told = reason.to_string();
+            Err(told) => {
+                let gateway = at.gateway;
                 tracing::warn!(%gateway, reason = told, "a gateway can be given nothing: its Envoys keep what they have");
                 self.failure = Some(told);
+                for named in touched {
+                    self.quarantine.publish(named, world.get(named), None);
+                }
             }
         }
     }
 
     /// Sends the plan with the endpoints as they are now.
-    fn send(&mut self, hub: &Hub, gateway: &Gateway, world: &World) {
+    fn send(&mut self, at: &Place<'_>) {
         let plan = &self.planned.plan;
-        let found = world.addresses().found(plan);
+        let found = at.world.addresses().found(plan);
         let (snapshot, left_out) = Snapshot::of(plan, &found);
         self.left_out = left_out;
         self.services = endpoints::services(plan);
@@ -199,7 +232,10 @@ impl Planning {
                 }
             }
         }
-        self.number = hub.publish(gateway, snapshot);
+        let number = at.hub.publish(at.gateway, snapshot);
+        if number != self.number {
+            (self.number, self.since) = (number, at.now);
+        }
     }
 
     /// Whether a change of an object may change the plan.
@@ -207,12 +243,17 @@ impl Planning {
         match named.kind {
             ObjectKind::VirtualGateway => self::gateway(named) == *gateway,
             ObjectKind::GatewayRoute => {
+                if self.knows(named)
+                    || object.is_some_and(|object| self.quarantine.held(named, object).is_some())
+                {
+                    return true;
+                }
                 let reference = GatewayRef {
                     name: gateway.name.clone(),
                     namespace: gateway.namespace.clone(),
                     takes_unclaimed: true,
                 };
-                self.knows(named) || object.is_some_and(|object| reference.takes(named.kind, object))
+                object.is_some_and(|object| reference.takes(named.kind, object))
             }
             ObjectKind::VirtualService | ObjectKind::VirtualRouter | ObjectKind::VirtualNode => true,
             ObjectKind::HttpRoute | ObjectKind::GrpcRoute => false,
@@ -221,9 +262,12 @@ impl Planning {
 
     fn knows(&self, named: &ObjectRef) -> bool {
         let rejected = &self.planned.rejected;
-        self.planned.served.contains(named)
-            || rejected.iter().any(|rejected| rejected.object == *named)
-            || self.quarantine.held(named).is_some()
+        self.planned.served.contains(named) || rejected.iter().any(|rejected| rejected.object == *named)
+    }
+
+    /// Whether an object is held.
+    fn holds(&self, world: &World, named: &ObjectRef) -> bool {
+        world.get(named).is_some_and(|object| self.quarantine.held(named, object).is_some())
     }
 
     fn faults<'a>(&'a self, named: &'a ObjectRef) -> impl Iterator<Item = String> + 'a {
@@ -258,6 +302,6 @@ fn own(gateway: &Gateway) -> ObjectRef {
     ObjectRef { kind: ObjectKind::VirtualGateway, namespace, name }
 }
 
-fn voter(envoy: &Connected) -> Voter {
-    Voter { number: envoy.number, has: envoy.has, refusal: envoy.refusals.values().next().cloned() }
+fn voter(envoy: &Connected, number: u64) -> Voter {
+    Voter { number: envoy.number, has: envoy.has, refusal: envoy.refusal_of(number).map(str::to_owned) }
 }

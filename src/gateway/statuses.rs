@@ -23,6 +23,8 @@ use crate::{clock::Clock, conditions::patch, dataplane::ObjectRef, objects};
 
 /// Who writes.
 const FIELD_MANAGER: &str = "tidegate-gateway";
+/// What waits no longer than this may be said at the next acknowledgement.
+const AWAITED: Duration = Duration::from_secs(2);
 /// Writes at once; those that say only the same in other words, one after the other.
 const AT_ONCE: usize = 16;
 /// Limit of one write.
@@ -49,8 +51,12 @@ struct Unsaid {
     verdict: Verdict,
     /// Since when it is so; what it says in detail may change.
     since: Duration,
+    /// How long it waits.
+    patience: Duration,
     /// Not before.
     after: Duration,
+    /// The version over which it could not be written, for it is not the newest.
+    overtaken: Option<Arc<Value>>,
 }
 
 /// The statuses of all objects.
@@ -69,9 +75,14 @@ impl Statuses {
         Self { client, clock, unsaid, under_way, writes: FuturesUnordered::new() }
     }
 
-    /// The objects of which something is not said yet.
-    pub fn unsaid(&self) -> impl Iterator<Item = &ObjectRef> {
-        self.unsaid.keys()
+    /// The objects of which something is not said yet that somebody may wait for. The others are for a look at all of them.
+    pub fn urgent(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.unsaid.iter().filter(|(_, unsaid)| unsaid.patience <= AWAITED).map(|(named, _)| named)
+    }
+
+    /// Whether something is not said yet.
+    pub fn is_behind(&self) -> bool {
+        !self.unsaid.is_empty()
     }
 
     /// The next write that ends; never where none is under way.
@@ -90,7 +101,11 @@ impl Statuses {
                 self.unsaid.remove(&named);
                 world.stored(&named, &over, *object);
             }
-            Outcome::Overtaken => {}
+            Outcome::Overtaken => {
+                if let Some(unsaid) = self.unsaid.get_mut(&named) {
+                    unsaid.overtaken = Some(over);
+                }
+            }
             Outcome::Failed => {
                 let after = self.clock.elapsed() + RETRY;
                 if let Some(unsaid) = self.unsaid.get_mut(&named) {
@@ -116,15 +131,19 @@ impl Statuses {
             let known = self.unsaid.entry(named.clone()).or_insert_with(|| Unsaid {
                 verdict: verdict.clone(),
                 since: now,
+                patience,
                 after: now,
+                overtaken: None,
             });
             if (known.verdict.holds, known.verdict.reason) != (verdict.holds, verdict.reason) {
                 known.since = now;
             }
-            known.verdict = verdict;
+            (known.verdict, known.patience) = (verdict, patience);
+            // A watch will bring the newer one.
+            let is_newest = known.overtaken.as_ref().is_none_or(|over| version(over) != version(object));
             let is_due = now.saturating_sub(known.since) >= patience && now >= known.after;
             let places = if patience > Duration::ZERO { 1 } else { AT_ONCE };
-            if is_due && !self.under_way.contains(&named) && self.under_way.len() < places {
+            if is_due && is_newest && !self.under_way.contains(&named) && self.under_way.len() < places {
                 let verdict = known.verdict.clone();
                 self.write(named, object, &verdict);
             }

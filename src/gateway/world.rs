@@ -54,6 +54,8 @@ pub struct Touched {
     pub objects: BTreeSet<ObjectRef>,
     /// The endpoints of these Services.
     pub services: BTreeSet<Service>,
+    /// Those of any.
+    pub all_services: bool,
     /// The labels of a namespace.
     pub namespaces: bool,
 }
@@ -66,6 +68,8 @@ pub struct World {
     namespaces: Option<Watched<String, Labels>>,
     labels: BTreeMap<String, Labels>,
     addresses: Addresses,
+    /// Slices have changed since.
+    stale: bool,
 }
 
 /// The watches of a cluster, or of some of its namespaces. Those that fail are begun again with backoff.
@@ -116,6 +120,7 @@ impl World {
             namespaces: namespaces.is_empty().then(Watched::default),
             labels: namespaces.iter().map(own_name).collect(),
             addresses: Addresses::default(),
+            stale: false,
         }
     }
 
@@ -140,13 +145,10 @@ impl World {
                 if watched.take(event, read).is_none() {
                     return;
                 }
-                let slices = self.slices.values().flat_map(|watched| watched.there().values());
-                let before = std::mem::replace(&mut self.addresses, Addresses::of(slices));
+                self.stale = true;
                 match one {
                     Some(service) => drop(touched.services.insert(service)),
-                    None => {
-                        touched.services.extend(before.services().chain(self.addresses.services()).cloned());
-                    }
+                    None => touched.all_services = true,
                 }
             }
             News::Namespace(event) => {
@@ -159,6 +161,13 @@ impl World {
                     touched.namespaces = true;
                 }
             }
+        }
+    }
+
+    /// Takes in what many events at once mean together.
+    pub fn settle(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.addresses = Addresses::of(self.slices.values().flat_map(|watched| watched.there().values()));
         }
     }
 

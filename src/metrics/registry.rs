@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 
 use super::exposition::{self, Sample};
@@ -23,6 +23,10 @@ const QUESTION: &[(&str, &str)] =
     &[("usedonly", ""), ("filter", r"^cluster\..*\.upstream_rq_([1-5]xx|retry|time)$|^server\.uptime$")];
 /// How long an Envoy has run, in seconds.
 const UPTIME: &str = "envoy_server_uptime";
+/// So long the list is good for while it cannot be read.
+const LIST: SignedDuration = SignedDuration::from_mins(1);
+/// The list and what an Envoy says may be as big as this: each cluster that has traffic is some 5 KB.
+const MOST: usize = 16 * 1024 * 1024;
 /// Clocks and answers are so far apart at most, in seconds.
 const SLACK: f64 = 2.0;
 
@@ -39,6 +43,8 @@ pub(super) struct Registry {
     url: Url,
     gateway: Option<String>,
     known: BTreeMap<SocketAddr, Known>,
+    /// When the list was read last.
+    listed: Option<Timestamp>,
     /// When all were read last.
     last: Option<Timestamp>,
 }
@@ -58,10 +64,11 @@ impl Registry {
         let bare = HttpConfig { timeout: config.http.timeout, tls: None, auth: None, headers: Vec::new() };
         Ok(Self {
             http: Http::new(&config.http, url.scheme() == "https")?,
-            envoys: Http::new(&bare, false)?,
+            envoys: Http::new(&bare, false)?.reading_up_to(MOST),
             url: url.clone(),
             gateway: gateway.map(str::to_owned),
             known: BTreeMap::new(),
+            listed: None,
             last: None,
         })
     }
@@ -71,6 +78,7 @@ impl Registry {
     pub(super) async fn scrape(&mut self, now: Timestamp) -> Result<Scraped, ReadError> {
         match self.list().await {
             Ok(listed) => {
+                self.listed = Some(now);
                 for known in self.known.values_mut() {
                     known.listed = false;
                 }
@@ -78,9 +86,9 @@ impl Registry {
                     self.known.entry(address).or_default().listed = true;
                 }
             }
-            // A control plane that is gone for a while leaves its Envoys as they are.
-            Err(error) if self.known.is_empty() => return Err(error),
-            Err(error) => tracing::debug!(%error, "the list of Envoys can't be read; the one before is used"),
+            // A control plane that is gone for a moment leaves its Envoys as they are.
+            Err(error) if self.listed.is_none_or(|at| now.duration_since(at) > LIST) => return Err(error),
+            Err(error) => tracing::info!(%error, "the list of Envoys can't be read; the one before is used"),
         }
         let answers = join_all(self.known.keys().map(|address| read(&self.envoys, *address))).await;
         let (mut scraped, mut gone) = (Vec::new(), Vec::new());
@@ -109,8 +117,18 @@ impl Registry {
         let body = self.http.send(|client| client.get(self.url.clone())).await?.success()?;
         let listed: Vec<ListedEnvoy> = serde_json::from_slice(&body).map_err(|_| ReadError::Malformed)?;
         let of = |envoy: &ListedEnvoy| self.gateway.as_ref().is_none_or(|gateway| *gateway == envoy.gateway);
-        let addresses = listed.into_iter().filter(of).filter_map(|envoy| envoy.stats);
-        let addresses: Vec<SocketAddr> = addresses.filter(|address| may_be(address.ip())).collect();
+        let address = |envoy: ListedEnvoy| {
+            let address = envoy.stats.filter(|address| may_be(address.ip()));
+            address.ok_or_else(|| {
+                ReadError::Unsupported(format!(
+                    "an Envoy of {} opens no port for its statistics, and its requests would be missing: start it with what \
+                     `tidegate gateway bootstrap` prints",
+                    envoy.gateway
+                ))
+            })
+        };
+        let addresses: Vec<SocketAddr> =
+            listed.into_iter().filter(of).map(address).collect::<Result<_, _>>()?;
         if addresses.is_empty() {
             return Err(ReadError::Empty { query: "envoys".to_owned() });
         }

@@ -27,6 +27,8 @@ pub struct Http {
     headers: HeaderMap,
     over_tls: bool,
     ready: Mutex<(Fingerprint, Arc<Ready>)>,
+    /// How big an answer may be, in bytes.
+    most: usize,
 }
 
 /// A client and the proof it presents, as the files held them.
@@ -74,8 +76,15 @@ impl Http {
             config: config.clone(),
             headers: config.headers.iter().cloned().collect(),
             over_tls,
+            most: MAX_ANSWER,
             ready: Mutex::new((fingerprint, Arc::new(ready))),
         })
+    }
+
+    /// The same, for answers that may be bigger than usual, in bytes.
+    #[must_use]
+    pub fn reading_up_to(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// The deadline of a call.
@@ -121,7 +130,7 @@ impl Http {
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| self.failure(&error))?;
-            if body.len() + chunk.len() > MAX_ANSWER {
+            if body.len() + chunk.len() > self.most {
                 return Err(CallError::TooLarge);
             }
             body.extend_from_slice(&chunk);

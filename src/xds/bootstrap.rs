@@ -48,7 +48,8 @@ impl Bootstrap {
     pub fn config(&self) -> Value {
         let Self { gateway, mesh, admin, .. } = self;
         let full = format!("{}_{}", gateway.name, gateway.namespace);
-        let ads = json!({"ads": {}, "resource_api_version": "V3"});
+        // Without end: an Envoy that has been given nothing yet must not take itself for ready.
+        let ads = json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
         let mut node = json!({"id": format!("mesh/{mesh}/virtualGateway/{full}"), "cluster": full});
         let mut clusters = vec![self.discovery()];
         let mut listeners = Vec::new();

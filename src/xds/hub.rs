@@ -46,8 +46,17 @@ pub struct Connected {
     pub is_new: bool,
     /// The number of the newest publication that it has all of; 0: none.
     pub has: u64,
-    /// What it refuses of the present one, and why, in its own words.
+    /// The number of the publication that it is answering, or has answered.
+    pub at: u64,
+    /// What it refuses of that one, and why, in its own words.
     pub refusals: BTreeMap<Kind, String>,
+}
+
+impl Connected {
+    /// Why it refuses a publication; `None` where it does not, or has not come to it.
+    pub fn refusal_of(&self, number: u64) -> Option<&str> {
+        self.refusals.values().next().filter(|_| self.at == number).map(String::as_str)
+    }
 }
 
 /// Gateways with what their Envoys are to have, and the Envoys. Clones are of the same.
@@ -155,7 +164,8 @@ impl Hub {
         let mut state = self.state();
         state.connections += 1;
         let number = state.connections;
-        let connected = Connected { number, gateway, from, stats, is_new, has: 0, refusals: BTreeMap::new() };
+        let connected =
+            Connected { number, gateway, from, stats, is_new, has: 0, at: 0, refusals: BTreeMap::new() };
         state.envoys.insert(number, connected);
         drop(state);
         self.tell();
@@ -174,11 +184,11 @@ impl Hub {
 impl Place {
     /// Notes how the Envoy stands.
     pub(super) fn note(&self, session: &Session) {
-        let (has, refusals) = (session.up_to(), session.refusals());
+        let (has, at, refusals) = (session.up_to(), session.at(), session.refusals());
         let mut state = self.hub.state();
         let Some(envoy) = state.envoys.get_mut(&self.number) else { return };
-        if (envoy.has, &envoy.refusals) != (has, &refusals) {
-            (envoy.has, envoy.refusals) = (has, refusals);
+        if (envoy.has, envoy.at, &envoy.refusals) != (has, at, &refusals) {
+            (envoy.has, envoy.at, envoy.refusals) = (has, at, refusals);
             envoy.is_new &= has == 0;
             drop(state);
             self.hub.tell();
@@ -188,7 +198,16 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.hub.state().envoys.remove(&self.number);
+        let mut state = self.hub.state();
+        let State { gateways, envoys, .. } = &mut *state;
+        if let Some(envoy) = envoys.remove(&self.number) {
+            // Nobody has ever published for it, and nobody waits there any more but who is about to leave.
+            let unknown = gateways.get(&envoy.gateway).is_some_and(|target| target.borrow().is_none());
+            if unknown && !envoys.values().any(|other| other.gateway == envoy.gateway) {
+                gateways.remove(&envoy.gateway);
+            }
+        }
+        drop(state);
         self.hub.tell();
     }
 }

@@ -1,10 +1,12 @@
 //! Listeners, in Envoy's words.
 
+use std::time::Duration;
+
 use envoy_types::{
     pb::{
         envoy::{
             config::{
-                core::v3::TransportSocket,
+                core::v3::{ConfigSource, TransportSocket},
                 listener::v3::{
                     Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter, filter, listener_filter,
                 },
@@ -25,7 +27,7 @@ use envoy_types::{
 };
 
 use super::{
-    any::{address, ads, truth},
+    any::{address, ads, duration, truth},
     tls::Files,
 };
 use crate::dataplane::{self, Protocol};
@@ -79,7 +81,11 @@ fn manager(made: &dataplane::Listener, routes: &str) -> HttpConnectionManager {
         http_filters: vec![forwards],
         upgrade_configs: vec![websocket],
         route_specifier: Some(RouteSpecifier::Rds(Rds {
-            config_source: Some(ads()),
+            // Without end: an Envoy without its routes must not take itself for ready.
+            config_source: Some(ConfigSource {
+                initial_fetch_timeout: Some(duration(Duration::ZERO)),
+                ..ads()
+            }),
             route_config_name: routes.to_owned(),
         })),
         ..HttpConnectionManager::default()

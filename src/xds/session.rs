@@ -108,6 +108,11 @@ impl Session {
         self.target = target;
     }
 
+    /// The number of the present target.
+    pub fn at(&self) -> u64 {
+        self.target.number
+    }
+
     /// The number of the newest target that Envoy has all of; 0: none. In a burst of changes it has older ones than the present
     /// all the time, and each counts.
     pub fn up_to(&self) -> u64 {

@@ -85,7 +85,8 @@ impl Bed {
         namespaces.create(&PostParams::default(), &serde_json::from_value(own).unwrap()).await.unwrap();
         let settings = Settings {
             listen: free_address(),
-            pages: free_address(),
+            registry: free_address(),
+            health: free_address(),
             identity: None,
             namespaces: vec![namespace.clone()],
             lease: None,

@@ -80,14 +80,14 @@ async fn of_two_replicas_one_serves_and_the_other_follows() {
     let envoy = bed.envoy(Manner::Takes);
     bed.until("color", "True Programmed").await;
     let mut first = bed.running.take();
-    // The other one has pages of its own, and the same port for Envoys: it does not open it before it leads.
-    let pages = bed.settings.pages;
-    bed.settings.pages = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+    // The other one has the same ports for Envoys and their list: it does not open them before it leads.
+    bed.settings.health = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+    let registry = bed.settings.registry;
     bed.run();
     let other = bed.running.take();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let listed = || async {
-        let answer = http.get(format!("http://{pages}/envoys")).send().await.unwrap();
+        let answer = http.get(format!("http://{registry}/envoys")).send().await.unwrap();
         serde_json::from_str::<Vec<ListedEnvoy>>(&answer.text().await.unwrap()).unwrap()
     };
     let gateway = bed.gateway().to_string();

@@ -71,6 +71,23 @@ async fn a_gateway_that_cannot_be_read_leaves_its_envoys_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_without_a_plan_has_nothing_new_in_effect() {
+    let bed = Bed::start().await;
+    let envoy = bed.envoy(Manner::Takes);
+    bed.until("color", "True Programmed").await;
+    let broken = json!({"spec": {"gatewayRouteSelector": {"matchExpressions": [{"key": "a", "operator": "Sometimes"}]}}});
+    bed.patch("VirtualGateway", "gw", broken).await;
+    let look = || bed.programmed("VirtualGateway", "gw");
+    eventually("it is told", look, |told| told.starts_with("False Invalid: spec.gatewayRouteSelector")).await;
+    bed.weigh("color", 1, 99).await;
+    let told = bed.until("color", "False Pending: 0 of 1 Envoys of ").await;
+    assert!(told.contains("can be given nothing new: spec.gatewayRouteSelector"), "{told}");
+    bed.patch("VirtualGateway", "gw", json!({"spec": {"gatewayRouteSelector": null}})).await;
+    bed.until("color", "True Programmed: 1 of 1 Envoys of ").await;
+    drop(envoy);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_id_that_names_no_gateway_is_sent_away_and_costs_nobody_else() {
     let bed = Bed::start().await;
     let strangers = ["", "mesh/mesh/virtualNode/a_b", "router~10.0.0.1"];

@@ -3,7 +3,10 @@
 use serde_json::json;
 use tidegate::sandbox::envoys::Manner;
 
-use crate::bed::{Bed, has_routes, route, target};
+use crate::{
+    bed::{Bed, has_routes, route, target},
+    waiting::eventually,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_that_envoy_refuses_keeps_what_it_had_and_the_others_go_on() {
@@ -17,6 +20,10 @@ async fn a_route_that_envoy_refuses_keeps_what_it_had_and_the_others_go_on() {
     bed.patch("GatewayRoute", "color", prefix).await;
     let told = bed.until("color", "False Refused: Envoy refuses generation 2").await;
     assert!(told.ends_with("and has what was before: a simulated Envoy refuses it"), "{told}");
+    // A second try that is no better.
+    let prefix = json!({"spec": {"routeSpec": {"httpRoute": {"match": {"prefix": "/bad/again"}}}}});
+    bed.patch("GatewayRoute", "color", prefix).await;
+    bed.until("color", "False Refused: Envoy refuses generation 3").await;
     bed.create(route("new", "/bad/new", &[target("v1", 1)])).await;
     bed.until("new", "False Refused").await;
     // Weights of others move on.
@@ -61,10 +68,14 @@ async fn an_envoy_that_refuses_everything_harms_nobody_else() {
     bed.until("color", "True Programmed: 2 of 2").await;
     liar.behave(Manner::Lies);
     bed.weigh("color", 50, 50).await;
-    bed.until("color", "False Refused").await;
     let generation = bed.weigh("color", 10, 90).await;
     let told = bed.until("color", "False Refused: 1 of 2 Envoys of ").await;
     assert!(told.contains("127.0.0.1 refuses what it is sent: a simulated Envoy refuses it"), "{told}");
+    // Weights that the other one takes reach it, all the same.
+    let version = good.had().borrow().versions.clone();
+    let generation = bed.weigh("color", 20, 80).await.max(generation);
+    let moved = || async { good.had().borrow().versions.clone() };
+    eventually("the other one has the next", moved, |now| *now != version).await;
     drop(liar);
     bed.until(
         "color",

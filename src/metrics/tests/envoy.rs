@@ -174,7 +174,6 @@ async fn listing(envoys: Arc<std::sync::Mutex<Vec<std::net::SocketAddr>>>) -> Fa
         let entry = |stats: &std::net::SocketAddr| serde_json::json!({"gateway": "shop/gw", "stats": stats});
         let mut all: Vec<_> = listed.iter().map(entry).collect();
         all.push(serde_json::json!({"gateway": "other/gw", "stats": "127.0.0.1:1"}));
-        all.push(serde_json::json!({"gateway": "shop/gw"}));
         Reply::ok(serde_json::Value::from(all).to_string())
     })
     .await
@@ -240,13 +239,15 @@ async fn envoys_come_and_go_and_the_sum_is_of_those_that_are_there() {
     // The control plane is gone; its Envoys are not.
     let before = std::mem::take(&mut *listed.lock().unwrap());
     assert_eq!(total(&providers, 40).await, Ok((3, 1017.0)));
+    // But not for ever.
+    assert_eq!(total(&providers, 95).await, Err(ReadError::Status(503)));
     // One that is listed and silent is no evidence; one that is no longer listed is gone.
     *listed.lock().unwrap() = before;
     let gone = address(&new);
     third.store(GONE, Ordering::SeqCst);
-    assert_eq!(total(&providers, 50).await, Err(ReadError::Status(503)));
+    assert_eq!(total(&providers, 100).await, Err(ReadError::Status(503)));
     listed.lock().unwrap().retain(|address| *address != gone);
-    assert_eq!(total(&providers, 60).await, Ok((2, 1010.0)));
+    assert_eq!(total(&providers, 110).await, Ok((2, 1010.0)));
 }
 
 #[tokio::test]
@@ -256,4 +257,11 @@ async fn a_control_plane_that_lists_nobody_is_no_evidence() {
     let nobody = serve(|_| Reply::ok("[]")).await;
     let told = total(&found_by(&nobody), 0).await.unwrap_err().to_string();
     assert!(told.contains("envoys"), "{told}");
+}
+
+#[tokio::test]
+async fn an_envoy_that_nobody_can_read_is_no_evidence() {
+    let registry = serve(|_| Reply::ok(r#"[{"gateway": "shop/gw"}]"#)).await;
+    let told = total(&found_by(&registry), 0).await.unwrap_err().to_string();
+    assert!(told.contains("an Envoy of shop/gw opens no port for its statistics"), "{told}");
 }

@@ -21,7 +21,7 @@ pub struct ControlPlane {
     /// Where Envoys connect.
     pub listen: SocketAddr,
     /// Where it lists them.
-    pub pages: SocketAddr,
+    pub registry: SocketAddr,
     /// Where the gateway takes requests.
     pub ingress: SocketAddr,
     _until: DropGuard,
@@ -52,7 +52,7 @@ fn app_mesh(kind: &str, name: &str, spec: &Value) -> Value {
 impl ControlPlane {
     /// Makes a gateway over versions that listen there, with a route `color` of these weights, and serves it.
     pub async fn start(cluster: &Cluster, versions: &[(&str, SocketAddr, i64)]) -> Self {
-        let [listen, pages, ingress] = [(); 3].map(|()| free_address());
+        let [listen, registry, health, ingress] = [(); 4].map(|()| free_address());
         let listeners = json!([{"portMapping": {"port": ingress.port(), "protocol": "http"}}]);
         let gateway = json!({"listeners": listeners, "namespaceSelector": {}});
         cluster.create(app_mesh("VirtualGateway", GATEWAY, &gateway)).await;
@@ -80,7 +80,8 @@ impl ControlPlane {
         cluster.create(retried).await;
         let settings = Settings {
             listen,
-            pages,
+            registry,
+            health,
             identity: None,
             namespaces: vec![cluster.namespace.clone()],
             lease: None,
@@ -88,7 +89,7 @@ impl ControlPlane {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(gateway::run(settings, cluster.client.clone(), stopped));
-        Self { listen, pages, ingress, _until: stop.drop_guard() }
+        Self { listen, registry, ingress, _until: stop.drop_guard() }
     }
 }
 

@@ -85,7 +85,7 @@ impl Parts {
             "{{prometheus: {{prometheus: {{url: \"{}\", scrapeInterval: {SCRAPE:?}, timeout: 2s}}}}, \
               envoy: {{envoy: {{registry: \"http://{}/envoys\", gateway: {}/{GATEWAY}, scrapeInterval: {SCRAPE:?}, timeout: 2s}}}}}}",
             prometheus.url(),
-            control.pages,
+            control.registry,
             cluster.namespace,
         );
         Some(Self { prometheus, _envoy: envoy, control, versions, cluster, _turn: turn })
