@@ -1,15 +1,19 @@
-//! Objects as a watch brings them, and how the API names the kinds that routing is made of.
+//! Objects as a watch brings them, writes of their statuses, and how the API names the kinds that routing is made of.
 //!
 //! A new list replaces the one before only when it is whole, so that a watch that broke never shows half of the objects. A kind
 //! that the API server does not have is no longer waited for; it is asked for again now and then, and joins when it is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use kube::{
-    ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind},
+    Api, Client, ResourceExt,
+    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
     runtime::watcher::{self, Event},
 };
+use serde_json::Value;
 
 use crate::dataplane::{ObjectKind, ObjectRef};
 
@@ -115,6 +119,45 @@ pub fn resource(kind: ObjectKind) -> ApiResource {
         ObjectKind::GrpcRoute => ("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes"),
     };
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+/// How long a write of a status may take: a server that hangs must not keep others waiting.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What became of a write of a status.
+#[derive(Debug)]
+pub enum Written {
+    /// It is stored, as this.
+    Stored(Box<DynamicObject>),
+    /// The object was changed or is gone meanwhile: its watch brings what is true now.
+    Overtaken,
+    /// It has to be tried again; the log says why.
+    Failed,
+}
+
+/// Writes an object's status by a merge patch.
+pub async fn write_status(
+    client: Client,
+    named: &ObjectRef,
+    parameters: &PatchParams,
+    patch: Value,
+) -> Written {
+    let ObjectRef { kind, namespace, name } = named;
+    let resource = resource(*kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
+    let (kind, patch) = (&resource.kind, Patch::Merge(patch));
+    match tokio::time::timeout(LIMIT, api.patch_status(name, parameters, &patch)).await {
+        Ok(Ok(object)) => Written::Stored(Box::new(object)),
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Written::Overtaken,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, kind, namespace, name, "cannot write a status");
+            Written::Failed
+        }
+        Err(_) => {
+            tracing::warn!(kind, namespace, name, "writing a status took too long");
+            Written::Failed
+        }
+    }
 }
 
 /// What names an object of a kind.

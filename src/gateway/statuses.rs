@@ -7,10 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use kube::{
-    Api, Client,
-    api::{DynamicObject, Patch, PatchParams},
-};
+use kube::{Client, api::PatchParams};
 use serde_json::Value;
 
 use super::{
@@ -19,7 +16,12 @@ use super::{
     quarantine::generation,
     world::{World, version},
 };
-use crate::{clock::Clock, conditions::patch, dataplane::ObjectRef, objects};
+use crate::{
+    clock::Clock,
+    conditions::patch,
+    dataplane::ObjectRef,
+    objects::{self, Written},
+};
 
 /// Who writes.
 const FIELD_MANAGER: &str = "tidegate-gateway";
@@ -27,23 +29,14 @@ const FIELD_MANAGER: &str = "tidegate-gateway";
 const AWAITED: Duration = Duration::from_secs(2);
 /// Writes at once; those that say only the same in other words, one after the other.
 const AT_ONCE: usize = 16;
-/// Limit of one write.
-const LIMIT: Duration = Duration::from_secs(5);
 /// How long a write that failed waits.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// A write that has ended.
-pub struct Written {
+pub struct Ended {
     named: ObjectRef,
     over: Arc<Value>,
-    outcome: Outcome,
-}
-
-enum Outcome {
-    Stored(Box<DynamicObject>),
-    /// Changed or gone meanwhile: the watch brings what is true now.
-    Overtaken,
-    Failed,
+    outcome: Written,
 }
 
 /// What is to be said, and is not yet.
@@ -65,7 +58,7 @@ pub struct Statuses {
     clock: Clock,
     unsaid: BTreeMap<ObjectRef, Unsaid>,
     under_way: BTreeSet<ObjectRef>,
-    writes: FuturesUnordered<BoxFuture<'static, Written>>,
+    writes: FuturesUnordered<BoxFuture<'static, Ended>>,
 }
 
 impl Statuses {
@@ -86,7 +79,7 @@ impl Statuses {
     }
 
     /// The next write that ends; never where none is under way.
-    pub async fn written(&mut self) -> Written {
+    pub async fn written(&mut self) -> Ended {
         match self.writes.next().await {
             Some(written) => written,
             None => std::future::pending().await,
@@ -94,19 +87,19 @@ impl Statuses {
     }
 
     /// Takes in that a write has ended.
-    pub fn take(&mut self, Written { named, over, outcome }: Written, world: &mut World) {
+    pub fn take(&mut self, Ended { named, over, outcome }: Ended, world: &mut World) {
         self.under_way.remove(&named);
         match outcome {
-            Outcome::Stored(object) => {
+            Written::Stored(object) => {
                 self.unsaid.remove(&named);
                 world.stored(&named, &over, *object);
             }
-            Outcome::Overtaken => {
+            Written::Overtaken => {
                 if let Some(unsaid) = self.unsaid.get_mut(&named) {
                     unsaid.overtaken = Some(over);
                 }
             }
-            Outcome::Failed => {
+            Written::Failed => {
                 let after = self.clock.elapsed() + RETRY;
                 if let Some(unsaid) = self.unsaid.get_mut(&named) {
                     unsaid.after = after;
@@ -160,29 +153,10 @@ impl Statuses {
         self.under_way.insert(named.clone());
         let (client, over) = (self.client.clone(), Arc::clone(object));
         self.writes.push(Box::pin(async move {
-            let outcome = write(client, &named, patch).await;
-            Written { named, over, outcome }
+            let parameters =
+                PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            let outcome = objects::write_status(client, &named, &parameters, patch).await;
+            Ended { named, over, outcome }
         }));
-    }
-}
-
-async fn write(client: Client, named: &ObjectRef, patch: Value) -> Outcome {
-    let ObjectRef { kind, namespace, name } = named;
-    let resource = objects::resource(*kind);
-    let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let patch = Patch::Merge(patch);
-    let kind = &resource.kind;
-    match tokio::time::timeout(LIMIT, api.patch_status(name, &parameters, &patch)).await {
-        Ok(Ok(object)) => Outcome::Stored(Box::new(object)),
-        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Outcome::Overtaken,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, kind, namespace, name, "cannot write a status");
-            Outcome::Failed
-        }
-        Err(_) => {
-            tracing::warn!(kind, namespace, name, "writing a status took too long");
-            Outcome::Failed
-        }
     }
 }

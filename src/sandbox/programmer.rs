@@ -13,7 +13,7 @@ use std::{
 use futures::{StreamExt, stream::select_all};
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{DynamicObject, PatchParams},
     runtime::{
         WatchStreamExt,
         watcher::{self, Event},
@@ -28,14 +28,11 @@ use super::gateway::TableHandle;
 use crate::{
     clock::Clock,
     dataplane::{self, Compiled, GatewayRef, ObjectKind, ObjectRef},
-    objects::{self, Watched, resource},
+    objects::{self, Watched, Written, resource},
 };
 
 /// How long a failed status write waits.
 const RETRY: Duration = Duration::from_secs(1);
-/// Limit of one status write: a server that hangs must not keep a new table from the gateways for longer.
-const WRITE_LIMIT: Duration = Duration::from_secs(5);
-
 /// Watches routes for a gateway and its replicas.
 pub struct Programmer {
     client: Client,
@@ -124,7 +121,8 @@ impl Programmer {
             };
             let now = self.clock.now();
             if let Some(patch) = evidence::report(&self.gateway, named.kind, object, &standing, now) {
-                match self.write(named, patch).await {
+                let parameters = PatchParams::default();
+                match objects::write_status(self.client.clone(), named, &parameters, patch).await {
                     // Our own write comes back by the watch; until then this copy keeps us from writing it twice.
                     Written::Stored(object) => seen.put(named, *object),
                     Written::Overtaken => {}
@@ -134,33 +132,6 @@ impl Programmer {
         }
         whole
     }
-
-    async fn write(&self, named: &ObjectRef, patch: Value) -> Written {
-        let ObjectRef { kind, namespace, name } = named;
-        let kind = resource(*kind).kind;
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &resource(named.kind));
-        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-        match tokio::time::timeout(WRITE_LIMIT, api.patch_status(name, &params, &patch)).await {
-            Ok(Ok(object)) => Written::Stored(Box::new(object)),
-            // Changed or gone meanwhile: the watch brings what is true now.
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Written::Overtaken,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, kind, namespace, name, "cannot write a route's status");
-                Written::Failed
-            }
-            Err(_) => {
-                tracing::warn!(kind, namespace, name, "writing a route's status took too long");
-                Written::Failed
-            }
-        }
-    }
-}
-
-enum Written {
-    Stored(Box<DynamicObject>),
-    Overtaken,
-    Failed,
 }
 
 impl Default for Seen {
