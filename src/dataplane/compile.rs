@@ -173,6 +173,18 @@ impl ObjectKind {
     /// Those that [`compile`] makes a table of.
     pub const ROUTING: [Self; 5] =
         [Self::GatewayRoute, Self::VirtualService, Self::VirtualRouter, Self::HttpRoute, Self::GrpcRoute];
+
+    /// Whether a plan has such objects only as what its routes lead to, and does not name them among those that it serves.
+    pub fn is_behind_routes(self) -> bool {
+        match self {
+            Self::VirtualNode | Self::VirtualService => true,
+            Self::VirtualGateway
+            | Self::GatewayRoute
+            | Self::VirtualRouter
+            | Self::HttpRoute
+            | Self::GrpcRoute => false,
+        }
+    }
 }
 
 impl ObjectRef {

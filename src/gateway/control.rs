@@ -58,14 +58,18 @@ pub async fn run(
             _ = sweeps.tick() => sweep = true,
         }
         let missing = world.lacks();
-        let is_known = missing.is_empty();
-        lacks.send_if_modified(|known| std::mem::replace(known, missing.clone()) != missing);
-        if !is_known {
+        if !missing.is_empty() || !lacks.borrow().is_empty() {
+            lacks.send_replace(missing);
+        }
+        if !lacks.borrow().is_empty() {
             continue;
         }
         let touched = std::mem::take(&mut touched);
         let now = clock.elapsed();
-        plans.follow(&world, &touched, now);
+        // Most turns are an acknowledgement, or a status that is written.
+        if !touched.is_nothing() {
+            plans.follow(&world, &touched, now);
+        }
         plans.hear(&world, now);
         if !leads() {
             stirred = true;

@@ -45,7 +45,7 @@ async fn ready(State(lacks): State<watch::Receiver<Vec<String>>>) -> Response {
 }
 
 async fn envoys(State(hub): State<Hub>) -> Json<Vec<ListedEnvoy>> {
-    let listed = hub.all_envoys().into_iter().map(|envoy| {
+    let listed = hub.envoys().into_iter().map(|envoy| {
         let stats = envoy.from.zip(envoy.stats).map(|(from, port)| SocketAddr::new(from.ip(), port));
         ListedEnvoy { gateway: envoy.gateway.to_string(), stats }
     });

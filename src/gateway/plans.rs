@@ -95,7 +95,7 @@ impl Plans {
     /// Hears what the Envoys say: an object that they refuse is taken out of the plan, or back.
     pub fn hear(&mut self, world: &World, now: Duration) {
         self.envoys.clear();
-        for envoy in self.hub.all_envoys() {
+        for envoy in self.hub.envoys() {
             self.envoys.entry(envoy.gateway.clone()).or_default().push(envoy);
         }
         for (gateway, planning) in &mut self.gateways {
@@ -151,14 +151,11 @@ impl Plans {
             add(&mut claim.remarks, planning.remarks(named));
             let held = planning.quarantine.held(named, object);
             let envoys = self.envoys.get(gateway).map(Vec::as_slice).unwrap_or_default();
-            let carries = match named.kind {
+            let carries = if named.kind.is_behind_routes() {
                 // Of these nothing is said but whether they are refused, and only an Envoy can.
-                ObjectKind::VirtualNode | ObjectKind::VirtualService => !envoys.is_empty(),
-                ObjectKind::VirtualGateway
-                | ObjectKind::GatewayRoute
-                | ObjectKind::VirtualRouter
-                | ObjectKind::HttpRoute
-                | ObjectKind::GrpcRoute => planning.planned.served.contains(named) || would_serve,
+                !envoys.is_empty()
+            } else {
+                planning.planned.served.contains(named) || would_serve
             };
             if carries || held.is_some() {
                 let since = planning.quarantine.since(named, object);
@@ -190,14 +187,7 @@ impl Planning {
                 self.send(at);
                 let served = &self.planned.served;
                 for named in touched.iter().chain(&before.served).chain(served) {
-                    let is_served = match named.kind {
-                        ObjectKind::VirtualNode | ObjectKind::VirtualService => true,
-                        ObjectKind::VirtualGateway
-                        | ObjectKind::GatewayRoute
-                        | ObjectKind::VirtualRouter
-                        | ObjectKind::HttpRoute
-                        | ObjectKind::GrpcRoute => served.contains(named),
-                    };
+                    let is_served = named.kind.is_behind_routes() || served.contains(named);
                     self.quarantine.publish(named, world.get(named), is_served.then_some(self.number));
                 }
             }
@@ -243,9 +233,8 @@ impl Planning {
         match named.kind {
             ObjectKind::VirtualGateway => self::gateway(named) == *gateway,
             ObjectKind::GatewayRoute => {
-                if self.knows(named)
-                    || object.is_some_and(|object| self.quarantine.held(named, object).is_some())
-                {
+                let is_held = |object: &Arc<Value>| self.quarantine.held(named, object).is_some();
+                if self.knows(named) || object.is_some_and(is_held) {
                     return true;
                 }
                 let reference = GatewayRef {

@@ -60,6 +60,14 @@ pub struct Touched {
     pub namespaces: bool,
 }
 
+impl Touched {
+    /// Whether nothing has changed.
+    pub fn is_nothing(&self) -> bool {
+        let Self { objects, services, all_services, namespaces } = self;
+        objects.is_empty() && services.is_empty() && !all_services && !namespaces
+    }
+}
+
 /// Everything that has been shown.
 pub struct World {
     objects: BTreeMap<(ObjectKind, Scope), Watched<ObjectRef, Arc<Value>>>,

@@ -137,14 +137,8 @@ impl Hub {
         state.gateways.remove(gateway);
     }
 
-    /// A gateway's Envoys, in the order in which they connected.
-    pub fn envoys(&self, gateway: &Gateway) -> Vec<Connected> {
-        let state = self.state();
-        state.envoys.values().filter(|envoy| envoy.gateway == *gateway).cloned().collect()
-    }
-
     /// All Envoys, in the order in which they connected.
-    pub fn all_envoys(&self) -> Vec<Connected> {
+    pub fn envoys(&self) -> Vec<Connected> {
         self.state().envoys.values().cloned().collect()
     }
 

@@ -1,10 +1,6 @@
 //! A gateway as the tests have one: objects, a control plane that serves what is made of them, and an Envoy.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    process::Command,
-};
+use std::{collections::BTreeMap, net::SocketAddr, process::Command};
 
 use serde_json::{Value, json};
 use tidegate::{
@@ -16,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    ports::free_address,
     program::{Program, envoy, is_there},
     skip::skip,
     waiting::eventually,
@@ -43,11 +40,6 @@ pub struct Bed {
     http: reqwest::Client,
     _envoy: Program,
     _folder: tempfile::TempDir,
-}
-
-/// A port that nobody has at the moment.
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Sends requests.
@@ -81,8 +73,8 @@ impl Bed {
             return None;
         }
         let gateway = Gateway { namespace: NAMESPACE.into(), name: "gw".into() };
-        let control = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let ingress = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let control = free_address();
+        let ingress = free_address();
         let folder = tempfile::tempdir().unwrap();
         let bootstrap = Bootstrap {
             gateway: gateway.clone(),
@@ -194,7 +186,7 @@ impl Bed {
 
     /// Waits until Envoy has all that it should have.
     pub async fn settled(&self) {
-        let look = || async { self.hub.envoys(&self.gateway) };
+        let look = || async { self.hub.envoys() };
         let number = self.published;
         let has = |envoys: &Vec<Connected>| envoys.len() == 1 && envoys[0].has == number;
         eventually("Envoy has what it should", look, has).await;

@@ -7,6 +7,8 @@
 
 mod agreement;
 mod gateway;
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/skip.rs"]

@@ -1,7 +1,5 @@
 //! An API server with a gateway's objects, and a control plane that serves it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -17,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
 use crate::{
+    ports::free_address,
     server::{Server, api_of, create, unique},
     waiting::eventually,
 };
@@ -34,11 +33,6 @@ pub struct Bed {
     pub settings: Settings,
     pub running: Option<Running>,
     _server: Server,
-}
-
-/// A port that nobody has at the moment.
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 pub fn target(name: &str, weight: u32) -> Value {

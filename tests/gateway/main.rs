@@ -17,6 +17,8 @@ mod evidence;
 mod hold;
 mod identity;
 mod mistakes;
+#[path = "../support/ports.rs"]
+mod ports;
 mod refusals;
 #[path = "../controller/server.rs"]
 #[expect(dead_code, reason = "the controller's tests need more of it")]

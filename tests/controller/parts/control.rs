@@ -10,7 +10,10 @@ use tidegate::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::envoy::{GATEWAY, RETRIED};
+use super::{
+    envoy::{GATEWAY, RETRIED},
+    ports::free_address,
+};
 use crate::{
     cluster::Cluster,
     objects::{entry, route, weights_of},
@@ -25,11 +28,6 @@ pub struct ControlPlane {
     /// Where the gateway takes requests.
     pub ingress: SocketAddr,
     _until: DropGuard,
-}
-
-/// A port that nobody has at the moment.
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 /// Listeners at one port of as many addresses.

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, path::Path, process::Command};
 use tidegate::xds::{Bootstrap, Gateway};
 
 use super::{
-    control::{ControlPlane, free_address},
+    control::ControlPlane,
+    ports::free_address,
     program::{self, Program},
 };
 use crate::cluster::Cluster;

@@ -7,6 +7,8 @@ mod control;
 mod counts;
 mod envoy;
 mod outage;
+#[path = "../../support/ports.rs"]
+mod ports;
 #[path = "../../support/program.rs"]
 mod program;
 mod prometheus;

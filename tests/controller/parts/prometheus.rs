@@ -1,13 +1,13 @@
 //! A real Prometheus that scrapes an Envoy each second.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use super::{ask, program::Program};
+use super::{ask, ports::free_address, program::Program};
 use crate::waiting::eventually;
 
 pub const PROGRAM: &str = "prometheus";
@@ -31,7 +31,7 @@ impl Prometheus {
         );
         std::fs::write(folder.join("prometheus.yml"), config).unwrap();
         // It does not tell which port it took, and has to have the same again after its death.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = free_address().port();
         let mut prometheus = Self { folder, port, program: None };
         prometheus.run().await;
         prometheus
