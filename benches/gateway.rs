@@ -29,6 +29,7 @@ use kube::{
 use ports::free_address;
 use serde_json::{Value, json};
 use tidegate::{
+    client,
     clock::Clock,
     dataplane::ObjectKind,
     demo::world::start_server,
@@ -113,7 +114,7 @@ impl Cluster {
                 Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
             config.read_timeout = None;
             let cluster =
-                Self { client: Client::try_from(config).unwrap(), kubeconfig: file.into(), server: None };
+                Self { client: client::connect(config).unwrap(), kubeconfig: file.into(), server: None };
             cluster.make_namespace().await;
             return cluster;
         }

@@ -22,6 +22,7 @@ use super::{
     error::BenchError,
 };
 use crate::{
+    client,
     clock::Clock,
     demo::{
         Routes,
@@ -80,7 +81,7 @@ impl Server {
             source: Box::new(source),
         })?;
         Ok(Self {
-            client: client(config).map_err(|source| WorldError::Client(Box::new(source)))?,
+            client: connect(config).map_err(|source| WorldError::Client(Box::new(source)))?,
             clock: server.clock(),
             name: "the sandbox".to_owned(),
             routes,
@@ -99,7 +100,7 @@ impl Server {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
             .map_err(|error| unusable(Box::new(error)))?;
-        let client = client(config).map_err(|error| unusable(Box::new(error)))?;
+        let client = connect(config).map_err(|error| unusable(Box::new(error)))?;
         let version =
             client.apiserver_version().await.map_err(BenchError::api("ask the API server's version"))?;
         install(&client).await?;
@@ -174,9 +175,9 @@ impl Server {
     }
 }
 
-fn client(mut config: kube::Config) -> Result<Client, kube::Error> {
+fn connect(mut config: kube::Config) -> Result<Client, kube::Error> {
     config.headers.push((USER_AGENT, HeaderValue::from_static(OURSELVES)));
-    Client::try_from(config)
+    client::connect(config)
 }
 
 /// Installs the definitions that are absent; one that is there stays as it is.

@@ -52,7 +52,7 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
     let mut config = client::settings(config, AGENT);
     config.default_retry = false;
     let url = config.cluster_url.to_string();
-    Client::try_from(config).map_err(|source| Error::Client { url, source })
+    client::connect(config).map_err(|source| Error::Client { url, source })
 }
 
 /// Whether the API server answers, knows us, is new enough, and serves Rollouts as we know them.

@@ -56,7 +56,7 @@ impl Cluster {
         let namespace = global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let url = config.cluster_url.to_string();
         let client =
-            Client::try_from(config).map_err(|source| Error::Client { url, source: Box::new(source) })?;
+            client::connect(config).map_err(|source| Error::Client { url, source: Box::new(source) })?;
         Ok(Self { client, namespace, flags: global.again() })
     }
 
