@@ -43,7 +43,10 @@ const ARROW: &[(&str, &[&str])] = &[
     ("routes", EFFECT),
     ("workloads", EFFECT),
     ("outbound", &["api::text", "api::units", "config"]),
-    ("notify", &["api", "config", "outbound", "engine::decision", "engine::observed", "engine::look"]),
+    (
+        "notify",
+        &["api", "clock", "config", "outbound", "engine::decision", "engine::observed", "engine::look"],
+    ),
     ("gates", &["api", "config", "outbound", "engine::gate"]),
     ("metrics", &["api", "config", "outbound", "engine::decision", "engine::observed", "engine::look"]),
     (

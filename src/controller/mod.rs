@@ -105,7 +105,7 @@ pub async fn run_on(
     let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
     let precedence = Arc::new(Precedence::new());
     let instance = std::env::var("HOSTNAME").ok();
-    let notifier = Notifier::new(&client, instance);
+    let notifier = Notifier::new(&client, Clock::start(), instance);
     let allowed = Allowed { previews: config.previews, scaling: config.scaling };
     let parts = |rollouts| Parts {
         client: client.clone(),

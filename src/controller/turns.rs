@@ -155,7 +155,7 @@ mod tests {
     fn context(client: Client) -> (Arc<Context>, reflector::store::Writer<Guarded>) {
         let (rollouts, writer) = reflector::store();
         let (meters, precedence) = (Arc::new(Meters::new()), Arc::new(Precedence::new()));
-        let notifier = Notifier::new(&client, None);
+        let notifier = Notifier::new(&client, Clock::start(), None);
         let parts = Parts {
             client,
             gates: Gates::default(),

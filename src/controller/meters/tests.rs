@@ -57,7 +57,7 @@ impl World {
         }
         writer.apply_watcher_event(&Event::InitDone);
         let stop = CancellationToken::new();
-        let notifier = Notifier::new(&client, None);
+        let notifier = Notifier::new(&client, Clock::start(), None);
         let parts = Parts {
             notes: Notes::start(notifier, Arc::clone(&meters), Arc::clone(&precedence), stop),
             client,

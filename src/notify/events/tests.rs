@@ -22,7 +22,7 @@ async fn notifier(answer: StatusCode) -> (Notifier, Arc<Mutex<Vec<(Method, Value
     let mut config = kube::Config::new(url.parse().unwrap());
     config.default_retry = false;
     let client = Client::try_from(config).unwrap();
-    (Notifier::new(&client, Some("tidegate-0".into())), came)
+    (Notifier::new(&client, Clock::start(), Some("tidegate-0".into())), came)
 }
 
 fn color() -> ObjectReference {
@@ -61,6 +61,19 @@ async fn repeated_events_are_folded_and_those_of_each_step_stay_apart() {
     assert_eq!(came[2].1["series"]["count"], 2);
 }
 
+#[test]
+fn what_was_not_repeated_for_minutes_is_forgotten() {
+    let at = |seconds| Timestamp::from_second(seconds).unwrap();
+    let last = |seconds| Last { name: "color.1".into(), count: 1, at: at(seconds) };
+    let mut written = Written::default();
+    written.note(1, last(0));
+    written.note(2, last(300));
+    assert!(written.last(1, at(359)).is_some());
+    assert!(written.last(1, at(360)).is_none(), "another Event");
+    written.note(3, last(400));
+    assert_eq!(written.events.len(), 2, "and nothing is kept of it");
+}
+
 fn note(message: &str, step: Option<i32>) -> Note {
     Note { warning: true, reason: "RolledBack", message: message.to_owned(), run: Some(3), step }
 }
@@ -68,11 +81,12 @@ fn note(message: &str, step: Option<i32>) -> Note {
 #[test]
 fn notes_are_cut_between_characters() {
     let long = "x".to_owned() + &"é".repeat(600);
-    let cut = event(&note(&long, None)).note.unwrap();
+    let told = |message: &str| event(color(), &note(message, None), "tidegate-0", Timestamp::UNIX_EPOCH).note;
+    let cut = told(&long).unwrap();
     assert_eq!(cut.len(), 1023);
     assert!(long.starts_with(&cut));
     let fits = "x".repeat(NOTE_LIMIT);
-    assert_eq!(event(&note(&fits, None)).note, Some(fits));
+    assert_eq!(told(&fits), Some(fits));
 }
 
 #[test]
