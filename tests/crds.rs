@@ -36,6 +36,25 @@ fn refusals(schema: &Schema, pointer: &str, value: Value) -> String {
 }
 
 #[test]
+fn copies_come_first_and_stand_alone() {
+    let (schema, _) = Schema::compile(&open_api()).unwrap();
+    let matching = json!({"headers": [{"name": "x-team", "exact": "a"}]});
+    let cases = [
+        (json!([{"mirror": 5}, {"mirror": 100}, {"weight": 5}]), ""),
+        (json!([{"mirror": 5}, {"match": matching}, {"weight": 5}]), ""),
+        (json!([{"weight": 5, "mirror": 5}]), "exactly one of weight, match and mirror"),
+        (json!([{"weight": 5}, {"mirror": 5}]), "come before all others"),
+        (json!([{"match": matching}, {"mirror": 5}]), "come before all others"),
+        (json!([{"mirror": 0}]), "mirror"),
+        (json!([{"mirror": 101}]), "mirror"),
+    ];
+    for (steps, want) in cases {
+        let told = refusals(&schema, "/spec/strategy/canary/steps", steps.clone());
+        assert!(if want.is_empty() { told.is_empty() } else { told.contains(want) }, "{steps}: {told}");
+    }
+}
+
+#[test]
 fn each_rule_refuses_its_bad_example() {
     let (schema, warnings) = Schema::compile(&open_api()).unwrap();
     assert_eq!(warnings, Vec::<String>::new());
@@ -80,8 +99,8 @@ fn each_rule_refuses_its_bad_example() {
         (steps, json!([{"weight": 101}]), "weight"),
         (steps, json!([{"weight": 5, "hold": "9m", "maxHold": "8m"}]), "longer than its maxHold"),
         (steps, json!([{"match": header("x-team")}, {"weight": 5}, {"match": header("x-beta")}]), ""),
-        (steps, json!([{"hold": "1m"}]), "either weight or match"),
-        (steps, json!([{"weight": 5, "match": header("x-team")}]), "either weight or match"),
+        (steps, json!([{"hold": "1m"}]), "exactly one of weight, match and mirror"),
+        (steps, json!([{"weight": 5, "match": header("x-team")}]), "exactly one of weight, match and mirror"),
         (steps, json!([{"weight": 100}, {"match": header("x-team")}]), "follow that of weight 100"),
         (steps, json!([{"match": {"headers": []}}]), "headers"),
         (steps, json!([{"match": header("x team")}]), "name"),

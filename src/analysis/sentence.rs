@@ -10,6 +10,25 @@ pub use text::{count, percent, seconds};
 
 use text::{level_text, more, number, odds, plural, times};
 
+/// What of the requests the canary gets, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// So many are its to answer.
+    Weight(i32),
+    /// So many are copied to it, and it answers none.
+    Mirror(i32),
+}
+
+/// As sentences say it: "5%", "a mirror of 5%".
+impl std::fmt::Display for Traffic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Weight(percent) => write!(f, "{percent}%"),
+            Self::Mirror(percent) => write!(f, "a mirror of {percent}%"),
+        }
+    }
+}
+
 /// What is counted against a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault<'a> {
@@ -111,7 +130,7 @@ pub fn failed_above(
 
 /// Waiting for proof. `requests` is how many more are needed, `rate` the canary's requests per second.
 pub fn waiting(
-    weight: i32,
+    at: Traffic,
     fault: Fault<'_>,
     canary: Arm,
     catch: Level,
@@ -129,21 +148,21 @@ pub fn waiting(
             format!("about {} more needed to rule out {}{time}", more(requests), level_text(catch))
         }
     };
-    format!("Waiting at {weight}%: {so_far}; {needed}.")
+    format!("Waiting at {at}: {so_far}; {needed}.")
 }
 
 /// Safe: the level to catch is ruled out. `stable` is `None` where the canary is judged by itself.
-pub fn safe(weight: i32, fault: Fault<'_>, canary: Arm, stable: Option<Arm>, catch: Level) -> String {
+pub fn safe(at: Traffic, fault: Fault<'_>, canary: Arm, stable: Option<Arm>, catch: Level) -> String {
     let stable = stable.map_or_else(String::new, |stable| match fault {
         Fault::Failed => format!(", stable {}", of(stable)),
         Fault::SlowerThan(_) => format!(", stable in {}", of(stable)),
     });
-    format!("Safe at {weight}%: {}{stable}; {} ruled out.", fault.done("canary", canary), level_text(catch))
+    format!("Safe at {at}: {}{stable}; {} ruled out.", fault.done("canary", canary), level_text(catch))
 }
 
 /// No request reached the canary in this step.
-pub fn no_canary_traffic(weight: i32) -> String {
-    format!("Waiting at {weight}%: no canary traffic in this step, so nothing is known of it yet.")
+pub fn no_canary_traffic(at: Traffic) -> String {
+    format!("Waiting at {at}: no canary traffic in this step, so nothing is known of it yet.")
 }
 
 /// The canary's share of a step's requests is far from its weight.
@@ -159,38 +178,34 @@ pub fn share_off(weight: i32, canary: f64, all: f64) -> String {
 }
 
 /// Paused because a metric could not be read. `cause` is a clause: "Prometheus gave no `total` for stable".
-pub fn metric_error(weight: i32, cause: &str, looks: i32) -> String {
+pub fn metric_error(at: Traffic, cause: &str, looks: i32) -> String {
     let polls = plural(f64::from(looks), "poll");
-    format!("Paused at {weight}%: {cause} in {looks} {polls}. Nothing rolled back.")
+    format!("Paused at {at}: {cause} in {looks} {polls}. Nothing rolled back.")
 }
 
 /// Holding because stable itself is sick. Shares from 0 to 1.
-pub fn stable_sick(weight: i32, stable: f64, before: f64, canary: Option<f64>) -> String {
+pub fn stable_sick(at: Traffic, stable: f64, before: f64, canary: Option<f64>) -> String {
     let canary = canary.map_or_else(String::new, |share| format!(" Canary {}: not blamed.", percent(share)));
-    format!(
-        "Holding at {weight}%: stable itself fails {} ({} before).{canary}",
-        percent(stable),
-        percent(before)
-    )
+    format!("Holding at {at}: stable itself fails {} ({} before).{canary}", percent(stable), percent(before))
 }
 
 /// A plain metric, `bad` looks in a row outside its bounds; 0 when its latest `value` is within. `None` before the
 /// first look. A Fail is told without the weight in front, like [`failed`].
-pub fn threshold(weight: i32, name: &str, value: Option<f64>, bounds: &Bounds, bad: i32) -> String {
+pub fn threshold(at: Traffic, name: &str, value: Option<f64>, bounds: &Bounds, bad: i32) -> String {
     let Some(value) = value else {
-        return format!("Waiting at {weight}%: {name} has no value yet.");
+        return format!("Waiting at {at}: {name} has no value yet.");
     };
     let (shown, failures) = (number(value, 4), bounds.failures.max(1));
     let broken = match (bounds.min.filter(|min| value < *min), bounds.max.filter(|max| value > *max)) {
         (Some(min), _) => format!("below {}", number(min, 4)),
         (None, Some(max)) => format!("above {}", number(max, 4)),
-        (None, None) => return format!("Pass at {weight}%: {name} is {shown}{}.", within(bounds)),
+        (None, None) => return format!("Pass at {at}: {name} is {shown}{}.", within(bounds)),
     };
     if bad >= failures {
         let row = if bad > 1 { format!(", {bad} looks in a row") } else { String::new() };
         format!("{name} is {shown}, {broken}{row}.")
     } else {
-        format!("Waiting at {weight}%: {name} is {shown}, {broken}; {bad} bad of {failures} looks in a row.")
+        format!("Waiting at {at}: {name} is {shown}, {broken}; {bad} bad of {failures} looks in a row.")
     }
 }
 

@@ -119,6 +119,7 @@ fn extend_block(block: &mut Value) -> Result<(), GatewayRouteCrdError> {
     let properties = object(block, "/properties")?;
     properties.insert("retryPolicy".into(), retry_policy());
     properties.insert("timeout".into(), timeout());
+    properties.insert("requestMirrorPolicies".into(), mirror_policies());
     Ok(())
 }
 
@@ -182,31 +183,60 @@ fn weighted_targets(description: &str) -> Value {
             "type": "object",
             "required": ["virtualServiceRef", "weight"],
             "properties": {
-                "virtualServiceRef": {
-                    "description": "The VirtualService that receives this share.",
-                    "type": "object",
-                    "required": ["name"],
-                    "properties": {
-                        "name": {
-                            "description": "Name of the VirtualService; the dialect also writes name.namespace.",
-                            "type": "string", "minLength": 1, "maxLength": 253,
-                        },
-                        "namespace": {
-                            "description": "Namespace of the VirtualService; by default the GatewayRoute's own.",
-                            "type": "string", "minLength": 1, "maxLength": 63,
-                        },
-                    },
-                },
+                "virtualServiceRef": virtual_service_ref("The VirtualService that receives this share."),
                 "weight": {
                     "description": "The share, in proportion to the sum of all weights.",
                     "type": "integer", "format": "int32", "minimum": 0, "maximum": MAX_WEIGHT,
                 },
-                "port": {
-                    "description": "The port of the service.",
-                    "type": "integer", "format": "int32", "minimum": 1, "maximum": 65535,
+                "port": port(),
+            },
+        },
+    })
+}
+
+/// Who gets copies of requests.
+fn mirror_policies() -> Value {
+    json!({
+        "description": "The services that get copies of requests, and answer nobody.",
+        "type": "array",
+        "maxItems": MAX_TARGETS,
+        "items": {
+            "type": "object",
+            "required": ["virtualServiceRef"],
+            "properties": {
+                "virtualServiceRef": virtual_service_ref("The VirtualService that gets the copies."),
+                "port": port(),
+                "percent": {
+                    "description": "How many of all requests are copied; all by default.",
+                    "type": "integer", "format": "int32", "minimum": 0, "maximum": 100,
                 },
             },
         },
+    })
+}
+
+fn virtual_service_ref(description: &str) -> Value {
+    json!({
+        "description": description,
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": {
+                "description": "Name of the VirtualService; the dialect also writes name.namespace.",
+                "type": "string", "minLength": 1, "maxLength": 253,
+            },
+            "namespace": {
+                "description": "Namespace of the VirtualService; by default the GatewayRoute's own.",
+                "type": "string", "minLength": 1, "maxLength": 63,
+            },
+        },
+    })
+}
+
+fn port() -> Value {
+    json!({
+        "description": "The port of the service.",
+        "type": "integer", "format": "int32", "minimum": 1, "maximum": 65535,
     })
 }
 

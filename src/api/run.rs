@@ -11,6 +11,7 @@ use super::{
     Analysis, Approval, Evidence, Gates, OnDeadline, RequestMatch, Scale, StepAnalysis,
     units::{Duration, Weight},
 };
+use crate::analysis::sentence::Traffic;
 
 /// One attempt to take traffic from stable to the canary. What is frozen at its start is shared by all copies of the status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +73,9 @@ pub struct PlannedStep {
     /// Which stage of a blue/green run it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<StageName>,
+    /// How many of all requests are copied to the canary, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Weight>,
     /// Which requests go to the canary besides its share.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matching: Option<RequestMatch>,
@@ -91,6 +95,16 @@ pub struct PlannedStep {
     /// What it waits for besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<Gates>,
+}
+
+impl PlannedStep {
+    /// What the canary gets in it, as sentences say it.
+    pub fn traffic(&self) -> Traffic {
+        match self.mirror {
+            Some(percent) => Traffic::Mirror(percent.percent()),
+            None => Traffic::Weight(self.weight.percent()),
+        }
+    }
 }
 
 /// The stages of a blue/green run.

@@ -105,7 +105,7 @@ impl RolloutStatus {
 
     /// The [`format`](Self::format) that this program writes. It grows whenever an older one could no longer go on from
     /// what is kept, or would drop a part of it.
-    pub const FORMAT: i32 = 3;
+    pub const FORMAT: i32 = 4;
 
     /// How many finished runs [`history`](Self::history) has at most.
     pub const HISTORY: usize = 10;

@@ -36,8 +36,10 @@ impl Strategy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.steps.all(s, has(s.weight) != has(s.match))")
-        .message("a step must have either weight or match"),
+    validation = Rule::new("self.steps.all(s, [has(s.weight), has(s.match), has(s.mirror)].exists_one(given, given))")
+        .message("a step must have exactly one of weight, match and mirror"),
+    validation = Rule::new("self.steps.map(s, has(s.mirror) ? 0 : 1).isSorted()")
+        .message("steps with mirror come before all others, for a mirror is there to judge the canary before it answers anybody"),
     validation = Rule::new("[self.steps.filter(s, has(s.weight)).map(s, s.weight)].all(weights, weights.isSorted() && weights.all(a, weights.exists_one(b, a == b)))")
         .message("the weights of steps must increase"),
     validation = Rule::new("self.steps.all(s, !has(s.weight) || s.weight < 100) || has(self.steps[size(self.steps) - 1].weight)")
@@ -57,7 +59,7 @@ pub struct Canary {
     pub steps: Vec<CanaryStep>,
 }
 
-/// A stage of a run: a greater share of all requests, or those that match.
+/// A stage of a run: a greater share of all requests, those that match, or copies of some.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryStep {
@@ -65,6 +67,12 @@ pub struct CanaryStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub weight: Option<Weight>,
+    /// How many of all requests, in percent, are copied to the canary, which answers nobody: what it makes of the copies
+    /// is dropped, and counted. Only in this step; steps with it come first. What a request changes is changed twice. Not
+    /// for VirtualRouters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub mirror: Option<Weight>,
     /// Which requests go to the canary besides the share that it has already: from this step on, until another one's
     /// match takes its place or the run is over. Not for VirtualRouters.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]

@@ -402,6 +402,7 @@ mod tests {
             weights: Vec::new(),
             add: Vec::new(),
             remove: Vec::new(),
+            mirrors: Vec::new(),
             stamp: StampChange::Keep("color".into()),
             fence: Fence::Unchanged,
         }

@@ -33,4 +33,4 @@ pub use plan::{
     Plan, Planned, PlannedRoute, Probe, ServerTls, Trust, plan,
 };
 pub use rewrite::{HeaderChanges, HostRewrite, PathRewrite, Rewrite};
-pub use table::{Destination, Protocol, Retry, RetryOn, Route, Table, Timeout};
+pub use table::{Destination, Mirror, Protocol, Retry, RetryOn, Route, Table, Timeout};

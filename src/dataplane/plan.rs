@@ -24,7 +24,7 @@ pub use self::{
 use self::{membership::Membership, nodes::Nodes, tls::ClientPolicy};
 use super::{
     compile::{Compiled, GatewayRef, ObjectKind, ObjectRef, Reason, Rejected, compile},
-    table::Route,
+    table::{Destination, Route},
 };
 
 /// Labels of an object.
@@ -49,6 +49,8 @@ pub struct PlannedRoute {
     pub route: Route,
     /// The name of the cluster of each of its destinations, in their order.
     pub clusters: Vec<String>,
+    /// The same of its mirrors.
+    pub mirrors: Vec<String>,
 }
 
 /// A plan, and what became of the objects.
@@ -155,16 +157,18 @@ impl Planned {
     /// Takes the compiled routes, and finds what each of their destinations leads to.
     fn lead(&mut self, compiled: Compiled, nodes: &Nodes) {
         for route in compiled.table.routes {
-            let mut planned = PlannedRoute { route, clusters: Vec::new() };
+            let mut planned = PlannedRoute { route, clusters: Vec::new(), mirrors: Vec::new() };
             let object = planned.object();
-            for destination in &planned.route.destinations {
+            let mut cluster = |destination: &Destination| {
                 let resolved = nodes.resolve(destination, planned.route.protocol);
                 if let Some(reason) = resolved.nowhere {
                     self.remark(&object, reason);
                 }
                 self.plan.clusters.insert(resolved.name.clone(), resolved.cluster);
-                planned.clusters.push(resolved.name);
-            }
+                resolved.name
+            };
+            planned.clusters = planned.route.destinations.iter().map(&mut cluster).collect();
+            planned.mirrors = planned.route.mirrors.iter().map(|mirror| cluster(&mirror.to)).collect();
             if planned.route.destinations.iter().all(|destination| destination.weight == 0) {
                 self.remark(&object, Reason::NoWeight);
             }

@@ -10,6 +10,16 @@ pub(super) struct Block {
     pub(super) action: Action,
     pub(super) retry_policy: Option<RetryPolicy>,
     pub(super) timeout: Option<Timeouts>,
+    #[serde(default)]
+    pub(super) request_mirror_policies: Vec<MirrorPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct MirrorPolicy {
+    pub(super) virtual_service_ref: Reference,
+    pub(super) port: Option<u16>,
+    pub(super) percent: Option<u32>,
 }
 
 /// A route of a virtual router.

@@ -33,6 +33,8 @@ pub struct Route {
     pub onward: Vec<Match>,
     /// Where they go, in the object's order; weights are relative and may all be zero.
     pub destinations: Vec<Destination>,
+    /// Who gets copies of them, and answers nobody.
+    pub mirrors: Vec<Mirror>,
     /// How path and host change on the way.
     pub rewrite: Rewrite,
     /// How headers change on the way.
@@ -57,6 +59,15 @@ pub struct Destination {
     pub port: Option<u16>,
     /// Its share is this over the sum of the route's weights.
     pub weight: u32,
+}
+
+/// Copies of some requests of a route go here as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// Where to; its weight says nothing.
+    pub to: Destination,
+    /// How many are copied: each with this chance, in millionths.
+    pub millionths: u32,
 }
 
 /// What the destinations of a route speak.
@@ -143,6 +154,21 @@ impl Route {
             rest = rest.saturating_sub(weight);
             hit
         })
+    }
+}
+
+impl Mirror {
+    /// So many millionths are all.
+    pub const ALL: u32 = 1_000_000;
+
+    /// Copies to a destination of so many requests in a hundred; of more than all there are none.
+    pub fn percent(to: Destination, percent: u32) -> Self {
+        Self { to, millionths: percent.min(100) * (Self::ALL / 100) }
+    }
+
+    /// Whether a request is copied, for a roll, which should be uniform over all of `u64`.
+    pub fn takes(&self, roll: u64) -> bool {
+        roll % u64::from(Self::ALL) < u64::from(self.millionths)
     }
 }
 

@@ -41,7 +41,6 @@ pub fn ahead(
     let seen = Observed { subject, routes, ..Observed::default() };
     let turn = Turn::new(spec, &status, &seen, &Memory::default(), now);
     let Some((stable, canary)) = turn.arms() else { return Ahead::Resting };
-    let share = turn.planned(next);
-    let write = |route: &RouteSeen| Some(turn.raise(route, route.view()?, &stable, &canary, share));
+    let write = |route: &RouteSeen| Some(turn.raise(route, route.view()?, &stable, &canary));
     Ahead::Step(next, turn.run_routes().into_iter().filter_map(write).collect())
 }

@@ -235,10 +235,13 @@ impl Turn<'_> {
         Some(NewEntry { list: at, like, name: canary.name, port: canary.port, weight })
     }
 
-    /// The planned step whose weights a route shows, not above the intended one; 0 if none.
+    /// The planned step whose weights and mirrors a route shows, not above the intended one; 0 if none.
     fn step_shown(&self, view: &RouteView) -> i32 {
         let Some((_, canary)) = self.arms() else { return 0 };
-        let shows = |share: i64| view.lists.iter().all(|list| list.weight(&canary) == share);
-        (1..=self.step_index()).rev().find(|index| shows(self.planned(*index))).unwrap_or(0)
+        let shows = |step: i32| {
+            let given = |list: &ListSeen| list.weight(&canary) == self.planned(step);
+            view.lists.iter().all(|list| given(list) && self.mirrors_as_planned(list, &canary, step))
+        };
+        (1..=self.step_index()).rev().find(|step| shows(*step)).unwrap_or(0)
     }
 }

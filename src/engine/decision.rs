@@ -112,6 +112,8 @@ pub struct RouteWrite {
     pub add: Vec<NewEntry>,
     /// Entries to take out, one of a list at most; they must have weight 0.
     pub remove: Vec<Place>,
+    /// What becomes of mirrors, one of a list at most.
+    pub mirrors: Vec<MirrorChange>,
     /// What becomes of our stamp.
     pub stamp: StampChange,
     /// What must not have changed meanwhile.
@@ -244,6 +246,21 @@ pub struct NewEntry {
     pub port: Option<i32>,
     /// The weight.
     pub weight: i64,
+}
+
+/// A target gets copies of so many of a list's requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorChange {
+    /// The list, by its place in the view.
+    pub list: usize,
+    /// The entry whose reference is copied, name and port replaced.
+    pub like: RawEntry,
+    /// The target's name; where the route calls it otherwise, the view knows how.
+    pub name: String,
+    /// The target's port; `None` keeps the copied one.
+    pub port: Option<i32>,
+    /// How many, in percent; 0: no mirror to it is left.
+    pub percent: i64,
 }
 
 /// What becomes of our stamp.

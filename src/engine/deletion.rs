@@ -29,7 +29,8 @@ impl Turn<'_> {
             match &seen.state {
                 RouteState::Present(view) if self.is_anothers(seen, view) => {}
                 RouteState::Present(view) => {
-                    let ours = view.stamp_of(&self.seen.subject).is_some() || view.gives(&canary);
+                    let ours =
+                        view.stamp_of(&self.seen.subject).is_some() || self.gives_or_copies(view, &canary);
                     if ours && !promoted {
                         writes.push(self.release(seen, view, &stable, &canary));
                     }

@@ -64,8 +64,8 @@ impl Turn<'_> {
     fn judge_route(&mut self, seen: &RouteSeen, view: &Arc<RouteView>, stable: &Target, canary: &Target) {
         let step = view.stamp_of(&self.seen.subject).map_or(0, |stamp| stamp.step);
         // Until the step has begun, a route may still show what it had before.
-        let intended = self.planned(self.step_index());
-        let ours = if self.begun() { intended } else { self.planned(step.min(self.step_index())) };
+        let last = if self.begun() { self.step_index() } else { step.min(self.step_index()) };
+        let (intended, ours) = (self.planned(self.step_index()), self.planned(last));
         let mut raised = Vec::new();
         for (at, list) in view.placed() {
             let Some(entry) = list.entry(stable) else {
@@ -78,8 +78,13 @@ impl Turn<'_> {
             let in_place = |wanted: i64| {
                 share == wanted && whole(share) && (rest + share == 100 || (wanted == 0 && rest > 0))
             };
-            if in_place(ours) || in_place(intended) {
+            let mirrors = |step: i32| self.mirrors_as_planned(list, canary, step);
+            if (in_place(ours) && mirrors(last)) || (in_place(intended) && mirrors(self.step_index())) {
                 self.memory.correcting.remove(&list.of(&seen.route));
+                continue;
+            }
+            if in_place(ours) || in_place(intended) {
+                self.mirror_drifted(seen, view, list, canary, last);
                 continue;
             }
             // The canary's part of the whole, against ours: cross-multiplied, no rounding.
@@ -127,7 +132,7 @@ impl Turn<'_> {
 
     /// Pauses for something that stands in the way now, and sees to it that nothing is raised over it, even where
     /// the run is paused for something else that a person is just lifting.
-    fn obstruct(&mut self, reason: PauseReason, sentence: String) {
+    pub fn obstruct(&mut self, reason: PauseReason, sentence: String) {
         self.obstacle = Some(sentence.clone());
         self.pause(reason, sentence);
     }
@@ -317,9 +322,13 @@ pub(super) fn writer(view: &RouteView) -> String {
     view.writer.clone().unwrap_or_else(|| "somebody".to_owned())
 }
 
-/// What keeps that writer from doing it again.
+/// What keeps that writer from doing it again to the weights.
 pub(super) fn remedy(view: &RouteView) -> String {
-    let list = view.lists.first().map(|list| list.path.as_str()).unwrap_or_default();
+    remedy_at(view, view.lists.first().map(|list| list.path.as_str()).unwrap_or_default())
+}
+
+/// The same of the list at a pointer.
+pub(super) fn remedy_at(view: &RouteView, list: &str) -> String {
     match view.writer.as_deref() {
         Some("kustomize-controller") => {
             format!("Let Flux ignore it: spec.ignore of the Kustomization with the path {list}")

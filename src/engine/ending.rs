@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     decision::{Effect, Fence, NewEntry, Purpose, RouteWrite},
-    observed::{Place, RouteSeen, RouteState, RouteView},
+    observed::{ListSeen, Place, RouteSeen, RouteState, RouteView},
     turn::Turn,
     workloads::Readiness,
 };
@@ -55,10 +55,10 @@ impl Turn<'_> {
     }
 
     fn end_sentence(&self, reason: EndReason, message: &str) -> String {
-        let share = self.planned(self.step_index());
+        let at = self.traffic(self.step_index());
         match reason {
             EndReason::Failed | EndReason::GateRefused | EndReason::Inconclusive | EndReason::Deadline => {
-                format!("Rolled back at {share}%: {message}")
+                format!("Rolled back at {at}: {message}")
             }
             EndReason::Aborted
             | EndReason::Marked
@@ -67,7 +67,7 @@ impl Turn<'_> {
             | EndReason::RevisionChanged
             | EndReason::RouteReplaced
             | EndReason::Deleted
-            | EndReason::Promoted => format!("Run ended at {share}%: {message}"),
+            | EndReason::Promoted => format!("Run ended at {at}: {message}"),
         }
     }
 
@@ -199,12 +199,13 @@ impl Turn<'_> {
         self.say(Phase::RollingBack, reason, sentence);
     }
 
-    /// Whether a route carries the mark of this run, gives the canary nothing and stable something.
+    /// Whether a route carries the mark of this run, gives the canary nothing, no copies either, and stable something.
     fn lowered(&self, view: &RouteView, stable: &Target, canary: &Target) -> bool {
         let number = self.run().map_or(0, |run| run.number);
         let stamp = view.stamp_of(&self.seen.subject);
         let marked = stamp.is_some_and(|stamp| stamp.run == number && stamp.aborted);
-        marked && view.lists.iter().all(|list| list.weight(canary) == 0 && list.weight(stable) > 0)
+        let back = |list: &ListSeen| list.weight(canary) == 0 && list.weight(stable) > 0;
+        marked && view.lists.iter().all(|list| back(list) && self.mirrors_as_planned(list, canary, 0))
     }
 
     /// Stable 100, canary 0, marked. It does not test resourceVersion where our stamp can be tested instead: an
@@ -222,7 +223,7 @@ impl Turn<'_> {
         write
     }
 
-    /// Stable 100 and canary 0 on one route, stable's entry put back where somebody took it out.
+    /// Stable 100, canary 0 and no mirror of ours on one route, stable's entry put back where somebody took it out.
     pub fn back_on_stable(
         &self,
         seen: &RouteSeen,
@@ -247,6 +248,7 @@ impl Turn<'_> {
                 write.add.push(NewEntry { list: at, like, name, port: stable.port, weight: 100 });
             }
         }
+        write.mirrors = self.mirror_changes(seen, view, canary, 0);
         write
     }
 }

@@ -230,9 +230,9 @@ impl Turn<'_> {
             }
         }
         let place =
-            if at == 0 { "Before the first step".to_owned() } else { format!("At {}%", self.planned(at)) };
+            if at == 0 { "Before the first step".to_owned() } else { format!("At {}", self.traffic(at)) };
         let goal =
-            if step == at { "to go on".to_owned() } else { format!("to go to {}%", self.planned(step)) };
+            if step == at { "to go on".to_owned() } else { format!("to go to {}", self.traffic(step)) };
         let message = format!("{place}, waiting for gates {goal}: {}", sentences.join("; "));
         self.say(Phase::Progressing, GATE, message);
     }

@@ -62,6 +62,7 @@ mod judge;
 mod judgeable;
 pub mod look;
 pub mod memory;
+mod mirrors;
 pub mod notices;
 pub mod observed;
 mod plan;

@@ -211,6 +211,34 @@ pub struct ListSeen {
     pub lone: bool,
     /// The headers (of gRPC: metadata) that its rule tells requests apart by, in lower case.
     pub headers: Vec<String>,
+    /// Whom copies of its rule's requests go to; none where its kind has no mirrors.
+    pub mirrors: Option<Mirrors>,
+}
+
+/// The mirrors of a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mirrors {
+    /// The JSON pointer of the list that they stand in, perhaps with other things.
+    pub path: String,
+    /// How many elements that list has; none where it is not there.
+    pub length: Option<usize>,
+    /// The mirrors among them, in their order.
+    pub entries: Vec<MirrorSeen>,
+}
+
+/// Copies of requests go to a target, which answers nobody.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorSeen {
+    /// Its place in the list.
+    pub index: usize,
+    /// The target's name.
+    pub name: String,
+    /// The port, where one is given.
+    pub port: Option<i32>,
+    /// How many of all requests are copied, in percent.
+    pub percent: i64,
+    /// The element whole.
+    pub raw: RawEntry,
 }
 
 /// The place of an entry.
@@ -425,6 +453,17 @@ impl ListSeen {
         self.entry(target).map_or(0, |entry| entry.weight)
     }
 
+    /// The mirrors to a target.
+    pub fn mirrors_to(&self, target: &Target) -> impl Iterator<Item = &MirrorSeen> {
+        let all = self.mirrors.iter().flat_map(|mirrors| &mirrors.entries);
+        all.filter(|mirror| mirror.is_called(&target.name, target.port))
+    }
+
+    /// How many copies of its requests a target gets, in percent of them.
+    pub fn mirrored(&self, target: &Target) -> i64 {
+        self.mirrors_to(target).map(|mirror| mirror.percent).sum()
+    }
+
     /// The total weight of everything listed.
     pub fn total(&self) -> i64 {
         self.entries.iter().map(|entry| entry.weight).sum()
@@ -455,6 +494,13 @@ impl ListSeen {
             Some(rule) => format!("{route}, rule {rule}"),
             None => route.to_string(),
         }
+    }
+}
+
+impl MirrorSeen {
+    /// Whether it is a mirror to that target, by name and port; the port counts only where one is asked for.
+    pub fn is_called(&self, name: &str, port: Option<i32>) -> bool {
+        self.name == name && (port.is_none() || self.port == port)
     }
 }
 

@@ -48,7 +48,9 @@ fn by_steps(canary: &Canary, found: Option<Weight>) -> Vec<PlannedStep> {
     let passed = canary.steps.iter().rposition(not_above).map_or(0, |last| last + 1);
     let mut share = found.unwrap_or(Weight::ZERO);
     let (mut matching, mut scale) = (None, canary.scale.clone());
-    for wanted in &canary.steps[passed..] {
+    // What has users' requests already is not tried without any.
+    let is_late = |step: &CanaryStep| found.is_some() && step.mirror.is_some();
+    for wanted in canary.steps[passed..].iter().filter(|step| !is_late(step)) {
         share = wanted.weight.unwrap_or(share);
         matching = wanted.matching.clone().or(matching);
         scale = wanted.scale.clone().or(scale);
@@ -58,6 +60,7 @@ fn by_steps(canary: &Canary, found: Option<Weight>) -> Vec<PlannedStep> {
             approval: wanted.approval,
             analysis: wanted.analysis.clone(),
             gates: some(wanted.gates.as_ref()),
+            mirror: wanted.mirror,
             matching: matching.clone(),
             scale: scale.clone(),
             ..plain(share, hold)
@@ -99,6 +102,7 @@ fn plain(weight: Weight, hold: &Duration) -> PlannedStep {
     PlannedStep {
         weight,
         stage: None,
+        mirror: None,
         matching: None,
         scale: None,
         hold: hold.clone(),
@@ -157,8 +161,15 @@ fn refuse_steps(canary: &Canary) -> Option<String> {
     if canary.steps.is_empty() {
         return Some(format!("{field} must have at least one step"));
     }
-    if canary.steps.iter().any(|step| step.weight.is_some() == step.matching.is_some()) {
-        return Some(format!("{field}: a step must have either weight or match"));
+    let ways = |step: &CanaryStep| [step.weight.is_some(), step.matching.is_some(), step.mirror.is_some()];
+    if canary.steps.iter().any(|step| ways(step).into_iter().filter(|given| *given).count() != 1) {
+        return Some(format!("{field}: a step must have exactly one of weight, match and mirror"));
+    }
+    if !canary.steps.iter().is_sorted_by_key(|step| step.mirror.is_none()) {
+        return Some(format!("{field}: steps with mirror come before all others"));
+    }
+    if canary.steps.iter().any(|step| step.mirror == Some(Weight::ZERO)) {
+        return Some(format!("{field}: a mirror must be at least 1"));
     }
     let weights: Vec<Weight> = canary.steps.iter().filter_map(|step| step.weight).collect();
     if weights.contains(&Weight::ZERO) {
@@ -205,7 +216,7 @@ fn told(step: &PlannedStep) -> String {
     match (step.stage, &step.matching) {
         (Some(StageName::Before), _) => "spec.strategy.blueGreen.before".to_owned(),
         (Some(StageName::After), _) => "spec.strategy.blueGreen.after".to_owned(),
-        (None, _) => format!("spec.strategy.canary.steps, the step at {}", step.weight),
+        (None, _) => format!("spec.strategy.canary.steps, the step at {}", step.traffic()),
     }
 }
 
@@ -256,8 +267,9 @@ mod tests {
     fn told(steps: &[PlannedStep]) -> String {
         let one = |s: &PlannedStep| {
             let matching = s.matching.as_ref().map_or(String::new(), |m| format!("[{m}]"));
+            let mirror = s.mirror.map_or(String::new(), |percent| format!("~{}", percent.percent()));
             let stage = s.stage.map_or(String::new(), |stage| format!("{stage:?} "));
-            format!("{stage}{}{matching}:{}/{}", s.weight.percent(), s.hold, s.max_hold)
+            format!("{stage}{}{mirror}{matching}:{}/{}", s.weight.percent(), s.hold, s.max_hold)
         };
         steps.iter().map(one).collect::<Vec<_>>().join(" ")
     }
@@ -274,6 +286,12 @@ mod tests {
                 "20:5m/15m 50:5m/15m 100:5m/15m",
             ),
             ("canary: {steps: [{weight: 5}, {weight: 20}]}", Some(30), "30:5m/15m 100:5m/15m"),
+            (
+                "canary: {hold: 1m, steps: [{mirror: 10}, {mirror: 100, hold: 2m}, {weight: 5}]}",
+                None,
+                "0~10:1m/3m 0~100:2m/6m 5:1m/3m 100:1m/3m",
+            ),
+            ("canary: {hold: 1m, steps: [{mirror: 10}, {weight: 5}]}", Some(3), "3:1m/3m 5:1m/3m 100:1m/3m"),
             (
                 "canary: {hold: 1m, steps: [{match: {headers: [{name: a, exact: b}]}}, {weight: 5}, {match: {headers: [{name: c, exact: d}]}}]}",
                 None,
@@ -317,8 +335,15 @@ mod tests {
         let cases = [
             (String::new(), "", "exactly one of canary and blueGreen"),
             (format!("{}, blueGreen: {{}}", step("{weight: 5}")), "", "exactly one of canary and blueGreen"),
-            (step("{hold: 1m}"), "", "either weight or match"),
-            (step("{weight: 5, match: {headers: [{name: a, exact: b}]}}"), "", "either weight or match"),
+            (step("{hold: 1m}"), "", "exactly one of weight, match and mirror"),
+            (step("{weight: 5, mirror: 5}"), "", "exactly one of weight, match and mirror"),
+            (step("{weight: 5}, {mirror: 5}"), "", "mirror come before"),
+            (step("{mirror: 0}"), "", "a mirror must be at least 1"),
+            (
+                step("{weight: 5, match: {headers: [{name: a, exact: b}]}}"),
+                "",
+                "exactly one of weight, match and mirror",
+            ),
             (step("{weight: 5}, {weight: 5}"), "", "must increase"),
             (
                 step("{weight: 100}, {match: {headers: [{name: a, exact: b}]}}"),

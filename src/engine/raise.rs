@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     decision::{Effect, Fence, Purpose, RouteWrite},
-    observed::{Place, RouteSeen, RouteState, RouteView},
+    observed::{ListSeen, Place, RouteSeen, RouteState, RouteView},
     turn::Turn,
 };
 use crate::api::{Phase, RawEntry, RouteStatus, Target};
@@ -13,26 +13,31 @@ impl Turn<'_> {
     /// Whether every route shows the intended step, stamp and weights, and the previews are there that it asks for.
     pub fn in_place(&self) -> bool {
         let Some((stable, canary)) = self.arms() else { return false };
-        let share = self.planned(self.step_index());
-        let shown = |view: &Arc<RouteView>| self.shows(view, &stable, &canary, share);
+        let shown = |view: &Arc<RouteView>| self.shows(view, &stable, &canary);
         self.run_routes().iter().all(|seen| seen.view().is_some_and(shown)) && self.previewed()
     }
 
-    /// Whether a route is known not to give the share of the intended step, whatever its stamp. One that is gone, or has lost a
+    /// Whether a route is known not to give the canary what the intended step does, whatever its stamp. One that is gone, or has lost a
     /// rule, gives nothing there.
     pub fn is_displaced(&self) -> bool {
         let Some((stable, canary)) = self.arms() else { return false };
-        let share = self.planned(self.step_index());
         self.run_routes().iter().any(|seen| match &seen.state {
-            RouteState::Present(view) => !view.gone.is_empty() || !gives(view, &stable, &canary, share),
+            RouteState::Present(view) => !view.gone.is_empty() || !self.gives(view, &stable, &canary),
             RouteState::Missing | RouteState::Unusable { .. } => true,
             RouteState::Unreadable(_) | RouteState::Refused(_) => false,
         })
     }
 
-    fn shows(&self, view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
+    fn shows(&self, view: &RouteView, stable: &Target, canary: &Target) -> bool {
         let stamped = view.stamp_of(&self.seen.subject).is_some_and(|stamp| stamp.step == self.step_index());
-        stamped && view.gone.is_empty() && gives(view, stable, canary, share)
+        stamped && view.gone.is_empty() && self.gives(view, stable, canary)
+    }
+
+    fn gives(&self, view: &RouteView, stable: &Target, canary: &Target) -> bool {
+        let step = self.step_index();
+        let share = self.planned(step);
+        let weighs = |list: &ListSeen| list.weight(canary) == share && list.weight(stable) == 100 - share;
+        view.lists.iter().all(|list| weighs(list) && self.mirrors_as_planned(list, canary, step))
     }
 
     /// Raises the first route that does not show the intended step yet. A write takes its time, and meanwhile a pod may
@@ -45,32 +50,31 @@ impl Turn<'_> {
         let Some((stable, canary)) = self.arms() else {
             return;
         };
-        let share = self.planned(self.step_index());
-        self.say(Phase::Progressing, "Raising", format!("giving the canary {share}%"));
+        let given = self.traffic(self.step_index());
+        self.say(Phase::Progressing, "Raising", format!("giving the canary {given}"));
         if self.intent || self.effects.iter().any(Effect::writes) {
             return;
         }
-        let lacks =
-            |seen: &&RouteSeen| seen.view().is_some_and(|view| !self.shows(view, &stable, &canary, share));
+        let lacks = |seen: &&RouteSeen| seen.view().is_some_and(|view| !self.shows(view, &stable, &canary));
         let next = self.run_routes().into_iter().find(lacks);
         match next.and_then(|seen| Some((seen, seen.view()?))) {
             Some((seen, view)) => {
-                let raise = self.raise(seen, view, &stable, &canary, share);
+                let raise = self.raise(seen, view, &stable, &canary);
                 self.effects.push(Effect::Write(raise));
             }
             None => self.raise_preview(),
         }
     }
 
-    /// The write that gives the canary a share on one route.
+    /// The write that gives the canary on one route what the intended step does.
     pub fn raise(
         &self,
         seen: &RouteSeen,
         view: &Arc<RouteView>,
         stable: &Target,
         canary: &Target,
-        share: i64,
     ) -> RouteWrite {
+        let share = self.planned(self.step_index());
         let mut write = self.write(seen, view, Purpose::Raise, Fence::Unchanged);
         let mut added = self.added(seen, view);
         for (at, list) in view.placed() {
@@ -88,6 +92,7 @@ impl Turn<'_> {
                 write.add.push(entry);
             }
         }
+        write.mirrors = self.mirror_changes(seen, view, canary, self.step_index());
         write.stamp = self.set_stamp(self.stamp(self.step_index(), false, added));
         write
     }
@@ -111,10 +116,6 @@ impl Turn<'_> {
             }
         }
     }
-}
-
-fn gives(view: &RouteView, stable: &Target, canary: &Target, share: i64) -> bool {
-    view.lists.iter().all(|list| list.weight(canary) == share && list.weight(stable) == 100 - share)
 }
 
 /// An entry without its weight: what stays the same of it while it is stepped.

@@ -224,7 +224,9 @@ impl Turn<'_> {
         canary: &Target,
     ) -> RouteWrite {
         let promoted = canary.same_entry(stable);
-        let given = view.lists.iter().any(|list| list.weight(canary) > 0 || list.weight(stable) == 0);
+        let given = view.lists.iter().any(|list| {
+            list.weight(canary) > 0 || list.weight(stable) == 0 || !self.mirrors_as_planned(list, canary, 0)
+        });
         let mut write = if !promoted && given {
             self.back_on_stable(seen, view, stable, canary, Purpose::Release)
         } else {

@@ -167,6 +167,9 @@ impl Names {
         for entry in &mut list.entries {
             entry.name = self.target_of(&entry.name).to_owned();
         }
+        for mirror in list.mirrors.iter_mut().flat_map(|mirrors| &mut mirrors.entries) {
+            mirror.name = self.target_of(&mirror.name).to_owned();
+        }
         if list.lone {
             list.unusable = None;
             let canary = self.canary.as_ref().filter(|_| self.frozen);

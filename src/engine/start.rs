@@ -119,7 +119,8 @@ impl Turn<'_> {
             );
             return self.say(Phase::Invalid, "UnknownGate", sentence);
         }
-        if let Some((reason, sentence)) = self.previews_refused(&steps) {
+        let refused = self.previews_refused(&steps).or_else(|| self.mirrors_refused(&steps));
+        if let Some((reason, sentence)) = refused {
             return self.say(Phase::Invalid, reason, sentence);
         }
         if let Some((phase, reason, sentence)) = self.scales_refused(&steps) {
@@ -300,7 +301,7 @@ fn run_sentence(number: i64, canary: &Target, steps: &[PlannedStep], instant: bo
     }
     let stage = |step: &PlannedStep| match &step.matching {
         Some(matching) if step.weight == Weight::ZERO => format!("requests with {matching}"),
-        Some(_) | None => step.weight.to_string(),
+        Some(_) | None => step.traffic().to_string(),
     };
     let mut stages: Vec<String> = steps.iter().map(stage).collect();
     stages.dedup();

@@ -78,8 +78,8 @@ impl Turn<'_> {
             return true;
         }
         if let Some(why) = self.canary_unready(step) {
-            let next = self.planned(step);
-            self.say(phase, "CanaryNotReady", format!("waiting to go to {next}%: {why}"));
+            let next = self.traffic(step);
+            self.say(phase, "CanaryNotReady", format!("waiting to go to {next}: {why}"));
             return true;
         }
         if !self.all_present() {
@@ -134,6 +134,9 @@ impl Turn<'_> {
         let at = |index: i32| self.run()?.step(index);
         let share = self.planned(index);
         let Some(step) = at(index) else { return format!("{share}% to the canary") };
+        if let Some(percent) = step.mirror {
+            return format!("copies of {percent} of all requests to the canary, which answers nobody");
+        }
         let new = step
             .matching
             .as_ref()
@@ -185,7 +188,7 @@ impl Turn<'_> {
     /// Sees whether the stored weight is in effect; the hold starts there.
     fn in_effect(&mut self) -> bool {
         let now = self.now;
-        let share = self.planned(self.step_index());
+        let given = self.traffic(self.step_index());
         if std::mem::take(&mut self.memory.displaced) || self.restoring() {
             self.forget_good();
         }
@@ -216,7 +219,7 @@ impl Turn<'_> {
         }
         self.ask_for_evidence();
         let waiting = *self.memory.waiting_for_evidence.get_or_insert(now);
-        let sentence = format!("{share}% is written to {route} but not known to be in effect: {why}");
+        let sentence = format!("{given} is written to {route} but not known to be in effect: {why}");
         if since(waiting, now) >= EVIDENCE_PATIENCE {
             self.told.out_of_sync = Some(("NotProgrammed", sentence.clone()));
         } else {
@@ -398,7 +401,7 @@ impl Turn<'_> {
             let what = match planned.stage {
                 Some(StageName::Before) => "the stage before the switch".to_owned(),
                 Some(StageName::After) => "the stage after the switch".to_owned(),
-                None => planned.weight.to_string(),
+                None => planned.traffic().to_string(),
             };
             let sentence = format!("{what} is through; promote to go on, or abort");
             self.pause(PauseReason::Approval, sentence.clone());
@@ -437,7 +440,7 @@ impl Turn<'_> {
             }
             (Some(StageName::After), _) => "After the switch".to_owned(),
             (None, Some(matching)) if share < Weight::FULL => format!("At {share} and {matching}"),
-            (None, Some(_) | None) => format!("At {share}"),
+            (None, Some(_) | None) => format!("At {}", planned.traffic()),
         };
         let message = format!("{place}, {clock}.{}", self.proofs());
         self.say(Phase::Progressing, "Holding", message);

@@ -10,9 +10,12 @@ use super::{
     observed::{EntrySeen, ListSeen, Observed, RouteSeen, RouteView},
     record::Due,
 };
-use crate::api::{
-    Called, EntryWeight, Notice, Phase, RolloutSpec, RolloutStatus, RouteRef, RouteStatus, RouteWeights, Run,
-    Stamp, Step, Target, TargetRef,
+use crate::{
+    analysis::sentence::Traffic,
+    api::{
+        Called, EntryWeight, Notice, Phase, PlannedStep, RolloutSpec, RolloutStatus, RouteRef, RouteStatus,
+        RouteWeights, Run, Stamp, Step, Target, TargetRef,
+    },
 };
 
 /// So many lists of weights are told in status; the schema takes no more.
@@ -227,6 +230,11 @@ impl<'a> Turn<'a> {
         step.map_or(0, |step| i64::from(step.weight.percent()))
     }
 
+    /// What the canary gets in a step, as sentences say it.
+    pub fn traffic(&self, index: i32) -> Traffic {
+        self.run().and_then(|run| run.step(index)).map_or(Traffic::Weight(0), PlannedStep::traffic)
+    }
+
     /// A stamp of ours for the present run.
     pub fn stamp(&self, step: i32, aborted: bool, added: Vec<String>) -> Stamp {
         let run = self.run().map_or(0, |run| run.number);
@@ -268,6 +276,7 @@ impl<'a> Turn<'a> {
             weights: vec![],
             add: vec![],
             remove: vec![],
+            mirrors: vec![],
             stamp: StampChange::Keep(self.seen.subject.name.clone()),
             fence,
         }

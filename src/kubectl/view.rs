@@ -195,7 +195,7 @@ pub(super) fn describe(step: &PlannedStep) -> String {
     let matching = step.matching.as_ref().map(|matching| format!("requests with {matching}"));
     let share = match (step.stage, step.weight.percent()) {
         (Some(StageName::Before), _) => Some("before the switch".to_owned()),
-        (_, 0) => None,
+        (_, 0) => step.mirror.map(|_| step.traffic().to_string()),
         (Some(StageName::After) | None, _) => Some(step.weight.to_string()),
     };
     list(&[share, matching].into_iter().flatten().collect::<Vec<_>>())

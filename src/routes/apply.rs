@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{DynamicObject, Patch, PatchParams, ValidationDirective},
     core::Status,
 };
 
@@ -124,7 +124,16 @@ async fn apply_within(
     let patch =
         patch(write).map_err(|source| ApplyError::Inconsistent { route: route.clone(), verb, source })?;
     let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(route.kind));
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        // Where the API server drops a share that it does not know, all requests would be copied.
+        field_validation: write
+            .mirrors
+            .iter()
+            .any(|change| change.percent > 0)
+            .then_some(ValidationDirective::Strict),
+        ..PatchParams::default()
+    };
     let patch = Patch::Json::<()>(patch);
     match tokio::time::timeout(deadline, routes.patch(&route.name, &params, &patch)).await {
         Ok(Ok(object)) => Ok(object),

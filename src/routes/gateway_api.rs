@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::object::{self, Spelling, Unusable};
-use crate::engine::observed::{InEffect, RouteView};
+use crate::{
+    api::RouteKind,
+    engine::observed::{InEffect, RouteView},
+};
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +17,8 @@ const RULES: &str = "/spec/rules";
 pub(super) const SPELLING: Spelling = Spelling { entry: "backendRef", name: "/name", arns: &[], weight: 1 };
 
 /// The view of a whole route as the API server shows it.
-pub fn view(object: &Value) -> Result<RouteView, Unusable> {
-    let lists = object::rules(object, RULES, &SPELLING, |rule| {
+pub fn view(kind: RouteKind, object: &Value) -> Result<RouteView, Unusable> {
+    let lists = object::rules(object, RULES, kind, |rule| {
         let backends = rule.get("backendRefs").and_then(Value::as_array);
         // A rule that redirects has none, and is nobody's to step.
         Ok(backends.filter(|backends| !backends.is_empty()).map(|_| "/backendRefs".to_owned()))

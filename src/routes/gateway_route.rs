@@ -6,8 +6,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::object::{self, Spelling, Unusable, entry, present};
-use crate::engine::observed::{EntrySeen, ListSeen, RouteView};
+use super::{
+    mirror,
+    object::{self, Spelling, Unusable, entry, present},
+};
+use crate::{
+    api::RouteKind,
+    engine::observed::{EntrySeen, ListSeen, RouteView},
+};
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +58,9 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
         (SPELLING, object::entries(target, &SPELLING, &namespace)?, None)
     };
     let headers = header_names(object, &action);
+    let block = action.trim_end_matches("/action");
+    let rule = object::value_at(object, block);
+    let mirrors = mirror::mirrors(RouteKind::GatewayRoute, rule, block, &namespace).filter(|_| !lone);
     let list = ListSeen {
         path: path.clone(),
         rule: None,
@@ -61,6 +70,7 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
         unusable,
         lone,
         headers,
+        mirrors,
     };
     let in_effect = object::app_mesh_in_effect(object, "GatewayRouteActive");
     let mut view = object::view(object, &spelling, vec![list], &path, in_effect);

@@ -7,6 +7,7 @@ mod apply_preview;
 mod dialect;
 mod gateway_api;
 mod gateway_route;
+mod mirror;
 mod object;
 mod packed;
 pub mod patch;
@@ -56,7 +57,7 @@ pub fn view(kind: RouteKind, object: &Value) -> Result<RouteView, Unusable> {
     match kind {
         RouteKind::GatewayRoute => gateway_route::view(object),
         RouteKind::VirtualRouter => virtual_router::view(object),
-        RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::view(object),
+        RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::view(kind, object),
     }
 }
 

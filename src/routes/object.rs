@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::{mirror, spelling};
 use crate::{
-    api::{STAMP_PREFIX, fnv1a},
+    api::{RouteKind, STAMP_PREFIX, fnv1a},
     engine::observed::{EntrySeen, InEffect, ListSeen, RouteState, RouteView},
 };
 
@@ -86,9 +87,10 @@ pub(super) fn view(
 pub(super) fn rules(
     object: &Value,
     rules: &str,
-    spelling: &Spelling,
+    kind: RouteKind,
     list: impl Fn(&Value) -> Result<Option<String>, Unusable>,
 ) -> Vec<ListSeen> {
+    let spelling = &spelling(kind);
     let all = value_at(object, rules).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let namespace = text(object, "/metadata/namespace");
     let mut lists: Vec<ListSeen> = Vec::with_capacity(all.len());
@@ -123,6 +125,7 @@ pub(super) fn rules(
             unusable,
             lone: false,
             headers: header_names(rule),
+            mirrors: mirror::mirrors(kind, Some(rule), &format!("{rules}/{at}"), &namespace),
         });
     }
     if all.len() == 1 {
@@ -140,11 +143,15 @@ fn header_names(rule: &Value) -> Vec<String> {
     headers.filter_map(|header| header.get("name")?.as_str()).map(str::to_lowercase).collect()
 }
 
-/// A digest of all that a rule says besides its list: it stays the same wherever the rule stands, and whatever it weighs.
+/// A digest of all that a rule says besides its list and its mirrors: it stays the same wherever the rule stands, and
+/// whatever it weighs and copies.
 fn digest(rule: &Value, list: Option<&str>) -> u32 {
     let mut rest = rule.clone();
     if let Some(entries) = list.and_then(|list| rest.pointer_mut(list)) {
         *entries = Value::Null;
+    }
+    if let Some(rule) = rest.as_object_mut() {
+        mirror::without(rule);
     }
     let digest = fnv1a(&rest.to_string());
     u32::try_from(digest >> 32).unwrap_or_default()

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    gateway_route,
+    gateway_route, mirror,
     object::{Unusable, entries},
     spelling, virtual_router,
 };
 use crate::{
     api::{RouteKind, SpelledStamp},
-    engine::observed::{InEffect, ListSeen, RouteView},
+    engine::observed::{InEffect, ListSeen, MirrorSeen, Mirrors, RouteView},
 };
 
 /// A view as text. Two are equal where the views are. Cheap to clone.
@@ -57,7 +57,18 @@ struct Listed {
     lone: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mirrors: Option<Mirrored>,
     entries: Vec<Value>,
+}
+
+/// [`Mirrors`], spelled.
+#[derive(Serialize, Deserialize)]
+struct Mirrored {
+    path: String,
+    length: Option<usize>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    entries: Vec<(usize, Value)>,
 }
 
 /// [`InEffect`], spelled.
@@ -101,8 +112,16 @@ impl From<ListSeen> for Listed {
             unusable: list.unusable.map(|(reason, message)| (reason.into(), message)),
             lone: list.lone,
             headers: list.headers,
+            mirrors: list.mirrors.map(Mirrored::from),
             entries: list.entries.into_iter().map(|entry| Arc::unwrap_or_clone(entry.raw.0)).collect(),
         }
+    }
+}
+
+impl From<Mirrors> for Mirrored {
+    fn from(Mirrors { path, length, entries }: Mirrors) -> Self {
+        let raw = |mirror: MirrorSeen| (mirror.index, Arc::unwrap_or_clone(mirror.raw.0));
+        Self { path, length, entries: entries.into_iter().map(raw).collect() }
     }
 }
 
@@ -123,8 +142,13 @@ impl Packed {
                 _ if unusable.is_some() => vec![],
                 _ => entries(Some(&Value::Array(list.entries)), &spelling(kind), namespace)?,
             };
-            let Listed { path, rule, told, rule_field, lone, headers, .. } = list;
-            Ok(ListSeen { path, rule, told, rule_field, entries, unusable, lone, headers })
+            let Listed { path, rule, told, rule_field, lone, headers, mirrors, .. } = list;
+            let mirrors = mirrors.map(|Mirrored { path, length, entries }| Mirrors {
+                path,
+                length,
+                entries: mirror::placed(kind, entries, namespace),
+            });
+            Ok(ListSeen { path, rule, told, rule_field, entries, unusable, lone, headers, mirrors })
         };
         let lists = spelled.lists.into_iter().map(list).collect::<Result<_, Unusable>>()?;
         Ok(RouteView {

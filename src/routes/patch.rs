@@ -1,6 +1,6 @@
 //! A route write as a JSON Patch. Pure.
 //!
-//! The patch changes the weights of the entries it names, entries that are ours, and our stamp; nothing else. What
+//! The patch changes the weights of the entries it names, entries and mirrors that are ours, and our stamp; nothing else. What
 //! the decision was taken from stands before it as `test` operations, so that a route which is no longer the one
 //! seen refuses the whole patch.
 
@@ -12,11 +12,12 @@ use json_patch::{
 };
 use serde_json::{Value, json};
 
+use super::mirror;
 use crate::{
-    api::stamp_annotation,
+    api::{RouteKind, stamp_annotation},
     engine::{
-        decision::{Fence, NewEntry, RouteWrite, StampChange},
-        observed::{EntrySeen, ListSeen, Place, RouteView},
+        decision::{Fence, MirrorChange, NewEntry, RouteWrite, StampChange},
+        observed::{EntrySeen, ListSeen, MirrorSeen, Mirrors, Place, RouteView},
     },
 };
 
@@ -44,6 +45,12 @@ pub enum PatchError {
     /// A single target would have to share its traffic.
     #[error("a single target can't have the weight {0}: it has all traffic or none")]
     Shared(i64),
+    /// A mirror of more than all requests, or fewer than none.
+    #[error("{0}% of requests can't be copied")]
+    NoShare(i64),
+    /// Two changes of one list's mirrors.
+    #[error("the mirrors of a list would be changed twice")]
+    MirroredTwice,
     /// Nothing would have weight afterwards.
     #[error("no entry would have weight")]
     NoWeight,
@@ -55,7 +62,7 @@ pub enum PatchError {
     Pointer(String),
 }
 
-/// The patch of a write: first every `test`, then weights, appended entries, removals, the stamp.
+/// The patch of a write: first every `test`, then weights, appended entries, removals, mirrors, the stamp.
 pub fn patch(write: &RouteWrite) -> Result<Patch, PatchError> {
     check(write)?;
     let mut patch = Builder::default();
@@ -73,6 +80,9 @@ pub fn patch(write: &RouteWrite) -> Result<Patch, PatchError> {
     }
     for place in &write.remove {
         patch.remove(&pointer_to(&write.view, *place)?)?;
+    }
+    for change in &write.mirrors {
+        mirrored(write.route.kind, change, &write.view, &mut patch)?;
     }
     stamp(write, &mut patch)?;
     Ok(Patch(patch.0))
@@ -126,6 +136,14 @@ fn check(write: &RouteWrite) -> Result<(), PatchError> {
             return Err(PatchError::Listed(new.name.clone()));
         }
     }
+    for (at, change) in write.mirrors.iter().enumerate() {
+        if !(0..=100).contains(&change.percent) {
+            return Err(PatchError::NoShare(change.percent));
+        }
+        if write.mirrors[..at].iter().any(|other| other.list == change.list) {
+            return Err(PatchError::MirroredTwice);
+        }
+    }
     for (at, place) in write.remove.iter().enumerate() {
         let entry = entry(&write.view, *place)?;
         if entry.weight != 0 {
@@ -142,6 +160,43 @@ fn check(write: &RouteWrite) -> Result<(), PatchError> {
         }
     }
     Ok(())
+}
+
+/// Makes the mirrors of a list to a target what the change says.
+fn mirrored(
+    kind: RouteKind,
+    change: &MirrorChange,
+    view: &RouteView,
+    patch: &mut Builder,
+) -> Result<(), PatchError> {
+    let list = list(view, change.list)?;
+    let (Some(words), Some(mirrors)) = (mirror::words(kind), &list.mirrors) else {
+        return Err(PatchError::Shape("a mirror"));
+    };
+    let mut there = ours(mirrors, change);
+    if change.percent > 0 {
+        if there.is_empty() {
+            let called = view.name_of(&change.name);
+            let element = mirror::element(kind, &change.like.0, called, change.port, change.percent)
+                .ok_or(PatchError::Shape("a name"))?;
+            return match mirrors.length {
+                Some(_) => patch.add(&format!("{}/-", mirrors.path), element),
+                None => patch.add(&mirrors.path, json!([element])),
+            };
+        }
+        let kept = there.remove(0);
+        patch.add(&format!("{}/{}{}", mirrors.path, kept.index, words.percent), json!(change.percent))?;
+    } else if mirrors.length == Some(there.len()) {
+        // An empty list would be something that the user's manifest does not have.
+        return patch.remove(&mirrors.path);
+    }
+    // From the last on: each removal moves what comes after it.
+    there.iter().rev().try_for_each(|gone| patch.remove(&format!("{}/{}", mirrors.path, gone.index)))
+}
+
+/// The mirrors of a list that a change is about.
+fn ours<'a>(mirrors: &'a Mirrors, change: &MirrorChange) -> Vec<&'a MirrorSeen> {
+    mirrors.entries.iter().filter(|mirror| mirror.is_called(&change.name, change.port)).collect()
 }
 
 /// Everything that must not have changed meanwhile.
@@ -161,6 +216,9 @@ fn fence(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
     }
     for (at, list) in view.placed().filter(|(at, _)| changes(write, *at)) {
         rule(list, patch)?;
+        for change in write.mirrors.iter().filter(|change| change.list == at) {
+            mirrors_as_seen(change, view, patch)?;
+        }
         if list.lone {
             // Who stands there is all that there is to know of it.
             holder(view, at, patch)?;
@@ -186,6 +244,15 @@ fn fence(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
                 weight_as_seen(view, place, patch)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Tests that the mirrors that are changed are those that were seen, and that there are no others to the target.
+fn mirrors_as_seen(change: &MirrorChange, view: &RouteView, patch: &mut Builder) -> Result<(), PatchError> {
+    let Some(mirrors) = &list(view, change.list)?.mirrors else { return Ok(()) };
+    for mirror in ours(mirrors, change) {
+        patch.test(&format!("{}/{}", mirrors.path, mirror.index), Value::clone(&mirror.raw.0))?;
     }
     Ok(())
 }
@@ -264,7 +331,9 @@ fn touched(write: &RouteWrite) -> impl Iterator<Item = Place> {
 
 /// Whether anything of a list is written.
 fn changes(write: &RouteWrite, at: usize) -> bool {
-    touched(write).any(|place| place.list == at) || write.add.iter().any(|new| new.list == at)
+    touched(write).any(|place| place.list == at)
+        || write.add.iter().any(|new| new.list == at)
+        || write.mirrors.iter().any(|change| change.list == at)
 }
 
 /// Whether the weights of a list are other ones afterwards, entries with new names aside.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::object::{self, Spelling, Unusable};
-use crate::engine::observed::RouteView;
+use crate::{api::RouteKind, engine::observed::RouteView};
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +24,7 @@ pub(super) const ALONE: &str = "a VirtualService has one VirtualRouter, beside w
 
 /// The view of a whole VirtualRouter as the API server shows it.
 pub fn view(object: &Value) -> Result<RouteView, Unusable> {
-    let lists = object::rules(object, ROUTES, &SPELLING, |route| weighted(route).map(Some));
+    let lists = object::rules(object, ROUTES, RouteKind::VirtualRouter, |route| weighted(route).map(Some));
     if lists.is_empty() {
         return Err(Unusable::new("NoRoute", "it has no routes; a canary needs one with weightedTargets"));
     }

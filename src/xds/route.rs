@@ -7,21 +7,23 @@ use std::collections::BTreeSet;
 
 use envoy_types::pb::envoy::{
     config::{
-        core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
+        core::v3::{
+            HeaderValue, HeaderValueOption, RuntimeFractionalPercent, header_value_option::HeaderAppendAction,
+        },
         route::v3::{
             DirectResponseAction, HeaderMatcher, QueryParameterMatcher, RetryPolicy, Route, RouteAction,
             RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
             header_matcher::HeaderMatchSpecifier,
             query_parameter_matcher::QueryParameterMatchSpecifier,
             route::Action,
-            route_action::{ClusterSpecifier, HostRewriteSpecifier},
+            route_action::{ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy},
             route_match::{GrpcRouteMatchOptions, PathSpecifier},
             weighted_cluster::{ClusterWeight, cluster_weight},
         },
     },
     r#type::{
         matcher::v3::{StringMatcher, string_matcher::MatchPattern},
-        v3::Int64Range,
+        v3::{FractionalPercent, Int64Range, fractional_percent::DenominatorType},
     },
 };
 
@@ -30,8 +32,8 @@ use super::{
     path::{self, Onward, path_header, regex},
 };
 use crate::dataplane::{
-    self, HeaderMatch, HeaderTest, HostMatch, HostRewrite, Match, PathMatch, PlannedRoute, QueryMatch,
-    QueryTest, Retry, RetryOn,
+    self, HeaderMatch, HeaderTest, HostMatch, HostRewrite, Match, Mirror, PathMatch, PlannedRoute,
+    QueryMatch, QueryTest, Retry, RetryOn,
 };
 
 /// What a route that Envoy can't be given is left out for.
@@ -176,6 +178,8 @@ fn action(planned: &PlannedRoute) -> Action {
         HostRewrite::Exact(host) => Some(HostRewriteSpecifier::HostRewriteLiteral(host.clone())),
         HostRewrite::Keep | HostRewrite::Target => None,
     };
+    let mirrors = planned.mirrors.iter().zip(&own.mirrors);
+    let mirrors = mirrors.map(|(cluster, mirror)| copied(cluster, mirror, &own.rewrite.host));
     Action::Route(RouteAction {
         cluster_specifier: Some(ClusterSpecifier::WeightedClusters(clusters)),
         regex_rewrite: path::rewrite(&own.rewrite.path),
@@ -183,8 +187,28 @@ fn action(planned: &PlannedRoute) -> Action {
         timeout: Some(limit(own.timeout.per_request)),
         idle_timeout: Some(limit(own.timeout.idle)),
         retry_policy: own.retry.as_ref().map(retry),
+        request_mirror_policies: mirrors.collect(),
         ..RouteAction::default()
     })
+}
+
+/// A copy is what the mirror's own requests are: it is not told apart from them by its host.
+fn copied(cluster: &str, mirror: &Mirror, rewrite: &HostRewrite) -> RequestMirrorPolicy {
+    let share =
+        FractionalPercent { numerator: mirror.millionths, denominator: DenominatorType::Million.into() };
+    RequestMirrorPolicy {
+        cluster: cluster.to_owned(),
+        runtime_fraction: Some(RuntimeFractionalPercent {
+            default_value: Some(share),
+            ..RuntimeFractionalPercent::default()
+        }),
+        disable_shadow_host_suffix_append: true,
+        host_rewrite_literal: match rewrite {
+            HostRewrite::Target => mirror.to.host(),
+            HostRewrite::Keep | HostRewrite::Exact(_) => String::new(),
+        },
+        ..RequestMirrorPolicy::default()
+    }
 }
 
 /// The weights, of which Envoy takes no greater sum than 2³²−1; none where all are zero.

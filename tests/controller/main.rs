@@ -25,6 +25,7 @@ mod kinds;
 mod leading;
 mod lists;
 mod metrics;
+mod mirrors;
 mod objects;
 mod outcome;
 mod outside;

@@ -82,6 +82,19 @@ fn share(list: &[&Value], version: &str) -> f64 {
     its.map(|entry| weight(entry)).sum::<f64>() / total.max(1.0)
 }
 
+/// How many requests are copied to a version, as a share of all.
+fn copied(of: &Value, version: &str) -> f64 {
+    match of {
+        Value::Array(items) => items.iter().map(|item| copied(item, version)).sum(),
+        Value::Object(fields) => match fields.get("percent").and_then(Value::as_f64) {
+            Some(percent) if of.to_string().contains(version) => percent / 100.0,
+            Some(_) => 0.0,
+            None => fields.values().map(|value| copied(value, version)).sum(),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0.0,
+    }
+}
+
 impl Gateway {
     /// A gateway in front of the versions in a namespace.
     pub async fn start(namespace: &str, client: Client) -> Self {
@@ -152,7 +165,11 @@ impl Gateway {
         if lists.is_empty() {
             return;
         }
-        let of = |version| lists.iter().map(|list| share(list, version)).sum::<f64>() / lists.len() as f64;
+        let of = |version| {
+            let given = lists.iter().map(|list| share(list, version)).sum::<f64>();
+            let copies = listed.iter().map(|route| copied(&route.data["spec"], version)).sum::<f64>();
+            (given + copies) / lists.len() as f64
+        };
         let mut state = self.state.lock().unwrap();
         self.grow(&mut state);
         state.shares = VERSIONS.map(|version| (version, of(version))).into();

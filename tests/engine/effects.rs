@@ -15,7 +15,7 @@ use tidegate::{
     },
 };
 
-use crate::world::{World, entry, route};
+use crate::world::{World, entry, mirror, route};
 
 impl World {
     /// One decision and what follows from it.
@@ -248,6 +248,15 @@ fn change(view: &mut RouteView, write: &RouteWrite) {
         let entries = entries(view, write, place.list);
         assert_eq!(entries[place.entry].weight, 0, "an entry goes only at weight 0");
         entries.remove(place.entry);
+    }
+    for change in &write.mirrors {
+        let path = &write.view.lists[change.list].path;
+        let list = view.lists.iter_mut().find(|list| list.path == *path).unwrap();
+        let mirrors = list.mirrors.as_mut().unwrap();
+        mirrors.entries.retain(|mirror| mirror.name != change.name);
+        if change.percent > 0 {
+            mirrors.entries.push(mirror(write.view.name_of(&change.name), change.percent));
+        }
     }
     match &write.stamp {
         StampChange::Keep(_) => {}

@@ -20,6 +20,10 @@ impl World {
         let seconds = span.as_secs_f64();
         if let Some(RouteState::Present(view)) = self.routes.get("color") {
             let total = view.lists[0].total().max(1) as f64;
+            for mirror in view.lists[0].mirrors.iter().flat_map(|mirrors| &mirrors.entries) {
+                let requests = self.traffic.per_second * seconds * mirror.percent as f64 / 100.0;
+                count(&mut self.counters, &self.traffic, &mirror.name, requests);
+            }
             for entry in &view.lists[0].entries {
                 let comes = if entry.name == "v2" { self.traffic.comes_through } else { 1.0 };
                 let requests = self.traffic.per_second * seconds * comes * entry.weight as f64 / total;

@@ -10,6 +10,7 @@ mod gates;
 mod hours;
 mod invariants;
 mod judgement;
+mod mirrors;
 mod names;
 mod notices;
 mod properties;

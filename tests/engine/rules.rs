@@ -21,6 +21,7 @@ pub fn rule(name: &str, entries: &[(&str, i64)]) -> ListSeen {
         unusable: None,
         lone: false,
         headers: vec![],
+        mirrors: None,
     }
 }
 

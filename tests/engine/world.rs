@@ -16,8 +16,8 @@ use tidegate::{
         look::ReadError,
         memory::Memory,
         observed::{
-            Allowed, EntrySeen, InEffect, ListSeen, LookDone, Observed, Other, PreviewSeen, RouteSeen,
-            RouteState, RouteView, Subject, WorkloadKey, WorkloadSeen,
+            Allowed, EntrySeen, InEffect, ListSeen, LookDone, MirrorSeen, Mirrors, Observed, Other,
+            PreviewSeen, RouteSeen, RouteState, RouteView, Subject, WorkloadKey, WorkloadSeen,
         },
         previews, routes, select,
         template::TemplateSeen,
@@ -124,6 +124,11 @@ pub fn entry(name: &str, weight: i64) -> EntrySeen {
     EntrySeen { name: name.into(), port: None, weight, raw }
 }
 
+pub fn mirror(name: &str, percent: i64) -> MirrorSeen {
+    let raw = serde_json::json!({ "virtualServiceRef": { "name": name }, "percent": percent }).into();
+    MirrorSeen { index: 0, name: name.into(), port: None, percent, raw }
+}
+
 pub fn route(entries: Vec<EntrySeen>) -> RouteState {
     RouteState::Present(Arc::new(RouteView {
         uid: "route-uid".into(),
@@ -137,6 +142,11 @@ pub fn route(entries: Vec<EntrySeen>) -> RouteState {
             unusable: None,
             lone: false,
             headers: vec![],
+            mirrors: Some(Mirrors {
+                path: "/spec/httpRoute/requestMirrorPolicies".into(),
+                length: None,
+                entries: vec![],
+            }),
         }],
         beside: vec![],
         gone: vec![],

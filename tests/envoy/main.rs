@@ -7,6 +7,7 @@
 
 mod agreement;
 mod gateway;
+mod mirrors;
 #[path = "../support/ports.rs"]
 mod ports;
 #[path = "../support/program.rs"]

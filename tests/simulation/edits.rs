@@ -37,6 +37,9 @@ impl World {
                 }
                 let share = self.chance.up_to(100) as i64;
                 let [stable, canary, _] = self.server.identities[rollout].versions;
+                if self.now.is_multiple_of(2) && self.mirrors(rollout) {
+                    return self.edit_mirrors(rollout, route, canary, share);
+                }
                 self.edit_some(rollout, route, |list| {
                     set_weight(list, stable, 100 - share);
                     set_weight(list, canary, share);
@@ -67,6 +70,9 @@ impl World {
                     return;
                 }
                 let stable = self.server.identities[rollout].versions[0];
+                if self.mirrors(rollout) {
+                    self.edit_mirrors(rollout, route, stable, 0);
+                }
                 self.edit_all(rollout, route, |list| {
                     for (name, weight) in list {
                         *weight = if name == stable { 100 } else { 0 };
@@ -111,6 +117,26 @@ impl World {
             if let Some(stamp) = text.and_then(Stamp::parse) {
                 let forged = Stamp { epoch: stamp.epoch + FORGED, ..stamp };
                 document["metadata"]["annotations"][&key] = json!(forged.spelled());
+            }
+        });
+        self.route_changed(route);
+    }
+
+    /// Whether the run of a Rollout copies requests.
+    fn mirrors(&self, rollout: usize) -> bool {
+        let run = self.server.rollout(rollout).status.run.as_ref();
+        run.is_some_and(|run| run.plan.iter().any(|step| step.mirror.is_some()))
+    }
+
+    /// Somebody has so many requests copied to a version, or none.
+    pub fn edit_mirrors(&mut self, rollout: usize, route: usize, name: &str, percent: i64) {
+        let shape = self.server.objects[route].shape;
+        let Some(own) = self.server.identities[rollout].own(route) else { return };
+        self.server.edit_route(route, |document| {
+            if percent == 0 {
+                shape.without_mirrors(document, own);
+            } else {
+                shape.with_mirror(document, own, name, percent.unsigned_abs());
             }
         });
         self.route_changed(route);

@@ -25,6 +25,7 @@ mod happenings;
 mod kept;
 mod leading;
 mod lowering;
+mod mirrors;
 mod mutants;
 mod network;
 mod oracle;

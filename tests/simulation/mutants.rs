@@ -8,7 +8,8 @@ use tidegate::{
     engine::{
         decision::{Decision, Effect, Fence, PreviewChange, Purpose, RouteWrite, StampChange},
         observed::{
-            InEffect, Observed, RouteSeen, RouteState, RouteView, Scaler, Subject, WorkloadKey, WorkloadSeen,
+            InEffect, MirrorSeen, Observed, RouteSeen, RouteState, RouteView, Scaler, Subject, WorkloadKey,
+            WorkloadSeen,
         },
         template,
     },
@@ -116,10 +117,16 @@ pub enum Mutant {
     NoticeAfterwards,
     /// A lowering that is refused is not told.
     RefusalUntold,
+    /// A mirror stays when its run is ended.
+    MirrorKept,
+    /// A mirror copies more than the step says.
+    MirrorTooGreat,
+    /// A mirror is taken for there although it is not.
+    MirrorImagined,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 49] = [
         Self::RaiseWithoutVersion,
         Self::NoAbortMark,
         Self::LowersOneAfterAnother,
@@ -166,6 +173,9 @@ impl Mutant {
         Self::NoticeUnsent,
         Self::NoticeAfterwards,
         Self::RefusalUntold,
+        Self::MirrorKept,
+        Self::MirrorTooGreat,
+        Self::MirrorImagined,
     ];
 }
 
@@ -246,6 +256,7 @@ pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
             }
         }
         Some(Mutant::AbortIgnored) => seen.subject.abort = None,
+        Some(Mutant::MirrorImagined) => imagine_mirrors(seen),
         Some(Mutant::PreviewTaken) => {
             let own = seen.routes.iter().find_map(|route| route.view()?.stamp_of(&seen.subject)).cloned();
             for preview in &mut seen.previews {
@@ -270,6 +281,26 @@ pub fn tamper_sight(mutant: Option<Mutant>, seen: &mut Observed) {
             }
         }
         _ => {}
+    }
+}
+
+/// Each list copies to the canary what the step does.
+fn imagine_mirrors(seen: &mut Observed) {
+    let stored = Arc::clone(&seen.stored);
+    let Some((run, canary)) = stored.run.as_ref().zip(stored.canary.as_ref()) else { return };
+    let step = run.step(stored.step.as_ref().map_or(0, |step| step.index));
+    let Some(percent) = step.and_then(|step| step.mirror) else { return };
+    for route in &mut seen.routes {
+        let RouteState::Present(view) = &mut route.state else { continue };
+        for mirrors in Arc::make_mut(view).lists.iter_mut().filter_map(|list| list.mirrors.as_mut()) {
+            mirrors.entries = vec![MirrorSeen {
+                index: 0,
+                name: canary.name.clone(),
+                port: None,
+                percent: percent.percent().into(),
+                raw: serde_json::json!({}).into(),
+            }];
+        }
     }
 }
 
@@ -362,6 +393,12 @@ fn tamper_write(mutant: Mutant, write: &mut RouteWrite) {
         (Mutant::WrongIndex, Purpose::Raise, _) => {
             for (place, _) in &mut write.weights {
                 place.entry = (place.entry + 1) % write.view.lists[place.list].entries.len();
+            }
+        }
+        (Mutant::MirrorKept, Purpose::Lower, _) => write.mirrors.clear(),
+        (Mutant::MirrorTooGreat, Purpose::Raise, _) => {
+            for change in write.mirrors.iter_mut().filter(|change| change.percent > 0) {
+                change.percent = (change.percent + 7).min(100);
             }
         }
         (Mutant::StepSkipped, Purpose::Raise, _) => {

@@ -88,12 +88,16 @@ impl World {
         let known = status.stable.is_some();
         let canary = status.canary.as_ref().map(|canary| canary.name.clone());
         let stable = status.stable.as_ref().map_or(first.to_owned(), |stable| stable.name.clone());
-        let forged = status.conditions.iter().any(|condition| condition.reason == "ForgedStamp");
+        let told = |reason: &str| status.conditions.iter().any(|condition| condition.reason == reason);
+        let (forged, mirrored) = (told("ForgedStamp"), told("MirrorTaken"));
         for place in 0..self.server.identities[rollout].places.len() {
             let route = self.server.identities[rollout].places[place].object;
             let alone = self.server.objects[route].shape.lone;
             if forged {
                 self.take_stamp(rollout, route);
+            }
+            if mirrored {
+                self.edit_mirrors(rollout, route, &stable, 0);
             }
             self.edit_all(rollout, route, |list| {
                 for (name, weight) in list.iter_mut() {

@@ -9,6 +9,7 @@ use tidegate::{
 
 use crate::{
     chance::Chance,
+    mirrors,
     shapes::{Own, Rules, Shape},
     specs, templates,
 };
@@ -118,6 +119,11 @@ impl Setup {
             setup.vary(&mut own);
         }
         setup.templates = templates::of_seed(seed, Arc::make_mut(&mut setup.specs[0]));
+        for at in 0..setup.specs.len() {
+            let places = setup.identities[at].places.iter();
+            let shapes: Vec<Shape> = places.map(|place| setup.objects[place.object].shape).collect();
+            mirrors::mirror(seed, Arc::make_mut(&mut setup.specs[at]), &shapes);
+        }
         setup
     }
 

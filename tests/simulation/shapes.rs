@@ -82,7 +82,7 @@ impl Shape {
         Self { kind, rules: Rules::Named, ..self }
     }
 
-    fn called(self, version: &str) -> String {
+    pub fn called(self, version: &str) -> String {
         if self.calls { format!("{PREFIX}{version}") } else { version.to_owned() }
     }
 

@@ -159,6 +159,11 @@ impl World {
         let routes = self.server.identities[rollout].places.len() as f64;
         for view in self.server.views(rollout).flatten() {
             for list in &view.lists {
+                for mirror in list.mirrors.iter().flat_map(|mirrors| &mirrors.entries) {
+                    if let Some(place) = versions.iter().position(|version| *version == mirror.name) {
+                        shares[place] += mirror.percent as f64 / 100.0 / routes / view.lists.len() as f64;
+                    }
+                }
                 let whole = list.total().max(1) as f64 * routes * view.lists.len() as f64;
                 for entry in &list.entries {
                     if let Some(place) = versions.iter().position(|version| *version == entry.name) {

@@ -14,7 +14,7 @@ use crate::{
     faults::{Fault, Faults},
     kept::Actor,
     mutants::Mutant,
-    oracle::{Violation, index, previews_standing, share},
+    oracle::{Violation, index, mirrors, previews_standing, share},
     setup::{Identity, Neighbours},
     shapes::Rules,
     story::Story,
@@ -230,6 +230,9 @@ fn came_to_its_end(world: &mut World, rollout: usize) {
     if now.is_gone() {
         return;
     }
+    if copies_are_left(world, rollout) {
+        world.oracle.violated("L1", "the run is over, and requests are copied to its canary".to_owned());
+    }
     match status.phase {
         Some(Phase::Healthy) => {
             let on = |view: Option<&Arc<RouteView>>| {
@@ -265,6 +268,15 @@ fn came_to_its_end(world: &mut World, rollout: usize) {
             world.oracle.violated("L2", sentence);
         }
     }
+}
+
+/// Whether requests are still copied to the canary of a run that did that; what people have copied is theirs.
+fn copies_are_left(world: &World, rollout: usize) -> bool {
+    let status = &world.server.rollout(rollout).status;
+    let Some((run, canary)) = status.run.as_ref().zip(status.canary.as_ref()) else { return false };
+    let rivals = world.neighbours == Neighbours::Rivals;
+    let ours = !world.faults.has(Fault::PeopleSetWeights) && !rivals;
+    ours && !world.server.views(rollout).flatten().all(|view| mirrors(view, canary, run, 0))
 }
 
 /// At rest nothing is written any more.

@@ -100,6 +100,10 @@ impl RouteNow {
             for entry in lists.iter_mut().flat_map(|list| &mut list.entries).filter(|_| shape.calls) {
                 entry.name = shape.version(&entry.name).to_owned();
             }
+            let mirrors = lists.iter_mut().filter_map(|list| list.mirrors.as_mut());
+            for mirror in mirrors.flat_map(|mirrors| &mut mirrors.entries).filter(|_| shape.calls) {
+                mirror.name = shape.version(&mirror.name).to_owned();
+            }
             Some(Arc::new(view.with_lists(lists)))
         };
         Self { version, own: identities.iter().map(own).collect(), state }

@@ -34,19 +34,19 @@ fn a_fail_is_told_with_both_arms_and_without_the_weight() {
 fn waiting_tells_what_is_needed_and_how_long() {
     let clean = arm(0.0, 180.0);
     assert_eq!(
-        waiting(1, Fault::Failed, clean, CATCH, Some(544), Some(1.0)),
+        waiting(Traffic::Weight(1), Fault::Failed, clean, CATCH, Some(544), Some(1.0)),
         "Waiting at 1%: 0 of 180 canary requests failed; about 550 more needed to rule out 2x + 1 point, about 9 min."
     );
     assert_eq!(
-        waiting(1, SLOW, arm(0.0, 1.0), CATCH, Some(0), None),
+        waiting(Traffic::Weight(1), SLOW, arm(0.0, 1.0), CATCH, Some(0), None),
         "Waiting at 1%: 0 of 1 canary request slower than 300ms; 2x + 1 point ruled out."
     );
     assert_eq!(
-        waiting(1, Fault::Failed, clean, CATCH, None, None),
+        waiting(Traffic::Weight(1), Fault::Failed, clean, CATCH, None, None),
         "Waiting at 1%: 0 of 180 canary requests failed; not on the way to rule out 2x + 1 point."
     );
     assert_eq!(
-        no_canary_traffic(5),
+        no_canary_traffic(Traffic::Weight(5)),
         "Waiting at 5%: no canary traffic in this step, so nothing is known of it yet."
     );
 }
@@ -54,15 +54,15 @@ fn waiting_tells_what_is_needed_and_how_long() {
 #[test]
 fn holding_pausing_and_safety() {
     assert_eq!(
-        stable_sick(25, 0.05, 0.001, Some(0.048)),
+        stable_sick(Traffic::Weight(25), 0.05, 0.001, Some(0.048)),
         "Holding at 25%: stable itself fails 5.0% (0.1% before). Canary 4.8%: not blamed."
     );
     assert_eq!(
-        metric_error(10, "Prometheus gave no `total` for stable", 5),
+        metric_error(Traffic::Weight(10), "Prometheus gave no `total` for stable", 5),
         "Paused at 10%: Prometheus gave no `total` for stable in 5 polls. Nothing rolled back."
     );
     assert_eq!(
-        safe(50, Fault::Failed, arm(1.0, 2400.0), Some(arm(2.0, 2400.0)), CATCH),
+        safe(Traffic::Weight(50), Fault::Failed, arm(1.0, 2400.0), Some(arm(2.0, 2400.0)), CATCH),
         "Safe at 50%: canary failed 1 of 2,400 (0.04%), stable 2 of 2,400 (0.08%); 2x + 1 point ruled out."
     );
 }
@@ -77,7 +77,7 @@ fn plain_metrics() {
         (Some(1600.0), 3, "lag is 1,600, above 1,500, 3 looks in a row."),
     ];
     for (value, bad, want) in cases {
-        assert_eq!(threshold(5, "lag", value, &bounds, bad), want);
+        assert_eq!(threshold(Traffic::Weight(5), "lag", value, &bounds, bad), want);
     }
 }
 

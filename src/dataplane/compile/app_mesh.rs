@@ -4,16 +4,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Found, ObjectRef, Reason,
+    Found, ObjectKind, ObjectRef, Reason,
     matcher::matcher,
     router::{Router, RouterRoute},
     services::{Behind, Mesh},
 };
 use crate::dataplane::{
-    raw::{Action, Block, Reference, VirtualService},
+    raw::{Action, Block, MirrorPolicy, Reference, VirtualService},
     rewrite::HeaderChanges,
     settings,
-    table::{Destination, Protocol, Route, Timeout},
+    table::{Destination, Mirror, Protocol, Route, Timeout},
 };
 
 /// Combinations of routers' routes behind one gateway route. Two routers of App Mesh's quota of 50 routes make more;
@@ -64,6 +64,7 @@ fn read(object: &ObjectRef, value: &Value) -> Result<Read, Reason> {
         retry: block.retry_policy.map(settings::retry).transpose()?,
         matcher,
         onward: Vec::new(),
+        mirrors: mirrors(block.request_mirror_policies, namespace),
         headers: HeaderChanges::default(),
     };
     Ok(Read { route, timed: block.timeout.is_some() })
@@ -117,6 +118,15 @@ fn destinations(action: Action, namespace: &str) -> Result<Vec<Destination>, Rea
         .collect()
 }
 
+/// Of virtual services, as they are written.
+fn mirrors(policies: Vec<MirrorPolicy>, namespace: &str) -> Vec<Mirror> {
+    let one = |policy: MirrorPolicy| {
+        let to = destination(policy.virtual_service_ref, namespace, policy.port, 0);
+        Mirror::percent(to, policy.percent.unwrap_or(100))
+    };
+    policies.into_iter().map(one).collect()
+}
+
 fn service(nested: Option<VirtualService>, direct: Option<Reference>) -> Result<Reference, Reason> {
     let (reference, arn) = nested.map_or((None, None), |nested| (nested.reference, nested.arn));
     match (direct, reference, arn) {
@@ -159,11 +169,63 @@ fn behind(read: Read, mesh: &Mesh<'_>, found: &mut Found) -> Result<Vec<(Route, 
         });
     }
     if routers.is_empty() {
+        let chosen: Vec<Choice<'_>> = targets.iter().map(|(node, _)| (node, None)).collect();
+        let mirrors = copied(&route, &chosen, mesh, found);
         let destinations = targets.into_iter().map(|(node, _)| node).collect();
-        return Ok(vec![(Route { destinations, ..route }, routers)]);
+        return Ok(vec![(Route { destinations, mirrors, ..route }, routers)]);
     }
-    let combinations = combinations(&targets)?;
-    combinations.iter().map(|chosen| Ok((combined(&route, timed, chosen)?, routers.clone()))).collect()
+    let mut combined = |chosen: &Vec<Choice<'_>>| {
+        let mirrors = copied(&route, chosen, mesh, found);
+        Ok((Route { mirrors, ..combined(&route, timed, chosen)? }, routers.clone()))
+    };
+    combinations(&targets)?.iter().map(&mut combined).collect()
+}
+
+/// Where copies of a route's requests go. A mirror that leads nowhere is left out alone: nobody's answers depend on it.
+fn copied(route: &Route, chosen: &[Choice<'_>], mesh: &Mesh<'_>, found: &mut Found) -> Vec<Mirror> {
+    let mut mirrors = Vec::new();
+    for mirror in &route.mirrors {
+        match mirrored(mirror, &route.destinations, chosen, mesh) {
+            Ok(behind) => mirrors.extend(behind),
+            Err(reason) => {
+                let (namespace, name) = (route.namespace.clone(), route.name.clone());
+                let object = ObjectRef { kind: ObjectKind::GatewayRoute, namespace, name };
+                found.reject(&object, Some(format!("mirror {}", mirror.to.target)), reason);
+            }
+        }
+    }
+    mirrors
+}
+
+/// Where the copies of a mirror go. To a router's nodes they go by its weights; which of its routes that is can only be
+/// told of a target that the route lists as well.
+fn mirrored(
+    mirror: &Mirror,
+    listed: &[Destination],
+    chosen: &[Choice<'_>],
+    mesh: &Mesh<'_>,
+) -> Result<Vec<Mirror>, Reason> {
+    let same = |entry: &Destination| {
+        (&entry.target, &entry.namespace, entry.port)
+            == (&mirror.to.target, &mirror.to.namespace, mirror.to.port)
+    };
+    match mesh.behind(&mirror.to)? {
+        Behind::Node(to) => Ok(vec![Mirror { to, ..mirror.clone() }]),
+        Behind::Router(_) => {
+            let at = listed.iter().position(same);
+            let Some((_, Some(route))) = at.and_then(|at| chosen.get(at)) else {
+                return Err(Reason::UnlistedMirror(mirror.to.service()));
+            };
+            let sum: u64 = route.entries.iter().map(|entry| u64::from(entry.weight)).sum();
+            let part = |entry: &Destination| {
+                let millionths = u64::from(mirror.millionths) * u64::from(entry.weight) / sum.max(1);
+                let virtual_service = entry.virtual_service.clone().or_else(|| Some(mirror.to.service()));
+                let to = Destination { virtual_service, ..entry.clone() };
+                Mirror { to, millionths: u32::try_from(millionths).unwrap_or(Mirror::ALL) }
+            };
+            Ok(route.entries.iter().map(part).filter(|mirror| mirror.millionths > 0).collect())
+        }
+    }
 }
 
 fn combinations<'a>(

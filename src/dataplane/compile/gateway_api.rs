@@ -93,7 +93,7 @@ fn routes(
     hosts: &[Option<HostMatch>],
 ) -> Result<Vec<Route>, Reason> {
     let Rule { matches, filters, backends, timeouts } = rule;
-    let filters = Filters::read(filters)?;
+    let filters = Filters::read(filters, &object.namespace)?;
     let timeout = timeouts.map_or_else(|| Ok(Timeout::default()), timeout)?;
     if backends.is_empty() {
         return Err(Reason::Missing("backendRefs in each rule"));
@@ -112,6 +112,7 @@ fn routes(
                 matcher: Match { hostname: host.clone(), ..matcher.clone() },
                 onward: Vec::new(),
                 destinations: destinations.clone(),
+                mirrors: filters.mirrors.clone(),
                 rewrite: rewrite.clone(),
                 headers: filters.headers.clone(),
                 timeout,

@@ -72,6 +72,11 @@ pub enum Reason {
     /// Several virtual routers behind one route whose routes make too many combinations.
     #[error("the virtual routers behind the route make more than {0} combinations of their routes")]
     Combinations(usize),
+    /// A mirror to a virtual router's service.
+    #[error(
+        "{0} is provided by a virtual router, and the route does not list it: which of the router's routes a copy would take is not known"
+    )]
+    UnlistedMirror(String),
     /// Weights that are too great once multiplied.
     #[error("the weights of the route and of the virtual routers behind it are too great to be multiplied")]
     Weights,

@@ -274,7 +274,7 @@ fn a_target_that_leads_nowhere_is_told_and_takes_nothing_else_away() {
         assert_eq!(planned.rejected.len(), 0);
         let told = remarks(&planned);
         assert!(told.len() == 1 && told[0].0 == "r" && told[0].1.contains(want), "{target}: {told:?}");
-        let PlannedRoute { route, clusters } = &planned.plan.routes[0];
+        let PlannedRoute { route, clusters, .. } = &planned.plan.routes[0];
         let weights: Vec<u32> = route.destinations.iter().map(|entry| entry.weight).collect();
         assert_eq!(weights, [100, 0]);
         assert_eq!(planned.plan.clusters[&clusters[1]].endpoints, Endpoints::Nowhere);
@@ -561,7 +561,7 @@ proptest! {
         let homes: BTreeSet<&str> = routes.iter().map(|planned| planned.route.namespace.as_str()).collect();
         let near = |name: &String| homes.iter().any(|home| name.contains(&format!("_{home}_")));
         prop_assert!(defined.difference(&named).all(|name| near(name)), "none is there for nothing");
-        for PlannedRoute { route, clusters } in routes {
+        for PlannedRoute { route, clusters, .. } in routes {
             prop_assert_eq!(clusters.len(), route.destinations.len());
             let place: usize = route.name[1..].parse().unwrap();
             let (at_home, priority, claims, targets) = &mesh.routes[place];

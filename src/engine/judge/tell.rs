@@ -45,7 +45,7 @@ impl Turn<'_> {
         metric: &MetricEvidence,
         judged: Judged,
     ) -> MetricStatus {
-        let weight = i32::try_from(self.planned(self.step_index())).unwrap_or(100);
+        let at = self.traffic(self.step_index());
         let total = metric.sequence.as_ref().filter(|s| s.step() == Some(self.step_index()));
         let total = total.map(Sequence::step_total).unwrap_or_default();
         let levels = self.step_levels(test);
@@ -66,19 +66,19 @@ impl Turn<'_> {
                 sentence::failed(test.fault(), canary, stable, bounds, odds)
             }
             Verdict::Safe | Verdict::Pass => {
-                sentence::safe(weight, test.fault(), canary, (!one_sample).then_some(stable), catch)
+                sentence::safe(at, test.fault(), canary, (!one_sample).then_some(stable), catch)
             }
             Verdict::Error => {
                 let cause = metric.error.clone().unwrap_or_default();
-                sentence::metric_error(weight, &cause, metric.errors)
+                sentence::metric_error(at, &cause, metric.errors)
             }
-            Verdict::Collecting if canary.requests <= 0.0 => sentence::no_canary_traffic(weight),
+            Verdict::Collecting if canary.requests <= 0.0 => sentence::no_canary_traffic(at),
             Verdict::Collecting => {
                 let share = canary.share().unwrap_or_default();
                 let needed = metric.sequence.as_ref().and_then(|s| s.requests_until_safe(&config, share));
                 let elapsed = self.status.step.as_ref().map(|step| std::time::Duration::from(step.elapsed));
                 let rate = elapsed.filter(|e| !e.is_zero()).map(|e| canary.requests / e.as_secs_f64());
-                sentence::waiting(weight, test.fault(), canary, catch, needed, rate)
+                sentence::waiting(at, test.fault(), canary, catch, needed, rate)
             }
         };
         let arm = |arm: analysis::Arm| Arm { bad: arm.errors, total: arm.requests };
@@ -97,21 +97,21 @@ impl Turn<'_> {
         let metric = self.run()?.evidence.metrics.get(ERROR_RATE)?;
         let before = metric.stable_before?;
         let now = metric.sequence.as_ref()?.step_total();
-        let weight = i32::try_from(self.planned(self.step_index())).ok()?;
+        let at = self.traffic(self.step_index());
         let share = before.bad / before.total.max(1.0);
-        Some(sentence::stable_sick(weight, now.stable().share()?, share, now.canary().share()))
+        Some(sentence::stable_sick(at, now.stable().share()?, share, now.canary().share()))
     }
 
     fn tell_plain(&self, metric: &PlainMetric, known: &MetricEvidence) -> MetricStatus {
-        let weight = i32::try_from(self.planned(self.step_index())).unwrap_or(100);
+        let at = self.traffic(self.step_index());
         let verdict = plain_verdict(metric, known);
         let state = known.threshold.unwrap_or_default();
         let sentence = match verdict {
             Verdict::Error => {
-                sentence::metric_error(weight, &known.error.clone().unwrap_or_default(), known.errors)
+                sentence::metric_error(at, &known.error.clone().unwrap_or_default(), known.errors)
             }
             Verdict::Fail | Verdict::Safe | Verdict::Pass | Verdict::Collecting => {
-                sentence::threshold(weight, &metric.name, state.last, &bounds(metric), state.bad)
+                sentence::threshold(at, &metric.name, state.last, &bounds(metric), state.bad)
             }
         };
         let canary = state.last.map(|value| Arm { bad: value, total: 0.0 });

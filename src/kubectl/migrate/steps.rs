@@ -22,6 +22,8 @@ pub(super) struct Draft {
     pub(super) field: String,
     /// The share.
     pub(super) weight: Weight,
+    /// How many requests are copied to the canary, in place of a share.
+    pub(super) mirror: Option<Weight>,
     /// Which requests go to the canary, in place of a share.
     pub(super) matching: Option<RequestMatch>,
     /// How long it is watched; nothing: no time is said.
@@ -83,7 +85,8 @@ pub(super) fn canary(drafts: Vec<Draft>, judged: &[PlainMetric], field: &str, le
         .iter()
         .filter(|draft| draft.hold.is_zero())
         .map(|draft| {
-            draft.matching.as_ref().map_or_else(|| draft.weight.to_string(), |_| "the match".to_owned())
+            let plain = || draft.mirror.map_or(draft.weight.to_string(), |_| "the mirror".to_owned());
+            draft.matching.as_ref().map_or_else(plain, |_| "the match".to_owned())
         })
         .collect();
     if !unsaid.is_empty() {
@@ -110,7 +113,8 @@ fn step(draft: Draft, hold: &Duration, judged: &[PlainMetric], ledger: &mut Ledg
     let analysis =
         (!metrics.is_empty()).then_some(StepAnalysis { error_rate: None, latency: vec![], metrics });
     CanaryStep {
-        weight: draft.matching.is_none().then_some(draft.weight),
+        weight: (draft.matching.is_none() && draft.mirror.is_none()).then_some(draft.weight),
+        mirror: draft.mirror,
         matching: draft.matching,
         scale: draft.scale,
         hold: duration(draft.hold).filter(|own| own != hold),

@@ -34,6 +34,7 @@ fn raise(weights: &[(usize, i64)]) -> RouteWrite {
         weights: weights.iter().map(|&(entry, weight)| (Place { list: 0, entry }, weight)).collect(),
         add: vec![],
         remove: vec![],
+        mirrors: vec![],
         stamp: StampChange::Keep("color".into()),
         fence: Fence::Unchanged,
     }

@@ -21,7 +21,7 @@ fn rules_go_by_their_name_or_their_place() {
         {"backendRefs": backends()},
         {"backendRefs": []},
     ]));
-    let view = view(&object).unwrap();
+    let view = view(RouteKind::HttpRoute, &object).unwrap();
     let told: Vec<_> =
         view.lists.iter().map(|list| (list.path.as_str(), list.told.as_deref().unwrap())).collect();
     assert_eq!(told, [("/spec/rules/1/backendRefs", "checkout"), ("/spec/rules/2/backendRefs", "#3")]);
@@ -34,7 +34,7 @@ fn rules_go_by_their_name_or_their_place() {
 
 #[test]
 fn an_only_rule_needs_no_name() {
-    let view = view(&route(&json!([{"backendRefs": backends()}]))).unwrap();
+    let view = view(RouteKind::HttpRoute, &route(&json!([{"backendRefs": backends()}]))).unwrap();
     assert_eq!((view.lists.len(), &view.lists[0].told), (1, &None));
 }
 
@@ -42,7 +42,12 @@ fn an_only_rule_needs_no_name() {
 fn a_rule_without_a_name_is_known_wherever_it_stands_and_whatever_it_weighs() {
     let rule = |path: &str, weight: i64| json!({"matches": [{"path": path}], "backendRefs": [{"name": "v1", "port": 80, "weight": weight}]});
     let rules = |rules: Value| -> Vec<String> {
-        view(&route(&rules)).unwrap().lists.into_iter().map(|list| list.rule.unwrap()).collect()
+        view(RouteKind::HttpRoute, &route(&rules))
+            .unwrap()
+            .lists
+            .into_iter()
+            .map(|list| list.rule.unwrap())
+            .collect()
     };
     let before = rules(json!([rule("/a", 1), rule("/b", 1)]));
     assert!(before[0].starts_with('#') && before[0] != before[1], "{before:?}");
@@ -55,11 +60,14 @@ fn a_rule_without_a_name_is_known_wherever_it_stands_and_whatever_it_weighs() {
 
 #[test]
 fn what_is_elsewhere_or_of_another_kind_is_no_target() {
-    let view = view(&route(&json!([{"backendRefs": [
-        {"name": "v1", "port": 80, "kind": "Service", "namespace": "shop"},
-        {"name": "v1", "port": 80, "namespace": "other"},
-        {"name": "v1", "port": 80, "kind": "ServiceImport", "group": "x"},
-    ]}])))
+    let view = view(
+        RouteKind::HttpRoute,
+        &route(&json!([{"backendRefs": [
+            {"name": "v1", "port": 80, "kind": "Service", "namespace": "shop"},
+            {"name": "v1", "port": 80, "namespace": "other"},
+            {"name": "v1", "port": 80, "kind": "ServiceImport", "group": "x"},
+        ]}])),
+    )
     .unwrap();
     let names: Vec<&str> = view.lists[0].entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(names, ["v1", "other/v1", "ServiceImport v1"]);
@@ -69,7 +77,7 @@ fn what_is_elsewhere_or_of_another_kind_is_no_target() {
 fn a_route_without_backends_is_refused() {
     let redirect = json!([{"filters": [{"type": "RequestRedirect"}]}]);
     for rules in [Value::Null, json!([]), redirect] {
-        let refused = view(&route(&rules)).unwrap_err();
+        let refused = view(RouteKind::HttpRoute, &route(&rules)).unwrap_err();
         assert_eq!(refused.reason, "NoWeights");
         assert!(refused.message.contains("backendRefs"), "{refused}");
     }
@@ -154,7 +162,7 @@ fn what_the_parents_say() {
     for (name, parents, want) in cases {
         let mut object = route(&json!([{"backendRefs": backends()}]));
         object["status"] = json!({ "parents": parents });
-        match (view(&object).unwrap().in_effect, want) {
+        match (view(RouteKind::HttpRoute, &object).unwrap().in_effect, want) {
             (InEffect::No(message), Err(part)) => assert!(message.contains(part), "{name}: {message}"),
             (seen, want) => assert_eq!(Ok(seen), want, "{name}"),
         }

@@ -40,6 +40,7 @@ fn write(object: &Value, weights: &[(usize, i64)], fence: Fence) -> RouteWrite {
         weights: weights.iter().map(|&(entry, weight)| (at(entry), weight)).collect(),
         add: vec![],
         remove: vec![],
+        mirrors: vec![],
         stamp: StampChange::Set("color".into(), stamp(2)),
         fence,
     }

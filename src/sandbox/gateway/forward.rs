@@ -51,7 +51,7 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
     response
 }
 
-async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Body> {
+async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let active = shared.active.borrow().clone();
     let Some(route) = active.table.route(&seen(&parts, shared.config.port)) else {
@@ -62,11 +62,26 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Body> {
     };
     let at = active.table.routes.iter().position(|other| std::ptr::eq(other, route));
     let entry = route.destinations.iter().position(|other| std::ptr::eq(other, chosen));
-    let stats = at.zip(entry).and_then(|(at, entry)| active.clusters.get(at)?.get(entry));
-    let Some(stats) = stats else {
+    let clusters = at.and_then(|at| active.clusters.get(at));
+    let stats = clusters.zip(entry).and_then(|(clusters, entry)| clusters.destinations.get(entry));
+    let (Some(clusters), Some(stats)) = (clusters, stats) else {
         return local(StatusCode::SERVICE_UNAVAILABLE, "the destination has no cluster\n");
     };
-    let payload = payload(body, route.retry.is_some()).await;
+    let payload = payload(body, route.retry.is_some() || !route.mirrors.is_empty()).await;
+    if let Payload::Kept(bytes) = &payload {
+        for (mirror, stats) in route.mirrors.iter().zip(&clusters.mirrors) {
+            if mirror.takes(shared.roll()) {
+                let copy = Copy {
+                    shared: Arc::clone(shared),
+                    route: Route { retry: None, ..route.clone() },
+                    to: mirror.to.clone(),
+                    stats: Arc::clone(stats),
+                    parts: parts.clone(),
+                };
+                tokio::spawn(copy.send(bytes.clone()));
+            }
+        }
+    }
     let response = Call { shared, route, chosen, stats, parts }.run(payload).await;
     stats.answers.add(response.status());
     response
@@ -108,6 +123,27 @@ impl Payload {
 
     fn again(&self) -> bool {
         matches!(self, Self::Kept(_))
+    }
+}
+
+/// A copy of a request for a mirror: it is sent once, and its answer is dropped. As in Envoy it is counted where it goes,
+/// and nobody waits for it. Of a request whose body is too large to be kept there is none.
+struct Copy {
+    shared: Arc<Shared>,
+    route: Route,
+    to: Destination,
+    stats: Arc<ClusterStats>,
+    parts: Parts,
+}
+
+impl Copy {
+    async fn send(self, body: Bytes) {
+        let Self { shared, route, to, stats, parts } = self;
+        let call = Call { shared: &shared, route: &route, chosen: &to, stats: &stats, parts };
+        let answer = call.run(Payload::Kept(body)).await;
+        stats.answers.add(answer.status());
+        // What is left unread would end the connection; a broken answer is no concern of anybody's.
+        let _ = answer.into_body().collect().await;
     }
 }
 

@@ -7,7 +7,7 @@ mod forward;
 mod tests;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    dataplane::{Destination, Protocol, Table},
+    dataplane::{Destination, Protocol, Route, Table},
 };
 
 /// Scrapes remembered; older ones are forgotten.
@@ -97,11 +97,17 @@ struct Shared {
     http2: Client<HttpConnector, Body>,
 }
 
-/// A table with the counters of its destinations, route by route.
+/// A table with its counters, route by route.
 #[derive(Default)]
 struct Active {
     table: Table,
-    clusters: Vec<Vec<Arc<ClusterStats>>>,
+    clusters: Vec<Clusters>,
+}
+
+/// The counters of a route's destinations and of its mirrors, in their order.
+struct Clusters {
+    destinations: Vec<Arc<ClusterStats>>,
+    mirrors: Vec<Arc<ClusterStats>>,
 }
 
 impl Gateway {
@@ -169,18 +175,20 @@ impl TableHandle {
     /// Puts a table into effect for every request that arrives from now on.
     pub fn publish(&self, table: Table) {
         let Shared { config, stats, active, .. } = self.0.as_ref();
-        let names: Vec<Vec<String>> = table
-            .routes
-            .iter()
-            .map(|route| {
-                let entries = route.destinations.iter();
-                entries.map(|entry| config.cluster_name(entry, route.protocol)).collect()
-            })
-            .collect();
-        let clusters =
-            names.iter().map(|names| names.iter().map(|name| stats.cluster(name)).collect()).collect();
+        let mut names = BTreeSet::new();
+        let mut counted = |to: &Destination, protocol| {
+            let name = config.cluster_name(to, protocol);
+            let found = stats.cluster(&name);
+            names.insert(name);
+            found
+        };
+        let mut clusters = |route: &Route| Clusters {
+            destinations: route.destinations.iter().map(|to| counted(to, route.protocol)).collect(),
+            mirrors: route.mirrors.iter().map(|mirror| counted(&mirror.to, route.protocol)).collect(),
+        };
+        let clusters = table.routes.iter().map(&mut clusters).collect();
         active.send_replace(Arc::new(Active { table, clusters }));
-        stats.retain(|name| names.iter().flatten().any(|named| named == name));
+        stats.retain(|name| names.contains(name));
     }
 
     /// Whether this table is in effect.
@@ -197,7 +205,8 @@ impl Shared {
     fn render(&self) -> String {
         let active = self.active.borrow().clone();
         for (route, clusters) in active.table.routes.iter().zip(&active.clusters) {
-            for (entry, stats) in route.destinations.iter().zip(clusters) {
+            let copied = route.mirrors.iter().map(|mirror| &mirror.to).zip(&clusters.mirrors);
+            for (entry, stats) in route.destinations.iter().zip(&clusters.destinations).chain(copied) {
                 stats.healthy.store(self.endpoints.of(entry).len() as u64, Relaxed);
             }
         }

@@ -39,6 +39,7 @@ fn snapshot_beside(clusters: &[u8], weight: u32, beside: &[u8]) -> Arc<Snapshot>
             port: None,
         },
         onward: vec![],
+        mirrors: vec![],
         destinations: clusters.iter().map(destination).collect(),
         rewrite: Rewrite { path: PathRewrite::Keep, host: HostRewrite::Keep },
         headers: HeaderChanges::default(),
@@ -55,7 +56,7 @@ fn snapshot_beside(clusters: &[u8], weight: u32, beside: &[u8]) -> Arc<Snapshot>
     };
     let plan = Plan {
         listeners: vec![Listener { port: 80, protocol: Protocol::Http, tls: None }],
-        routes: vec![PlannedRoute { route, clusters: clusters.iter().map(name).collect() }],
+        routes: vec![PlannedRoute { route, clusters: clusters.iter().map(name).collect(), mirrors: vec![] }],
         clusters: clusters.iter().chain(beside).map(|number| (name(number), cluster(number))).collect(),
     };
     Arc::new(Snapshot::of(&plan, &BTreeMap::new()).0)

@@ -46,6 +46,26 @@ async fn a_canary_that_fails_is_rolled_back() {
     is_rolled_back(&mut parts, "prometheus", false).await;
 }
 
+/// Copies of users' requests are enough to find it, and none of them is answered by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_canary_is_found_by_copies_before_it_answers_anybody() {
+    let Some(mut parts) = Parts::start([100, 0]).await else { return };
+    parts.fail("v2", 0.2);
+    parts.cluster.run_controller();
+    let sending = parts.send();
+    let steps = "{hold: 2s, maxHold: 1m, steps: [{mirror: 30}, {weight: 60}]}";
+    parts.cluster.roll(&parts.rollout("envoy", steps)).await;
+    let rollout = parts.cluster.phase(Phase::Failed).await;
+    until_taken(&parts.cluster, "v2", 0).await;
+    let tally = sending.stop().await;
+    let told = message(&rollout);
+    let (failed, of) = counts(&told).unwrap_or_else(|| panic!("no counts: {told}"));
+    assert!(told.starts_with("Rolled back at a mirror of 30%") && failed > 0 && failed <= of, "{told}");
+    assert!(of <= tally.total(), "{told}, of {} requests", tally.total());
+    let bad: Vec<_> = tally.answers.iter().filter(|((_, status), _)| *status != 200).collect();
+    assert_eq!((tally.of("v2"), tally.failed, bad), (0, 0, vec![]), "of {}", tally.total());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_that_refuses_connections_is_rolled_back() {
     let Some(mut parts) = Parts::start([100, 0]).await else { return };

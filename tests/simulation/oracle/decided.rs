@@ -12,6 +12,7 @@ use tidegate::{
 
 use super::{
     Oracle,
+    mirrors::mirrors,
     reading::{ended, sees_mark},
 };
 use crate::{mutants::stamp_of, process::Process, server::Server, setup::Neighbours};
@@ -52,7 +53,11 @@ impl Oracle {
             let canary = decision.after.canary.as_ref();
             let missed = seen.routes.iter().find(|route| {
                 let known = decision.after.routes.iter().any(|known| known.route.same(&route.route));
-                let gives = |view: &RouteView| canary.is_some_and(|canary| view.gives(canary));
+                let run = decision.after.run.as_ref();
+                let gives = |view: &RouteView| {
+                    let copies = |canary| run.is_some_and(|run| !mirrors(view, canary, run, 0));
+                    canary.is_some_and(|canary| view.gives(canary) || copies(canary))
+                };
                 let up = route.view().is_some_and(|view| gives(view) && self.has_part_in(seen, view));
                 known && up && ended != EndReason::Promoted && !lowered(&route.route)
             });

@@ -50,6 +50,7 @@ impl Oracle {
             let unmarked = old.aborted && !new.aborted && old.run == new.run;
             self.demand(!unmarked, "S2", || format!("the mark of run {} was taken away", old.run));
         }
+        self.mirrors_written(landed, was, is, new);
         match write.purpose {
             Purpose::Raise => self.raised(landed, was, is),
             Purpose::Lower => self.lowered(landed, was, is),
@@ -210,6 +211,10 @@ impl Oracle {
                 .collect::<Vec<_>>()
         };
         let unmoved = places(view) == places(&write.view);
+        let copies = |view: &RouteView| -> Vec<_> {
+            view.lists.iter().map(|list| list.mirrors.clone().map(|mirrors| mirrors.entries)).collect()
+        };
+        let unmoved = unmoved && (write.mirrors.is_empty() || copies(view) == copies(&write.view));
         let same = stamped && unmoved && names(view) == names(&write.view) && write.add.is_empty();
         self.demand(write.purpose != Purpose::Lower || !same, "L1", || {
             "a lowering was refused although the stamp and the entries are as they were".to_owned()
@@ -229,12 +234,14 @@ impl Oracle {
                 PatchOperation::Remove(remove) => remove.path.as_str(),
                 _ => "another operation",
             };
+            let shape = server.objects[route].shape;
             let inside = lists.iter().find_map(|list| path.strip_prefix(list.as_str()));
-            let lone = server.objects[route].shape.lone;
+            let mut mirrors = lists.iter().filter_map(|list| shape.mirrors_of(list));
             let ours = path == stamp
+                || (!write.mirrors.is_empty() && mirrors.any(|list| path.starts_with(&list)))
                 || (path == "/metadata/annotations" && !write.view.annotated)
                 || inside.is_some_and(|rest| match rest.strip_prefix('/') {
-                    Some(rest) if lone => rest.ends_with("/name"),
+                    Some(rest) if shape.lone => rest.ends_with("/name"),
                     Some(rest) => rest.ends_with("/weight") || !rest.contains('/'),
                     None => false,
                 });

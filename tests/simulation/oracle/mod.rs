@@ -3,6 +3,7 @@
 
 mod decided;
 mod landed;
+mod mirrors;
 mod outside;
 mod previews;
 mod reading;
@@ -14,6 +15,7 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use landed::Landed;
+pub use mirrors::mirrors;
 pub use previews::previews_standing;
 pub use reading::{index, share};
 

@@ -3,9 +3,10 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use tidegate::engine::observed::InEffect;
+use tidegate::engine::observed::{InEffect, ListSeen};
 
 use super::{
+    mirrors::{mirrored, mirrors, planned_mirror},
     previews::previewed,
     reading::{index, planned, share},
 };
@@ -16,8 +17,9 @@ pub type Step = (i64, i32);
 
 #[derive(Default)]
 pub struct Standing {
-    /// The share that each route gives the canary, and whether it has been in effect since it was given.
-    shares: Vec<(Option<i64>, bool)>,
+    /// The share that each route gives the canary and what it copies to it, where the run does that, and whether that has been
+    /// in effect since it was given.
+    shares: Vec<(Option<(i64, i64)>, bool)>,
     /// The step that is in effect on all routes.
     effect: Option<Step>,
     /// The step whose shares are, whatever somebody has made of its previews.
@@ -46,13 +48,19 @@ impl Standing {
 
     /// A route or the status has changed.
     pub fn weights_changed(&mut self, server: &Server, rollout: usize) {
-        let canary = server.rollout(rollout).status.canary.as_ref();
+        let status = &server.rollout(rollout).status;
+        let canary = status.canary.as_ref();
+        let copies = status.run.as_ref().is_some_and(|run| planned_mirror(run, 0).is_some());
         self.shares.resize(server.identities[rollout].places.len(), (None, false));
         for (known, view) in self.shares.iter_mut().zip(server.views(rollout)) {
             // Lists of one object that differ are no step.
             let share = view.and_then(|view| {
-                let share = share(view, canary?);
-                view.lists.iter().all(|list| list.weight(canary.as_ref().unwrap()) == share).then_some(share)
+                let canary = canary?;
+                let given = (share(view, canary), if copies { mirrored(view, canary) } else { 0 });
+                let gives = |list: &ListSeen| {
+                    list.weight(canary) == given.0 && (!copies || list.mirrored(canary) == given.1)
+                };
+                view.lists.iter().all(gives).then_some(given)
             });
             if known.0 != share {
                 *known = (share, false);
@@ -81,11 +89,11 @@ impl Standing {
 }
 
 /// The step whose shares are in effect on all routes.
-fn given(server: &Server, rollout: usize, shares: &[(Option<i64>, bool)]) -> Option<Step> {
+fn given(server: &Server, rollout: usize, shares: &[(Option<(i64, i64)>, bool)]) -> Option<Step> {
     let status = &server.rollout(rollout).status;
     let run = status.run.as_ref().filter(|run| run.ended.is_none())?;
     let step = index(status);
-    let share = (Some(planned(run, step)), true);
+    let share = (Some((planned(run, step), planned_mirror(run, step).unwrap_or(0))), true);
     let given = step >= 1 && shares.iter().all(|known| *known == share);
     given.then_some((run.number, step))
 }
@@ -113,7 +121,9 @@ fn stands<'a>(
     let Some((run, canary)) = status.run.as_ref().zip(status.canary.as_ref()) else { return false };
     let share = planned(run, step);
     let seen = |route: &Rc<RouteNow>| {
-        route.view(rollout).is_some_and(|view| view.lists.iter().all(|list| list.weight(canary) == share))
+        route.view(rollout).is_some_and(|view| {
+            view.lists.iter().all(|list| list.weight(canary) == share) && mirrors(view, canary, run, step)
+        })
     };
     run.number == number && index(status) == step && routes.all(seen)
 }

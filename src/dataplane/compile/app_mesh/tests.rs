@@ -255,3 +255,38 @@ fn a_port_chooses_among_a_routers_listeners() {
     let compiled = compile_all(&[(kind, entry), routed("s"), router("s", routes)]);
     assert_eq!(sent(&compiled.table, "/shop"), [("admin".to_owned(), 1)]);
 }
+
+#[test]
+fn copies_go_where_the_mirrors_own_requests_would() {
+    let node = |name: &str| {
+        service(name, json!({"virtualNode": {"virtualNodeRef": {"name": format!("{name}-node")}}}))
+    };
+    let mirrored = |targets: &[(&str, u32)], to: &str| {
+        let (kind, mut route) = split(targets);
+        route["spec"]["httpRoute"]["requestMirrorPolicies"] =
+            json!([{"virtualServiceRef": {"name": to}, "percent": 40}]);
+        let router = router("r", json!([all(&[("r1", 3), ("r2", 1)])]));
+        let objects = [(kind, route), node("v1"), node("v2"), routed("r"), router, routed("gone")];
+        let compiled = compile_all(&objects);
+        let Some(route) = compiled.table.routes.first() else { panic!("{:?}", compiled.rejected) };
+        let copies = route.mirrors.iter();
+        let copies: Vec<_> =
+            copies.map(|mirror| (mirror.to.target.clone(), mirror.to.host(), mirror.millionths)).collect();
+        (copies, compiled.rejected.first().map(Rejected::sentence))
+    };
+    let to = |name: &str, host: &str, millionths: u32| (name.to_owned(), host.to_owned(), millionths);
+    assert_eq!(mirrored(&[("v1", 1), ("v2", 0)], "v2"), (vec![to("v2-node", "v2.default", 400_000)], None));
+    assert_eq!(
+        mirrored(&[("v1", 1)], "v2"),
+        (vec![to("v2-node", "v2.default", 400_000)], None),
+        "not listed"
+    );
+    let by_weights = vec![to("r1", "r.default", 300_000), to("r2", "r.default", 100_000)];
+    assert_eq!(mirrored(&[("v1", 1), ("r", 0)], "r"), (by_weights, None));
+    for (to, why) in
+        [("r", "mirror r: r.default is provided by a virtual router"), ("gone", "which does not exist")]
+    {
+        let (copies, told) = mirrored(&[("v1", 1)], to);
+        assert!(copies.is_empty() && told.as_ref().is_some_and(|told| told.contains(why)), "{to}: {told:?}");
+    }
+}

@@ -4,26 +4,33 @@ use http::{HeaderName, HeaderValue};
 
 use super::{
     super::Reason,
-    raw::{self, Filter, HeaderModifier, PathModifier, UrlRewrite},
+    destination,
+    raw::{self, Filter, Fraction, HeaderModifier, PathModifier, RequestMirror, UrlRewrite},
 };
 use crate::dataplane::{
     matching::PathMatch,
     rewrite::{HeaderChanges, HostRewrite, PathRewrite, Rewrite},
     settings,
+    table::Mirror,
 };
 
 /// The filters of a rule, as far as a table can express them.
 #[derive(Default)]
 pub(super) struct Filters {
     pub(super) headers: HeaderChanges,
+    pub(super) mirrors: Vec<Mirror>,
     url: Option<UrlRewrite>,
 }
 
 impl Filters {
-    /// A type that cannot be applied is refused, and so is one that is given twice.
-    pub(super) fn read(filters: Vec<Filter>) -> Result<Self, Reason> {
-        let (mut headers, mut url) = (None, None);
+    /// A type that cannot be applied is refused, and so is one that is given twice, but for mirrors.
+    pub(super) fn read(filters: Vec<Filter>, namespace: &str) -> Result<Self, Reason> {
+        let (mut headers, mut url, mut mirrors) = (None, None, Vec::new());
         for filter in filters {
+            if let ("RequestMirror", Some(mirror)) = (filter.r#type.as_str(), filter.request_mirror) {
+                mirrors.push(copies(mirror, namespace)?);
+                continue;
+            }
             let earlier = match (filter.r#type.as_str(), filter.request_header_modifier, filter.url_rewrite) {
                 ("RequestHeaderModifier", Some(modifier), _) => headers.replace(changes(modifier)?).is_some(),
                 ("URLRewrite", _, Some(rewrite)) => url.replace(rewrite).is_some(),
@@ -31,13 +38,14 @@ impl Filters {
                     return Err(Reason::Missing("requestHeaderModifier in its filter"));
                 }
                 ("URLRewrite", _, None) => return Err(Reason::Missing("urlRewrite in its filter")),
+                ("RequestMirror", _, _) => return Err(Reason::Missing("requestMirror in its filter")),
                 _ => return Err(Reason::Filter(filter.r#type)),
             };
             if earlier {
                 return Err(Reason::Conflict("a filter can be given only once"));
             }
         }
-        Ok(Self { headers: headers.unwrap_or_default(), url })
+        Ok(Self { headers: headers.unwrap_or_default(), mirrors, url })
     }
 
     /// The rewrite of what a match has taken.
@@ -66,6 +74,21 @@ impl Filters {
         };
         Ok(Rewrite { path, host })
     }
+}
+
+/// All requests, where nothing says how many.
+fn copies(mirror: RequestMirror, namespace: &str) -> Result<Mirror, Reason> {
+    let RequestMirror { backend_ref, percent, fraction } = mirror;
+    let to = destination(backend_ref, namespace)?;
+    let Some(Fraction { numerator, denominator }) = fraction else {
+        return Ok(Mirror::percent(to, percent.unwrap_or(100)));
+    };
+    if percent.is_some() {
+        return Err(Reason::Conflict("a mirror has percent or fraction, not both"));
+    }
+    let of = u64::from(denominator.unwrap_or(100).max(1));
+    let millionths = u64::from(numerator) * u64::from(Mirror::ALL) / of;
+    Ok(Mirror { to, millionths: u32::try_from(millionths).unwrap_or(Mirror::ALL).min(Mirror::ALL) })
 }
 
 fn changes(modifier: HeaderModifier) -> Result<HeaderChanges, Reason> {

@@ -96,6 +96,22 @@ pub(super) struct Filter {
     pub(super) r#type: String,
     pub(super) request_header_modifier: Option<HeaderModifier>,
     pub(super) url_rewrite: Option<UrlRewrite>,
+    pub(super) request_mirror: Option<RequestMirror>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RequestMirror {
+    pub(super) backend_ref: BackendRef,
+    pub(super) percent: Option<u32>,
+    pub(super) fraction: Option<Fraction>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fraction {
+    pub(super) numerator: u32,
+    pub(super) denominator: Option<u32>,
 }
 
 #[derive(Deserialize)]

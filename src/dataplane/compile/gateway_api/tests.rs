@@ -60,6 +60,7 @@ fn a_bad_rule_is_left_out_alone_with_its_reason() {
                "filters": [{"type": "URLRewrite", "urlRewrite": {"path": path}}]})
     };
     let header = json!({"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a b", "value": "c"}]}});
+    let mirror = |mirror: Value| filter(json!({"type": "RequestMirror", "requestMirror": mirror}));
     let cases = [
         (json!({"matches": [{"path": {"value": "/"}}]}), "rule 0: the route needs backendRefs"),
         (to(json!([{"name": "a"}])), "a port in each backendRef"),
@@ -73,10 +74,16 @@ fn a_bad_rule_is_left_out_alone_with_its_reason() {
         (rule("a", json!({"path": {"type": "Glob", "value": "/"}})), "unknown variant `Glob`"),
         (rule("a", json!({"cookies": []})), "cannot read spec.rules[0]: unknown field `cookies`"),
         (rule("a", json!({"method": "a b"})), "no HTTP method"),
+        (filter(json!({"type": "RequestMirror"})), "requestMirror in its filter"),
+        (filter(json!({"type": "RequestMirror", "requestMirror": {}})), "missing field `backendRef`"),
+        (mirror(json!({"backendRef": {"name": "m"}})), "a port in each backendRef"),
         (
-            filter(json!({"type": "RequestMirror", "requestMirror": {}})),
-            "the filter RequestMirror is not supported",
+            mirror(
+                json!({"backendRef": {"name": "m", "port": 1}, "percent": 1, "fraction": {"numerator": 1}}),
+            ),
+            "percent or fraction, not both",
         ),
+        (filter(json!({"type": "CORS"})), "the filter CORS is not supported"),
         (filter(json!({"type": "URLRewrite"})), "urlRewrite in its filter"),
         (filter(header), "\"a b\" cannot be a header's name"),
         (rewrite(json!({"type": "ReplacePrefixMatch", "replacePrefixMatch": "/y"})), "type PathPrefix"),
@@ -301,4 +308,24 @@ fn durations_are_the_gateway_apis() {
         let got = crate::dataplane::settings::span(text).map(|span| span.as_millis());
         assert_eq!(got, want, "{text}");
     }
+}
+
+#[test]
+fn mirrors_are_shares_of_all_requests() {
+    let copies = |share: Value| {
+        let mut mirror = json!({"backendRef": {"name": "m", "port": 80}});
+        for (field, value) in share.as_object().unwrap() {
+            mirror[field] = value.clone();
+        }
+        let filter = json!({"type": "RequestMirror", "requestMirror": mirror});
+        let compiled = http(json!([{"filters": [filter, filter], "backendRefs": backend("a")}]));
+        let mirrors = &compiled.table.routes[0].mirrors;
+        assert!(mirrors.iter().all(|mirror| mirror.to.service() == "m.default" || mirror.to.target == "m"));
+        mirrors.iter().map(|mirror| mirror.millionths).collect::<Vec<_>>()
+    };
+    assert_eq!(copies(json!({})), [1_000_000; 2]);
+    assert_eq!(copies(json!({"percent": 5})), [50_000; 2]);
+    assert_eq!(copies(json!({"fraction": {"numerator": 1, "denominator": 3}})), [333_333; 2]);
+    assert_eq!(copies(json!({"fraction": {"numerator": 3}})), [30_000; 2]);
+    assert_eq!(copies(json!({"fraction": {"numerator": 5, "denominator": 2}})), [1_000_000; 2]);
 }

@@ -8,7 +8,7 @@ use super::{
         steps::{Draft, matching},
     },
     analysis::Gatherer,
-    types::{Canary, Pause, RolloutAnalysis, SetCanaryScale, SetHeaderRoute, Step},
+    types::{Canary, Pause, RolloutAnalysis, SetCanaryScale, SetHeaderRoute, SetMirrorRoute, Step},
 };
 use crate::api::{Scale, units::Weight};
 
@@ -64,6 +64,9 @@ impl<'a, 'b> Reader<'a, 'b> {
         }
         if let Some(route) = &step.set_header_route {
             self.header(route, &format!("{field}.setHeaderRoute"));
+        }
+        if let Some(route) = &step.set_mirror_route {
+            self.mirror(route, &format!("{field}.setMirrorRoute"));
         }
         if let Some(pause) = &step.pause {
             self.pause(pause, &format!("{field}.pause"));
@@ -198,6 +201,24 @@ impl<'a, 'b> Reader<'a, 'b> {
                 });
             }
         }
+    }
+
+    fn mirror(&mut self, route: &SetMirrorRoute, field: &str) {
+        let percent = route.percentage.and_then(|percent| Weight::try_from(percent).ok());
+        let Some(percent) = percent.filter(|percent| *percent > Weight::ZERO) else {
+            return self.ledger.lost(field, "a mirror is there for its step alone, and goes with it");
+        };
+        if self.drafts.iter().any(|draft| draft.mirror.is_none()) {
+            let why =
+                "mirrors come before all else: they are there to judge the canary before it answers anybody";
+            return self.ledger.lost(field, why);
+        }
+        if !self.matches {
+            let why = "a VirtualRouter has no mirrors; name the GatewayRoute before it in spec.routes, and give the step a mirror";
+            return self.ledger.lost(field, why);
+        }
+        self.ledger.carried(format!("{field}.percentage"));
+        self.push(Draft { field: field.to_owned(), mirror: Some(percent), ..Draft::default() });
     }
 
     fn analysis(&mut self, analysis: &RolloutAnalysis, field: &str) -> Result<(), Fault> {

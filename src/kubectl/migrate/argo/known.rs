@@ -91,8 +91,12 @@ pub(super) const OF_ROLLOUT: &[Known] = &[
     ),
     ("spec.strategy.canary.trafficRouting.plugins", NO_ROUTER),
     (
-        "spec.strategy.canary.steps[].setMirrorRoute",
-        "no requests are mirrored; a step with a match lets some people try the version first",
+        "spec.strategy.canary.steps[].setMirrorRoute.match",
+        "all requests of the route may be copied, by share; a mirror chooses none",
+    ),
+    (
+        "spec.strategy.canary.steps[].setMirrorRoute.name",
+        "a mirror stands in the route itself, in the step's write, and needs no name",
     ),
     (
         "spec.strategy.canary.steps[].experiment",

@@ -56,6 +56,12 @@ pub(super) struct Step {
     pub(super) analysis: Option<RolloutAnalysis>,
     pub(super) set_canary_scale: Option<SetCanaryScale>,
     pub(super) set_header_route: Option<SetHeaderRoute>,
+    pub(super) set_mirror_route: Option<SetMirrorRoute>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SetMirrorRoute {
+    pub(super) percentage: Option<i32>,
 }
 
 #[derive(Debug, Deserialize)]

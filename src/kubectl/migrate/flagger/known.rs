@@ -10,8 +10,7 @@ const CONFIGURED: &str = "how a provider is reached is in the controller's confi
 const READY: &str = "a version gets traffic with one ready pod, or with as many as scale asks for";
 const CONFIRMED: &str = "a Rollout names no addresses: a person gives the approval with a promote; or list what is asked as a gate in the controller's \
      configuration, and name it in the step's gates in place of the approval";
-const MIRRORED: &str =
-    "no requests are mirrored; a step with a match, or a preview, lets some people try the version first";
+const MIRRORED: &str = "mirrors are for the steps of a canary on a route that has them: a GatewayRoute, an HTTPRoute or a GRPCRoute";
 
 macro_rules! of_analysis {
     ($($field:literal => $message:expr),+ $(,)?) => {

@@ -144,7 +144,7 @@ impl Reader<'_> {
             *weight = (*weight).min(100);
         }
         let hold = interval(self.analysis);
-        let mut drafts: Vec<Draft> = vec![];
+        let mut drafts: Vec<Draft> = self.mirror(hold).into_iter().collect();
         for (percent, field) in weights {
             let before = drafts.last().map_or(Weight::ZERO, |draft| draft.weight);
             match Weight::try_from(percent) {
@@ -159,12 +159,25 @@ impl Reader<'_> {
                 }
             }
         }
-        if drafts.is_empty() {
+        if drafts.iter().all(|draft| draft.mirror.is_some()) {
             let why = "nothing says by which shares traffic goes over, so Flagger would not step either; give the steps";
             self.ledger.ask(at.clone(), why);
             drafts.push(Draft { field: at, weight: Weight::FULL, hold, ..Draft::default() });
         }
         drafts
+    }
+
+    /// The step before any share, where requests are to be copied first.
+    fn mirror(&mut self, hold: Span) -> Option<Draft> {
+        let Analysis { mirror: true, mirror_weight, .. } = self.analysis else { return None };
+        let percent = Weight::try_from(mirror_weight.unwrap_or(100)).ok();
+        let percent = percent.filter(|percent| *percent > Weight::ZERO && self.matches)?;
+        let field = format!("{}.mirror", self.at);
+        self.ledger.carried(&field);
+        if mirror_weight.is_some() {
+            self.ledger.carried(format!("{}.mirrorWeight", self.at));
+        }
+        Some(Draft { field, mirror: Some(percent), hold, ..Draft::default() })
     }
 
     /// The shares that Flagger steps through, each with its field, and what speaks for all of them.

@@ -46,6 +46,8 @@ pub(super) struct Analysis {
     pub(super) max_weight: Option<i32>,
     pub(super) step_weight: Option<i32>,
     pub(super) step_weights: Vec<i32>,
+    pub(super) mirror: bool,
+    pub(super) mirror_weight: Option<i32>,
     pub(super) threshold: Option<i64>,
     pub(super) metrics: Vec<Metric>,
     pub(super) webhooks: Vec<Webhook>,
