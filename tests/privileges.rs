@@ -9,12 +9,14 @@
 
 #[path = "support/audit.rs"]
 mod audit;
+#[path = "support/granted.rs"]
+mod granted;
 #[path = "support/skip.rs"]
 mod skip;
 
 use std::{collections::BTreeSet, path::Path};
 
-use serde_json::Value;
+use granted::{Asked, Log};
 use skip::skip;
 use tidegate::{
     cli::rbac::NAME,
@@ -22,48 +24,13 @@ use tidegate::{
     engine::observed::Allowed,
 };
 
-/// A verb on a resource of a group, like `patch gatewayroutes.appmesh.k8s.aws`.
-type Asked = (String, String, String);
-
-struct Log {
-    allowed: BTreeSet<Asked>,
-    refused: BTreeSet<String>,
-}
-
 /// What the controller was allowed and refused since the last run of its suite began; `None` where there was none.
 fn read(folder: &Path) -> Option<Log> {
     let mark = std::fs::read_to_string(audit::mark(folder)).ok()?;
     let from = mark.split_whitespace().last()?.parse().unwrap();
     // Those that are to be refused act as others.
     let account = format!(":{NAME}");
-    let mut log = Log { allowed: BTreeSet::new(), refused: BTreeSet::new() };
-    for entry in audit::requests(folder, from, |line| line.contains(ACCOUNTS)) {
-        let user = entry["user"]["username"].as_str().unwrap_or_default();
-        if !user.starts_with(ACCOUNTS) || !user.ends_with(&account) {
-            continue;
-        }
-        let asked = asked(&entry);
-        if entry["annotations"]["authorization.k8s.io/decision"] == "forbid" {
-            let (group, resource, verb) = asked;
-            log.refused.insert(format!("{verb} {resource}.{group} ({})", entry["requestURI"]));
-        } else {
-            log.allowed.insert(asked);
-        }
-    }
-    Some(log)
-}
-
-/// What the names of ServiceAccounts begin with.
-const ACCOUNTS: &str = "system:serviceaccount:";
-
-fn asked(entry: &Value) -> Asked {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let reference = &entry["objectRef"];
-    let resource = match reference["subresource"].as_str() {
-        Some(subresource) => format!("{}/{subresource}", text(&reference["resource"])),
-        None => text(&reference["resource"]),
-    };
-    (text(&reference["apiGroup"]), resource, text(&entry["verb"]))
+    Some(Log::read(folder, from, |user| user.ends_with(&account)))
 }
 
 #[test]
@@ -76,14 +43,10 @@ fn everything_granted_was_used_and_nothing_was_refused() {
     let log = read(Path::new(&folder)).filter(|log| !log.allowed.is_empty());
     let log =
         log.expect("the controller has run against this API server: run its suite first, as said above");
-    assert!(log.refused.is_empty(), "refused although it is asked for: {:#?}", log.refused);
     let granted: BTreeSet<Asked> = permissions(Allowed::ALL)
         .chain(IN_ITS_OWN)
         .flat_map(|one| one.verbs.iter().map(|verb| (one.group.into(), one.resource.into(), (*verb).into())))
         .collect();
-    let unused: Vec<&Asked> = granted.difference(&log.allowed).collect();
-    assert!(
-        unused.is_empty(),
-        "granted and never used in the last run of the controller's suite: {unused:#?}"
-    );
+    let faults = log.faults(&granted);
+    assert!(faults.is_empty(), "in the last run of the controller's suite: {faults:#?}");
 }

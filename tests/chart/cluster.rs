@@ -1,6 +1,7 @@
 //! The control plane of tests/cluster, and what people do there: with kubectl and Helm, as themselves or as others.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::Write,
     path::{Path, PathBuf},
@@ -12,10 +13,11 @@ use k8s_openapi::api::{
     authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     core::v1::ServiceAccount,
+    discovery::v1::EndpointSlice,
 };
 use kube::{
     Api, Client,
-    api::PostParams,
+    api::{ListParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
@@ -23,6 +25,7 @@ use serde_json::{Value, json};
 
 use crate::{
     audit,
+    granted::Log,
     helm::{Helm, Rendered, root},
     skip::skip,
     waiting::eventually,
@@ -140,11 +143,12 @@ impl Cluster {
             let name = format!("crd/{}", crd["metadata"]["name"].as_str().unwrap());
             self.kubectl(&["wait", "--for=condition=Established", &name, "--timeout=60s"], "").unwrap();
         }
-        let namespace = rendered.one("Deployment")["metadata"]["namespace"].as_str().unwrap();
-        let deployment = rendered.one("Deployment")["metadata"]["name"].as_str().unwrap();
-        let deployment = format!("deployment/{deployment}");
-        let wait = ["-n", namespace, "rollout", "status", &deployment, "--timeout=90s"];
-        self.kubectl(&wait, "").unwrap();
+        for deployment in rendered.of_kind("Deployment") {
+            let text = |field: &str| deployment["metadata"][field].as_str().unwrap();
+            let name = format!("deployment/{}", text("name"));
+            let wait = ["-n", text("namespace"), "rollout", "status", &name, "--timeout=90s"];
+            self.kubectl(&wait, "").unwrap();
+        }
     }
 
     /// Waits until the account that the chart makes is known to have all that the chart grants.
@@ -201,26 +205,37 @@ impl Cluster {
         value.to_string()
     }
 
-    /// What a user was refused since the test began, and how much was allowed.
-    pub fn audited(&self, user: &str) -> (Vec<String>, usize) {
-        let (mut refused, mut allowed) = (Vec::new(), 0);
-        for entry in audit::requests(&self.folder, self.began, |line| line.contains(user)) {
-            if entry["user"]["username"] != user {
-                continue;
-            }
-            if entry["annotations"]["authorization.k8s.io/decision"] == "forbid" {
-                refused.push(format!("{} {}", entry["verb"], entry["requestURI"]));
-            } else {
-                allowed += 1;
-            }
-        }
-        (refused, allowed)
+    /// What a user was allowed and refused since the test began.
+    pub fn audited(&self, user: &str) -> Log {
+        Log::read(&self.folder, self.began, |name| name == user)
     }
 
     pub fn api(&self, kind: (&str, &str, &str), namespace: &str) -> Api<DynamicObject> {
         let (group, version, kind) = kind;
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::namespaced_with(self.client.clone(), namespace, &resource)
+    }
+
+    /// Waits until a Service has so many ready endpoints: their number, and its ports by name.
+    pub async fn endpoints(
+        &self,
+        namespace: &str,
+        service: &str,
+        wanted: usize,
+    ) -> (usize, BTreeMap<String, i32>) {
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
+        let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let look = || async {
+            let slices = api.list(&of_service).await.unwrap().items;
+            let ready = slices.iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| {
+                endpoint.conditions.as_ref().is_some_and(|conditions| conditions.ready == Some(true))
+            });
+            let ports = slices.iter().flat_map(|slice| slice.ports.iter().flatten());
+            let ports =
+                ports.map(|port| (port.name.clone().unwrap_or_default(), port.port.unwrap_or_default()));
+            (ready.count(), ports.collect())
+        };
+        eventually("the Service has its endpoints", look, |(ready, _)| *ready == wanted).await
     }
 
     /// A file of this test's own.

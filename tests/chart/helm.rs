@@ -104,6 +104,15 @@ impl Rendered {
         found[0]
     }
 
+    /// The objects whose names begin so.
+    pub fn named(&self, prefix: &str) -> Self {
+        let is_meant = |object: &&Value| {
+            object["metadata"]["name"].as_str().is_some_and(|name| name.starts_with(prefix))
+        };
+        let objects = self.objects.iter().filter(is_meant).cloned().collect();
+        Self { text: self.text.clone(), objects }
+    }
+
     /// The controller's container.
     pub fn container(&self) -> &Value {
         &self.one("Deployment")["spec"]["template"]["spec"]["containers"][0]

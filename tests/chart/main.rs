@@ -13,14 +13,25 @@ mod admission;
 #[expect(dead_code, reason = "other tests need more of it")]
 mod audit;
 mod backend;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod cluster;
+mod envoys;
+mod example;
 mod files;
 mod gateway;
 mod golden;
+#[path = "../support/granted.rs"]
+mod granted;
 mod helm;
 mod install;
 mod permissions;
+mod played;
 mod pod;
+#[path = "../support/ports.rs"]
+mod ports;
+#[path = "../support/program.rs"]
+mod program;
 mod rollout;
 #[path = "../support/skip.rs"]
 mod skip;

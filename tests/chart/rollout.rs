@@ -1,19 +1,8 @@
-//! Whole rollouts by exactly what the chart renders: it is applied to a real control plane, and each of its pods is played
-//! by the program, with the arguments, the environment, the files and the account that the pod has.
-//!
-//! Three things are not as rendered, and stand in [`Replica::start`]: where files are mounted, on which address the program
-//! listens, and that it finds the API server and its token by a kubeconfig and not below /var/run/secrets.
+//! Whole rollouts by exactly what the chart renders: it is applied to a real control plane, and the program plays each of its pods.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
-
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    Api,
+    api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use tidegate::api::{Phase, Rollout};
@@ -21,9 +10,10 @@ use tidegate::api::{Phase, Rollout};
 use crate::{
     backend::Backend,
     cluster::Cluster,
-    helm::Rendered,
+    granted::Log,
     install::restricted,
     permissions::are_exact,
+    played::Played,
     waiting::{Told, eventually},
 };
 
@@ -31,89 +21,14 @@ const HTTP_ROUTE: (&str, &str, &str) = ("gateway.networking.k8s.io", "v1", "HTTP
 const GATEWAY_ROUTE: (&str, &str, &str) = ("appmesh.k8s.aws", "v1beta2", "GatewayRoute");
 const SECRET: &str = "a-token-of-the-backend";
 
-/// A pod of the release, played by the program.
-struct Replica {
-    program: Child,
-    address: SocketAddr,
-    log: PathBuf,
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _ = self.program.kill();
-        let _ = self.program.wait();
-        if std::thread::panicking() {
-            eprintln!("{}", std::fs::read_to_string(&self.log).unwrap_or_default());
-        }
-    }
-}
-
-impl Replica {
-    async fn start(cluster: &Cluster, rendered: &Rendered, namespace: &str, pod: &Pod) -> Self {
-        let container = rendered.container();
-        let folder = cluster.tmp.path().join(pod.name_any());
-        let mapped = |text: &str| text.replace("/etc/tidegate/", &format!("{}/", folder.display()));
-
-        // What is mounted stands in a folder of this test's own, and the texts name that.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let rendered_address = format!("listen: 0.0.0.0:{}\n", container["ports"][0]["containerPort"]);
-        let config = rendered.config();
-        assert_eq!(config.matches(&rendered_address).count(), 1, "{config}");
-        let config = mapped(&config.replace(&rendered_address, &format!("listen: {free}\n")));
-        let mounts = container["volumeMounts"].as_array().unwrap();
-        for mount in mounts {
-            let (name, place) = (mount["name"].as_str().unwrap(), mount["mountPath"].as_str().unwrap());
-            match name {
-                "config" => drop(cluster.file(format!("{}/tidegate.yaml", mapped(place)), &config)),
-                "secret-backend" => drop(cluster.file(format!("{}/token", mapped(place)), SECRET)),
-                // By a kubeconfig instead.
-                "account" => {}
-                other => panic!("nobody expects the volume {other}"),
-            }
-        }
-
-        let spec = &rendered.one("Deployment")["spec"]["template"]["spec"];
-        let sources =
-            spec["volumes"].as_array().unwrap().iter().find_map(|one| one["projected"]["sources"].as_array());
-        let seconds = sources.unwrap()[0]["serviceAccountToken"]["expirationSeconds"].as_i64().unwrap();
-        let account = spec["serviceAccountName"].as_str().unwrap();
-        let uid = pod.uid().unwrap();
-        let token = cluster.token(namespace, account, (&pod.name_any(), &uid), seconds).await;
-        let kubeconfig = cluster.file(folder.join("kubeconfig"), &cluster.kubeconfig_of(&token, namespace));
-
-        let log = folder.join("log");
-        let output = std::fs::File::create(&log).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.env_clear().env("KUBECONFIG", kubeconfig);
-        for one in container["env"].as_array().unwrap() {
-            let value = match one["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
-                Some("metadata.name") => pod.name_any(),
-                Some(other) => panic!("nobody expects the field {other}"),
-                None => one["value"].as_str().unwrap().to_owned(),
-            };
-            command.env(one["name"].as_str().unwrap(), value);
-        }
-        command.args(container["args"].as_array().unwrap().iter().map(|one| mapped(one.as_str().unwrap())));
-        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        Self { program: command.spawn().unwrap(), address: free, log }
-    }
-
-    /// What it answers on its port; nothing as long as it does not.
-    async fn answer(&self, path: &str) -> Option<(u16, String)> {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client.get(format!("http://{}{path}", self.address)).send().await.ok()?;
-        Some((answer.status().as_u16(), answer.text().await.ok()?))
-    }
-
-    async fn leads(&self) -> bool {
-        self.answer("/metrics").await.is_some_and(|(_, text)| text.contains("tidegate_leader 1"))
-    }
+async fn leads(replica: &Played) -> bool {
+    replica.answer("http", "/metrics").await.is_some_and(|(_, text)| text.contains("tidegate_leader 1"))
 }
 
 /// The chart, applied with these values in a restricted namespace, and its pods at work.
 struct Installation {
     /// They end before the cluster is left, and tell their logs while those are there.
-    replicas: Vec<Replica>,
+    replicas: Vec<Played>,
     cluster: Cluster,
     namespace: String,
     user: String,
@@ -135,14 +50,7 @@ impl Installation {
         let user = format!("system:serviceaccount:{namespace}:{}", account.unwrap());
         cluster.knows_what_is_granted(&rendered, &user).await;
 
-        let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
-        let selector = format!("app.kubernetes.io/instance={release}");
-        let pods = pods.list(&ListParams::default().labels(&selector)).await.unwrap().items;
-        assert_eq!(pods.len() as u64, rendered.one("Deployment")["spec"]["replicas"].as_u64().unwrap());
-        let mut replicas = Vec::new();
-        for pod in &pods {
-            replicas.push(Replica::start(&cluster, &rendered, &namespace, pod).await);
-        }
+        let replicas = Played::all(&cluster, rendered.one("Deployment")).await;
         let installed = Self { replicas, cluster, namespace, user };
         installed.are_ready().await;
         installed
@@ -151,16 +59,12 @@ impl Installation {
     /// All of them, those that wait too; and one leads.
     async fn are_ready(&self) {
         for replica in &self.replicas {
-            for probe in ["/livez", "/readyz"] {
-                let well =
-                    |answer: &Option<(u16, String)>| answer.as_ref().is_some_and(|(code, _)| *code == 200);
-                eventually(&format!("{probe} is well"), || replica.answer(probe), well).await;
-            }
+            replica.is_ready().await;
         }
         let leading = || async {
             let mut leading = 0;
             for replica in &self.replicas {
-                leading += u32::from(replica.leads().await);
+                leading += u32::from(leads(replica).await);
             }
             leading
         };
@@ -212,8 +116,9 @@ impl Installation {
 
     /// Everything that the account asked for was allowed.
     fn was_refused_nothing(&self) {
-        let (refused, allowed) = self.cluster.audited(&self.user);
+        let Log { refused, allowed } = self.cluster.audited(&self.user);
         assert!(refused.is_empty(), "{refused:#?}");
+        let allowed: usize = allowed.values().sum();
         assert!(allowed > 50, "only {allowed} requests of {} are in the audit log", self.user);
     }
 }
@@ -292,9 +197,9 @@ async fn a_canary_in_a_cluster_that_is_served_whole() {
     installed.was_refused_nothing();
 }
 
-async fn leader(replicas: &[Replica]) -> usize {
+async fn leader(replicas: &[Played]) -> usize {
     for (index, replica) in replicas.iter().enumerate() {
-        if replica.leads().await {
+        if leads(replica).await {
             return index;
         }
     }

@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
@@ -15,28 +14,16 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{bed::Bed, waiting::eventually};
+use crate::{
+    bed::Bed,
+    certificates::{Authority, authority, write},
+    waiting::eventually,
+};
 
+/// What the certificates are for.
+const HOST: &str = "localhost";
 /// What a client of HTTP/2 says first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority() -> Authority {
-    let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// Writes a certificate of an authority, its key and the authority to a folder.
-fn write(folder: &Path, authority: &Authority) {
-    let key = KeyPair::generate().unwrap();
-    let parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = parameters.signed_by(&key, authority).unwrap();
-    std::fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
-    std::fs::write(folder.join("tls.crt"), certificate.pem()).unwrap();
-    std::fs::write(folder.join("ca.crt"), authority.pem()).unwrap();
-}
 
 fn files(folder: &Path) -> Files {
     Files {
@@ -64,7 +51,7 @@ async fn connect(bed: &Bed, trusts: &Path, shows: Option<&Path>) -> Option<Certi
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
     let tcp = TcpStream::connect(bed.settings.listen).await.ok()?;
-    let name = ServerName::try_from("localhost").unwrap();
+    let name = ServerName::try_from(HOST).unwrap();
     let mut tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.ok()?;
     tls.write_all(PREFACE).await.ok()?;
     let mut answer = [0; 9];
@@ -74,7 +61,7 @@ async fn connect(bed: &Bed, trusts: &Path, shows: Option<&Path>) -> Option<Certi
 
 async fn serving() -> (Bed, Authority, TempDir) {
     let (authority, folder) = (authority(), tempfile::tempdir().unwrap());
-    write(folder.path(), &authority);
+    write(folder.path(), &authority, HOST);
     let mut bed = Bed::without_control_plane().await;
     bed.settings.identity = Some(files(folder.path()));
     bed.run();
@@ -88,7 +75,7 @@ async fn only_who_has_a_certificate_of_the_authority_is_let_in() {
     eventually("it is let in", || connect(&bed, own, Some(own)), Option::is_some).await;
     assert!(connect(&bed, own, None).await.is_none(), "without a certificate");
     let other = tempfile::tempdir().unwrap();
-    write(other.path(), &authority());
+    write(other.path(), &authority(), HOST);
     assert!(connect(&bed, own, Some(other.path())).await.is_none(), "with one of another authority");
     // Not in the clear either.
     let mut tcp = TcpStream::connect(bed.settings.listen).await.unwrap();
@@ -105,10 +92,10 @@ async fn a_certificate_that_vanishes_stays_and_one_that_is_renewed_is_shown() {
     let first = eventually("it is let in", || connect(&bed, own, Some(own)), Option::is_some).await.unwrap();
     // Who connects brings its own, and trusts the same authority.
     let client = tempfile::tempdir().unwrap();
-    write(client.path(), &authority);
+    write(client.path(), &authority, HOST);
     std::fs::remove_file(own.join("tls.crt")).unwrap();
     assert_eq!(connect(&bed, client.path(), Some(client.path())).await, Some(first.clone()));
-    write(own, &authority);
+    write(own, &authority, HOST);
     let renewed = || connect(&bed, client.path(), Some(client.path()));
     let shown = eventually("the new one is shown", renewed, |shown| *shown != Some(first.clone())).await;
     assert_eq!(shown, Some(read(&own.join("tls.crt"))));
@@ -117,7 +104,7 @@ async fn a_certificate_that_vanishes_stays_and_one_that_is_renewed_is_shown() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_without_its_files_names_the_one_that_is_missing() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &authority());
+    write(folder.path(), &authority(), HOST);
     std::fs::remove_file(folder.path().join("ca.crt")).unwrap();
     let mut bed = Bed::without_control_plane().await;
     bed.settings.identity = Some(files(folder.path()));

@@ -10,6 +10,8 @@
 #[expect(dead_code, reason = "other tests need more of it")]
 mod audit;
 mod bed;
+#[path = "../support/certificates.rs"]
+mod certificates;
 #[path = "../controller/crds.rs"]
 mod crds;
 mod evidence;
