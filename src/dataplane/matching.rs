@@ -318,16 +318,36 @@ impl QueryMatch {
     }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/grpc"))
+/// Whether a request is a gRPC call. What is called `application/grpc-web`, say, is none.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let rest = kind.and_then(|kind| kind.strip_prefix("application/grpc"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
 }
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_said_to_be_a_call_is_one() {
+        for (kind, is_call) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web", false),
+            ("application/grpc;charset=utf-8", false),
+            ("application/json", false),
+        ] {
+            let headers = [(http::header::CONTENT_TYPE, kind.parse().unwrap())].into_iter().collect();
+            assert_eq!(is_grpc(&headers), is_call, "{kind}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
     }
 }

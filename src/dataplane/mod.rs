@@ -24,6 +24,8 @@ mod settings;
 mod table;
 
 pub use compile::{Compiled, GatewayRef, ObjectKind, ObjectRef, Reason, Rejected, compile};
+#[cfg(feature = "sandbox")]
+pub(crate) use matching::is_grpc;
 pub use matching::{
     HeaderMatch, HeaderTest, HostMatch, Match, PathMatch, Pattern, PatternError, QueryMatch, QueryTest,
     RequestParts,

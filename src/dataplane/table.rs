@@ -86,7 +86,7 @@ pub enum Protocol {
 pub struct Timeout {
     /// From the request to the end of the response, retries included; 15 s by default.
     pub per_request: Option<Duration>,
-    /// Between two pieces of the response; 300 s by default.
+    /// Between two pieces of the response, and before the first; 300 s by default.
     pub idle: Option<Duration>,
 }
 

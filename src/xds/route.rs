@@ -125,12 +125,14 @@ fn route(planned: &PlannedRoute) -> Option<Route> {
         headers.extend(of_match(test));
         query.extend(test.query.iter().map(parameter));
     }
-    let grpc = matches!(own.matcher.path, PathMatch::Grpc { .. }).then(GrpcRouteMatchOptions::default);
+    // A router's route takes calls alone, too, whatever the gateway's route takes that leads there.
+    let mut tested = std::iter::once(&own.matcher).chain(&own.onward);
+    let grpc = tested.any(|test| matches!(test.path, PathMatch::Grpc { .. }));
     let tests = RouteMatch {
         path_specifier: Some(specifier(&own.matcher.path)),
         headers,
         query_parameters: query,
-        grpc,
+        grpc: grpc.then(GrpcRouteMatchOptions::default),
         ..RouteMatch::default()
     };
     let changes = &own.headers;
@@ -314,3 +316,6 @@ fn parameter(test: &QueryMatch) -> QueryParameterMatcher {
 fn string(pattern: MatchPattern) -> StringMatcher {
     StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,10 +30,14 @@ pub struct Bed {
     control_plane: Option<(CancellationToken, JoinHandle<()>)>,
     /// Where Envoy takes requests.
     pub ingress: SocketAddr,
+    /// All such places, the first of which that is, and what is spoken there.
+    pub ports: Vec<(SocketAddr, &'static str)>,
     /// What is kept running for it.
     backends: Vec<Backend>,
     /// Where each version listens.
     versions: BTreeMap<String, SocketAddr>,
+    /// Where others listen, by the ends of their clusters' names.
+    pub found: Vec<(String, SocketAddr)>,
     routes: Vec<Value>,
     /// Other objects besides.
     pub beside: Vec<(ObjectKind, Value)>,
@@ -68,13 +72,22 @@ impl Bed {
 
     /// The same over versions that listen there.
     pub async fn start_with(versions: BTreeMap<&str, SocketAddr>, routes: Vec<Value>) -> Option<Self> {
+        Self::start_at(&["http"], versions, routes).await
+    }
+
+    /// The same with ports that speak these.
+    pub async fn start_at(
+        ports: &[&'static str],
+        versions: BTreeMap<&str, SocketAddr>,
+        routes: Vec<Value>,
+    ) -> Option<Self> {
         if !is_there(&envoy()) {
             skip("there is no envoy: TIDEGATE_ENVOY may name one");
             return None;
         }
         let gateway = Gateway { namespace: NAMESPACE.into(), name: "gw".into() };
         let control = free_address();
-        let ingress = free_address();
+        let ports: Vec<_> = ports.iter().map(|protocol| (free_address(), *protocol)).collect();
         let folder = tempfile::tempdir().unwrap();
         let bootstrap = Bootstrap {
             gateway: gateway.clone(),
@@ -97,7 +110,9 @@ impl Bed {
             published: 0,
             control,
             control_plane: None,
-            ingress,
+            ingress: ports[0].0,
+            ports,
+            found: Vec::new(),
             backends: Vec::new(),
             versions: versions.into_iter().map(|(name, at)| (name.to_owned(), at)).collect(),
             routes,
@@ -157,7 +172,8 @@ impl Bed {
     }
 
     fn planned(&self) -> (Planned, BTreeMap<String, Vec<SocketAddr>>) {
-        let listeners = json!([{"portMapping": {"port": self.ingress.port(), "protocol": "http"}}]);
+        let listener = |(address, protocol): &(SocketAddr, &str)| json!({"portMapping": {"port": address.port(), "protocol": protocol}});
+        let listeners: Vec<Value> = self.ports.iter().map(listener).collect();
         let gateway = object("gw", json!({"listeners": listeners, "namespaceSelector": {}}));
         let mut objects = self.behind();
         objects.extend(self.routes.iter().map(|route| (ObjectKind::GatewayRoute, route.clone())));
@@ -166,7 +182,8 @@ impl Bed {
         let address = |name: &String| {
             let of_name = |version: &String| name.contains(&format!("_{version}_{NAMESPACE}_"));
             let at = self.versions.iter().filter(|(version, _)| of_name(version));
-            at.map(|(_, address)| *address).collect::<Vec<_>>()
+            let found = self.found.iter().filter(|(end, _)| name.ends_with(end));
+            at.map(|(_, address)| *address).chain(found.map(|(_, address)| *address)).collect::<Vec<_>>()
         };
         let found = planned.plan.clusters.keys().map(|name| (name.clone(), address(name))).collect();
         (planned, found)

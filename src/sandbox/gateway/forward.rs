@@ -11,9 +11,10 @@ use tokio::time::{Sleep, sleep};
 use super::{
     Shared,
     body::{Done, Limited},
+    local::{Local, local},
 };
 use crate::{
-    dataplane::{Destination, HostRewrite, Protocol, RequestParts, Retry, RetryOn, Route},
+    dataplane::{Destination, HostRewrite, Protocol, RequestParts, Retry, RetryOn, Route, is_grpc},
     sandbox::{
         serve::{Body, full},
         stats::ClusterStats,
@@ -37,6 +38,15 @@ enum Outcome {
     Reset,
     TryTimeout,
     Deadline,
+    /// Nothing came for too long.
+    Idle,
+}
+
+/// What is left of a request's time.
+struct Left {
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Until the answer begins.
+    idle: Option<Pin<Box<Sleep>>>,
 }
 
 /// A request body that is sent once or many times.
@@ -46,7 +56,13 @@ enum Payload {
 }
 
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
-    let response = route(&shared, request).await;
+    let grpc = is_grpc(request.headers());
+    let mut response = route(&shared, request).await;
+    if let Some(local) = response.extensions_mut().remove::<Local>()
+        && grpc
+    {
+        response = local.to_call();
+    }
     shared.stats.downstream.add(response.status());
     response
 }
@@ -87,11 +103,16 @@ async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Bod
     response
 }
 
-fn seen(parts: &Parts, port: u16) -> RequestParts<'_> {
+/// Its host; HTTP/2 tells it as the authority.
+fn host(parts: &Parts) -> &str {
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default()
+}
+
+fn seen(parts: &Parts, port: u16) -> RequestParts<'_> {
     RequestParts {
         method: &parts.method,
-        host: host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default(),
+        host: host(parts),
         path: parts.uri.path(),
         query: parts.uri.query().unwrap_or_default(),
         headers: &parts.headers,
@@ -158,11 +179,13 @@ struct Call<'a> {
 impl Call<'_> {
     async fn run(self, mut payload: Payload) -> Response<Body> {
         let started = self.shared.clock.now();
-        let mut deadline = self.route.timeout.per_request.map(|limit| Box::pin(sleep(limit)));
+        let timer = |limit: Duration| Box::pin(sleep(limit));
+        let timeout = self.route.timeout;
+        let mut left = Left { deadline: timeout.per_request.map(timer), idle: timeout.idle.map(timer) };
         let mut attempt = 0;
         loop {
             let outcome = match payload.take() {
-                Some(body) => self.attempt(body, &mut deadline).await,
+                Some(body) => self.attempt(body, &mut left).await,
                 None => Outcome::Reset,
             };
             let retry = self.route.retry.as_ref();
@@ -172,47 +195,47 @@ impl Call<'_> {
                 self.stats.retried.add(outcome.status());
                 self.stats.retries.fetch_add(1, Relaxed);
                 attempt += 1;
-                if self.back_off(attempt, &mut deadline).await {
-                    continue;
-                }
-                return self.finish(Outcome::Deadline, deadline, started);
+                let Some(ended) = self.back_off(attempt, &mut left).await else { continue };
+                return self.finish(ended, left, started);
             }
-            return self.finish(outcome, deadline, started);
+            return self.finish(outcome, left, started);
         }
     }
 
-    /// Waits a random time that doubles with the attempts; false if the request's time ran out.
-    async fn back_off(&self, attempt: u32, deadline: &mut Option<Pin<Box<Sleep>>>) -> bool {
+    /// Waits a random time that doubles with the attempts; what the request comes to if its time ran out.
+    async fn back_off(&self, attempt: u32, left: &mut Left) -> Option<Outcome> {
         let most = BACKOFF.saturating_mul(1 << attempt.min(4));
         let share = self.shared.roll() as f64 / u64::MAX as f64;
         tokio::select! {
-            () = expiry(deadline) => false,
-            () = sleep(most.mul_f64(share)) => true,
+            ended = left.is_over() => Some(ended),
+            () = sleep(most.mul_f64(share)) => None,
         }
     }
 
-    async fn attempt(&self, body: Body, deadline: &mut Option<Pin<Box<Sleep>>>) -> Outcome {
+    async fn attempt(&self, body: Body, left: &mut Left) -> Outcome {
         let addresses = self.shared.endpoints.of(self.chosen);
         let at = self.shared.roll().checked_rem(addresses.len() as u64).unwrap_or_default();
         let Some(address) = usize::try_from(at).ok().and_then(|at| addresses.get(at)) else {
             return Outcome::Refused;
         };
-        let Some(request) = self.request(*address, body) else {
+        let http2 = self.shared.endpoints.spoken(self.chosen, self.route.protocol) != Protocol::Http;
+        let Some(request) = self.request(*address, http2, body) else {
             return Outcome::Reset;
         };
-        let client = match self.route.protocol {
-            Protocol::Http => &self.shared.http1,
-            Protocol::Http2 | Protocol::Grpc => &self.shared.http2,
+        let answer = if http2 {
+            self.shared.http2.to(*address).request(request)
+        } else {
+            self.shared.http1.request(request)
         };
         let per_try = self.route.retry.as_ref().and_then(|retry| retry.per_try_timeout);
         let mut per_try = per_try.map(|limit| Box::pin(sleep(limit)));
         let outcome = tokio::select! {
-            answer = client.request(request) => match answer {
+            answer = answer => match answer {
                 Ok(response) => Outcome::Answer(response),
                 Err(error) if error.is_connect() => Outcome::Refused,
                 Err(_) => Outcome::Reset,
             },
-            () = expiry(deadline) => Outcome::Deadline,
+            ended = left.is_over() => ended,
             () = expiry(&mut per_try) => Outcome::TryTimeout,
         };
         if !matches!(outcome, Outcome::Refused) {
@@ -224,50 +247,61 @@ impl Call<'_> {
         outcome
     }
 
-    fn request(&self, address: SocketAddr, body: Body) -> Option<Request<Body>> {
+    fn request(&self, address: SocketAddr, http2: bool, body: Body) -> Option<Request<Body>> {
         let path = self.route.rewrite.path.apply(self.parts.uri.path());
         let query = self.parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let uri: Uri = format!("http://{address}{path}{query}").parse().ok()?;
+        let host = match &self.route.rewrite.host {
+            HostRewrite::Keep => host(&self.parts).to_owned(),
+            HostRewrite::Target => self.chosen.host(),
+            HostRewrite::Exact(host) => host.clone(),
+        };
+        let authority = if http2 { host.clone() } else { address.to_string() };
+        let uri: Uri = format!("http://{authority}{path}{query}").parse().ok()?;
         let mut request = Request::new(body);
         *request.method_mut() = self.parts.method.clone();
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         *headers = passed_on(&self.parts.headers);
-        let host = match &self.route.rewrite.host {
-            HostRewrite::Keep => None,
-            HostRewrite::Target => Some(self.chosen.host()),
-            HostRewrite::Exact(host) => Some(host.clone()),
-        };
-        if let Some(host) = host {
+        if http2 {
+            headers.remove(header::HOST);
+        } else {
             headers.insert(header::HOST, HeaderValue::from_str(&host).ok()?);
+        }
+        if http2 && takes_trailers(&self.parts.headers) {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
         self.route.headers.apply(headers);
         Some(request)
     }
 
-    fn finish(
-        &self,
-        outcome: Outcome,
-        deadline: Option<Pin<Box<Sleep>>>,
-        started: jiff::Timestamp,
-    ) -> Response<Body> {
+    fn finish(&self, outcome: Outcome, left: Left, started: jiff::Timestamp) -> Response<Body> {
         match outcome {
             Outcome::Answer(response) => {
                 let (mut parts, body) = response.into_parts();
                 parts.headers = passed_on(&parts.headers);
                 let done = Done { stats: self.stats.clone(), clock: self.shared.clock, started };
-                let body = Limited::new(body, deadline, self.route.timeout.idle, done);
+                let body = Limited::new(body, left.deadline, self.route.timeout.idle, done);
                 Response::from_parts(parts, body.boxed())
             }
             Outcome::Refused => {
                 local(outcome.status(), "the destination has no endpoint that takes connections\n")
             }
             Outcome::Reset => local(outcome.status(), "the destination ended the connection\n"),
-            Outcome::TryTimeout => local(outcome.status(), "the destination took too long\n"),
+            Outcome::TryTimeout | Outcome::Idle => local(outcome.status(), "the destination took too long\n"),
             Outcome::Deadline => {
                 self.stats.timeouts.fetch_add(1, Relaxed);
                 local(outcome.status(), "the destination took too long\n")
             }
+        }
+    }
+}
+
+impl Left {
+    /// What it comes to once it has run out.
+    async fn is_over(&mut self) -> Outcome {
+        tokio::select! {
+            () = expiry(&mut self.deadline) => Outcome::Deadline,
+            () = expiry(&mut self.idle) => Outcome::Idle,
         }
     }
 }
@@ -277,7 +311,7 @@ impl Outcome {
         match self {
             Self::Answer(response) => response.status(),
             Self::Refused | Self::Reset => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TryTimeout | Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Self::TryTimeout | Self::Deadline | Self::Idle => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -294,7 +328,7 @@ impl Outcome {
             Self::Reset | Self::TryTimeout => {
                 return matches!(on, RetryOn::ServerError | RetryOn::GatewayError);
             }
-            Self::Deadline => return false,
+            Self::Deadline | Self::Idle => return false,
         };
         let grpc = |code: &str| answer.headers().get("grpc-status").is_some_and(|status| status == code);
         match on {
@@ -327,8 +361,7 @@ fn passed_on(headers: &HeaderMap) -> HeaderMap {
     passed
 }
 
-fn local(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(full(text));
-    *response.status_mut() = status;
-    response
+/// Whether who asks takes trailers. That is of one connection too, but a gRPC server wants to be told.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(header::TE).iter().any(|value| value == "trailers")
 }

@@ -3,6 +3,8 @@
 mod body;
 mod endpoints;
 mod forward;
+mod http2;
+mod local;
 #[cfg(test)]
 mod tests;
 
@@ -94,7 +96,7 @@ struct Shared {
     rng: Mutex<fastrand::Rng>,
     scrapes: Mutex<VecDeque<Timestamp>>,
     http1: Client<HttpConnector, Body>,
-    http2: Client<HttpConnector, Body>,
+    http2: http2::Clients,
 }
 
 /// A table with its counters, route by route.
@@ -129,8 +131,8 @@ impl Gateway {
             active: watch::Sender::new(Arc::default()),
             rng,
             scrapes: Mutex::default(),
-            http1: client.build(connector.clone()),
-            http2: client.http2_only(true).build(connector),
+            http1: client.build(connector),
+            http2: http2::Clients::default(),
         });
         let stop = CancellationToken::new();
         let gateway = shared.clone();
@@ -174,10 +176,10 @@ impl Gateway {
 impl TableHandle {
     /// Puts a table into effect for every request that arrives from now on.
     pub fn publish(&self, table: Table) {
-        let Shared { config, stats, active, .. } = self.0.as_ref();
+        let Shared { config, stats, active, endpoints, .. } = self.0.as_ref();
         let mut names = BTreeSet::new();
         let mut counted = |to: &Destination, protocol| {
-            let name = config.cluster_name(to, protocol);
+            let name = config.cluster_name(to, endpoints.spoken(to, protocol));
             let found = stats.cluster(&name);
             names.insert(name);
             found

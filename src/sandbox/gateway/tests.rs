@@ -153,6 +153,28 @@ async fn a_slow_answer_times_out() {
     world.shows("upstream_rq_xx", "v1", "envoy_response_code_class=\"5\"", 5);
 }
 
+#[tokio::test]
+async fn a_call_is_answered_in_grpcs_words_and_counted_by_those_of_http() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let world = world().await;
+    world.gateway.table().publish(table(1, 0, &json!({})));
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let call = |path: &str| {
+        let url = format!("http://{}{path}", world.gateway.address());
+        client.post(url).header("content-type", "application/grpc").send()
+    };
+    for (path, code) in [("/other", "12"), ("/color", "14")] {
+        let answer = call(path).await.unwrap();
+        assert_eq!(
+            (answer.status(), &answer.headers()["grpc-status"]),
+            (StatusCode::OK, &code.parse().unwrap())
+        );
+    }
+    world.shows("upstream_rq_xx", "v1", "envoy_response_code_class=\"5\"", 1);
+    let stats = world.gateway.stats();
+    assert!(stats.contains("envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix=\"ingress\",envoy_response_code_class=\"2\"} 2\n"));
+}
+
 #[test]
 fn only_loopback_is_spoken_to() {
     let url = |url: &str| LoadConfig {
