@@ -2,21 +2,36 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+#[path = "demo/envoy.rs"]
+mod envoy;
+#[path = "support/skip.rs"]
+mod skip;
+
 use tidegate::{
     controller,
-    demo::{self, Manner},
+    demo::{self, Manner, envoy::program::Wanted},
 };
 use tokio::sync::Semaphore;
 
 /// So many at once: more of them make each other's requests slow, and their latency is judged as it is.
 static PLAYING: Semaphore = Semaphore::const_new(2);
 
-/// Plays it; requests are few enough for a slow machine and many enough for proof.
+/// Plays it with the sandbox's gateway.
 async fn ends_as_it_should(routes: demo::Routes, strategy: demo::Strategy, rate: u32) -> String {
+    ends_as_it_should_behind(None, routes, strategy, rate).await
+}
+
+/// Plays it; requests are few enough for a slow machine and many enough for proof.
+async fn ends_as_it_should_behind(
+    envoy: Option<Wanted>,
+    routes: demo::Routes,
+    strategy: demo::Strategy,
+    rate: u32,
+) -> String {
     let _turn = PLAYING.acquire().await.unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let rate = rate.try_into().unwrap();
-    let options = demo::DemoOptions { routes, strategy, keep: false, plain: true, rate };
+    let options = demo::DemoOptions { routes, strategy, keep: false, envoy, plain: true, rate };
     let mut out = Vec::new();
     let outcome = demo::play(options, &mut out, Manner::Lines, |config, client, stop| {
         controller::run(config, client, stop.cancelled_owned())
@@ -54,7 +69,10 @@ async fn with_a_grpc_route() {
 }
 
 async fn blue_green_with_a_preview_ends_as_it_should(routes: demo::Routes) {
-    let told = ends_as_it_should(routes, demo::Strategy::BlueGreen, 200).await;
+    previews_are_told(&ends_as_it_should(routes, demo::Strategy::BlueGreen, 200).await);
+}
+
+fn previews_are_told(told: &str) {
     for line in [
         "preview: requests with x-preview: true go to color-",
         "load: before that, v2 answered",

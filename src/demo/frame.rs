@@ -25,7 +25,7 @@ pub fn frame(show: &Show) -> Vec<String> {
     lines.push(standing(show));
     lines.extend(metrics(&show.metrics));
     lines.push(String::new());
-    lines.extend(load("load", &show.load));
+    lines.extend(load(&through("load", show.carrier.as_deref()), &show.load));
     lines.push(String::new());
     let earlier = show.lines.len().saturating_sub(RECENT);
     if earlier > 0 {
@@ -38,6 +38,11 @@ pub fn frame(show: &Show) -> Vec<String> {
 /// A line of the timeline, with the seconds since the beginning.
 pub fn timeline(began: Timestamp, line: &Line) -> String {
     format!("{:>5.1} s  {}", line.at.duration_since(began).as_secs_f64(), line.text)
+}
+
+/// What is sent, with what carries it.
+pub fn through(word: &str, carrier: Option<&str>) -> String {
+    carrier.map_or_else(|| word.to_owned(), |carrier| format!("{word} through {carrier}"))
 }
 
 /// What the load got, by version; of those who ask for a preview in a line of their own.
@@ -145,6 +150,13 @@ load: v1 901 (1 failed), v2 40 (0 failed), not sent 3, for too many were open
 
   1.2 s  begun";
         assert_eq!(frame(&shown()).join("\n"), want);
+    }
+
+    #[test]
+    fn what_carries_the_load_shows() {
+        let mut show = Show::new(Timestamp::UNIX_EPOCH);
+        show.carrier = Some("Envoy 1.40.0".to_owned());
+        assert!(frame(&show).contains(&"load through Envoy 1.40.0: no answers yet".to_owned()));
     }
 
     #[test]

@@ -46,9 +46,12 @@ pub fn parse(text: &str) -> Result<Vec<DynamicObject>, ManifestError> {
     serde_saphyr::from_multiple(text).map_err(|source| ManifestError::Parse(Box::new(source)))
 }
 
-/// Creates every object of a manifest, in its order. What exists already stays as it is.
-pub async fn apply(client: &Client, text: &str) -> Result<(), ManifestError> {
-    for object in parse(text)? {
+/// Creates objects, in their order. What exists already stays as it is.
+pub async fn apply(
+    client: &Client,
+    objects: impl IntoIterator<Item = DynamicObject>,
+) -> Result<(), ManifestError> {
+    for object in objects {
         create(client, &object).await?;
     }
     Ok(())

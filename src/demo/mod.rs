@@ -5,10 +5,14 @@
 //! [`run`](run()) plays it.
 
 mod acts;
+#[cfg(feature = "gateway")]
+pub mod envoy;
 mod frame;
+mod front;
 pub mod kubeconfig;
 mod manifests;
 mod measure;
+mod options;
 mod people;
 mod routes;
 mod run;
@@ -24,8 +28,9 @@ mod watching;
 pub mod world;
 
 pub use self::{
+    options::DemoOptions,
     routes::Routes,
-    run::{DemoError, DemoOptions, play, run},
+    run::{DemoError, play, run},
     sandbox::{SandboxError, SandboxOptions},
     screen::Manner,
     story::Otherwise,

@@ -89,6 +89,15 @@ impl Routes {
         }
     }
 
+    /// Whether all objects are App Mesh's, which the gateways' control plane serves.
+    #[cfg(feature = "gateway")]
+    pub(super) fn are_of_app_mesh(self) -> bool {
+        match self {
+            Self::GatewayRoute | Self::VirtualRouter => true,
+            Self::HttpRoute | Self::GrpcRoute => false,
+        }
+    }
+
     /// Whether there can be a preview beside a route of the kind.
     pub(super) fn has_previews(self) -> bool {
         match self {

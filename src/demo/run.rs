@@ -2,8 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    num::NonZeroU32,
-    pin::Pin,
+    pin::{Pin, pin},
     time::Duration,
 };
 
@@ -17,11 +16,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     acts::{self, Act, Beginning},
+    front::FrontError,
     kubeconfig::{KubeconfigError, KubeconfigFile},
-    manifests::{self, ManifestError},
+    manifests::ManifestError,
     measure::scrape_to_write,
+    options::DemoOptions,
     people::{self, PeopleError},
-    routes::Routes,
     screen::{Manner, Screen},
     show::{Seen, Show},
     signals,
@@ -46,27 +46,6 @@ const LIMIT: Duration = Duration::from_mins(3);
 const REDRAW: Duration = Duration::from_millis(500);
 /// How long the controller may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-
-/// What `tidegate demo` is asked for.
-#[derive(Clone, Debug, clap::Args)]
-pub struct DemoOptions {
-    /// The kind of route that splits the traffic.
-    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
-    pub routes: Routes,
-    /// How traffic gets to a new version.
-    #[arg(long, value_enum, default_value_t, value_name = "STRATEGY")]
-    pub strategy: Strategy,
-    /// Stay up after the last act, until interrupted, and say how to look around.
-    #[arg(long)]
-    pub keep: bool,
-    /// Print plain lines on a terminal too.
-    #[arg(long)]
-    pub plain: bool,
-    /// Requests sent to color-app each second; where there are previews, a tenth as many again ask for them. The fewer, the
-    /// longer the proof of a step takes.
-    #[arg(long, default_value = "1000", value_name = "PER SECOND")]
-    pub rate: NonZeroU32,
-}
 
 /// Why the demo did not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +83,9 @@ pub enum DemoError {
     /// The watches ended although nobody asked them to.
     #[error("the demo's watches ended by themselves")]
     WatchesEnded,
+    /// The gateway ended although nobody asked it to.
+    #[error("the gateway ended")]
+    Gateway(#[source] FrontError),
     /// An act ended in another way.
     #[error(transparent)]
     Otherwise(#[from] Otherwise),
@@ -139,12 +121,34 @@ where
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let mut stage = Stage::set(&options, Screen::new(out, manner), controller).await?;
-    let outcome = stage.perform(options.keep).await;
+    // From the beginning, or an Envoy would outlive a demo that is interrupted before its first act.
+    let mut interrupted = pin!(signals::interrupted());
+    let setting = Box::pin(Stage::set(&options, Screen::new(out, manner), controller));
+    let mut stage = unless(interrupted.as_mut(), setting).await?;
+    let mut outcome = unless(interrupted.as_mut(), stage.perform()).await;
+    if options.keep && outcome.is_ok() {
+        outcome = match unless(interrupted, stage.stay()).await {
+            Err(DemoError::Interrupted) => Ok(()),
+            ended => ended,
+        };
+    }
     // Of a play that broke off as well, all that was seen is printed.
     let closed = stage.screen.close(&stage.show);
     stage.clear().await;
     outcome.and(closed.map_err(DemoError::Output))
+}
+
+/// Goes on with something until the program is interrupted.
+async fn unless<T>(
+    interrupted: Pin<&mut impl Future<Output = io::Result<()>>>,
+    work: impl Future<Output = Result<T, DemoError>>,
+) -> Result<T, DemoError> {
+    tokio::select! {
+        // It is listened for before anything is begun.
+        biased;
+        ended = interrupted => Err(ended.map_or_else(DemoError::Signals, |()| DemoError::Interrupted)),
+        done = work => done,
+    }
 }
 
 /// All that takes part.
@@ -162,7 +166,6 @@ struct Stage<W: Write> {
     show: Show,
     screen: Screen<W>,
     tick: Interval,
-    interrupted: Pin<Box<dyn Future<Output = io::Result<()>>>>,
     limit: Pin<Box<Sleep>>,
     stop: DropGuard,
 }
@@ -177,7 +180,7 @@ impl<W: Write> Stage<W> {
         let server = world::start_server(None, None).await?;
         let client = server.client().map_err(|source| WorldError::Client(Box::new(source)))?;
         let clock = server.clock();
-        let app = ColorApp::start(client.clone(), clock, options.routes).await?;
+        let app = set_up(options, client.clone(), clock).await?;
         let kubeconfig = KubeconfigFile::write(None, &server.kubeconfig())?;
         let stop = CancellationToken::new();
         let previews = options.strategy == Strategy::BlueGreen && options.routes.has_previews();
@@ -190,6 +193,8 @@ impl<W: Write> Stage<W> {
         let seen = watching::start(&client, options.routes, &stop);
         let mut tick = tokio::time::interval(REDRAW);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut show = Show::new(clock.now());
+        show.carrier = app.front().name();
         Ok(Self {
             server,
             app,
@@ -200,25 +205,26 @@ impl<W: Write> Stage<W> {
             controller,
             seen,
             rollout: None,
-            show: Show::new(clock.now()),
+            show,
             screen,
             tick,
-            interrupted: Box::pin(signals::interrupted()),
             limit: Box::pin(tokio::time::sleep(LIMIT)),
             client,
             stop: stop.drop_guard(),
         })
     }
 
-    async fn perform(&mut self, keep: bool) -> Result<(), DemoError> {
+    async fn perform(&mut self) -> Result<(), DemoError> {
+        let carrier = self.show.carrier.as_ref();
         let title = format!(
-            "color-app v1 answers at {}, and a Rollout takes it over. To look: {}",
+            "color-app v1 answers at {}{}, and a Rollout takes it over. To look: {}",
             self.app.url(),
+            carrier.map_or_else(String::new, |carrier| format!(" behind a real {carrier}")),
             self.kubeconfig.export()
         );
         self.show.begin(self.clock.now(), title);
         let routes = self.app.routes();
-        manifests::apply(&self.client, routes.rollout(self.strategy)).await?;
+        self.app.apply(&self.client, routes.rollout(self.strategy)).await?;
         while self.show.phase != Some(Phase::Healthy) {
             self.look().await?;
         }
@@ -228,9 +234,9 @@ impl<W: Write> Stage<W> {
         }
         self.show.load = self.traffic.tallies();
         self.screen.close(&self.show)?;
-        let summary = summary(&played, &self.show.load, self.rolled_back_in(&played));
-        self.screen.print(&summary)?;
-        if keep { self.stay().await } else { Ok(()) }
+        let (load, carrier) = (&self.show.load, self.show.carrier.as_deref());
+        let summary = summary(&played, load, carrier, self.rolled_back_in(&played));
+        Ok(self.screen.print(&summary)?)
     }
 
     async fn play(&mut self, act: Act) -> Result<Played, DemoError> {
@@ -280,7 +286,7 @@ impl<W: Write> Stage<W> {
             return Ok(Cue { target, generation, run });
         }
         if act.beginning == Beginning::New {
-            manifests::apply(&self.client, routes.third()).await?;
+            self.app.apply(&self.client, routes.third()).await?;
         }
         let generation = people::release(&self.client, target.clone(), &routes.workload(act.version)).await?;
         Ok(Cue { target, generation, run })
@@ -302,9 +308,7 @@ impl<W: Write> Stage<W> {
             seen = self.seen.recv() => self.take(seen.ok_or(DemoError::WatchesEnded)?),
             _ = self.tick.tick() => self.show.load = self.traffic.tallies(),
             ended = &mut self.controller => return Err(too_early(ended)),
-            ended = &mut self.interrupted => {
-                return Err(ended.map_or_else(DemoError::Signals, |()| DemoError::Interrupted));
-            }
+            ended = self.app.ended() => return Err(DemoError::Gateway(ended)),
             () = &mut self.limit => return Err(DemoError::TimedOut { last: self.last() }),
         }
         Ok(self.screen.draw(&self.show)?)
@@ -325,10 +329,10 @@ impl<W: Write> Stage<W> {
         }
     }
 
-    /// How long the last act's rollback took, from the gateway's last scrape.
+    /// How long the last act's rollback took, from the gateway's last scrape; `None` where that is not known.
     fn rolled_back_in(&self, played: &[Played]) -> Option<Duration> {
         let (raised, routes) = (played.last()?.raised?, self.app.routes());
-        let (requests, scrapes) = (self.server.requests(), self.app.gateway().scrapes());
+        let (requests, scrapes) = (self.server.requests(), self.app.front().scrapes());
         scrape_to_write(&requests, &scrapes, (&routes.resource().plural, routes.name()), raised)
     }
 
@@ -345,12 +349,12 @@ impl<W: Write> Stage<W> {
         self.screen.print(&text)?;
         tokio::select! {
             ended = &mut self.controller => Err(too_early(ended)),
-            ended = &mut self.interrupted => ended.map_err(DemoError::Signals),
+            ended = self.app.ended() => Err(DemoError::Gateway(ended)),
         }
     }
 
     async fn clear(self) {
-        let Self { server, controller, stop, .. } = self;
+        let Self { server, app, controller, stop, .. } = self;
         drop(stop);
         if !controller.is_finished() {
             let stopping = controller.abort_handle();
@@ -359,8 +363,18 @@ impl<W: Write> Stage<W> {
                 stopping.abort();
             }
         }
+        app.end().await;
         server.shutdown().await;
     }
+}
+
+/// color-app behind the gateway that is asked for.
+async fn set_up(options: &DemoOptions, client: Client, clock: Clock) -> Result<ColorApp, WorldError> {
+    #[cfg(feature = "gateway")]
+    if let Some(envoy) = &options.envoy {
+        return ColorApp::start_behind(envoy, client, options.routes).await;
+    }
+    ColorApp::start(client, clock, options.routes).await
 }
 
 fn too_early(ended: Result<Result<(), DemoError>, tokio::task::JoinError>) -> DemoError {
@@ -371,24 +385,29 @@ fn too_early(ended: Result<Result<(), DemoError>, tokio::task::JoinError>) -> De
     }
 }
 
-/// The controller's configuration: one provider, which scrapes the gateway itself, and routes of its own for previews.
+/// The controller's configuration: one provider, which reads the gateway's own counters, and routes of its own for previews.
 fn configuration(app: &ColorApp) -> Result<Config, ConfigError> {
     let text = format!(
-        "providers:\n  default:\n    envoy:\n      urls: [\"{}\"]\n      scrapeInterval: 500ms\n      timeout: 5s\n\
+        "providers:\n  default:\n    envoy: {{{}, scrapeInterval: 500ms, timeout: 5s}}\n\
          namespaces: [{NAMESPACE}]\npreviews: true\nlisten: 127.0.0.1:0\n",
-        app.stats_url()
+        app.front().source()
     );
     Config::parse(&text, "the demo's configuration")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
+    use crate::demo::routes::Routes;
 
     const QUIET: DemoOptions = DemoOptions {
         routes: Routes::GatewayRoute,
         strategy: Strategy::Canary,
         keep: false,
+        #[cfg(feature = "gateway")]
+        envoy: None,
         plain: true,
         rate: NonZeroU32::MIN,
     };

@@ -68,6 +68,8 @@ pub struct Metric {
 pub struct Show {
     /// When it began.
     pub began: Timestamp,
+    /// What carries the traffic, where it is more than the sandbox's own gateway.
+    pub carrier: Option<String>,
     /// What the present act is about.
     pub title: String,
     /// The shares on the route.
@@ -96,6 +98,7 @@ impl Show {
     pub fn new(began: Timestamp) -> Self {
         Self {
             began,
+            carrier: None,
             title: String::new(),
             shares: Vec::new(),
             preview: None,

@@ -27,8 +27,13 @@ pub struct Played {
     pub trial: Option<Trial>,
 }
 
-/// How each act ended, what the load got, and how fast the last rollback was.
-pub fn summary(acts: &[Played], load: &Tallies, rolled_back_in: Option<Duration>) -> String {
+/// How each act ended, what the load got and by what, and how fast the last rollback was.
+pub fn summary(
+    acts: &[Played],
+    load: &Tallies,
+    carrier: Option<&str>,
+    rolled_back_in: Option<Duration>,
+) -> String {
     let mut text = String::from("\n");
     for act in acts {
         let Finished { act: played, share, sentence } = &act.finished;
@@ -49,7 +54,7 @@ pub fn summary(acts: &[Played], load: &Tallies, rolled_back_in: Option<Duration>
             );
         }
     }
-    for line in frame::load("Requests", load) {
+    for line in frame::load(&frame::through("Requests", carrier), load) {
         let _ = writeln!(text, "{line}.");
     }
     if let Some(took) = rolled_back_in {

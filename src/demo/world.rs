@@ -9,9 +9,13 @@ use kube::{
     runtime::wait::{self, await_condition},
 };
 use serde_json::Value;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "gateway")]
+use super::envoy::{Carrier, EnvoyError, Site, program::Wanted};
 use super::{
+    front::{Front, FrontError},
     manifests::{self, ManifestError},
     routes::Routes,
 };
@@ -27,11 +31,14 @@ use crate::{
         backends::{Backend, Faults, Latency},
         gateway::{Endpoints, Gateway, GatewayConfig, NotLoopback},
         programmer::{self, Programmer},
+        serve::bind_loopback,
     },
 };
 
 /// The namespace of color-app.
 pub const NAMESPACE: &str = "default";
+/// The gateway in front of it.
+pub(super) const GATEWAY: &str = "color-gateway";
 
 /// App Mesh's and the Gateway API's definitions of the kinds in color-app, byte for byte; the `README.md` beside them
 /// tells their origin.
@@ -87,6 +94,13 @@ pub enum WorldError {
     /// An endpoint is not on loopback.
     #[error("cannot put a version behind the gateway")]
     Endpoint(#[from] NotLoopback),
+    /// No Envoy carries the traffic.
+    #[cfg(feature = "gateway")]
+    #[error(transparent)]
+    Envoy(#[from] EnvoyError),
+    /// What is in front of color-app ended before it served the route.
+    #[error("the gateway ended")]
+    Front(#[source] FrontError),
     /// The route could not be watched.
     #[error("cannot watch the route {route}")]
     Watch {
@@ -123,28 +137,30 @@ pub fn definitions() -> Result<Vec<Value>, WorldError> {
 /// color-app behind its gateway; dropping it ends it. Its objects stay on the API server.
 pub struct ColorApp {
     routes: Routes,
-    gateway: Gateway,
+    front: Front,
     backends: BTreeMap<&'static str, Backend>,
-    _programmer: DropGuard,
 }
 
 impl ColorApp {
     /// Applies color-app with this kind of route and starts its versions and its gateway; returns once the gateway
     /// serves the route.
     pub async fn start(client: Client, clock: Clock, routes: Routes) -> Result<Self, WorldError> {
-        manifests::apply(&client, routes.app()).await?;
+        manifests::apply(&client, manifests::parse(routes.app())?).await?;
+        let mut listeners = Vec::new();
+        for (version, _) in VERSIONS {
+            let listener = bind_loopback().await;
+            listeners.push(listener.map_err(|source| WorldError::Listen { what: named(version), source })?);
+        }
+        let backends = start_backends(listeners)?;
         let endpoints = Endpoints::default();
-        let mut backends = BTreeMap::new();
-        for (seed, (version, colour)) in (1..).zip(VERSIONS) {
-            let backend = start_backend(version, colour, seed).await?;
+        for (version, backend) in &backends {
             endpoints.set(&routes.service(version), None, vec![backend.address()])?;
-            backends.insert(version, backend);
         }
         let gateway = Gateway::start(GatewayConfig::default(), endpoints, clock)
             .await
             .map_err(|source| WorldError::Listen { what: "the gateway".to_owned(), source })?;
         let reference = GatewayRef {
-            name: "color-gateway".to_owned(),
+            name: GATEWAY.to_owned(),
             namespace: NAMESPACE.to_owned(),
             // There is no webhook to fill the gateway in, and no other gateway that could be meant.
             takes_unclaimed: true,
@@ -152,9 +168,38 @@ impl ColorApp {
         let programmer = Programmer::new(client.clone(), clock, reference, vec![gateway.table()]);
         let stop = CancellationToken::new();
         tokio::spawn(programmer.run(stop.clone()));
-        let app = Self { routes, gateway, backends, _programmer: stop.drop_guard() };
-        programmed(client, routes).await?;
-        Ok(app)
+        let front = Front::Sandbox { gateway, _programmer: stop.drop_guard() };
+        Self { routes, front, backends }.served(client).await
+    }
+
+    /// The same with an Envoy for a gateway.
+    #[cfg(feature = "gateway")]
+    pub(super) async fn start_behind(
+        wanted: &Wanted,
+        client: Client,
+        routes: Routes,
+    ) -> Result<Self, WorldError> {
+        let (site, listeners) = Site::choose(wanted, routes, &VERSIONS.map(|(version, _)| version)).await?;
+        let objects = manifests::parse(routes.app())?;
+        manifests::apply(&client, objects.into_iter().map(|object| site.place(object))).await?;
+        let backends = start_backends(listeners)?;
+        let front = Front::Envoy(Box::new(Carrier::start(client.clone(), site)?));
+        Self { routes, front, backends }.served(client).await
+    }
+
+    /// The same once its gateway says that it serves the route.
+    async fn served(mut self, client: Client) -> Result<Self, WorldError> {
+        tokio::select! {
+            served = programmed(client, self.routes) => served?,
+            ended = self.front.ended() => return Err(WorldError::Front(ended)),
+        }
+        Ok(self)
+    }
+
+    /// Creates what a manifest has, as it has to be here.
+    pub(super) async fn apply(&self, client: &Client, manifest: &str) -> Result<(), ManifestError> {
+        let objects = manifests::parse(manifest)?;
+        manifests::apply(client, objects.into_iter().map(|object| self.front.place(object))).await
     }
 
     /// The kind of route in front of it.
@@ -164,17 +209,27 @@ impl ColorApp {
 
     /// Where clients ask for a colour.
     pub fn url(&self) -> String {
-        format!("http://{}{}", self.gateway.address(), self.routes.path())
+        format!("http://{}{}", self.front.address(), self.routes.path())
     }
 
     /// Where the gateway's counters are.
     pub fn stats_url(&self) -> String {
-        format!("http://{}/stats/prometheus", self.gateway.admin())
+        self.front.stats_url()
     }
 
-    /// The gateway.
-    pub fn gateway(&self) -> &Gateway {
-        &self.gateway
+    /// What is in front of it.
+    pub(super) fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// Waits until nothing is in front of it any more, and says why; for ever, as it should be.
+    pub(super) async fn ended(&mut self) -> FrontError {
+        self.front.ended().await
+    }
+
+    /// Ends it, and waits until it has.
+    pub(super) async fn end(self) {
+        self.front.end().await;
     }
 
     /// Changes the share of failed requests of a version, from 0 to 1. An unknown version has none.
@@ -185,16 +240,27 @@ impl ColorApp {
     }
 }
 
-async fn start_backend(version: &str, colour: &str, seed: u64) -> Result<Backend, WorldError> {
-    let backend = Backend::start(version, colour, seed)
-        .await
-        .map_err(|source| WorldError::Listen { what: format!("color-app {version}"), source })?;
-    backend.set_faults(Faults {
-        error_share: USUAL_ERRORS,
-        latency: Latency::Exponential(USUAL_LATENCY),
-        down: false,
-    });
-    Ok(backend)
+/// Starts all versions, each on its listener.
+fn start_backends(
+    listeners: impl IntoIterator<Item = TcpListener>,
+) -> Result<BTreeMap<&'static str, Backend>, WorldError> {
+    let mut backends = BTreeMap::new();
+    for ((seed, (version, colour)), listener) in (1..).zip(VERSIONS).zip(listeners) {
+        let backend = Backend::start_on(listener, version, colour, seed)
+            .map_err(|source| WorldError::Listen { what: named(version), source })?;
+        backend.set_faults(Faults {
+            error_share: USUAL_ERRORS,
+            latency: Latency::Exponential(USUAL_LATENCY),
+            down: false,
+        });
+        backends.insert(version, backend);
+    }
+    Ok(backends)
+}
+
+/// A version, for people.
+fn named(version: &str) -> String {
+    format!("color-app {version}")
 }
 
 /// Waits until the gateway says that it serves the route.

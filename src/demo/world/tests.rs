@@ -60,7 +60,9 @@ async fn color_app_answers_behind_its_gateway_whatever_the_kind_of_its_route() {
         let protocol = if *routes == Routes::GrpcRoute { "grpc" } else { "http" };
         let cluster = format!("cds_egress_color-mesh_{}_default_{protocol}_8080", routes.workload("v1"));
         let line = format!("envoy_cluster_upstream_rq_total{{envoy_cluster_name=\"{cluster}\"}} 20\n");
-        assert!(app.gateway().stats().contains(&line), "{routes:?}: {}", app.gateway().stats());
+        let Front::Sandbox { gateway, .. } = app.front() else { panic!("another gateway") };
+        let stats = gateway.stats();
+        assert!(stats.contains(&line), "{routes:?}: {stats}");
         // The gateway says that it serves a change once it does.
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &routes.resource());
         give_all_to_v3(&api, *routes).await;
