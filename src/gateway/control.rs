@@ -41,6 +41,7 @@ pub async fn run(
     let mut touched = Touched::default();
     // Something has happened since the last look at all of them.
     let mut stirred = true;
+    let mut led = false;
     loop {
         let mut sweep = false;
         tokio::select! {
@@ -70,8 +71,13 @@ pub async fn run(
         if !touched.is_nothing() {
             plans.follow(&world, &touched, now);
         }
+        let leading = leads();
+        if leading && !led {
+            plans.lead(&world, now);
+        }
+        led = leading;
         plans.hear(&world, now);
-        if !leads() {
+        if !led {
             stirred = true;
             continue;
         }

@@ -16,7 +16,7 @@ use crate::{
 const PASSING: Duration = Duration::from_secs(2);
 /// An Envoy that connects again, and a control plane that was started anew and waits for all of them, must not make a condition
 /// flap: what was in effect is said not to be any more once it has lasted so long. Envoys come back within half a minute at most.
-const FLAPPING: Duration = Duration::from_secs(40);
+pub const FLAPPING: Duration = Duration::from_secs(40);
 /// The same in other words, such as how many Envoys there are.
 const DETAIL: Duration = Duration::from_mins(1);
 
@@ -45,12 +45,25 @@ pub struct Served<'a> {
     pub gateway: &'a Gateway,
     /// Its Envoys.
     pub envoys: &'a [Connected],
+    /// How many were there before this process led, where they may still be on their way to it.
+    pub expected: usize,
     /// The number of the present publication.
     pub number: u64,
     /// The number of the first publication with the present generation; `None` where there is none yet.
     pub since: Option<u64>,
     /// Why it is not served as it stands.
     pub held: Option<&'a Held>,
+}
+
+/// How many Envoys a gateway had by what its object says.
+pub fn told_envoys(gateway: &Gateway, status: &Value) -> usize {
+    let count = || {
+        let message = told(ObjectKind::VirtualGateway, status)?["message"].as_str()?;
+        let (_, rest) = message.split_once(" of ")?;
+        let (count, rest) = rest.split_once(" Envoys of ")?;
+        rest.starts_with(&format!("{gateway} ")).then(|| count.parse().ok())?
+    };
+    count().unwrap_or_default()
 }
 
 /// What is to be said of an object.
@@ -225,6 +238,12 @@ impl Served<'_> {
         if !lagging.is_empty() {
             return (Level::Lags, format!("{so_far}; not yet: {}", named(lagging.into_iter())));
         }
+        let absent = self.expected.saturating_sub(all);
+        if absent > 0 && all > 0 {
+            let told =
+                format!("{so_far}; {absent} more were connected a moment ago, and may serve what was before");
+            return (Level::Lags, told);
+        }
         if there.is_empty() {
             let told = if all == 0 { format!("no Envoy of {gateway} is connected") } else { so_far };
             return (Level::NoEnvoy, told);
@@ -268,9 +287,41 @@ mod tests {
     }
 
     fn verdict(since: Option<u64>, envoys: &[Connected], held: Option<&Held>) -> Verdict {
-        let gateway = gateway();
-        let gateways = vec![Served { gateway: &gateway, envoys, number: NOW, since, held }];
+        expecting(0, since, envoys, held, &gateway())
+    }
+
+    fn expecting(
+        expected: usize,
+        since: Option<u64>,
+        envoys: &[Connected],
+        held: Option<&Held>,
+        gateway: &Gateway,
+    ) -> Verdict {
+        let gateways = vec![Served { gateway, envoys, expected, number: NOW, since, held }];
         Verdict::of(&Claim { generation: 7, gateways, ..Claim::default() })
+    }
+
+    #[test]
+    fn those_that_were_connected_before_a_failover_are_waited_for() {
+        let gateway = gateway();
+        let status = |verdict: &Verdict| {
+            verdict.status(ObjectKind::VirtualGateway, 7, &json!({}), Timestamp::UNIX_EPOCH)
+        };
+        let both = verdict(Some(1), &[envoy(1, 1), envoy(2, 1)], None);
+        assert_eq!(told_envoys(&gateway, &status(&both)), 2);
+        let one = expecting(2, Some(1), &[envoy(1, 1)], None, &gateway);
+        assert_eq!((one.holds, one.reason), (false, "Pending"));
+        assert!(
+            one.message.starts_with("1 of 1 Envoys of shop/gw have generation 7; 1 more"),
+            "{}",
+            one.message
+        );
+        assert!(expecting(2, Some(1), &[envoy(1, 1), envoy(2, 1)], None, &gateway).holds);
+        // Of another gateway, or with none.
+        let other = Gateway { namespace: "shop".into(), name: "gw-2".into() };
+        assert_eq!(told_envoys(&other, &status(&both)), 0);
+        assert_eq!(told_envoys(&gateway, &status(&verdict(Some(1), &[], None))), 0);
+        assert_eq!(told_envoys(&gateway, &Value::Null), 0);
     }
 
     #[test]

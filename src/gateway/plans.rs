@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     endpoints::{self, Service},
-    evidence::{Claim, Served, is_told},
+    evidence::{Claim, FLAPPING, Served, is_told, told_envoys},
     quarantine::{Quarantine, Voter, generation},
     world::{Touched, World},
 };
@@ -27,6 +27,9 @@ pub struct Plans {
     hub: Hub,
     gateways: BTreeMap<Gateway, Planning>,
     envoys: BTreeMap<Gateway, Vec<Connected>>,
+    /// How many Envoys each gateway had before this process led, and until when they may still be on their way.
+    expected: BTreeMap<Gateway, usize>,
+    expected_until: Duration,
 }
 
 /// One gateway's.
@@ -59,7 +62,19 @@ struct Place<'a> {
 impl Plans {
     /// None yet. What is made is published there.
     pub fn new(hub: Hub) -> Self {
-        Self { hub, gateways: BTreeMap::new(), envoys: BTreeMap::new() }
+        let (expected, expected_until) = (BTreeMap::new(), Duration::ZERO);
+        Self { hub, gateways: BTreeMap::new(), envoys: BTreeMap::new(), expected, expected_until }
+    }
+
+    /// From now on this process leads: the Envoys of the one before come to it, each in its own time.
+    pub fn lead(&mut self, world: &World, now: Duration) {
+        let had = world.of_kind(ObjectKind::VirtualGateway).map(|(own, object)| {
+            let gateway = gateway(own);
+            let count = told_envoys(&gateway, &object["status"]);
+            (gateway, count)
+        });
+        self.expected = had.collect();
+        self.expected_until = now + FLAPPING;
     }
 
     /// Takes in what may have changed: gateways that it concerns are published anew.
@@ -94,6 +109,9 @@ impl Plans {
 
     /// Hears what the Envoys say: an object that they refuse is taken out of the plan, or back.
     pub fn hear(&mut self, world: &World, now: Duration) {
+        if now >= self.expected_until {
+            self.expected.clear();
+        }
         self.envoys.clear();
         for envoy in self.hub.envoys() {
             self.envoys.entry(envoy.gateway.clone()).or_default().push(envoy);
@@ -159,7 +177,15 @@ impl Plans {
             };
             if carries || held.is_some() {
                 let since = planning.quarantine.since(named, object);
-                claim.gateways.push(Served { gateway, envoys, number: planning.number, since, held });
+                let expected = self.expected.get(gateway).copied().unwrap_or_default();
+                claim.gateways.push(Served {
+                    gateway,
+                    envoys,
+                    expected,
+                    number: planning.number,
+                    since,
+                    held,
+                });
             }
         }
         claim
