@@ -50,6 +50,7 @@ const OTHERS: &[&str] = &[
     "GatewayRouteActive",
     "PartiallyInvalid",
     "Programmed",
+    "RequestMirror",
     "ResolvedRefs",
     "Rollout",
     "Service",

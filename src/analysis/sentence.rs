@@ -165,16 +165,22 @@ pub fn no_canary_traffic(at: Traffic) -> String {
     format!("Waiting at {at}: no canary traffic in this step, so nothing is known of it yet.")
 }
 
-/// The canary's share of a step's requests is far from its weight.
-pub fn share_off(weight: i32, canary: f64, all: f64) -> String {
-    format!(
-        "At {weight}% the canary had {} of {} requests ({}): something beside these routes sends or keeps traffic, so what is \
-         judged may not be what users see. See who calls either version directly, or by another route, and take that in or out of \
-         the series.",
-        count(canary),
-        count(all),
-        percent(canary / all.max(1.0))
-    )
+/// The canary's share of a step's requests is far from what the routes give it.
+pub fn share_off(at: Traffic, canary: f64, all: f64) -> String {
+    let share = percent(canary / all.max(1.0));
+    let (canary, all) = (count(canary), count(all));
+    match at {
+        Traffic::Weight(_) => format!(
+            "At {at} the canary had {canary} of {all} requests ({share}): something beside these routes sends or keeps traffic, so \
+             what is judged may not be what users see. See who calls either version directly, or by another route, and take \
+             that in or out of the series."
+        ),
+        Traffic::Mirror(_) => format!(
+            "At {at} the canary had {canary} of {all} requests ({share}), copies included: the data plane copies another share than \
+             the routes say, or something else calls either version. See whether it knows the percentage of a mirror, \
+             and who calls them directly."
+        ),
+    }
 }
 
 /// Paused because a metric could not be read. `cause` is a clause: "Prometheus gave no `total` for stable".

@@ -163,6 +163,14 @@ impl Found {
         self.rejected.push(Rejected { object: object.clone(), part, reason });
     }
 
+    /// The same of a part that each of several routes of one object has.
+    fn reject_once(&mut self, object: &ObjectRef, part: String, reason: Reason) {
+        let part = Some(part);
+        if !self.rejected.iter().any(|known| known.object == *object && known.part == part) {
+            self.reject(object, part, reason);
+        }
+    }
+
     fn compiled(self) -> Compiled {
         let table = Table { routes: self.routes.into_values().collect() };
         Compiled { table, served: self.served, rejected: self.rejected }

@@ -324,12 +324,13 @@ pub(super) fn writer(view: &RouteView) -> String {
 
 /// What keeps that writer from doing it again to the weights.
 pub(super) fn remedy(view: &RouteView) -> String {
-    remedy_at(view, view.lists.first().map(|list| list.path.as_str()).unwrap_or_default())
+    let list = view.lists.first().map(|list| list.path.as_str()).unwrap_or_default();
+    remedy_at(view.writer.as_deref(), list)
 }
 
-/// The same of the list at a pointer.
-pub(super) fn remedy_at(view: &RouteView, list: &str) -> String {
-    match view.writer.as_deref() {
+/// What keeps a writer from doing it again to the list at a pointer.
+pub(super) fn remedy_at(writer: Option<&str>, list: &str) -> String {
+    match writer {
         Some("kustomize-controller") => {
             format!("Let Flux ignore it: spec.ignore of the Kustomization with the path {list}")
         }

@@ -34,6 +34,8 @@ pub struct Question {
     pub step: i32,
     /// The canary's share of that step, in percent.
     pub weight: i64,
+    /// How many requests it copies to the canary, in percent; none where it is no step with a mirror.
+    pub mirror: Option<i32>,
 }
 
 /// Answers that have come back.

@@ -10,7 +10,7 @@ use super::{
     gate::{Answered, AskRequest, Question},
     turn::{Turn, later},
 };
-use crate::api::{GateAnswer, GateStatus, GateTime, Gates, Phase, PlannedStep};
+use crate::api::{GateAnswer, GateStatus, GateTime, Gates, Phase, PlannedStep, units::Weight};
 
 /// The reason of a run that waits for a gate.
 const GATE: &str = "Gate";
@@ -131,6 +131,8 @@ impl Turn<'_> {
     /// Asks the gates of a time that are due; during a step those that agree too. All questions of a decision go out together.
     fn ask(&mut self, when: GateTime, step: i32) {
         let weight = self.planned(step);
+        let planned = self.run().and_then(|run| run.step(step));
+        let mirror = planned.and_then(|step| step.mirror).map(Weight::percent);
         let mut new = Vec::new();
         for gate in self.gates_of(when, step) {
             if when != GateTime::During && self.agrees(when, &gate) {
@@ -145,7 +147,7 @@ impl Turn<'_> {
                     let next = later(self.now, self.interval(&gate));
                     self.memory.gates.due.insert(key, next);
                     self.wake_at(next);
-                    new.push(Question { gate, when, step, weight });
+                    new.push(Question { gate, when, step, weight, mirror });
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! What an analysis must have so that it can judge every step. What a template has is known when a run starts.
 
 use crate::api::{
-    Analysis, Approval, BlueGreen, CanaryStep, Gates, Stage, StepAnalysis, Strategy, units::Weight,
+    Analysis, Approval, BlueGreen, Canary, CanaryStep, Gates, Preset, Stage, StepAnalysis, Strategy,
+    units::Weight,
 };
 
 /// Why an analysis can't judge what the strategy asks it to, in a sentence with the remedy.
@@ -26,6 +27,7 @@ pub(super) fn refuse(analysis: Option<&Analysis>, strategy: &Strategy) -> Option
     }
     of_steps
         .find_map(|(step, own)| refuse_step(analysis, step, own))
+        .or_else(|| refuse_mirror(analysis, strategy.canary.as_ref()?))
         .or_else(|| refuse_switch(analysis, strategy.blue_green.as_ref()?))
 }
 
@@ -43,6 +45,23 @@ fn refuse_step(analysis: &Analysis, step: &CanaryStep, own: &StepAnalysis) -> Op
     (step.weight == Some(Weight::FULL) && (rate || slow)).then(|| {
         "at weight 100 there is nothing to compare the canary with but what stable had before: give what only that step \
          judges a max, or judge it in the analysis of all steps"
+            .to_owned()
+    })
+}
+
+/// What gets copies can only be judged by who counts them.
+fn refuse_mirror(analysis: &Analysis, canary: &Canary) -> Option<String> {
+    let series = analysis.series.as_ref()?;
+    let preset = series.preset?;
+    let counts = match preset {
+        Preset::TidegateGateway | Preset::AppmeshEnvoy => true,
+        Preset::Istio => series.params.get("reporter").is_some_and(|reporter| reporter == "waypoint"),
+        Preset::Linkerd | Preset::AppmeshExtension | Preset::Alb | Preset::VpcLattice => false,
+    };
+    let mirrors = canary.steps.iter().any(|step| step.mirror.is_some());
+    (mirrors && !counts).then(|| {
+        "spec.analysis.series: what this preset reads does not count copies of requests, so that nothing would be known in a step \
+         with mirror: leave those steps out, or give counters that do (of istio, those with the param reporter: waypoint)"
             .to_owned()
     })
 }

@@ -224,6 +224,8 @@ pub struct Mirrors {
     pub length: Option<usize>,
     /// The mirrors among them, in their order.
     pub entries: Vec<MirrorSeen>,
+    /// The field manager that last wrote the list, where it is known by itself and not with the weights.
+    pub writer: Option<String>,
 }
 
 /// Copies of requests go to a target, which answers nobody.
@@ -235,8 +237,8 @@ pub struct MirrorSeen {
     pub name: String,
     /// The port, where one is given.
     pub port: Option<i32>,
-    /// How many of all requests are copied, in percent.
-    pub percent: i64,
+    /// How many of all requests are copied, in millionths.
+    pub millionths: i64,
     /// The element whole.
     pub raw: RawEntry,
 }
@@ -460,8 +462,15 @@ impl ListSeen {
     }
 
     /// How many copies of its requests a target gets, in percent of them.
-    pub fn mirrored(&self, target: &Target) -> i64 {
-        self.mirrors_to(target).map(|mirror| mirror.percent).sum()
+    pub fn mirrored(&self, target: &Target) -> f64 {
+        self.mirrors_to(target).map(|mirror| mirror.millionths).sum::<i64>() as f64 / 10_000.0
+    }
+
+    /// Whether just so many requests are copied to a target, in percent: by one mirror, and for 0 by none at all.
+    pub fn copies(&self, target: &Target, percent: i64) -> bool {
+        let mut all = self.mirrors_to(target).map(|mirror| mirror.millionths);
+        let first = all.next();
+        if percent == 0 { first.is_none() } else { first == Some(percent * 10_000) && all.next().is_none() }
     }
 
     /// The total weight of everything listed.

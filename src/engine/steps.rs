@@ -327,7 +327,9 @@ impl Turn<'_> {
             // Metrics are configured, but none applies to this step: never a pass.
             return if over { StepDecision::Pause } else { StepDecision::Wait };
         }
-        let relaxed = analysis.is_some_and(|analysis| planned.weight < analysis.prove_from);
+        // Nobody is answered by what gets copies only.
+        let relaxed =
+            planned.mirror.is_some() || analysis.is_some_and(|analysis| planned.weight < analysis.prove_from);
         let on_inconclusive = match analysis.map(|analysis| analysis.on_inconclusive).unwrap_or_default() {
             OnInconclusive::Pause => analysis::OnInconclusive::Pause,
             OnInconclusive::Advance => analysis::OnInconclusive::Advance,

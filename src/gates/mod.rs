@@ -62,6 +62,8 @@ struct Review<'a> {
     step: i32,
     steps: i32,
     weight: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror: Option<i32>,
     stable: &'a str,
     canary: &'a str,
 }
@@ -158,6 +160,7 @@ impl<'a> Review<'a> {
             step: question.step,
             steps: request.steps,
             weight: question.weight,
+            mirror: question.mirror,
             stable: &request.stable,
             canary: &request.canary,
         }

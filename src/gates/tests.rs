@@ -24,7 +24,7 @@ fn gates(config: GateConfig) -> Gates {
 }
 
 fn question(gate: &str) -> Question {
-    Question { gate: gate.to_owned(), when: GateTime::Before, step: 2, weight: 20 }
+    Question { gate: gate.to_owned(), when: GateTime::Before, step: 2, weight: 20, mirror: None }
 }
 
 fn request(questions: Vec<Question>) -> AskRequest {

@@ -207,7 +207,12 @@ fn unproven(told: &mut Explanation, status: &RolloutStatus, run: &Run) {
     }
     let proven_from = run.analysis.as_ref().map_or(Weight::ZERO, |analysis| analysis.prove_from);
     let planned = status.step.as_ref().and_then(|step| run.step(step.index));
-    if planned.is_some_and(|step| step.weight < proven_from) && !status.analysis.is_empty() {
+    let Some(planned) = planned.filter(|_| !status.analysis.is_empty()) else { return };
+    if planned.mirror.is_some() {
+        told.waits.push(
+            "A step with a mirror may go on without proof, if nothing speaks against the canary.".to_owned(),
+        );
+    } else if planned.weight < proven_from {
         told.waits.push(format!(
             "Below {proven_from} a step may go on without proof, if nothing speaks against the canary."
         ));
@@ -269,9 +274,9 @@ fn holding(
     now: Timestamp,
 ) {
     let what = match held(status, run, step, planned, now) {
-        Held::Unwritten => "The weight of this step, which is not on every route yet.".to_owned(),
+        Held::Unwritten => "The write of this step, which is not on every route yet.".to_owned(),
         Held::NotInEffect => {
-            "The data plane: the weight is written, and nothing shows yet that it is in effect.".to_owned()
+            "The data plane: the step is written, and nothing shows yet that it is in effect.".to_owned()
         }
         Held::Settling => {
             "What came before this step, which must not count any more; then its hold begins.".to_owned()

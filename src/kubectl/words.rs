@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::out::{Look, Tone};
 use crate::{
     analysis::Verdict,
-    api::{Phase, Rollout, RolloutStatus, Step, Target, units::spell},
+    api::{Phase, Rollout, RolloutStatus, Target, units::spell},
 };
 
 /// The span between two times in whole seconds, as people write it; nothing where the second is not later.
@@ -64,8 +64,11 @@ pub fn run_number(rollout: &Rollout) -> i64 {
 
 /// The step where a run is under way, as `2/4 at 20%`.
 pub fn step(status: &RolloutStatus) -> Option<String> {
-    let label = |step: &Step| format!("{} at {}", step.label, step.weight);
-    status.active_run().and(status.step.as_ref()).filter(|step| step.index > 0).map(label)
+    let run = status.active_run()?;
+    let step = status.step.as_ref().filter(|step| step.index > 0)?;
+    let traffic =
+        run.step(step.index).map_or_else(|| step.weight.to_string(), |step| step.traffic().to_string());
+    Some(format!("{} at {traffic}", step.label))
 }
 
 /// Where it stands, in a line: the phase, the step, the sentence.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::RouteKind,
-    engine::observed::{EntrySeen, ListSeen, RouteView},
+    engine::observed::{EntrySeen, ListSeen, Mirrors, RouteView},
 };
 
 #[cfg(test)]
@@ -61,6 +61,10 @@ pub fn view(object: &Value) -> Result<RouteView, Unusable> {
     let block = action.trim_end_matches("/action");
     let rule = object::value_at(object, block);
     let mirrors = mirror::mirrors(RouteKind::GatewayRoute, rule, block, &namespace).filter(|_| !lone);
+    let mirrors = mirrors.map(|mirrors| Mirrors {
+        writer: mirrors.length.and_then(|_| object::writer(object, &mirrors.path)),
+        ..mirrors
+    });
     let list = ListSeen {
         path: path.clone(),
         rule: None,

@@ -59,7 +59,8 @@ pub(super) fn mirrors(kind: RouteKind, rule: Option<&Value>, at: &str, namespace
     let words = words(kind)?;
     let list = rule.and_then(|rule| rule.get(words.list)).and_then(Value::as_array);
     let entries = list.map(|list| seen(&words, list, namespace)).unwrap_or_default();
-    Some(Mirrors { path: format!("{at}/{}", words.list), length: list.map(Vec::len), entries })
+    let path = format!("{at}/{}", words.list);
+    Some(Mirrors { path, length: list.map(Vec::len), entries, writer: None })
 }
 
 fn seen(words: &Words, list: &[Value], namespace: &str) -> Vec<MirrorSeen> {
@@ -69,7 +70,7 @@ fn seen(words: &Words, list: &[Value], namespace: &str) -> Vec<MirrorSeen> {
             index,
             name: entry.name,
             port: entry.port,
-            percent: percent(words, raw),
+            millionths: millionths(words, raw),
             raw: raw.clone().into(),
         })
     };
@@ -86,17 +87,18 @@ pub(super) fn placed(kind: RouteKind, placed: Vec<(usize, Value)>, namespace: &s
     placed.into_iter().filter_map(one).collect()
 }
 
-/// How many requests an element copies, in percent; all where it does not say.
-fn percent(words: &Words, raw: &Value) -> i64 {
+/// How many requests an element copies, in millionths; all where it does not say.
+fn millionths(words: &Words, raw: &Value) -> i64 {
     let number = |pointer: &str| raw.pointer(pointer).and_then(Value::as_i64);
+    let percent = number(words.percent).map(|percent| percent.saturating_mul(10_000));
     let fraction = number("/requestMirror/fraction/numerator").map(|part| {
-        part.saturating_mul(100) / number("/requestMirror/fraction/denominator").unwrap_or(100).max(1)
+        part.saturating_mul(1_000_000) / number("/requestMirror/fraction/denominator").unwrap_or(100).max(1)
     });
-    number(words.percent).or(fraction).unwrap_or(100)
+    percent.or(fraction).unwrap_or(1_000_000)
 }
 
-/// An element that copies so many requests to a target: `like` is an entry of the weighted list. None where the entry has no
-/// place for a name.
+/// An element that copies so many requests to a target: `like` is the target's entry of the weighted list, or stable's, whose
+/// name and port are replaced. None where the entry has no place for a name.
 pub(super) fn element(
     kind: RouteKind,
     like: &Value,
@@ -119,7 +121,12 @@ pub(super) fn element(
         }
         RouteKind::HttpRoute | RouteKind::GrpcRoute => {
             fields.retain(|field, _| REFERENCE.contains(&field.as_str()));
-            Some(json!({"type": FILTER, "requestMirror": {"backendRef": reference, "percent": percent}}))
+            let mut mirror = json!({"backendRef": reference});
+            if percent < 100 {
+                // All are copied where nothing is said, which API servers understand that know no shares.
+                mirror["percent"] = json!(percent);
+            }
+            Some(json!({"type": FILTER, "requestMirror": mirror}))
         }
         RouteKind::VirtualRouter => None,
     }

@@ -300,7 +300,7 @@ pub(super) fn condition<'a>(conditions: Option<&'a Value>, kind: &str) -> Option
 }
 
 /// The manager that owns what stands at a pointer: of several, the one that wrote last.
-fn writer(object: &Value, owned: &str) -> Option<String> {
+pub(super) fn writer(object: &Value, owned: &str) -> Option<String> {
     let managers = value_at(object, "/metadata/managedFields")?.as_array()?;
     let path = owned.replace('/', "/f:");
     managers

@@ -69,6 +69,8 @@ struct Mirrored {
     length: Option<usize>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     entries: Vec<(usize, Value)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    writer: Option<String>,
 }
 
 /// [`InEffect`], spelled.
@@ -119,9 +121,9 @@ impl From<ListSeen> for Listed {
 }
 
 impl From<Mirrors> for Mirrored {
-    fn from(Mirrors { path, length, entries }: Mirrors) -> Self {
+    fn from(Mirrors { path, length, entries, writer }: Mirrors) -> Self {
         let raw = |mirror: MirrorSeen| (mirror.index, Arc::unwrap_or_clone(mirror.raw.0));
-        Self { path, length, entries: entries.into_iter().map(raw).collect() }
+        Self { path, length, entries: entries.into_iter().map(raw).collect(), writer }
     }
 }
 
@@ -143,10 +145,11 @@ impl Packed {
                 _ => entries(Some(&Value::Array(list.entries)), &spelling(kind), namespace)?,
             };
             let Listed { path, rule, told, rule_field, lone, headers, mirrors, .. } = list;
-            let mirrors = mirrors.map(|Mirrored { path, length, entries }| Mirrors {
+            let mirrors = mirrors.map(|Mirrored { path, length, entries, writer }| Mirrors {
                 path,
                 length,
                 entries: mirror::placed(kind, entries, namespace),
+                writer,
             });
             Ok(ListSeen { path, rule, told, rule_field, entries, unusable, lone, headers, mirrors })
         };

@@ -169,29 +169,29 @@ fn mirrored(
     view: &RouteView,
     patch: &mut Builder,
 ) -> Result<(), PatchError> {
-    let list = list(view, change.list)?;
-    let (Some(words), Some(mirrors)) = (mirror::words(kind), &list.mirrors) else {
-        return Err(PatchError::Shape("a mirror"));
-    };
-    let mut there = ours(mirrors, change);
-    if change.percent > 0 {
-        if there.is_empty() {
-            let called = view.name_of(&change.name);
-            let element = mirror::element(kind, &change.like.0, called, change.port, change.percent)
-                .ok_or(PatchError::Shape("a name"))?;
-            return match mirrors.length {
-                Some(_) => patch.add(&format!("{}/-", mirrors.path), element),
-                None => patch.add(&mirrors.path, json!([element])),
-            };
-        }
-        let kept = there.remove(0);
-        patch.add(&format!("{}/{}{}", mirrors.path, kept.index, words.percent), json!(change.percent))?;
-    } else if mirrors.length == Some(there.len()) {
-        // An empty list would be something that the user's manifest does not have.
+    let Some(mirrors) = &list(view, change.list)?.mirrors else { return Err(PatchError::Shape("a mirror")) };
+    let there = ours(mirrors, change);
+    if change.percent == 0 && mirrors.length == Some(there.len()) {
+        // An empty list would be something that the user's manifest does not have. Nobody else's may go with it.
+        let all: Vec<&Value> = there.iter().map(|mirror| &*mirror.raw.0).collect();
+        patch.test(&mirrors.path, json!(all))?;
         return patch.remove(&mirrors.path);
     }
     // From the last on: each removal moves what comes after it.
-    there.iter().rev().try_for_each(|gone| patch.remove(&format!("{}/{}", mirrors.path, gone.index)))
+    for gone in there.iter().rev() {
+        patch.remove(&format!("{}/{}", mirrors.path, gone.index))?;
+    }
+    if change.percent == 0 {
+        return Ok(());
+    }
+    let called = view.name_of(&change.name);
+    let element = mirror::element(kind, &change.like.0, called, change.port, change.percent)
+        .ok_or(PatchError::Shape("a name"))?;
+    match (there.first(), mirrors.length) {
+        (Some(first), _) => patch.add(&format!("{}/{}", mirrors.path, first.index), element),
+        (None, Some(_)) => patch.add(&format!("{}/-", mirrors.path), element),
+        (None, None) => patch.add(&mirrors.path, json!([element])),
+    }
 }
 
 /// The mirrors of a list that a change is about.
@@ -248,7 +248,7 @@ fn fence(write: &RouteWrite, patch: &mut Builder) -> Result<(), PatchError> {
     Ok(())
 }
 
-/// Tests that the mirrors that are changed are those that were seen, and that there are no others to the target.
+/// Tests that the mirrors that are changed are those that were seen.
 fn mirrors_as_seen(change: &MirrorChange, view: &RouteView, patch: &mut Builder) -> Result<(), PatchError> {
     let Some(mirrors) = &list(view, change.list)?.mirrors else { return Ok(()) };
     for mirror in ours(mirrors, change) {

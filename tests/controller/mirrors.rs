@@ -1,6 +1,6 @@
 //! Copies of requests for a canary that answers nobody yet, over every kind of route that has mirrors.
 
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use tidegate::api::{PauseReason, Phase, RouteKind};
 
@@ -8,7 +8,7 @@ use crate::{
     bad_input::invalid,
     cluster::Cluster,
     history::{History, shares},
-    objects::{rollout_of, weights_of},
+    objects::{list_of, rollout_of, weights_of},
     told::{message, paused_for},
     waiting::eventually,
 };
@@ -122,10 +122,66 @@ async fn a_mirror_that_somebody_took_out_is_put_back_by_resume() {
             PatchParams { field_manager: Some("argocd-controller".into()), ..PatchParams::default() };
         cluster.routes().patch("color", &params, &without).await.unwrap();
         let rollout = cluster.until("color", "paused", paused_for(PauseReason::Drifted)).await;
-        assert!(message(&rollout).contains("has 0% of requests copied"), "{}", message(&rollout));
+        // Of a list that is gone nobody is known to have written it; the rules of the others are owned whole.
+        let who = if kind == RouteKind::GatewayRoute { "somebody" } else { "argocd-controller" };
+        let want = format!("{who} has 0% of requests copied to the canary, where 20% is ours");
+        assert!(message(&rollout).contains(&want), "{}", message(&rollout));
         assert_eq!(mirrored(&cluster).await, None, "{kind:?}: nobody fights over it");
         cluster.ask("resume").await;
         until_mirrored(&cluster).await;
+    }
+}
+
+/// What of the user's own stands where ours comes.
+fn own(kind: RouteKind) -> Value {
+    match kind {
+        RouteKind::GatewayRoute => json!([{"virtualServiceRef": {"name": "audit"}, "percent": 1}]),
+        RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::VirtualRouter => json!([{
+            "type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-internal"]},
+        }]),
+    }
+}
+
+/// It goes to the port of the canary's own entry, and what the user has beside it stays as it is, whatever comes of the run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_beside_it_stays_and_the_canary_s_own_port_is_meant() {
+    for kind in MIRRORING {
+        for is_bad in [false, true] {
+            let cluster = Cluster::of_kind(kind).await;
+            if is_bad {
+                cluster.gateway.fail("v2", 0.2);
+            }
+            let port = format!("{}/1/port", list_of(kind));
+            let edit = json!([
+                {"op": "add", "path": field(kind), "value": own(kind)}, {"op": "add", "path": port, "value": 9090},
+            ]);
+            let edit = Patch::Json::<()>(serde_json::from_value(edit).unwrap());
+            cluster.routes().patch("color", &PatchParams::default(), &edit).await.unwrap();
+            let before = mirrored(&cluster).await;
+            cluster.roll(&rollout(kind, "2s")).await;
+            let two = |mirrors: &Option<Value>| {
+                mirrors.as_ref().and_then(Value::as_array).is_some_and(|all| all.len() == 2)
+            };
+            let during = eventually("requests are copied", || mirrored(&cluster), two).await.unwrap();
+            assert!(during[1].to_string().contains("9090"), "{kind:?}: {during}");
+            assert_eq!(Some(&during[0]), before.as_ref().map(|before| &before[0]), "{kind:?}");
+            cluster.phase(if is_bad { Phase::Failed } else { Phase::Healthy }).await;
+            assert_eq!(mirrored(&cluster).await, before, "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletion_takes_the_mirror_with_it() {
+    for kind in MIRRORING {
+        let cluster = Cluster::of_kind(kind).await;
+        cluster.roll(&rollout(kind, "5m")).await;
+        until_mirrored(&cluster).await;
+        cluster.rollouts().delete("color", &DeleteParams::default()).await.unwrap();
+        let api = cluster.rollouts();
+        eventually("the Rollout is gone", || async { api.get_opt("color").await.unwrap() }, Option::is_none)
+            .await;
+        assert_eq!(mirrored(&cluster).await, None, "{kind:?}");
     }
 }
 
@@ -133,6 +189,6 @@ async fn a_mirror_that_somebody_took_out_is_put_back_by_resume() {
 async fn a_router_has_no_mirrors_and_says_so() {
     let cluster = Cluster::of_kind(RouteKind::VirtualRouter).await;
     cluster.roll(&rollout(RouteKind::VirtualRouter, "1s")).await;
-    invalid(&cluster, "its kind has no mirrors").await;
+    invalid(&cluster, "a VirtualRouter, and a route with a single target, has no mirrors").await;
     assert_eq!(cluster.route_patches("color"), 0);
 }

@@ -93,6 +93,7 @@ impl World {
     }
 
     fn write(&mut self, write: &RouteWrite) {
+        self.mirror_changes.extend(write.mirrors.iter().cloned());
         let name = &write.route.name;
         if !self.alive() || !self.takes(write) {
             return;

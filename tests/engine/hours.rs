@@ -21,7 +21,8 @@ impl World {
         if let Some(RouteState::Present(view)) = self.routes.get("color") {
             let total = view.lists[0].total().max(1) as f64;
             for mirror in view.lists[0].mirrors.iter().flat_map(|mirrors| &mirrors.entries) {
-                let requests = self.traffic.per_second * seconds * mirror.percent as f64 / 100.0;
+                let requests = self.traffic.per_second * seconds * mirror.millionths as f64 / 1e6
+                    * self.traffic.comes_through;
                 count(&mut self.counters, &self.traffic, &mirror.name, requests);
             }
             for entry in &view.lists[0].entries {

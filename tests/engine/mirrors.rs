@@ -24,13 +24,14 @@ fn world() -> World {
 
 fn mirrored(world: &World) -> i64 {
     let mirrors = world.view("color").lists[0].mirrors.as_ref().unwrap();
-    mirrors.entries.iter().filter(|mirror| mirror.name == "v2").map(|mirror| mirror.percent).sum()
+    mirrors.entries.iter().filter(|mirror| mirror.name == "v2").map(|mirror| mirror.millionths / 10_000).sum()
 }
 
 fn set_mirror(world: &mut World, name: &str, percent: i64) {
     world.edit("color", |view: &mut RouteView| {
-        view.writer = Some("kubectl-edit".into());
-        let entries = &mut view.lists[0].mirrors.as_mut().unwrap().entries;
+        let mirrors = view.lists[0].mirrors.as_mut().unwrap();
+        mirrors.writer = Some("kubectl-edit".into());
+        let entries = &mut mirrors.entries;
         entries.retain(|mirror| mirror.name != name);
         if percent > 0 {
             entries.push(mirror(name, percent));
@@ -161,6 +162,68 @@ fn what_can_have_none_or_has_one_already_is_refused() {
     router.edit("color", |view| view.lists = vec![rule("#1", &[("v1", 100), ("v2", 0)])]);
     let (reason, message) = refused(&mut router);
     assert_eq!(reason, "NoMirror", "{message}");
+}
+
+#[test]
+fn a_mirror_that_copies_nothing_is_one_all_the_same() {
+    let mut world = at_ten();
+    set_share(&mut world, 0);
+    world.settle();
+    assert!(world.message().contains("has 0% of requests copied"), "{}", world.message());
+    world.subject.abort = Some(abort(&world));
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    let left = &world.view("color").lists[0].mirrors.as_ref().unwrap().entries;
+    assert!(left.is_empty(), "{left:?}");
+
+    let mut world = at_ten();
+    set_share(&mut world, 105_000);
+    world.settle();
+    assert!(world.message().contains("has 10.5% of requests copied"), "{}", world.message());
+}
+
+/// Somebody gives the mirror another share, in millionths.
+fn set_share(world: &mut World, millionths: i64) {
+    world.edit("color", |view| {
+        for mirror in &mut view.lists[0].mirrors.as_mut().unwrap().entries {
+            mirror.millionths = millionths;
+        }
+    });
+}
+
+fn abort(world: &World) -> String {
+    let run = world.working.run.as_ref().unwrap().number;
+    format!(r#"{{"run":{run},"by":"ann","at":"{}","reason":"enough"}}"#, world.now)
+}
+
+#[test]
+fn what_is_copied_goes_where_the_canary_s_own_entry_says() {
+    let mut world = at_ten();
+    let entry = world.view("color").lists[0].entries[1].raw.clone();
+    let changes = world.mirror_changes.clone();
+    assert_eq!(changes.iter().map(|change| &change.like).collect::<Vec<_>>(), [&entry]);
+    world.run_until("healthy", |world| world.phase() == Phase::Healthy);
+}
+
+/// A step that copies says nothing of the end: a mirror that somebody makes then is his.
+#[test]
+fn what_is_mirrored_after_the_end_is_nobody_s_concern() {
+    let mut world = world();
+    world.traffic.failing.insert("v2".into(), 0.3);
+    world.run_until("failed", |world| world.phase() == Phase::Failed);
+    set_mirror(&mut world, "v2", 5);
+    world.somebody_sets("color", "kubectl-edit", &[50, 50]);
+    world.run_until("taken back", |world| world.share("v2") == 0);
+    assert_eq!(mirrored(&world), 5);
+}
+
+#[test]
+fn a_share_that_is_not_what_was_asked_for_is_told() {
+    let mut world = at_ten();
+    // As a data plane that copies everything does, whatever it is told.
+    world.traffic.comes_through = 10.0;
+    world.run_until("told", |world| world.condition("TrafficShare").is_some());
+    let sentence = world.working.conditions.iter().find(|told| told.type_ == "TrafficShare").unwrap();
+    assert!(sentence.message.contains("At a mirror of 10% the canary had"), "{}", sentence.message);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tidegate::{
     api::{GateAnswer, Phase, RolloutSpec, RolloutStatus, RouteRef, Transition},
     engine::{
-        decision::{Note, Purpose},
+        decision::{MirrorChange, Note, Purpose},
         gate::{AskDone, Question},
         look::ReadError,
         memory::Memory,
@@ -109,6 +109,8 @@ pub struct World {
     pub numbers: BTreeMap<String, Result<f64, ReadError>>,
     /// Everything that was written, in order: purpose, route, canary's weight afterwards.
     pub writes: Vec<(Purpose, String, i64)>,
+    /// What routes were to have mirrored.
+    pub mirror_changes: Vec<MirrorChange>,
     /// What was scaled, in order, and to how many.
     pub scaled: Vec<(String, i32)>,
     pub notes: Vec<Note>,
@@ -126,7 +128,7 @@ pub fn entry(name: &str, weight: i64) -> EntrySeen {
 
 pub fn mirror(name: &str, percent: i64) -> MirrorSeen {
     let raw = serde_json::json!({ "virtualServiceRef": { "name": name }, "percent": percent }).into();
-    MirrorSeen { index: 0, name: name.into(), port: None, percent, raw }
+    MirrorSeen { index: 0, name: name.into(), port: None, millionths: percent * 10_000, raw }
 }
 
 pub fn route(entries: Vec<EntrySeen>) -> RouteState {
@@ -146,6 +148,7 @@ pub fn route(entries: Vec<EntrySeen>) -> RouteState {
                 path: "/spec/httpRoute/requestMirrorPolicies".into(),
                 length: None,
                 entries: vec![],
+                writer: None,
             }),
         }],
         beside: vec![],
@@ -222,6 +225,7 @@ impl World {
             programmed: true,
             numbers: BTreeMap::new(),
             writes: vec![],
+            mirror_changes: vec![],
             scaled: vec![],
             notes: vec![],
             status_writes: 0,

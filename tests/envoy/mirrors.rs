@@ -82,6 +82,7 @@ fn route(rewrite: Value, percent: u32, to: &str) -> Value {
 struct Both {
     bed: Bed,
     sandbox: Gateway,
+    mirror: SocketAddr,
     got: Got,
 }
 
@@ -94,7 +95,7 @@ impl Both {
         endpoints.set("v1.shop", None, vec![one]).unwrap();
         endpoints.set("v2.shop", None, vec![two]).unwrap();
         let sandbox = Gateway::start(GatewayConfig::default(), endpoints, Clock::start()).await.unwrap();
-        Some(Self { bed, sandbox, got })
+        Some(Self { bed, sandbox, mirror: two, got })
     }
 
     async fn route(&mut self, route: Value) {
@@ -107,7 +108,8 @@ impl Both {
         self.bed.settled().await;
     }
 
-    /// What the mirror got of a request that was sent so, as many times as it is to get it.
+    /// What the mirror got of a request that was sent so, as many times as it is to get it at least, until it has got another
+    /// one that was sent to itself after them.
     async fn copies(&self, to: SocketAddr, times: usize, copies: usize) -> Vec<String> {
         self.got.lock().unwrap().clear();
         let http = client();
@@ -117,8 +119,12 @@ impl Both {
             assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "stable"));
         }
         let look = || async { self.got.lock().unwrap().clone() };
-        let all = eventually("the mirror has its copies", look, |got| got.len() >= copies).await;
-        all.into_iter().map(|told| told.replace(&to.to_string(), "GATEWAY")).collect()
+        eventually("the mirror has its copies", look, |got| got.len() >= copies).await;
+        tokio::spawn(http.get(format!("http://{}/last", self.mirror)).send());
+        let is_last = |told: &String| told.contains("/last");
+        let all = eventually("the mirror has the last", look, |got| got.iter().any(is_last)).await;
+        let copies = all.into_iter().filter(|told| !is_last(told));
+        copies.map(|told| told.replace(&to.to_string(), "GATEWAY")).collect()
     }
 }
 
@@ -169,10 +175,8 @@ async fn so_many_are_copied_as_the_share_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirror_that_leads_nowhere_costs_no_request() {
     let Some(mut both) = Both::start().await else { return };
-    for to in ["routed", "absent"] {
-        both.route(route(Value::Null, 100, to)).await;
-        for at in [both.sandbox.address(), both.bed.ingress] {
-            assert!(both.copies(at, 20, 0).await.is_empty(), "{to}");
-        }
+    both.route(route(Value::Null, 100, "routed")).await;
+    for at in [both.sandbox.address(), both.bed.ingress] {
+        assert!(both.copies(at, 20, 0).await.is_empty());
     }
 }

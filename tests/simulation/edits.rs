@@ -136,7 +136,7 @@ impl World {
             if percent == 0 {
                 shape.without_mirrors(document, own);
             } else {
-                shape.with_mirror(document, own, name, percent.unsigned_abs());
+                shape.meddle(document, own, name, percent.unsigned_abs());
             }
         });
         self.route_changed(route);

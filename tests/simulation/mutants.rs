@@ -297,7 +297,7 @@ fn imagine_mirrors(seen: &mut Observed) {
                 index: 0,
                 name: canary.name.clone(),
                 port: None,
-                percent: percent.percent().into(),
+                millionths: i64::from(percent.percent()) * 10_000,
                 raw: serde_json::json!({}).into(),
             }];
         }

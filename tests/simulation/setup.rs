@@ -119,6 +119,10 @@ impl Setup {
             setup.vary(&mut own);
         }
         setup.templates = templates::of_seed(seed, Arc::make_mut(&mut setup.specs[0]));
+        for object in setup.objects.iter_mut().filter(|object| !object.made && mirrors::has_own_beside(seed))
+        {
+            object.shape.beside = object.shape.kind != RouteKind::VirtualRouter && !object.shape.lone;
+        }
         for at in 0..setup.specs.len() {
             let places = setup.identities[at].places.iter();
             let shapes: Vec<Shape> = places.map(|place| setup.objects[place.object].shape).collect();

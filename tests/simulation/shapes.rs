@@ -38,6 +38,8 @@ pub struct Shape {
     pub calls: bool,
     /// It has a single target in place of a list.
     pub lone: bool,
+    /// Mirrors or filters of the user's own stand where ours would.
+    pub beside: bool,
 }
 
 /// What a version is called where it is called otherwise.
@@ -48,7 +50,7 @@ const LONE_NAME: &str = "/virtualService/virtualServiceRef/name";
 
 impl Shape {
     pub const PLAIN: Self =
-        Self { kind: RouteKind::GatewayRoute, rules: Rules::One, calls: false, lone: false };
+        Self { kind: RouteKind::GatewayRoute, rules: Rules::One, calls: false, lone: false, beside: false };
 
     /// Whether such a route can have a single target.
     pub fn may_be_lone(self) -> bool {
@@ -69,7 +71,7 @@ impl Shape {
                 (_, 1 | 2) => Rules::Named,
                 (_, _) => Rules::Every,
             };
-            Self { kind, rules, calls: calls && rng.bool(), lone: false }
+            Self { kind, rules, calls: calls && rng.bool(), lone: false, beside: false }
         })
     }
 
@@ -210,6 +212,9 @@ impl Shape {
             },
             "spec": self.spec(lists),
         });
+        if self.beside {
+            self.without_mirrors(&mut document, Own::All);
+        }
         document["status"] = self.status(&document["metadata"]["generation"]);
         document
     }

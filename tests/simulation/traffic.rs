@@ -161,7 +161,7 @@ impl World {
             for list in &view.lists {
                 for mirror in list.mirrors.iter().flat_map(|mirrors| &mirrors.entries) {
                     if let Some(place) = versions.iter().position(|version| *version == mirror.name) {
-                        shares[place] += mirror.percent as f64 / 100.0 / routes / view.lists.len() as f64;
+                        shares[place] += mirror.millionths as f64 / 1e6 / routes / view.lists.len() as f64;
                     }
                 }
                 let whole = list.total().max(1) as f64 * routes * view.lists.len() as f64;

@@ -26,7 +26,7 @@ pub fn counted(client: &Client, meters: &Arc<Meters>, clock: Clock) -> Client {
             answer
         }
     });
-    Client::new(counting, client.default_namespace()).with_valid_until(*client.valid_until())
+    Client::new(counting, client.default_namespace())
 }
 
 /// What a request asks for: the verb and the resource, with its subresource behind a slash.

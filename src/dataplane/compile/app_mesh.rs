@@ -190,7 +190,7 @@ fn copied(route: &Route, chosen: &[Choice<'_>], mesh: &Mesh<'_>, found: &mut Fou
             Err(reason) => {
                 let (namespace, name) = (route.namespace.clone(), route.name.clone());
                 let object = ObjectRef { kind: ObjectKind::GatewayRoute, namespace, name };
-                found.reject(&object, Some(format!("mirror {}", mirror.to.target)), reason);
+                found.reject_once(&object, format!("mirror {}", mirror.to.target), reason);
             }
         }
     }
@@ -217,8 +217,11 @@ fn mirrored(
                 return Err(Reason::UnlistedMirror(mirror.to.service()));
             };
             let sum: u64 = route.entries.iter().map(|entry| u64::from(entry.weight)).sum();
+            if sum == 0 {
+                return Err(Reason::NoWeight);
+            }
             let part = |entry: &Destination| {
-                let millionths = u64::from(mirror.millionths) * u64::from(entry.weight) / sum.max(1);
+                let millionths = u64::from(mirror.millionths) * u64::from(entry.weight) / sum;
                 let virtual_service = entry.virtual_service.clone().or_else(|| Some(mirror.to.service()));
                 let to = Destination { virtual_service, ..entry.clone() };
                 Mirror { to, millionths: u32::try_from(millionths).unwrap_or(Mirror::ALL) }

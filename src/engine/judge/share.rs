@@ -2,7 +2,10 @@
 
 use super::tests;
 use crate::{
-    analysis::{Sequence, sentence},
+    analysis::{
+        Sequence,
+        sentence::{self, Traffic},
+    },
     engine::{
         observed::{ListSeen, RouteSeen, RouteView},
         turn::Turn,
@@ -46,9 +49,16 @@ impl Turn<'_> {
 
     fn share_off(&self) -> Option<String> {
         let step = self.planned_step()?;
-        let weight = step.weight.percent();
-        // What a match sends comes on top, and nothing tells how much that is.
-        if step.matching.is_some() || !(1..100).contains(&weight) || !self.had_the_weight() {
+        let wanted = match step.traffic() {
+            // What a match sends comes on top, and nothing tells how much that is.
+            Traffic::Weight(weight) if step.matching.is_none() && (1..100).contains(&weight) => {
+                f64::from(weight) / 100.0
+            }
+            // Copies come besides what they are copies of.
+            Traffic::Mirror(percent) => f64::from(percent) / f64::from(100 + percent),
+            Traffic::Weight(_) => return None,
+        };
+        if !self.had_the_weight() {
             return None;
         }
         let analysis = self.analysis()?;
@@ -59,11 +69,11 @@ impl Turn<'_> {
             .map(Sequence::step_total)?;
         let canary = total.canary().requests;
         let all = canary + total.stable().requests;
-        let (realised, wanted) = (canary / all.max(1.0), f64::from(weight) / 100.0);
+        let realised = canary / all.max(1.0);
         let off = realised > wanted * OFF || realised * OFF < wanted;
         let spread = (all * wanted * (1.0 - wanted)).sqrt();
         let by_chance = (canary - all * wanted).abs() <= CHANCE * spread;
-        (all >= ENOUGH && off && !by_chance).then(|| sentence::share_off(weight, canary, all))
+        (all >= ENOUGH && off && !by_chance).then(|| sentence::share_off(step.traffic(), canary, all))
     }
 
     /// Whether all that was counted in the step was counted while the routes had its weight, and nothing else on them sends

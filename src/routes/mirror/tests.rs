@@ -108,7 +108,7 @@ fn a_mirror_comes_changes_and_goes_and_leaves_what_else_stands_there() {
                 let after = applied(&before, &write(kind, &before, percent, fence)).unwrap();
                 assert_eq!(after.pointer(path(kind)), want.as_ref(), "{kind:?} {before} {percent}");
                 let seen = view(kind, &after).unwrap();
-                assert_eq!(seen.lists[list(&seen)].mirrored(&v2()), percent, "{kind:?} {before}");
+                assert!(seen.lists[list(&seen)].copies(&v2(), percent), "{kind:?} {before}");
                 assert_eq!(Packed::from(seen.clone()).unpacked(kind, "n").unwrap(), seen, "{kind:?}");
             }
         }
@@ -121,7 +121,10 @@ fn a_mirror_that_another_has_changed_meanwhile_is_not_touched() {
         let ours = mirror(kind, "v2", 10);
         let before = object(kind, Some(json!([ours])));
         let write = write(kind, &before, 0, Fence::Stamp);
-        for meanwhile in [json!([another(kind), ours]), json!([mirror(kind, "v2", 11)]), json!([])] {
+        let theirs = another(kind);
+        let changed =
+            [json!([theirs, ours]), json!([mirror(kind, "v2", 11)]), json!([]), json!([ours, theirs])];
+        for meanwhile in changed {
             assert!(applied(&object(kind, Some(meanwhile.clone())), &write).is_err(), "{kind:?} {meanwhile}");
         }
     }
@@ -149,11 +152,32 @@ fn shares_are_read_as_the_api_means_them() {
         seen.lists[1].mirrored(&v2())
     };
     let to = json!({"name": "v2", "port": 80});
-    assert_eq!(percent(json!({"backendRef": to})), 100);
-    assert_eq!(percent(json!({"backendRef": to, "percent": 5})), 5);
-    assert_eq!(percent(json!({"backendRef": to, "fraction": {"numerator": 1, "denominator": 4}})), 25);
-    assert_eq!(percent(json!({"backendRef": to, "fraction": {"numerator": 7}})), 7);
-    assert_eq!(percent(json!({"backendRef": {"name": "v2", "namespace": "other"}})), 0, "not ours");
+    let is = |mirror: Value, want: f64| {
+        let found = percent(mirror.clone());
+        assert!((found - want).abs() < 1e-9, "{mirror}: {found}");
+    };
+    is(json!({"backendRef": to}), 100.0);
+    is(json!({"backendRef": to, "percent": 5}), 5.0);
+    is(json!({"backendRef": to, "fraction": {"numerator": 1, "denominator": 4}}), 25.0);
+    is(json!({"backendRef": to, "fraction": {"numerator": 7}}), 7.0);
+    is(json!({"backendRef": to, "fraction": {"numerator": 105, "denominator": 1000}}), 10.5);
+    is(json!({"backendRef": {"name": "v2", "namespace": "other"}}), 0.0);
+}
+
+/// One that says percent cannot say a fraction as well, and an API server that knows no share takes that of all.
+#[test]
+fn what_somebody_made_of_a_mirror_is_replaced_whole() {
+    let kind = RouteKind::HttpRoute;
+    let theirs = json!([{"type": "RequestMirror", "requestMirror": {
+        "backendRef": {"name": "v2", "port": 80}, "fraction": {"numerator": 1},
+    }}]);
+    let before = object(kind, Some(theirs));
+    let after = applied(&before, &write(kind, &before, 10, Fence::Unchanged)).unwrap();
+    assert_eq!(after.pointer(path(kind)), Some(&json!([mirror(kind, "v2", 10)])));
+    let all = applied(&before, &write(kind, &before, 100, Fence::Unchanged)).unwrap();
+    let want =
+        json!([{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "v2", "port": 80}}}]);
+    assert_eq!(all.pointer(path(kind)), Some(&want));
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use tidegate::{
     api::{Run, Stamp, Target},
-    engine::{decision::Purpose, observed::RouteView},
+    engine::{
+        decision::Purpose,
+        observed::{ListSeen, RouteView},
+    },
 };
 
 use super::{Landed, Oracle};
@@ -16,13 +19,23 @@ pub fn planned_mirror(run: &Run, step: i32) -> Option<i64> {
 
 /// Whether a route copies to the canary what a step does.
 pub fn mirrors(view: &RouteView, canary: &Target, run: &Run, step: i32) -> bool {
-    let as_planned = |percent| view.lists.iter().all(|list| list.mirrored(canary) == percent);
+    let as_planned = |percent| view.lists.iter().all(|list| list.copies(canary, percent));
     planned_mirror(run, step).is_none_or(as_planned)
 }
 
-/// The greatest share that a list of a route copies to a version.
+/// What a list of a route copies to a version at most: the share, and how many mirrors there are, since one of nothing is one.
 pub fn mirrored(view: &RouteView, target: &Target) -> i64 {
-    view.lists.iter().map(|list| list.mirrored(target)).max().unwrap_or(0)
+    let of = |list: &ListSeen| list.mirrors_to(target).map(|mirror| mirror.millionths + 1).sum();
+    view.lists.iter().map(of).max().unwrap_or(0)
+}
+
+/// How many elements beside the mirrors to a version stand where those do, in each list.
+fn beside(view: &RouteView, target: &Target) -> Vec<usize> {
+    let of = |list: &ListSeen| {
+        let all = list.mirrors.as_ref().and_then(|mirrors| mirrors.length).unwrap_or(0);
+        all - list.mirrors_to(target).count()
+    };
+    view.lists.iter().map(of).collect()
 }
 
 impl Oracle {
@@ -45,8 +58,11 @@ impl Oracle {
             Purpose::Lower | Purpose::Release | Purpose::Correct => after <= before,
             Purpose::Claim | Purpose::Retire => after == before,
         };
+        self.demand(beside(was, canary) == beside(is, canary), "S4", || {
+            format!("to {} took or added what stands beside mirrors", landed.write.purpose.verb())
+        });
         self.demand(holds, "S1", || {
-            format!("to {} copied {after}% to {}, after {before}%", landed.write.purpose.verb(), canary.name)
+            format!("to {} copied {after} to {}, after {before}", landed.write.purpose.verb(), canary.name)
         });
     }
 }

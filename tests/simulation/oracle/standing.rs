@@ -3,10 +3,13 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use tidegate::engine::observed::{InEffect, ListSeen};
+use tidegate::{
+    api::Target,
+    engine::observed::{InEffect, RouteView},
+};
 
 use super::{
-    mirrors::{mirrored, mirrors, planned_mirror},
+    mirrors::{mirrors, planned_mirror},
     previews::previewed,
     reading::{index, planned, share},
 };
@@ -50,17 +53,15 @@ impl Standing {
     pub fn weights_changed(&mut self, server: &Server, rollout: usize) {
         let status = &server.rollout(rollout).status;
         let canary = status.canary.as_ref();
-        let copies = status.run.as_ref().is_some_and(|run| planned_mirror(run, 0).is_some());
+        let mirroring = status.run.as_ref().is_some_and(|run| planned_mirror(run, 0).is_some());
         self.shares.resize(server.identities[rollout].places.len(), (None, false));
         for (known, view) in self.shares.iter_mut().zip(server.views(rollout)) {
             // Lists of one object that differ are no step.
             let share = view.and_then(|view| {
                 let canary = canary?;
-                let given = (share(view, canary), if copies { mirrored(view, canary) } else { 0 });
-                let gives = |list: &ListSeen| {
-                    list.weight(canary) == given.0 && (!copies || list.mirrored(canary) == given.1)
-                };
-                view.lists.iter().all(gives).then_some(given)
+                let share = share(view, canary);
+                let copied = if mirroring { copied(view, canary)? } else { 0 };
+                view.lists.iter().all(|list| list.weight(canary) == share).then_some((share, copied))
             });
             if known.0 != share {
                 *known = (share, false);
@@ -86,6 +87,12 @@ impl Standing {
     pub fn looks(&self, step: Step) -> u32 {
         self.looks.get(&step).copied().unwrap_or(0)
     }
+}
+
+/// What all lists of a route copy to a version, in percent; none where they differ, or it is no share of ours.
+fn copied(view: &RouteView, canary: &Target) -> Option<i64> {
+    let first = view.lists.first()?.mirrored(canary) as i64;
+    view.lists.iter().all(|list| list.copies(canary, first)).then_some(first)
 }
 
 /// The step whose shares are in effect on all routes.
