@@ -360,12 +360,25 @@ mod tests {
             ("blueGreen: {}".to_owned(), analysis, "nothing to compare"),
             (format!("blueGreen: {{{preview}, before: {{}}}}"), analysis, "nothing to compare"),
             ("blueGreen: {before: {}}".to_owned(), levels, "nothing to compare"),
+            (
+                step("{mirror: 5}"),
+                "analysis: {series: {preset: istio}, errorRate: {}}",
+                "does not count copies",
+            ),
+            (
+                step("{mirror: 5}"),
+                "analysis: {series: {preset: alb}, errorRate: {}}",
+                "does not count copies",
+            ),
         ];
         for (strategy, rest, want) in cases {
             let refused = refuse(&spec(&strategy, rest)).unwrap_or_default();
             assert!(refused.contains(want), "{strategy} {rest}: {refused}");
         }
+        let waypoint = "analysis: {series: {preset: istio, params: {reporter: waypoint}}, errorRate: {}}";
         for (strategy, rest) in [
+            (step("{mirror: 5}"), analysis),
+            (step("{mirror: 5}"), waypoint),
             ("blueGreen: {}".to_owned(), levels),
             (format!("blueGreen: {{{preview}, before: {{}}}}"), levels),
             ("blueGreen: {before: {approval: Required}}".to_owned(), analysis),

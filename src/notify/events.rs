@@ -128,8 +128,16 @@ impl Notifier {
         let series = Patch::Merge(json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}}));
         match events.patch_metadata(name, &PatchParams::default(), &series).await {
             Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
             // Who may only create them has each as one of its own.
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_forbidden() => Ok(false),
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                tracing::warn!(
+                    name,
+                    why = "patch is forbidden",
+                    "cannot write an Event again, and writes another one"
+                );
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

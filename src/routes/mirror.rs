@@ -23,19 +23,19 @@ const FILTER: &str = "RequestMirror";
 const REFERENCE: [&str; 5] = ["group", "kind", "name", "namespace", "port"];
 
 /// How a kind spells its mirrors.
-pub(super) struct Words {
+struct Words {
     /// The field of the list, below the rule.
-    pub list: &'static str,
+    list: &'static str,
     /// The JSON pointer of the reference within an element.
     reference: &'static str,
     /// The JSON pointer of the percentage within an element.
-    pub percent: &'static str,
+    percent: &'static str,
     /// How the reference names its target.
     target: Spelling,
 }
 
 /// How a kind spells its mirrors; none where it has none.
-pub(super) fn words(kind: RouteKind) -> Option<Words> {
+fn words(kind: RouteKind) -> Option<Words> {
     match kind {
         RouteKind::GatewayRoute => Some(Words {
             list: "requestMirrorPolicies",

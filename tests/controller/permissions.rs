@@ -162,6 +162,10 @@ async fn to_read_back_or_to_tell_nothing_else_is_hindered() {
         if resource == "events" {
             logs(&cluster, "cannot write an Event").await;
         }
+        if (verb, resource) == ("patch", "events") {
+            let told = || async { cluster.events("RequestRefused").await.len() };
+            eventually("each is told by itself", told, |told| *told == 2).await;
+        }
         if verb == "create" {
             assert!(cluster.events("Promoted").await.is_empty());
         }
