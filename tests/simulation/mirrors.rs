@@ -88,7 +88,8 @@ impl Shape {
                 if self.kind == RouteKind::GatewayRoute { "/percent" } else { "/requestMirror/percent" };
             match share % 5 {
                 0 => list.retain(|element| !self.copies_to(element, name)),
-                1 => list.extend(self.own_beside().as_array().cloned().unwrap_or_default()),
+                // Another filter would make another rule of one without a name.
+                1 => list.push(self.spelled_mirror("audit", 100)),
                 2 => list.push(self.spelled_mirror(name, share)),
                 _ => {
                     for element in list.iter_mut().filter(|element| self.copies_to(element, name)) {
