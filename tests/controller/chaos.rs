@@ -285,7 +285,7 @@ struct State {
 /// Every state of every route, in order. What was stored just before the API server was killed may be missing.
 fn audited(log: (&Path, u64), namespace: &str) -> BTreeMap<String, Vec<State>> {
     let mut states: BTreeMap<String, BTreeMap<u64, State>> = BTreeMap::new();
-    for (at, route) in stored_routes(log, namespace) {
+    for (at, route) in stored_routes(log, namespace, RouteKind::GatewayRoute) {
         let name = route.name_any();
         let stamp = route.annotations().get(&format!("state.tidegate.dev/{name}"));
         let state = State {

@@ -17,7 +17,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tidegate::{api::RouteKind, clock::Clock};
+use tidegate::{api::RouteKind, clock::Clock, routes};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{audit, cluster::Cluster, objects::weights_of, waiting::in_time};
@@ -65,7 +65,7 @@ impl History {
     pub fn versions(&self, cluster: &Cluster) -> Vec<(Timestamp, DynamicObject)> {
         match cluster.server.audited() {
             Some(audited) => {
-                let stored = stored_routes(audited, &cluster.namespace);
+                let stored = stored_routes(audited, &cluster.namespace, cluster.kind);
                 stored.filter(|(_, route)| route.name_any() == "color").collect()
             }
             None => self.shown.lock().unwrap().clone(),
@@ -76,7 +76,7 @@ impl History {
     pub fn seen(&self, cluster: &Cluster) -> Vec<Seen> {
         let mut seen = Vec::new();
         for (at, route) in self.versions(cluster) {
-            push(&mut seen, &route, at);
+            push(&mut seen, (cluster.kind, &route), at);
         }
         seen
     }
@@ -98,17 +98,19 @@ pub fn held(seen: &[Seen], canary: &str, share: i64) -> Option<Duration> {
     Duration::try_from(until.at.duration_since(seen[from].at)).ok()
 }
 
-/// What each write to a route of a namespace left it as, and when, by the audit log of a control plane's folder from a
+/// What each write to a route of a kind in a namespace left it as, and when, by the audit log of a control plane's folder from a
 /// byte on.
 pub fn stored_routes(
     (folder, from): (&Path, u64),
     namespace: &str,
+    kind: RouteKind,
 ) -> impl Iterator<Item = (Timestamp, DynamicObject)> {
     let (mine, namespace) = (namespace.to_owned(), namespace.to_owned());
-    let matters = move |line: &str| line.contains(&mine) && line.contains("gatewayroutes");
+    let plural = routes::resource(kind).plural;
+    let matters = move |line: &str| line.contains(&mine) && line.contains(&plural);
     audit::requests(folder, from, matters).filter_map(move |entry| {
         let route = &entry["responseObject"];
-        let is_one = route["kind"] == "GatewayRoute" && entry["objectRef"]["namespace"] == namespace;
+        let is_one = route["kind"] == kind.word() && entry["objectRef"]["namespace"] == namespace;
         let tried = entry["requestURI"].as_str().unwrap().contains("dryRun");
         let stored = entry["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300);
         let at = entry["stageTimestamp"].as_str().unwrap().parse().unwrap();
@@ -116,8 +118,8 @@ pub fn stored_routes(
     })
 }
 
-fn push(seen: &mut Vec<Seen>, route: &DynamicObject, at: Timestamp) {
-    let weights = weights_of(RouteKind::GatewayRoute, route);
+fn push(seen: &mut Vec<Seen>, (kind, route): (RouteKind, &DynamicObject), at: Timestamp) {
+    let weights = weights_of(kind, route);
     if seen.last().is_none_or(|last| last.weights != weights) {
         seen.push(Seen { at, weights });
     }
