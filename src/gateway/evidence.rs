@@ -20,6 +20,9 @@ pub const FLAPPING: Duration = Duration::from_secs(40);
 /// The same in other words, such as how many Envoys there are.
 const DETAIL: Duration = Duration::from_mins(1);
 
+/// The reason of what is in effect and does not all that its writer will have meant.
+const REMARKED: &str = "ProgrammedWithRemarks";
+
 /// How many Envoys a sentence names.
 const NAMED: usize = 3;
 /// How long a message may be, in bytes: that of a condition may have 32,768.
@@ -100,7 +103,11 @@ impl Verdict {
         let worst = standings.iter().map(|(level, _)| *level).max().unwrap_or(Level::Has);
         let told = standings.into_iter().filter(|(level, _)| *level == worst).map(|(_, told)| told);
         let told: Vec<String> = told.chain(remarks.iter().cloned()).collect();
-        Self::new(worst, worst.reason(), told.join("; "))
+        let reason = match worst {
+            Level::Has if !remarks.is_empty() => REMARKED,
+            level => level.reason(),
+        };
+        Self::new(worst, reason, told.join("; "))
     }
 
     /// How long it waits until it is said of an object with such a status, from when it is first so; `None` where it is said. What
@@ -111,7 +118,11 @@ impl Verdict {
         let Some(told) = told else { return Some(new) };
         let same_message = told["message"] == self.message.as_str();
         match (told["status"] == "True", self.holds) {
-            (true, true) => (!same_message).then_some(DETAIL),
+            (true, true) if told["reason"] == self.reason && self.reason != REMARKED => {
+                (!same_message).then_some(DETAIL)
+            }
+            // Who has mended what a remark says looks whether it is gone.
+            (true, true) => (!same_message).then_some(PASSING),
             (true, false) => Some(worse),
             (false, true) => Some(Duration::ZERO),
             (false, false) if told["reason"] == self.reason => (!same_message).then_some(PASSING),
@@ -386,6 +397,16 @@ mod tests {
         let none = verdict(Some(1), &[], None);
         let refused = verdict(Some(1), &[refusing(1, 0)], None);
         let lags = verdict(Some(2), &[Connected { is_new: false, ..envoy(1, 1) }], None);
+        let remarked = |remark: &str| {
+            let (gateway, envoys) = (gateway(), [envoy(1, 1)]);
+            let (number, since) = (NOW, Some(1));
+            let served =
+                Served { gateway: &gateway, envoys: &envoys, expected: 0, number, since, held: None };
+            let (remarks, gateways) = (vec![remark.to_owned()], vec![served]);
+            Verdict::of(&Claim { generation: 7, remarks, gateways, ..Claim::default() })
+        };
+        let (astray, hidden) = (remarked("its target leads nowhere"), remarked("it is hidden"));
+        assert_eq!((astray.holds, astray.reason), (true, "ProgrammedWithRemarks"));
         for (before, now, patience) in [
             (&has, &has, None),
             (&has, &more, Some(DETAIL)),
@@ -396,6 +417,10 @@ mod tests {
             (&none, &refused, Some(PASSING)),
             (&none, &lags, Some(PASSING)),
             (&refused, &refused, None),
+            (&astray, &astray, None),
+            (&has, &astray, Some(PASSING)),
+            (&astray, &hidden, Some(PASSING)),
+            (&astray, &has, Some(PASSING)),
         ] {
             assert_eq!(now.patience(kind, 7, &status(before, 7)), patience, "{before:?} {now:?}");
         }

@@ -28,8 +28,10 @@ async fn each_is_told_on_its_object_and_the_good_route_is_served() {
     bed.create(app_mesh("VirtualNode", "idle", json!({ "listeners": listeners }))).await;
     bed.create(route("idle", "/idle", &[target("idle", 1)])).await;
 
-    let served = format!("True Programmed: 1 of 1 Envoys of {} have generation 1", bed.gateway());
-    bed.until("color", &served).await;
+    let served =
+        |reason: &str| format!("True {reason}: 1 of 1 Envoys of {} have generation 1", bed.gateway());
+    bed.until("color", &served("Programmed")).await;
+    let served = served("ProgrammedWithRemarks");
     for (name, begins, says) in [
         ("twin", served.as_str(), "color takes the same requests at the same priority, and is tried first"),
         ("nowhere", &served, "leads nowhere: no VirtualService of that name has a provider"),
@@ -43,6 +45,11 @@ async fn each_is_told_on_its_object_and_the_good_route_is_served() {
         eventually(&format!("{name} says: {says}"), look, is_told).await;
     }
     has_routes(&envoy, "/color", true).await;
+
+    // Mended: the remark goes soon, not with the next change of the route.
+    let provider = json!({"provider": {"virtualNode": {"virtualNodeRef": {"name": "v1"}}}});
+    bed.create(app_mesh("VirtualService", "absent", provider)).await;
+    bed.until("nowhere", "True Programmed: ").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
