@@ -39,7 +39,7 @@ use tidegate::{
         backends::{Backend, VERSION_HEADER},
         envoys::{Had, Manner, SimulatedEnvoy},
     },
-    xds::{Bootstrap, Gateway},
+    xds::{Bootstrap, Fleet},
 };
 use tonic::transport::Endpoint;
 
@@ -217,8 +217,7 @@ impl Cluster {
         let began = Clock::start();
         let envoys: Vec<SimulatedEnvoy> = (0..ENVOYS)
             .map(|number| {
-                let gateway =
-                    Gateway { namespace: NAMESPACE.into(), name: format!("gw-{}", number % gateways) };
+                let gateway = Fleet::gateway(NAMESPACE, format!("gw-{}", number % gateways));
                 SimulatedEnvoy::start(endpoint.clone(), &gateway, Manner::Takes)
             })
             .collect();
@@ -284,7 +283,7 @@ impl Cluster {
         self.create(ObjectKind::GatewayRoute, route("color", "gw", "/", [1, 0])).await;
         let control_plane = self.control_plane();
         let bootstrap = Bootstrap {
-            gateway: Gateway { namespace: NAMESPACE.into(), name: "gw".into() },
+            fleet: Fleet::gateway(NAMESPACE, "gw"),
             mesh: "mesh".into(),
             host: control_plane.listen.ip().to_string(),
             port: control_plane.listen.port(),

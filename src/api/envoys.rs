@@ -8,9 +8,29 @@ pub const STATS_PATH: &str = "/stats/prometheus";
 /// An Envoy that is connected to the control plane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedEnvoy {
-    /// The gateway that it is one of, as `<namespace>/<name>`.
-    pub gateway: String,
+    /// What it is one of.
+    #[serde(flatten)]
+    pub of: EnvoyOf,
     /// The address and the port of its statistics, at [`STATS_PATH`]; absent where its bootstrap opens none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<std::net::SocketAddr>,
+}
+
+/// What an Envoy is one of, as `<namespace>/<name>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EnvoyOf {
+    /// A `VirtualGateway`.
+    Gateway(String),
+    /// A `VirtualNode`: it stands beside a pod of that.
+    VirtualNode(String),
+}
+
+impl std::fmt::Display for EnvoyOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Gateway(name) => f.write_str(name),
+            Self::VirtualNode(name) => write!(f, "the node {name}"),
+        }
+    }
 }

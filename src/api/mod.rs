@@ -20,7 +20,7 @@ pub mod units;
 pub use analysis::{
     Analysis, ErrorRate, Latency, LevelSpec, Mode, OnInconclusive, PlainMetric, Preset, Series, TemplateRef,
 };
-pub use envoys::{ListedEnvoy, STATS_PATH};
+pub use envoys::{EnvoyOf, ListedEnvoy, STATS_PATH};
 pub use evidence::{Arm, Evidence, MetricEvidence, Past};
 pub use gates::{GateAnswer, GateStatus, GateTime, Gates};
 pub use notices::{MUTE_ANNOTATION, Notice, Receiver, Transition};

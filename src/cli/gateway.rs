@@ -7,7 +7,7 @@ use crate::{
     controller,
     gateway::{self, Files, Settings},
     telemetry::{self, TelemetryError},
-    xds::{Bootstrap, Gateway, Identity},
+    xds::{Bootstrap, Fleet, Identity},
 };
 
 /// Serves Envoys until SIGTERM or ctrl-c.
@@ -22,7 +22,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print the bootstrap of a gateway's Envoys, for `envoy --config-path`
+    /// Print the bootstrap of the Envoys of a gateway, or of those beside a node's pods, for `envoy --config-path`
     Bootstrap(BootstrapArgs),
 }
 
@@ -68,8 +68,11 @@ struct Serve {
 
 #[derive(Debug, clap::Args)]
 struct BootstrapArgs {
-    /// The name of the VirtualGateway
+    /// The name of the VirtualGateway, or of the VirtualNode
     name: String,
+    /// It is a VirtualNode: the Envoy stands beside one of its pods
+    #[arg(long)]
+    virtual_node: bool,
     /// Its namespace
     #[arg(long, short, value_name = "NAME", default_value = "default")]
     namespace: String,
@@ -155,7 +158,11 @@ impl BootstrapArgs {
             Identity { certificate: file("tls.crt"), key: file("tls.key"), authority: file("ca.crt") }
         };
         Bootstrap {
-            gateway: Gateway { namespace: self.namespace, name: self.name },
+            fleet: if self.virtual_node {
+                Fleet::sidecars(self.namespace, self.name)
+            } else {
+                Fleet::gateway(self.namespace, self.name)
+            },
             mesh: self.mesh,
             host: self.host,
             port: self.port,

@@ -1,9 +1,14 @@
 //! Providers, resolved: each of one kind, and the default exists.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use reqwest::Url;
 use serde_saphyr::Spanned;
+
+use crate::api::EnvoyOf;
 
 use super::{
     Entry, Problem,
@@ -56,8 +61,8 @@ pub enum EnvoySource {
     Registry {
         /// The address of its list.
         url: Url,
-        /// The gateway whose Envoys are read, as `<namespace>/<name>`; absent: those of all.
-        gateway: Option<String>,
+        /// Whose Envoys are read; empty: those of all gateways.
+        of: BTreeSet<EnvoyOf>,
     },
 }
 
@@ -109,7 +114,7 @@ fn resolve_envoy(entry: EnvoyEntry, key: &str, line: u64) -> Result<ProviderConf
         (Some(urls), None) => EnvoySource::Urls(resolve_urls(urls, key)?),
         (None, Some(registry)) => {
             let url = resolve_url(registry, &format!("{key}.registry"))?;
-            EnvoySource::Registry { url, gateway: resolve_gateway(entry.gateway.as_ref(), key)? }
+            EnvoySource::Registry { url, of: resolve_of(&entry, key)? }
         }
         (Some(urls), Some(_)) => {
             let told = "urls and registry are two ways to find the same Envoys; keep one of them";
@@ -121,9 +126,16 @@ fn resolve_envoy(entry: EnvoyEntry, key: &str, line: u64) -> Result<ProviderConf
             return Err(Problem::new(line, key, told));
         }
     };
-    if let (EnvoySource::Urls(_), Some(gateway)) = (&source, &entry.gateway) {
-        let told = "gateway chooses among the Envoys of a registry, and there is none; remove it";
-        return Err(Problem::new(gateway.referenced.line(), format!("{key}.gateway"), told));
+    let chosen = [
+        ("gateway", entry.gateway.as_ref().map(|gateway| gateway.referenced.line())),
+        ("virtualNodes", entry.virtual_nodes.as_ref().map(|nodes| nodes.referenced.line())),
+    ];
+    for (field, line) in chosen {
+        if let (EnvoySource::Urls(_), Some(line)) = (&source, line) {
+            let told =
+                format!("{field} chooses among the Envoys of a registry, and there is none; remove it");
+            return Err(Problem::new(line, format!("{key}.{field}"), told));
+        }
     }
     let urls = match &source {
         EnvoySource::Urls(urls) => urls.clone(),
@@ -162,16 +174,23 @@ fn resolve_urls(listed: &Spanned<Vec<Spanned<String>>>, key: &str) -> Result<Vec
     Ok(urls)
 }
 
-fn resolve_gateway(written: Option<&Spanned<String>>, key: &str) -> Result<Option<String>, Problem> {
-    let Some(written) = written else { return Ok(None) };
-    match written.value.split_once('/') {
+/// The gateway and the nodes whose Envoys are read.
+fn resolve_of(entry: &EnvoyEntry, key: &str) -> Result<BTreeSet<EnvoyOf>, Problem> {
+    let named = |written: &Spanned<String>, key: String, told: &str| match written.value.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(Some(written.value.clone()))
+            Ok(written.value.clone())
         }
-        Some(_) | None => Err(Problem::new(
-            written.referenced.line(),
-            format!("{key}.gateway"),
-            "it must be the namespace and the name of a VirtualGateway, like default/color-gateway",
-        )),
+        Some(_) | None => Err(Problem::new(written.referenced.line(), key, told)),
+    };
+    let mut of = BTreeSet::new();
+    if let Some(gateway) = &entry.gateway {
+        let told = "it must be the namespace and the name of a VirtualGateway, like default/color-gateway";
+        of.insert(EnvoyOf::Gateway(named(gateway, format!("{key}.gateway"), told)?));
     }
+    let nodes = entry.virtual_nodes.iter().flat_map(|nodes| &nodes.value);
+    for (place, node) in nodes.enumerate() {
+        let told = "it must be the namespace and the name of a VirtualNode, like default/front";
+        of.insert(EnvoyOf::VirtualNode(named(node, format!("{key}.virtualNodes[{place}]"), told)?));
+    }
+    Ok(of)
 }

@@ -14,11 +14,12 @@ use std::{
 
 use serde_json::Value;
 
+pub(super) use self::app_mesh::destination;
 pub use self::reason::Reason;
 use self::services::Mesh;
 use super::{
     matching::Specificity,
-    table::{Route, Table},
+    table::{Destination, Route, Table},
 };
 
 /// The kinds that tables and plans are made of.
@@ -114,10 +115,33 @@ pub fn compile<'a>(
             | ObjectKind::VirtualNode => {}
         }
     }
-    for router in mesh.routers().filter(|router| found.reached.contains(&router.object)) {
-        found.rejected.extend(router.rejected());
+    found.compiled(mesh)
+}
+
+/// Compiles what a virtual node calls: the virtual services that it names as its backends, each by its own names. Where nothing is
+/// behind one, it is left out, and requests to it go on as if nobody had named it.
+pub(super) fn compile_backends<'a>(
+    node: &ObjectRef,
+    backends: impl IntoIterator<Item = Destination>,
+    objects: impl IntoIterator<Item = (ObjectKind, &'a Value)>,
+) -> Compiled {
+    let mut mesh = Mesh::default();
+    for (kind, object) in objects {
+        match kind {
+            ObjectKind::VirtualService => mesh.add_service(object),
+            ObjectKind::VirtualRouter => mesh.add_router(object),
+            ObjectKind::VirtualGateway
+            | ObjectKind::GatewayRoute
+            | ObjectKind::VirtualNode
+            | ObjectKind::HttpRoute
+            | ObjectKind::GrpcRoute => {}
+        }
     }
-    found.compiled()
+    let mut found = Found::default();
+    for backend in backends {
+        app_mesh::backend(node, &backend, &mesh, &mut found);
+    }
+    found.compiled(mesh)
 }
 
 /// What has been compiled so far.
@@ -125,7 +149,7 @@ pub fn compile<'a>(
 struct Found {
     routes: BTreeMap<Rank, Route>,
     served: BTreeSet<ObjectRef>,
-    /// Virtual routers that a route of the gateway leads to.
+    /// Virtual routers that a route leads to.
     reached: BTreeSet<ObjectRef>,
     rejected: Vec<Rejected>,
 }
@@ -171,7 +195,10 @@ impl Found {
         }
     }
 
-    fn compiled(self) -> Compiled {
+    fn compiled(mut self, mesh: Mesh<'_>) -> Compiled {
+        for router in mesh.routers().filter(|router| self.reached.contains(&router.object)) {
+            self.rejected.extend(router.rejected());
+        }
         let table = Table { routes: self.routes.into_values().collect() };
         Compiled { table, served: self.served, rejected: self.rejected }
     }

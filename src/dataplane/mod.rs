@@ -12,7 +12,7 @@
 //! given.
 //!
 //! [`plan`](plan()) adds to the routes of a `VirtualGateway` what an Envoy needs besides: its listeners, and the clusters that the
-//! `VirtualNode`s are.
+//! `VirtualNode`s are. [`sidecar`] makes the same for the Envoys beside a `VirtualNode`'s pods, of the backends that it names.
 
 mod compile;
 mod matching;
@@ -31,8 +31,8 @@ pub use matching::{
     RequestParts,
 };
 pub use plan::{
-    Authorities, Certificate, ClientTls, Cluster, Endpoints, HealthCheck, Labels, Limits, Listener, Outliers,
-    Plan, Planned, PlannedRoute, Probe, ServerTls, Trust, plan,
+    Authorities, Certificate, ClientTls, Cluster, Endpoints, Entrance, HealthCheck, Inbound, Labels, Limits,
+    Listener, Outliers, Plan, Planned, PlannedRoute, Probe, ServerTls, Trust, plan, sidecar,
 };
 pub use rewrite::{HeaderChanges, HostRewrite, PathRewrite, Rewrite};
 pub use table::{Destination, Mirror, Protocol, Retry, RetryOn, Route, Table, Timeout};

@@ -1,4 +1,4 @@
-//! All that the Envoys of one virtual gateway are given, out of the mesh's objects.
+//! All that the Envoys of one virtual gateway, or those beside the pods of one virtual node, are given, out of the mesh's objects.
 //!
 //! [`compile`](super::compile()) makes the routes; here come the ports that they are reached by and the nodes that they lead to.
 //! A part that cannot be made is left out alone and told with its reason. A destination that leads nowhere is a
@@ -9,16 +9,19 @@ mod listener;
 mod membership;
 mod nodes;
 mod raw;
+mod sidecar;
 mod tls;
 mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::{
     cluster::{Cluster, Endpoints, HealthCheck, Limits, Outliers, Probe},
     listener::Listener,
+    sidecar::{Inbound, sidecar},
     tls::{Authorities, Certificate, ClientTls, ServerTls, Trust},
 };
 use self::{membership::Membership, nodes::Nodes, tls::ClientPolicy};
@@ -30,21 +33,33 @@ use super::{
 /// Labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
-/// What the Envoys of a gateway are given.
+/// What the Envoys of a gateway, or of a node, are given.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The ports, each another.
-    pub listeners: Vec<Listener>,
+    /// What takes requests.
+    pub entrance: Entrance,
     /// The routes, in the order in which they are tried; every port has all of them.
     pub routes: Vec<PlannedRoute>,
-    /// What the routes lead to, by name, and the other nodes of their namespaces: one of those may be the next version, and a gateway
-    /// takes a moment to find the endpoints of a cluster that it has just heard of, and to see that they are well.
+    /// What the routes lead to, by name. Of a gateway the other nodes of their namespaces too: one of those may be the next version,
+    /// and an Envoy takes a moment to find the endpoints of a cluster that it has just heard of, and to see that they are well.
     pub clusters: BTreeMap<String, Cluster>,
+}
+
+/// What takes requests.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entrance {
+    /// A gateway's ports, each another; their requests go by the routes.
+    Gateway(Vec<Listener>),
+    /// An Envoy beside a pod takes what the pod sends, which goes by the routes or else where it was going, and what comes to these
+    /// ports of the pod, each another.
+    Sidecar(Vec<Inbound>),
 }
 
 /// A route and its clusters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedRoute {
+    /// The object that it is of.
+    pub object: ObjectRef,
     /// The route.
     pub route: Route,
     /// The name of the cluster of each of its destinations, in their order.
@@ -80,14 +95,12 @@ pub fn plan<'a>(
     objects: impl IntoIterator<Item = (ObjectKind, &'a Value)>,
 ) -> Result<Planned, Reason> {
     let own = ObjectRef::of(ObjectKind::VirtualGateway, gateway);
-    let raw: raw::Gateway = serde_path_to_error::deserialize(&gateway["spec"])
-        .map_err(|error| Reason::Malformed { field: error.path().to_string(), source: error.into_inner() })?;
+    let raw: raw::Gateway = spec(gateway)?;
     let reference =
         GatewayRef { name: own.name.clone(), namespace: own.namespace.clone(), takes_unclaimed: true };
     let members = Membership::read(&reference, raw.namespace_selector, raw.route_selector)?;
-    let policy = raw.backend_defaults.and_then(|defaults| defaults.client_policy?.tls);
-    let policy = policy.map(ClientPolicy::read).transpose()?;
-    let mesh = raw.mesh.map_or_else(|| NO_MESH.to_owned(), |mesh| mesh.name);
+    let policy = ClientPolicy::default_of(raw.backend_defaults)?;
+    let mesh = mesh(raw.mesh);
     let Ports { open, limits, rejected } = ports(&own, &raw.listeners);
 
     let mut nodes = Nodes::new(&mesh, policy, limits);
@@ -105,13 +118,23 @@ pub fn plan<'a>(
     }
     let compiled = compile(&reference, routed);
     let mut planned = Planned { mesh, rejected, ..Planned::default() };
-    planned.plan.listeners = open;
-    planned.lead(compiled, &nodes);
+    planned.plan.entrance = Entrance::Gateway(open);
+    planned.lead(compiled, &nodes, ObjectKind::GatewayRoute);
     let namespaces = planned.plan.routes.iter().map(|planned| planned.route.namespace.clone()).collect();
     planned.plan.clusters.extend(nodes.of_namespaces(&namespaces));
     planned.tell_twins();
     planned.served.insert(own);
     Ok(planned)
+}
+
+/// What an object is to be.
+fn spec<T: DeserializeOwned>(object: &Value) -> Result<T, Reason> {
+    serde_path_to_error::deserialize(&object["spec"])
+        .map_err(|error| Reason::Malformed { field: error.path().to_string(), source: error.into_inner() })
+}
+
+fn mesh(named: Option<raw::MeshRef>) -> String {
+    named.map_or_else(|| NO_MESH.to_owned(), |mesh| mesh.name)
 }
 
 /// The listeners of a gateway.
@@ -145,26 +168,33 @@ fn ports(gateway: &ObjectRef, listeners: &[Value]) -> Ports {
     found
 }
 
-impl PlannedRoute {
-    /// The object that it is of.
-    pub fn object(&self) -> ObjectRef {
-        let Route { namespace, name, .. } = &self.route;
-        ObjectRef { kind: ObjectKind::GatewayRoute, namespace: namespace.clone(), name: name.clone() }
+impl Default for Entrance {
+    fn default() -> Self {
+        Self::Gateway(Vec::new())
     }
 }
 
 impl Planned {
     /// Takes the compiled routes, and finds what each of their destinations leads to.
-    fn lead(&mut self, compiled: Compiled, nodes: &Nodes) {
+    fn lead(&mut self, compiled: Compiled, nodes: &Nodes, of: ObjectKind) {
         for route in compiled.table.routes {
-            let mut planned = PlannedRoute { route, clusters: Vec::new(), mirrors: Vec::new() };
-            let object = planned.object();
+            let (namespace, name) = (route.namespace.clone(), route.name.clone());
+            let object = ObjectRef { kind: of, namespace, name };
+            let (clusters, mirrors) = (Vec::new(), Vec::new());
+            let mut planned = PlannedRoute { object: object.clone(), route, clusters, mirrors };
             let mut cluster = |destination: &Destination| {
                 let resolved = nodes.resolve(destination, planned.route.protocol);
+                let is_somewhere = resolved.nowhere.is_none();
                 if let Some(reason) = resolved.nowhere {
                     self.remark(&object, reason);
                 }
-                self.plan.clusters.insert(resolved.name.clone(), resolved.cluster);
+                let known = self.plan.clusters.entry(resolved.name.clone());
+                let known = known.or_insert_with(|| resolved.cluster.clone());
+                if is_somewhere && *known != resolved.cluster {
+                    let told =
+                        "a node is behind two backends with other client policies: the first's is obeyed";
+                    self.remark(&object, Reason::Conflict(told));
+                }
                 resolved.name
             };
             planned.clusters = planned.route.destinations.iter().map(&mut cluster).collect();
@@ -182,7 +212,7 @@ impl Planned {
         let routes: Vec<&Route> = self.plan.routes.iter().map(|planned| &planned.route).collect();
         let told = twins::twins(&routes).into_iter().filter_map(|(first, hidden)| {
             let (first, hidden) = (self.plan.routes.get(first)?, self.plan.routes.get(hidden)?);
-            Some((hidden.object(), Reason::Hidden(first.object().path())))
+            Some((hidden.object.clone(), Reason::Hidden(first.object.path())))
         });
         let told: Vec<_> = told.collect();
         for (object, reason) in told {

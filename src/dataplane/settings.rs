@@ -79,11 +79,14 @@ fn to_root(prefix: &str) -> PathRewrite {
     PathRewrite::Prefix { from: prefix.to_owned(), to: "/".to_owned() }
 }
 
-/// Absent, it is the last that is tried.
+/// The priority of what is tried last, and of what has none.
+pub(super) const LAST: u16 = 1000;
+
+/// A priority, where one is given.
 pub(super) fn priority(given: Option<&Value>) -> Result<u16, Reason> {
-    let Some(value) = given else { return Ok(1000) };
-    let number = value.as_u64().filter(|number| *number <= 1000).ok_or(Reason::Priority)?;
-    u16::try_from(number).map_err(|_| Reason::Priority)
+    let Some(value) = given else { return Ok(LAST) };
+    let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
+    number.filter(|number| *number <= LAST).ok_or(Reason::Priority)
 }
 
 pub(super) fn absolute(field: &'static str, path: String) -> Result<String, Reason> {

@@ -69,7 +69,7 @@ impl Addresses {
                 Endpoints::Service { namespace, name, port } => {
                     Some((cluster.clone(), at(&(namespace.clone(), name.clone()), *port)))
                 }
-                Endpoints::Dns { .. } | Endpoints::Nowhere => None,
+                Endpoints::Dns { .. } | Endpoints::Local { .. } | Endpoints::Nowhere => None,
             })
             .collect()
     }
@@ -79,7 +79,7 @@ impl Addresses {
 pub fn services(plan: &Plan) -> BTreeSet<Service> {
     let service = |endpoints: &Endpoints| match endpoints {
         Endpoints::Service { namespace, name, .. } => Some((namespace.clone(), name.clone())),
-        Endpoints::Dns { .. } | Endpoints::Nowhere => None,
+        Endpoints::Dns { .. } | Endpoints::Local { .. } | Endpoints::Nowhere => None,
     };
     plan.clusters.values().filter_map(|cluster| service(&cluster.endpoints)).collect()
 }

@@ -9,7 +9,7 @@ use super::quarantine::Held;
 use crate::{
     conditions::{Condition, conditions},
     dataplane::ObjectKind,
-    xds::{Connected, Gateway},
+    xds::{Connected, Fleet},
 };
 
 /// What is usually over in a moment, such as an Envoy that has not answered yet, is not worth a write before it lasts so long.
@@ -37,18 +37,18 @@ pub struct Claim<'a> {
     pub faults: Vec<String>,
     /// What it does and its writer will not have meant, each in a sentence.
     pub remarks: Vec<String>,
-    /// The gateways that serve it, or would.
-    pub gateways: Vec<Served<'a>>,
+    /// The fleets that serve it, or would.
+    pub fleets: Vec<Served<'a>>,
 }
 
-/// An object at a gateway that serves it.
+/// An object at a fleet that serves it.
 #[derive(Debug)]
 pub struct Served<'a> {
-    /// The gateway.
-    pub gateway: &'a Gateway,
+    /// The fleet.
+    pub fleet: &'a Fleet,
     /// Its Envoys.
     pub envoys: &'a [Connected],
-    /// How many were there before this process led, where they may still be on their way to it.
+    /// How many were there a moment ago, as before this process led, where they may still be on their way to it.
     pub expected: usize,
     /// The number of the present publication.
     pub number: u64,
@@ -58,13 +58,13 @@ pub struct Served<'a> {
     pub held: Option<&'a Held>,
 }
 
-/// How many Envoys a gateway had by what its object says.
-pub fn told_envoys(gateway: &Gateway, status: &Value) -> usize {
+/// How many Envoys a fleet had by what its object says.
+pub fn told_envoys(fleet: &Fleet, status: &Value) -> usize {
     let count = || {
-        let message = told(ObjectKind::VirtualGateway, status)?["message"].as_str()?;
+        let message = told(fleet.object().kind, status)?["message"].as_str()?;
         let (_, rest) = message.split_once(" of ")?;
         let (count, rest) = rest.split_once(" Envoys of ")?;
-        rest.starts_with(&format!("{gateway} ")).then(|| count.parse().ok())?
+        rest.starts_with(&format!("{fleet} ")).then(|| count.parse().ok())?
     };
     count().unwrap_or_default()
 }
@@ -89,17 +89,17 @@ impl Verdict {
 
     /// Judges a claim.
     pub fn of(claim: &Claim<'_>) -> Self {
-        let Claim { generation, faults, remarks, gateways } = claim;
+        let Claim { generation, faults, remarks, fleets } = claim;
         if !faults.is_empty() {
             return Self::new(Level::Refuses, "Invalid", faults.join("; "));
         }
-        if gateways.is_empty() {
+        if fleets.is_empty() {
             let told = "no VirtualGateway that is served here takes it: see its virtualGatewayRef, and the gateway's \
                         namespaceSelector and gatewayRouteSelector";
             return Self::new(Level::Refuses, "NoGateway", told.to_owned());
         }
         let standings: Vec<(Level, String)> =
-            gateways.iter().map(|served| served.standing(*generation)).collect();
+            fleets.iter().map(|served| served.standing(*generation)).collect();
         let worst = standings.iter().map(|(level, _)| *level).max().unwrap_or(Level::Has);
         let told = standings.into_iter().filter(|(level, _)| *level == worst).map(|(_, told)| told);
         let told: Vec<String> = told.chain(remarks.iter().cloned()).collect();
@@ -183,7 +183,7 @@ pub fn is_told(kind: ObjectKind, status: &Value) -> bool {
     })
 }
 
-/// How an object stands at a gateway, from good to bad.
+/// How an object stands at a fleet, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Has,
@@ -218,7 +218,7 @@ impl Level {
 
 impl Served<'_> {
     fn standing(&self, generation: i64) -> (Level, String) {
-        let gateway = self.gateway;
+        let fleet = self.fleet;
         if let Some(held) = self.held {
             let blame = if held.is_sure { "" } else { " (or something that changed with it)" };
             let told = format!(
@@ -240,7 +240,7 @@ impl Served<'_> {
             some => format!(", {some} of them starting"),
         };
         let count = there.len();
-        let so_far = format!("{count} of {all} Envoys of {gateway} have generation {generation}{starting}");
+        let so_far = format!("{count} of {all} Envoys of {fleet} have generation {generation}{starting}");
         if let Some(first) = refusing.first() {
             let words = first.refusal_of(self.number).unwrap_or_default();
             let named = named(refusing.iter().map(|envoy| **envoy));
@@ -256,7 +256,7 @@ impl Served<'_> {
             return (Level::Lags, told);
         }
         if there.is_empty() {
-            let told = if all == 0 { format!("no Envoy of {gateway} is connected") } else { so_far };
+            let told = if all == 0 { format!("no Envoy of {fleet} is connected") } else { so_far };
             return (Level::NoEnvoy, told);
         }
         (Level::Has, so_far)
@@ -282,14 +282,14 @@ mod tests {
     /// The present publication.
     const NOW: u64 = 5;
 
-    fn gateway() -> Gateway {
-        Gateway { namespace: "shop".into(), name: "gw".into() }
+    fn gateway() -> Fleet {
+        Fleet::gateway("shop", "gw")
     }
 
     fn envoy(number: u64, has: u64) -> Connected {
         let from = Some(format!("10.0.0.{number}:1000").parse().unwrap());
         let is_new = has == 0;
-        Connected { number, gateway: gateway(), from, stats: None, is_new, has, at: has, refusals: [].into() }
+        Connected { number, fleet: gateway(), from, stats: None, is_new, has, at: has, refusals: [].into() }
     }
 
     fn refusing(number: u64, has: u64) -> Connected {
@@ -306,10 +306,10 @@ mod tests {
         since: Option<u64>,
         envoys: &[Connected],
         held: Option<&Held>,
-        gateway: &Gateway,
+        gateway: &Fleet,
     ) -> Verdict {
-        let gateways = vec![Served { gateway, envoys, expected, number: NOW, since, held }];
-        Verdict::of(&Claim { generation: 7, gateways, ..Claim::default() })
+        let fleets = vec![Served { fleet: gateway, envoys, expected, number: NOW, since, held }];
+        Verdict::of(&Claim { generation: 7, fleets, ..Claim::default() })
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
         );
         assert!(expecting(2, Some(1), &[envoy(1, 1), envoy(2, 1)], None, &gateway).holds);
         // Of another gateway, or with none.
-        let other = Gateway { namespace: "shop".into(), name: "gw-2".into() };
+        let other = Fleet::gateway("shop", "gw-2");
         assert_eq!(told_envoys(&other, &status(&both)), 0);
         assert_eq!(told_envoys(&gateway, &status(&verdict(Some(1), &[], None))), 0);
         assert_eq!(told_envoys(&gateway, &Value::Null), 0);
@@ -400,10 +400,9 @@ mod tests {
         let remarked = |remark: &str| {
             let (gateway, envoys) = (gateway(), [envoy(1, 1)]);
             let (number, since) = (NOW, Some(1));
-            let served =
-                Served { gateway: &gateway, envoys: &envoys, expected: 0, number, since, held: None };
-            let (remarks, gateways) = (vec![remark.to_owned()], vec![served]);
-            Verdict::of(&Claim { generation: 7, remarks, gateways, ..Claim::default() })
+            let served = Served { fleet: &gateway, envoys: &envoys, expected: 0, number, since, held: None };
+            let (remarks, fleets) = (vec![remark.to_owned()], vec![served]);
+            Verdict::of(&Claim { generation: 7, remarks, fleets, ..Claim::default() })
         };
         let (astray, hidden) = (remarked("its target leads nowhere"), remarked("it is hidden"));
         assert_eq!((astray.holds, astray.reason), (true, "ProgrammedWithRemarks"));

@@ -12,7 +12,10 @@ use axum::{
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{api::ListedEnvoy, xds::Hub};
+use crate::{
+    api::{EnvoyOf, ListedEnvoy},
+    xds::{Fleet, Hub, Role},
+};
 
 /// Serves health until `stop`.
 pub async fn health(listener: TcpListener, lacks: watch::Receiver<Vec<String>>, stop: CancellationToken) {
@@ -47,7 +50,15 @@ async fn ready(State(lacks): State<watch::Receiver<Vec<String>>>) -> Response {
 async fn envoys(State(hub): State<Hub>) -> Json<Vec<ListedEnvoy>> {
     let listed = hub.envoys().into_iter().map(|envoy| {
         let stats = envoy.from.zip(envoy.stats).map(|(from, port)| SocketAddr::new(from.ip(), port));
-        ListedEnvoy { gateway: envoy.gateway.to_string(), stats }
+        ListedEnvoy { of: listed(&envoy.fleet), stats }
     });
     Json(listed.collect())
+}
+
+fn listed(fleet: &Fleet) -> EnvoyOf {
+    let name = fleet.object().path();
+    match fleet.role {
+        Role::Gateway => EnvoyOf::Gateway(name),
+        Role::Sidecar => EnvoyOf::VirtualNode(name),
+    }
 }

@@ -1,4 +1,5 @@
-//! The plan of each gateway, made anew when something changes that concerns it, and what became of the objects in it.
+//! The plan of each fleet, made anew when something changes that concerns it, and what became of the objects in it. A gateway has one
+//! as long as its object is there, a node as long as Envoys stand beside its pods.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,24 +16,28 @@ use super::{
     world::{Touched, World},
 };
 use crate::{
-    dataplane::{self, Endpoints, GatewayRef, ObjectKind, ObjectRef, Planned, Reason, Rejected},
-    xds::{Connected, Gateway, Hub, Snapshot},
+    dataplane::{self, Destination, Endpoints, GatewayRef, ObjectKind, ObjectRef, Planned, Reason, Rejected},
+    xds::{Connected, Fleet, Hub, Role, Snapshot},
 };
 
 /// So long it is waited for an Envoy's answer before the others' is acted on.
 const TOO_LONG: Duration = Duration::from_secs(2);
 
-/// The plans of all gateways.
+/// The plans of all fleets.
 pub struct Plans {
     hub: Hub,
-    gateways: BTreeMap<Gateway, Planning>,
-    envoys: BTreeMap<Gateway, Vec<Connected>>,
-    /// How many Envoys each gateway had before this process led, and until when they may still be on their way.
-    expected: BTreeMap<Gateway, usize>,
-    expected_until: Duration,
+    fleets: BTreeMap<Fleet, Planning>,
+    envoys: BTreeMap<Fleet, Vec<Connected>>,
+    expected: BTreeMap<Fleet, Expected>,
 }
 
-/// One gateway's.
+/// Envoys that were there a moment ago, under another leader or with this one, and may be on their way back.
+struct Expected {
+    count: usize,
+    until: Duration,
+}
+
+/// One fleet's.
 #[derive(Default)]
 struct Planning {
     planned: Planned,
@@ -49,12 +54,10 @@ struct Planning {
     quarantine: Quarantine,
 }
 
-/// Where a gateway's plan is made, and of what.
+/// Where a fleet's plan is made, and of what.
 struct Place<'a> {
     hub: &'a Hub,
-    gateway: &'a Gateway,
-    /// The gateway's own object.
-    own: &'a ObjectRef,
+    fleet: &'a Fleet,
     world: &'a World,
     now: Duration,
 }
@@ -62,43 +65,29 @@ struct Place<'a> {
 impl Plans {
     /// None yet. What is made is published there.
     pub fn new(hub: Hub) -> Self {
-        let (expected, expected_until) = (BTreeMap::new(), Duration::ZERO);
-        Self { hub, gateways: BTreeMap::new(), envoys: BTreeMap::new(), expected, expected_until }
+        Self { hub, fleets: BTreeMap::new(), envoys: BTreeMap::new(), expected: BTreeMap::new() }
     }
 
     /// From now on this process leads: the Envoys of the one before come to it, each in its own time.
     pub fn lead(&mut self, world: &World, now: Duration) {
-        let had = world.of_kind(ObjectKind::VirtualGateway).map(|(own, object)| {
-            let gateway = gateway(own);
-            let count = told_envoys(&gateway, &object["status"]);
-            (gateway, count)
+        let had = world.objects().filter_map(|(own, object)| {
+            let fleet = Fleet::of(own)?;
+            let count = told_envoys(&fleet, &object["status"]);
+            (count > 0).then_some((fleet, Expected { count, until: now + FLAPPING }))
         });
         self.expected = had.collect();
-        self.expected_until = now + FLAPPING;
     }
 
-    /// Takes in what may have changed: gateways that it concerns are published anew.
+    /// Takes in what may have changed: fleets that it concerns are published anew.
     pub fn follow(&mut self, world: &World, touched: &Touched, now: Duration) {
-        let present: BTreeMap<Gateway, &ObjectRef> =
-            world.of_kind(ObjectKind::VirtualGateway).map(|(own, _)| (gateway(own), own)).collect();
-        self.gateways.retain(|known, _| {
-            let stays = present.contains_key(known);
-            if !stays {
-                tracing::info!(gateway = %known, "a gateway is gone: its Envoys keep what they have");
-                self.hub.forget(known);
-            }
-            stays
-        });
-        for (gateway, own) in present {
-            let at = Place { hub: &self.hub, gateway: &gateway, own, world, now };
-            if !self.gateways.contains_key(&gateway) {
-                let all = world.objects().map(|(named, _)| named.clone()).collect();
-                self.gateways.entry(gateway.clone()).or_default().publish(&at, &all);
+        let new = self.meet(world, now);
+        for (fleet, planning) in &mut self.fleets {
+            if new.contains(fleet) {
                 continue;
             }
-            let Some(planning) = self.gateways.get_mut(&gateway) else { continue };
-            let concerned = touched.namespaces
-                || touched.objects.iter().any(|named| planning.concerns(&gateway, named, world.get(named)));
+            let at = Place { hub: &self.hub, fleet, world, now };
+            let concerned = (touched.namespaces && fleet.role == Role::Gateway)
+                || touched.objects.iter().any(|named| planning.concerns(fleet, named, world.get(named)));
             if concerned {
                 planning.publish(&at, &touched.objects);
             } else if touched.all_services || !planning.services.is_disjoint(&touched.services) {
@@ -107,17 +96,63 @@ impl Plans {
         }
     }
 
+    /// The nodes that have Envoys: every one could, and few do.
+    fn sidecars(&self) -> impl Iterator<Item = &Fleet> {
+        let all = self.envoys.keys().chain(self.expected.keys());
+        all.filter(|fleet| fleet.role == Role::Sidecar)
+    }
+
+    /// Whether the nodes that have Envoys are others than before.
+    fn has_to_meet(&self) -> bool {
+        let stays = |fleet: &Fleet| match fleet.role {
+            Role::Gateway => true,
+            Role::Sidecar => self.envoys.contains_key(fleet) || self.expected.contains_key(fleet),
+        };
+        !self.fleets.keys().all(stays) || self.sidecars().any(|fleet| !self.fleets.contains_key(fleet))
+    }
+
+    /// Begins with the fleets that are there now, and ends with those that are gone. Those that are new.
+    fn meet(&mut self, world: &World, now: Duration) -> BTreeSet<Fleet> {
+        let gateways = world.of_kind(ObjectKind::VirtualGateway).filter_map(|(own, _)| Fleet::of(own));
+        let nodes = self.sidecars().filter(|fleet| world.get(&fleet.object()).is_some()).cloned();
+        let present: BTreeSet<Fleet> = gateways.chain(nodes).collect();
+        self.fleets.retain(|known, _| {
+            let stays = present.contains(known);
+            if !stays {
+                tracing::info!(fleet = %known, "it is gone: its Envoys, if there are any, keep what they have");
+                self.hub.forget(known);
+            }
+            stays
+        });
+        let new: BTreeSet<Fleet> =
+            present.into_iter().filter(|fleet| !self.fleets.contains_key(fleet)).collect();
+        for fleet in &new {
+            let at = Place { hub: &self.hub, fleet, world, now };
+            let all = world.objects().map(|(named, _)| named.clone()).collect();
+            self.fleets.entry(fleet.clone()).or_default().publish(&at, &all);
+        }
+        new
+    }
+
     /// Hears what the Envoys say: an object that they refuse is taken out of the plan, or back.
     pub fn hear(&mut self, world: &World, now: Duration) {
-        if now >= self.expected_until {
-            self.expected.clear();
-        }
-        self.envoys.clear();
+        let mut envoys: BTreeMap<Fleet, Vec<Connected>> = BTreeMap::new();
         for envoy in self.hub.envoys() {
-            self.envoys.entry(envoy.gateway.clone()).or_default().push(envoy);
+            envoys.entry(envoy.fleet.clone()).or_default().push(envoy);
         }
-        for (gateway, planning) in &mut self.gateways {
-            let envoys = self.envoys.get(gateway).map(Vec::as_slice).unwrap_or_default();
+        let before = std::mem::replace(&mut self.envoys, envoys);
+        self.expected.retain(|_, expected| now < expected.until);
+        // A gateway without Envoys is told by itself. Of a node nobody would know that they serve by the weights of before.
+        for (fleet, had) in before {
+            if fleet.role == Role::Sidecar && !self.envoys.contains_key(&fleet) {
+                self.expected.insert(fleet, Expected { count: had.len(), until: now + FLAPPING });
+            }
+        }
+        if self.has_to_meet() {
+            self.meet(world, now);
+        }
+        for (fleet, planning) in &mut self.fleets {
+            let envoys = self.envoys.get(fleet).map(Vec::as_slice).unwrap_or_default();
             let number = planning.number;
             let voters: Vec<Voter> = envoys.iter().map(|envoy| voter(envoy, number)).collect();
             let too_long = now.saturating_sub(planning.since) >= TOO_LONG;
@@ -126,9 +161,8 @@ impl Plans {
                 continue;
             }
             let names: Vec<String> = changed.iter().map(ObjectRef::path).collect();
-            tracing::warn!(%gateway, objects = names.join(", "), "Envoy refuses something: these are served otherwise now");
-            let own = own(gateway);
-            planning.publish(&Place { hub: &self.hub, gateway, own: &own, world, now }, &changed);
+            tracing::warn!(%fleet, objects = names.join(", "), "Envoy refuses something: these are served otherwise now");
+            planning.publish(&Place { hub: &self.hub, fleet, world, now }, &changed);
         }
     }
 
@@ -137,15 +171,16 @@ impl Plans {
         world.objects().map(|(named, _)| named).filter(|named| self.tells_of(world, named)).cloned().collect()
     }
 
-    /// Whether something is to be said of an object: of routes and gateways always, of routers that are led to, and of others only
-    /// where Envoy refuses them.
+    /// Whether something is to be said of an object: of routes and gateways always, of routers that are led to, of nodes that have
+    /// Envoys, and of others only where Envoy refuses them.
     pub fn tells_of(&self, world: &World, named: &ObjectRef) -> bool {
-        let mut plans = self.gateways.values();
+        let mut plans = self.fleets.values();
         match named.kind {
             ObjectKind::GatewayRoute | ObjectKind::VirtualGateway => true,
             ObjectKind::VirtualRouter => plans.any(|planning| planning.knows(named)),
             ObjectKind::VirtualNode | ObjectKind::VirtualService => {
-                world.get(named).is_some_and(|object| is_told(named.kind, &object["status"]))
+                Fleet::of(named).is_some_and(|own| self.envoys.contains_key(&own))
+                    || world.get(named).is_some_and(|object| is_told(named.kind, &object["status"]))
                     || plans.any(|planning| planning.holds(world, named))
             }
             ObjectKind::HttpRoute | ObjectKind::GrpcRoute => false,
@@ -155,37 +190,33 @@ impl Plans {
     /// What is known of an object.
     pub fn claim(&self, named: &ObjectRef, object: &Arc<Value>) -> Claim<'_> {
         let mut claim = Claim { generation: generation(object), ..Claim::default() };
-        for (gateway, planning) in &self.gateways {
-            let own = named.kind == ObjectKind::VirtualGateway && gateway == &self::gateway(named);
-            let would_serve = planning.failure.is_some() && planning.concerns(gateway, named, Some(object));
+        let own = Fleet::of(named).filter(|own| self.fleets.contains_key(own));
+        for (fleet, planning) in &self.fleets {
+            let is_own = own.as_ref() == Some(fleet);
+            let would_serve = planning.failure.is_some() && planning.concerns(fleet, named, Some(object));
             if let Some(failure) = &planning.failure {
-                if own {
+                if is_own {
                     claim.faults.push(failure.clone());
                 } else if would_serve {
-                    claim.remarks.push(format!("{gateway} can be given nothing new: {failure}"));
+                    claim.remarks.push(format!("{fleet} can be given nothing new: {failure}"));
                 }
             }
             add(&mut claim.faults, planning.faults(named));
             add(&mut claim.remarks, planning.remarks(named));
             let held = planning.quarantine.held(named, object);
-            let envoys = self.envoys.get(gateway).map(Vec::as_slice).unwrap_or_default();
-            let carries = if named.kind.is_behind_routes() {
-                // Of these nothing is said but whether they are refused, and only an Envoy can.
-                !envoys.is_empty()
-            } else {
-                planning.planned.served.contains(named) || would_serve
+            let envoys = self.envoys.get(fleet).map(Vec::as_slice).unwrap_or_default();
+            let carries = match (&own, named.kind.is_behind_routes()) {
+                // A node that has Envoys is told of as what those have.
+                (Some(_), true) => is_own,
+                // Of others nothing is said but whether they are refused, and only an Envoy can.
+                (None, true) => !envoys.is_empty(),
+                (Some(_) | None, false) => planning.planned.served.contains(named) || would_serve,
             };
             if carries || held.is_some() {
                 let since = planning.quarantine.since(named, object);
-                let expected = self.expected.get(gateway).copied().unwrap_or_default();
-                claim.gateways.push(Served {
-                    gateway,
-                    envoys,
-                    expected,
-                    number: planning.number,
-                    since,
-                    held,
-                });
+                let expected = self.expected.get(fleet).map_or(0, |expected| expected.count);
+                let number = planning.number;
+                claim.fleets.push(Served { fleet, envoys, expected, number, since, held });
             }
         }
         claim
@@ -199,12 +230,12 @@ impl Planning {
         let objects = world
             .objects()
             .filter_map(|(named, object)| Some((named.kind, &**self.quarantine.form(named, object)?)));
-        let object = world.get(at.own).and_then(|object| self.quarantine.form(at.own, object));
-        let planned = match object {
-            Some(object) => {
-                dataplane::plan(object, world.labels(), objects).map_err(|reason| reason.to_string())
-            }
-            None => Err("Envoy refuses it, and has had nothing else before".to_owned()),
+        let own = at.fleet.object();
+        let object = world.get(&own).and_then(|object| self.quarantine.form(&own, object));
+        let planned = match (object, at.fleet.role) {
+            (Some(object), Role::Gateway) => dataplane::plan(object, world.labels(), objects),
+            (Some(object), Role::Sidecar) => dataplane::sidecar(object, objects),
+            (None, Role::Gateway | Role::Sidecar) => Err(Reason::Refused),
         };
         match planned {
             Ok(planned) => {
@@ -217,10 +248,10 @@ impl Planning {
                     self.quarantine.publish(named, world.get(named), is_served.then_some(self.number));
                 }
             }
-            Err(told) => {
-                let gateway = at.gateway;
-                tracing::warn!(%gateway, reason = told, "a gateway can be given nothing: its Envoys keep what they have");
-                self.failure = Some(told);
+            Err(reason) => {
+                let fleet = at.fleet;
+                tracing::warn!(%fleet, %reason, "nothing can be given to it: its Envoys keep what they have");
+                self.failure = Some(reason.to_string());
                 for named in touched {
                     self.quarantine.publish(named, world.get(named), None);
                 }
@@ -244,35 +275,51 @@ impl Planning {
                     let told = format!(
                         "the Service {namespace}/{name} of its target has no ready endpoint: what goes there is answered 503"
                     );
-                    self.idle.push((planned.object(), told));
+                    self.idle.push((planned.object.clone(), told));
                 }
             }
         }
-        let number = at.hub.publish(at.gateway, snapshot);
+        let number = at.hub.publish(at.fleet, snapshot);
         if number != self.number {
             (self.number, self.since) = (number, at.now);
         }
     }
 
     /// Whether a change of an object may change the plan.
-    fn concerns(&self, gateway: &Gateway, named: &ObjectRef, object: Option<&Arc<Value>>) -> bool {
-        match named.kind {
-            ObjectKind::VirtualGateway => self::gateway(named) == *gateway,
-            ObjectKind::GatewayRoute => {
+    fn concerns(&self, fleet: &Fleet, named: &ObjectRef, object: Option<&Arc<Value>>) -> bool {
+        let is_own = Fleet::of(named).is_some_and(|of| of == *fleet);
+        match (named.kind, fleet.role) {
+            (ObjectKind::VirtualGateway, Role::Gateway | Role::Sidecar) => is_own,
+            (ObjectKind::GatewayRoute, Role::Gateway) => {
                 let is_held = |object: &Arc<Value>| self.quarantine.held(named, object).is_some();
                 if self.knows(named) || object.is_some_and(is_held) {
                     return true;
                 }
                 let reference = GatewayRef {
-                    name: gateway.name.clone(),
-                    namespace: gateway.namespace.clone(),
+                    name: fleet.name.clone(),
+                    namespace: fleet.namespace.clone(),
                     takes_unclaimed: true,
                 };
                 object.is_some_and(|object| reference.takes(named.kind, object))
             }
-            ObjectKind::VirtualService | ObjectKind::VirtualRouter | ObjectKind::VirtualNode => true,
-            ObjectKind::HttpRoute | ObjectKind::GrpcRoute => false,
+            (ObjectKind::VirtualRouter | ObjectKind::VirtualNode, Role::Sidecar) => {
+                is_own || self.leads_to(named)
+            }
+            (ObjectKind::VirtualService, Role::Gateway | Role::Sidecar)
+            | (ObjectKind::VirtualRouter | ObjectKind::VirtualNode, Role::Gateway) => true,
+            (ObjectKind::GatewayRoute, Role::Sidecar)
+            | (ObjectKind::HttpRoute | ObjectKind::GrpcRoute, Role::Gateway | Role::Sidecar) => false,
         }
+    }
+
+    /// Whether a router or a node is behind the backends of a node. In a mesh of many nodes most are not, and each change would
+    /// be everybody's. What was left out may be for want of any.
+    fn leads_to(&self, named: &ObjectRef) -> bool {
+        let is_it = |to: &Destination| (&to.namespace, &to.target) == (&named.namespace, &named.name);
+        self.failure.is_some()
+            || !self.planned.rejected.is_empty()
+            || self.planned.served.contains(named)
+            || self.planned.plan.routes.iter().any(|planned| planned.route.destinations.iter().any(is_it))
     }
 
     fn knows(&self, named: &ObjectRef) -> bool {
@@ -306,15 +353,6 @@ fn add(sentences: &mut Vec<String>, more: impl Iterator<Item = String>) {
             sentences.push(sentence);
         }
     }
-}
-
-fn gateway(own: &ObjectRef) -> Gateway {
-    Gateway { namespace: own.namespace.clone(), name: own.name.clone() }
-}
-
-fn own(gateway: &Gateway) -> ObjectRef {
-    let Gateway { namespace, name } = gateway.clone();
-    ObjectRef { kind: ObjectKind::VirtualGateway, namespace, name }
 }
 
 fn voter(envoy: &Connected, number: u64) -> Voter {

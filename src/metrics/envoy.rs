@@ -59,9 +59,7 @@ impl Envoy {
                 let over_tls = urls.iter().any(|url| url.scheme() == "https");
                 Source::Listed(Box::new(Http::new(&config.http, over_tls)?), urls.clone())
             }
-            EnvoySource::Registry { url, gateway } => {
-                Source::Found(Box::new(Registry::new(config, url, gateway.as_deref())?))
-            }
+            EnvoySource::Registry { url, of } => Source::Found(Box::new(Registry::new(config, url, of)?)),
         };
         Ok(Self {
             timeout: config.http.timeout,

@@ -1,7 +1,7 @@
-//! The Envoys of a gateway as its control plane lists them: they come and go, and each is read by itself.
+//! Envoys as their control plane lists them: they come and go, and each is read by itself.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
 };
 
@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use super::exposition::{self, Sample};
 use crate::{
-    api::{ListedEnvoy, STATS_PATH},
+    api::{EnvoyOf, ListedEnvoy, STATS_PATH},
     config::{EnvoyConfig, HttpConfig},
     engine::look::ReadError,
     outbound::Http,
@@ -33,7 +33,7 @@ const SLACK: f64 = 2.0;
 /// All samples of each Envoy, by its address.
 pub(super) type Scraped = Vec<(String, Vec<Sample>)>;
 
-/// The Envoys of one gateway, or of all.
+/// The Envoys of some gateways and nodes.
 #[derive(Debug)]
 pub(super) struct Registry {
     /// To the control plane.
@@ -41,7 +41,7 @@ pub(super) struct Registry {
     /// To the Envoys, which get no credentials.
     envoys: Http,
     url: Url,
-    gateway: Option<String>,
+    of: BTreeSet<EnvoyOf>,
     known: BTreeMap<SocketAddr, Known>,
     /// When the list was read last.
     listed: Option<Timestamp>,
@@ -60,13 +60,13 @@ struct Known {
 }
 
 impl Registry {
-    pub(super) fn new(config: &EnvoyConfig, url: &Url, gateway: Option<&str>) -> Result<Self, ReadError> {
+    pub(super) fn new(config: &EnvoyConfig, url: &Url, of: &BTreeSet<EnvoyOf>) -> Result<Self, ReadError> {
         let bare = HttpConfig { timeout: config.http.timeout, tls: None, auth: None, headers: Vec::new() };
         Ok(Self {
             http: Http::new(&config.http, url.scheme() == "https")?,
             envoys: Http::new(&bare, false)?.reading_up_to(MOST),
             url: url.clone(),
-            gateway: gateway.map(str::to_owned),
+            of: of.clone(),
             known: BTreeMap::new(),
             listed: None,
             last: None,
@@ -116,14 +116,17 @@ impl Registry {
     async fn list(&self) -> Result<Vec<SocketAddr>, ReadError> {
         let body = self.http.send(|client| client.get(self.url.clone())).await?.success()?;
         let listed: Vec<ListedEnvoy> = serde_json::from_slice(&body).map_err(|_| ReadError::Malformed)?;
-        let of = |envoy: &ListedEnvoy| self.gateway.as_ref().is_none_or(|gateway| *gateway == envoy.gateway);
+        let of = |envoy: &ListedEnvoy| match &envoy.of {
+            EnvoyOf::Gateway(_) if self.of.is_empty() => true,
+            of @ (EnvoyOf::Gateway(_) | EnvoyOf::VirtualNode(_)) => self.of.contains(of),
+        };
         let address = |envoy: ListedEnvoy| {
             let address = envoy.stats.filter(|address| may_be(address.ip()));
             address.ok_or_else(|| {
                 ReadError::Unsupported(format!(
                     "an Envoy of {} opens no port for its statistics, and its requests would be missing: start it with what \
                      `tidegate gateway bootstrap` prints",
-                    envoy.gateway
+                    envoy.of
                 ))
             })
         };

@@ -14,7 +14,10 @@ use envoy_types::pb::{
                 cluster::{ClusterDiscoveryType, DiscoveryType},
             },
             core::v3::Node,
-            listener::v3::Listener,
+            listener::v3::{Filter, Listener, filter},
+        },
+        extensions::filters::network::http_connection_manager::v3::{
+            HttpConnectionManager, http_connection_manager::RouteSpecifier,
         },
         service::discovery::v3::{
             DiscoveryRequest, DiscoveryResponse,
@@ -28,7 +31,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{codegen::tokio_stream::wrappers::ReceiverStream, transport::Endpoint};
 
-use crate::xds::{Gateway, Kind};
+use crate::xds::{Fleet, Kind};
 
 /// How long it waits before it connects again.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -74,10 +77,9 @@ pub struct SimulatedEnvoy {
 }
 
 impl SimulatedEnvoy {
-    /// Connects an Envoy of a gateway, and again whenever the connection ends.
-    pub fn start(control_plane: Endpoint, gateway: &Gateway, manner: Manner) -> Self {
-        let node = format!("mesh/mesh/virtualGateway/{}_{}", gateway.name, gateway.namespace);
-        Self::start_as(control_plane, node, manner)
+    /// Connects an Envoy of a fleet, and again whenever the connection ends.
+    pub fn start(control_plane: Endpoint, fleet: &Fleet, manner: Manner) -> Self {
+        Self::start_as(control_plane, fleet.node("mesh"), manner)
     }
 
     /// The same with whatever node id.
@@ -232,7 +234,7 @@ impl Envoy {
     }
 }
 
-/// What other types are asked for by: clusters whose endpoints are asked for, and listeners, whose routes have their name.
+/// What other types are asked for by: clusters whose endpoints are asked for, and the routes of a listener.
 fn name(kind: Kind, any: &Any) -> Option<String> {
     match kind {
         Kind::Cluster => {
@@ -240,8 +242,24 @@ fn name(kind: Kind, any: &Any) -> Option<String> {
             let eds = ClusterDiscoveryType::Type(DiscoveryType::Eds.into());
             (cluster.cluster_discovery_type == Some(eds)).then_some(cluster.name)
         }
-        Kind::Listener => Some(Listener::decode(any.value.as_slice()).ok()?.name),
+        Kind::Listener => {
+            let listener = Listener::decode(any.value.as_slice()).ok()?;
+            let mut filters = listener.filter_chains.into_iter().flat_map(|chain| chain.filters);
+            filters.find_map(routes)
+        }
         Kind::Secret | Kind::Endpoints | Kind::Routes => None,
+    }
+}
+
+/// The routes that a filter asks for.
+fn routes(filter: Filter) -> Option<String> {
+    let Some(filter::ConfigType::TypedConfig(config)) = filter.config_type else { return None };
+    if !config.type_url.ends_with(".HttpConnectionManager") {
+        return None;
+    }
+    match HttpConnectionManager::decode(config.value.as_slice()).ok()?.route_specifier? {
+        RouteSpecifier::Rds(rds) => Some(rds.route_config_name),
+        RouteSpecifier::RouteConfig(_) | RouteSpecifier::ScopedRoutes(_) => None,
     }
 }
 

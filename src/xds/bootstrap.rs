@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{hub::Gateway, tls::SECRETS};
+use super::{fleet::Fleet, tls::SECRETS};
 
 /// The cluster of the bootstrap that serves discovery.
 const DISCOVERY: &str = "tidegate";
@@ -14,9 +14,9 @@ pub(super) const STATS_PORT: &str = "tidegate.dev/stats-port";
 /// Where an Envoy finds what it needs.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
-    /// The gateway that it is one of.
-    pub gateway: Gateway,
-    /// The mesh of the gateway.
+    /// The fleet that it is one of.
+    pub fleet: Fleet,
+    /// The mesh of the fleet.
     pub mesh: String,
     /// The host of the control plane.
     pub host: String,
@@ -46,11 +46,10 @@ pub struct Identity {
 impl Bootstrap {
     /// The configuration, as Envoy reads it with `--config-path`.
     pub fn config(&self) -> Value {
-        let Self { gateway, mesh, admin, .. } = self;
-        let full = format!("{}_{}", gateway.name, gateway.namespace);
+        let Self { fleet, mesh, admin, .. } = self;
         // Without end: an Envoy that has been given nothing yet must not take itself for ready.
         let ads = json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
-        let mut node = json!({"id": format!("mesh/{mesh}/virtualGateway/{full}"), "cluster": full});
+        let mut node = json!({"id": fleet.node(mesh), "cluster": fleet.full()});
         let mut clusters = vec![self.discovery()];
         let mut listeners = Vec::new();
         if let Some(port) = self.stats {
@@ -73,7 +72,7 @@ impl Bootstrap {
             |name: &str, value: &str| json!({"tag_name": format!("appmesh.{name}"), "fixed_value": value});
         json!({
             "node": node,
-            "stats_config": {"stats_tags": [tag("mesh", mesh), tag("virtual_gateway", &full)]},
+            "stats_config": {"stats_tags": [tag("mesh", mesh), tag(fleet.tag(), &fleet.full())]},
             "admin": {"address": address(&admin.0, admin.1)},
             // Statistics of the latency are as fresh as this, and counters always are.
             "stats_flush_interval": "1s",

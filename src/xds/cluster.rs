@@ -36,16 +36,16 @@ use super::{
 use crate::dataplane::{self, Endpoints, Limits, Outliers, Probe, Protocol};
 
 /// How long a connection to an endpoint may take.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// Where Envoy keeps how it speaks to a cluster.
-const HTTP: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+pub(super) const HTTP: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// A cluster.
 pub(super) fn cluster(name: &str, made: &dataplane::Cluster, files: &mut Files) -> Cluster {
     let http2 = made.protocol != Protocol::Http;
     let host = match &made.endpoints {
         Endpoints::Dns { host, .. } => Some(host.as_str()),
-        Endpoints::Service { .. } | Endpoints::Nowhere => None,
+        Endpoints::Service { .. } | Endpoints::Local { .. } | Endpoints::Nowhere => None,
     };
     let mut cluster = Cluster {
         name: name.to_owned(),
@@ -67,6 +67,10 @@ pub(super) fn cluster(name: &str, made: &dataplane::Cluster, files: &mut Files) 
             cluster.dns_lookup_family = DnsLookupFamily::V4Preferred.into();
             cluster.load_assignment = Some(assignment(name, [(host.as_str(), *port)]));
             if *each { DiscoveryType::StrictDns } else { DiscoveryType::LogicalDns }
+        }
+        Endpoints::Local { port } => {
+            cluster.load_assignment = Some(assignment(name, [("127.0.0.1", *port)]));
+            DiscoveryType::Static
         }
         Endpoints::Service { .. } | Endpoints::Nowhere => {
             cluster.eds_cluster_config =
@@ -122,6 +126,11 @@ fn limits(limits: Limits) -> Thresholds {
         max_retries: or_none(None),
         ..Thresholds::default()
     }
+}
+
+/// No limits at all.
+pub(super) fn unlimited() -> Thresholds {
+    limits(Limits::default())
 }
 
 fn health(made: &dataplane::HealthCheck) -> HealthCheck {

@@ -1,8 +1,7 @@
-//! Which Envoys are connected, to which gateways, and what each of them has.
+//! Which Envoys are connected, of which fleets, and what each of them has.
 
 use std::{
     collections::BTreeMap,
-    fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -10,34 +9,18 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
+    fleet::Fleet,
     session::{Published, Session},
     snapshot::{Kind, Snapshot},
 };
-
-/// A gateway, by what names it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Gateway {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// A node id that names no gateway.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the node id {0:?} names no gateway: it has to be mesh/MESH/virtualGateway/NAME_NAMESPACE, as tidegate gateway bootstrap \
-     writes it"
-)]
-pub struct NoGateway(pub String);
 
 /// An Envoy's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connected {
     /// Of all streams another one.
     pub number: u64,
-    /// The gateway that it is one of.
-    pub gateway: Gateway,
+    /// The fleet that it is one of.
+    pub fleet: Fleet,
     /// Where it is connected from.
     pub from: Option<SocketAddr>,
     /// The port of its statistics, as its bootstrap says.
@@ -59,7 +42,7 @@ impl Connected {
     }
 }
 
-/// Gateways with what their Envoys are to have, and the Envoys. Clones are of the same.
+/// Fleets with what their Envoys are to have, and the Envoys. Clones are of the same.
 #[derive(Clone, Default)]
 pub struct Hub(Arc<Shared>);
 
@@ -71,14 +54,14 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    gateways: BTreeMap<Gateway, watch::Sender<Option<Arc<Published>>>>,
+    fleets: BTreeMap<Fleet, watch::Sender<Option<Arc<Published>>>>,
     envoys: BTreeMap<u64, Connected>,
     connections: u64,
 }
 
 /// An Envoy that comes.
 pub(super) struct Arrival {
-    pub(super) gateway: Gateway,
+    pub(super) fleet: Fleet,
     pub(super) from: Option<SocketAddr>,
     pub(super) stats: Option<u16>,
     pub(super) is_new: bool,
@@ -90,32 +73,12 @@ pub(super) struct Place {
     number: u64,
 }
 
-impl Gateway {
-    /// The gateway of a node id, `mesh/<mesh>/virtualGateway/<name>_<namespace>`. Neither part has an underscore.
-    pub fn of_node(id: &str) -> Result<Self, NoGateway> {
-        let parts: Vec<&str> = id.split('/').collect();
-        match parts.as_slice() {
-            ["mesh", _, "virtualGateway", full] => full.rsplit_once('_'),
-            _ => None,
-        }
-        .filter(|(name, namespace)| !name.is_empty() && !namespace.is_empty())
-        .map(|(name, namespace)| Self { namespace: namespace.to_owned(), name: name.to_owned() })
-        .ok_or_else(|| NoGateway(id.to_owned()))
-    }
-}
-
-impl fmt::Display for Gateway {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
 impl Hub {
-    /// From now on the Envoys of a gateway are to have this. The number of the publication: that of the one before where it is the
+    /// From now on the Envoys of a fleet are to have this. The number of the publication: that of the one before where it is the
     /// same.
-    pub fn publish(&self, gateway: &Gateway, snapshot: Snapshot) -> u64 {
+    pub fn publish(&self, fleet: &Fleet, snapshot: Snapshot) -> u64 {
         let mut state = self.state();
-        let target = state.gateways.entry(gateway.clone()).or_default();
+        let target = state.fleets.entry(fleet.clone()).or_default();
         let before = target.borrow().clone();
         let number = match before {
             Some(before) if before.snapshot.is(&snapshot) => return before.number,
@@ -126,15 +89,15 @@ impl Hub {
         number
     }
 
-    /// The gateway is gone: its Envoys keep what they have, and nothing is remembered of it.
-    pub fn forget(&self, gateway: &Gateway) {
+    /// The object of a fleet is gone: its Envoys keep what they have, and nothing is remembered of it.
+    pub fn forget(&self, fleet: &Fleet) {
         let mut state = self.state();
-        let known = state.gateways.get_mut(gateway);
+        let known = state.fleets.get_mut(fleet);
         if known.as_ref().is_some_and(|target| target.receiver_count() > 0) {
             // What is published later goes on counting.
             return;
         }
-        state.gateways.remove(gateway);
+        state.fleets.remove(fleet);
     }
 
     /// All Envoys, in the order in which they connected.
@@ -147,19 +110,19 @@ impl Hub {
         self.0.news.subscribe()
     }
 
-    /// What a gateway's Envoys are to have, now and later; none as long as nothing is known of it.
-    pub(super) fn target(&self, gateway: &Gateway) -> watch::Receiver<Option<Arc<Published>>> {
-        self.state().gateways.entry(gateway.clone()).or_default().subscribe()
+    /// What a fleet's Envoys are to have, now and later; none as long as nothing is known of it.
+    pub(super) fn target(&self, fleet: &Fleet) -> watch::Receiver<Option<Arc<Published>>> {
+        self.state().fleets.entry(fleet.clone()).or_default().subscribe()
     }
 
     /// An Envoy has connected.
     pub(super) fn connect(&self, envoy: Arrival) -> Place {
-        let Arrival { gateway, from, stats, is_new } = envoy;
+        let Arrival { fleet, from, stats, is_new } = envoy;
         let mut state = self.state();
         state.connections += 1;
         let number = state.connections;
         let connected =
-            Connected { number, gateway, from, stats, is_new, has: 0, at: 0, refusals: BTreeMap::new() };
+            Connected { number, fleet, from, stats, is_new, has: 0, at: 0, refusals: BTreeMap::new() };
         state.envoys.insert(number, connected);
         drop(state);
         self.tell();
@@ -193,39 +156,15 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.hub.state();
-        let State { gateways, envoys, .. } = &mut *state;
+        let State { fleets, envoys, .. } = &mut *state;
         if let Some(envoy) = envoys.remove(&self.number) {
             // Nobody has ever published for it, and nobody waits there any more but who is about to leave.
-            let unknown = gateways.get(&envoy.gateway).is_some_and(|target| target.borrow().is_none());
-            if unknown && !envoys.values().any(|other| other.gateway == envoy.gateway) {
-                gateways.remove(&envoy.gateway);
+            let unknown = fleets.get(&envoy.fleet).is_some_and(|target| target.borrow().is_none());
+            if unknown && !envoys.values().any(|other| other.fleet == envoy.fleet) {
+                fleets.remove(&envoy.fleet);
             }
         }
         drop(state);
         self.hub.tell();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_id_names_its_gateway() {
-        let of = |id: &str| Gateway::of_node(id).map(|gateway| gateway.to_string()).ok();
-        assert_eq!(
-            of("mesh/color-mesh/virtualGateway/color-gateway_default").as_deref(),
-            Some("default/color-gateway")
-        );
-        for id in [
-            "",
-            "mesh/m/virtualNode/a_b",
-            "mesh/m/virtualGateway/a",
-            "mesh/m/virtualGateway/_b",
-            "a/m/virtualGateway/a_b",
-        ] {
-            assert_eq!(of(id), None, "{id}");
-        }
-        assert!(NoGateway("x".into()).to_string().contains("mesh/MESH/virtualGateway/NAME_NAMESPACE"));
     }
 }

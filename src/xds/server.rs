@@ -1,6 +1,6 @@
-//! Discovery for Envoys (ADS): each stream gets what its gateway's Envoys are to have.
+//! Discovery for Envoys (ADS): each stream gets what the Envoys of its fleet are to have.
 
-use std::{collections::BTreeSet, net::SocketAddr, pin::Pin};
+use std::{collections::BTreeSet, net::SocketAddr, pin::Pin, time::Duration};
 
 use envoy_types::pb::{
     envoy::{
@@ -15,13 +15,14 @@ use envoy_types::pb::{
     google::protobuf::value,
 };
 use futures::{Stream, stream};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     bootstrap::STATS_PORT,
-    hub::{Arrival, Gateway, Hub},
+    fleet::Fleet,
+    hub::{Arrival, Hub},
     session::{Answer, Ask, Session},
     snapshot::Kind,
 };
@@ -30,6 +31,8 @@ use super::{
 const UNDER_WAY: usize = Kind::ALL.len();
 /// What Envoy calls who serves it.
 const NAME: &str = "tidegate";
+/// By then there is something for an Envoy whose object is there.
+const SOON: Duration = Duration::from_secs(2);
 
 /// The service.
 pub struct Discovery {
@@ -90,24 +93,28 @@ async fn serve(
     let from = address.map(|address| address.to_string()).unwrap_or_default();
     let Some(first) = requests.message().await? else { return Ok(()) };
     let node = first.node.clone().unwrap_or_default();
-    let gateway = Gateway::of_node(&node.id).map_err(|error| {
+    let fleet = Fleet::of_node(&node.id).map_err(|error| {
         tracing::warn!(from, %error, "an Envoy was sent away");
         Status::invalid_argument(error.to_string())
     })?;
-    tracing::info!(%gateway, from, "an Envoy has connected");
+    tracing::info!(%fleet, from, "an Envoy has connected");
     let is_new = first.version_info.is_empty();
-    let place = hub.connect(Arrival { gateway: gateway.clone(), from: address, stats: stats(&node), is_new });
-    let mut target = hub.target(&gateway);
-    if target.borrow().is_none() {
-        tracing::warn!(%gateway, from, "the gateway of an Envoy is not known: it waits, and keeps what it has");
-    }
+    let place = hub.connect(Arrival { fleet: fleet.clone(), from: address, stats: stats(&node), is_new });
+    let mut target = hub.target(&fleet);
+    let has_come = async {
+        // The plan of a node is made for the first of its Envoys.
+        if timeout(SOON, target.wait_for(Option::is_some)).await.is_err() {
+            tracing::warn!(%fleet, from, "the object of an Envoy is not known: it waits, and keeps what it has");
+        }
+        target.wait_for(Option::is_some).await.map(|known| known.clone())
+    };
     let known = tokio::select! {
         () = responses.closed() => return Ok(()),
-        known = target.wait_for(Option::is_some) => known.map(|known| known.clone()),
+        known = has_come => known,
     };
     let Ok(Some(known)) = known else { return Ok(()) };
     let mut session = Session::new(known);
-    if let Some((kind, ask)) = read(first, &gateway, &from) {
+    if let Some((kind, ask)) = read(first, &fleet, &from) {
         session.take(kind, ask);
     }
     loop {
@@ -120,9 +127,9 @@ async fn serve(
         tokio::select! {
             request = requests.message() => match request? {
                 Some(request) => {
-                    let Some((kind, ask)) = read(request, &gateway, &from) else { continue };
+                    let Some((kind, ask)) = read(request, &fleet, &from) else { continue };
                     if let Some(words) = &ask.refusal {
-                        tracing::warn!(%gateway, from, ?kind, words, "an Envoy refuses what it was sent, and keeps what it had");
+                        tracing::warn!(%fleet, from, ?kind, words, "an Envoy refuses what it was sent, and keeps what it had");
                     }
                     session.take(kind, ask);
                 }
@@ -142,10 +149,10 @@ async fn serve(
 
 /// What is asked for; none of a type that is not served, such as one of another version of Envoy's interface: whoever asks goes
 /// without it, and has the rest.
-fn read(request: DiscoveryRequest, gateway: &Gateway, from: &str) -> Option<(Kind, Ask)> {
+fn read(request: DiscoveryRequest, fleet: &Fleet, from: &str) -> Option<(Kind, Ask)> {
     let Some(kind) = Kind::of(&request.type_url) else {
         let kind = request.type_url;
-        tracing::warn!(%gateway, from, kind, "an Envoy asks for what is not served; version 3 of its interface is");
+        tracing::warn!(%fleet, from, kind, "an Envoy asks for what is not served; version 3 of its interface is");
         return None;
     };
     let ask = Ask {

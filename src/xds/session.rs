@@ -54,7 +54,7 @@ pub enum Standing {
     Refuses(String),
 }
 
-/// What the Envoys of a gateway are to have, and the how-manieth such it is.
+/// What the Envoys of a fleet are to have, and the how-manieth such it is.
 #[derive(Debug)]
 pub struct Published {
     /// Counted from 1.

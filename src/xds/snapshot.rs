@@ -1,4 +1,4 @@
-//! What a gateway's Envoys are to have, as resources with versions.
+//! What the Envoys of a fleet are to have, as resources with versions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,10 +8,14 @@ use std::{
 
 use envoy_types::{pb::google::protobuf::Any, util::pack_any};
 
-use super::{cluster, listener, route, tls::Files};
+use super::{
+    cluster, listener, route,
+    sidecar::{self, EGRESS, EGRESS_PORT, PASSTHROUGH},
+    tls::Files,
+};
 use crate::{
     api::fnv1a,
-    dataplane::{Endpoints, Plan, Reason, Rejected},
+    dataplane::{Endpoints, Entrance, Plan, Reason, Rejected},
 };
 
 /// A type of resources, in the order in which changes are sent: nothing is named before it is there.
@@ -39,7 +43,7 @@ pub struct Resources {
     pub version: String,
 }
 
-/// All resources of a gateway.
+/// All resources of a fleet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     secrets: Resources,
@@ -98,7 +102,7 @@ impl Snapshot {
             plan.routes.iter().cloned().partition(route::is_possible);
         let mut told = BTreeSet::new();
         let rejected = left_out.iter().filter_map(|planned| {
-            let object = planned.object();
+            let object = planned.object.clone();
             let reason = Reason::Unsupported(route::NO_ONWARD);
             told.insert(object.clone()).then_some(Rejected { object, part: None, reason })
         });
@@ -109,7 +113,7 @@ impl Snapshot {
         for (name, made) in &plan.clusters {
             clusters.insert(name.clone(), pack_any(cluster::cluster(name, made, &mut files)));
             match made.endpoints {
-                Endpoints::Dns { .. } => {}
+                Endpoints::Dns { .. } | Endpoints::Local { .. } => {}
                 Endpoints::Service { .. } | Endpoints::Nowhere => {
                     let found = found.get(name).map(Vec::as_slice).unwrap_or_default();
                     endpoints.insert(name.clone(), pack_any(cluster::endpoints(name, found)));
@@ -117,10 +121,24 @@ impl Snapshot {
             }
         }
         let (mut listeners, mut routes) = (BTreeMap::new(), BTreeMap::new());
-        for made in &plan.listeners {
-            let name = format!("port-{}", made.port);
-            listeners.insert(name.clone(), pack_any(listener::listener(&name, made, &name, &mut files)));
-            routes.insert(name.clone(), pack_any(route::routes(&name, made.port, &possible)));
+        match &plan.entrance {
+            Entrance::Gateway(ports) => {
+                for made in ports {
+                    let name = format!("port-{}", made.port);
+                    listeners
+                        .insert(name.clone(), pack_any(listener::listener(&name, made, &name, &mut files)));
+                    routes.insert(name.clone(), pack_any(route::routes(&name, made.port, &possible)));
+                }
+            }
+            Entrance::Sidecar(inbound) => {
+                let mut sent = route::routes(EGRESS, EGRESS_PORT, &possible);
+                sent.virtual_hosts.push(sidecar::others());
+                let opened = [Some(sidecar::egress()), sidecar::ingress(inbound, &mut files)];
+                let opened = opened.into_iter().flatten();
+                listeners.extend(opened.map(|listener| (listener.name.clone(), pack_any(listener))));
+                routes.insert(EGRESS.to_owned(), pack_any(sent));
+                clusters.insert(PASSTHROUGH.to_owned(), pack_any(sidecar::passthrough()));
+            }
         }
         let snapshot = Self {
             secrets: Resources::new(files.secrets()),

@@ -1,33 +1,21 @@
-//! A gateway as the tests have one: objects, a control plane that serves what is made of them, and an Envoy.
+//! A gateway as the tests have one: objects, and an Envoy that is served what is made of them.
 
-use std::{collections::BTreeMap, net::SocketAddr, process::Command};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde_json::{Value, json};
 use tidegate::{
     dataplane::{ObjectKind, Planned, plan},
     sandbox::backends::Backend,
-    xds::{Bootstrap, Connected, Discovery, Gateway, Hub, Snapshot},
-};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    ports::free_address,
-    program::{Program, envoy, is_there},
-    skip::skip,
-    waiting::eventually,
+    xds::Fleet,
 };
 
-const NAMESPACE: &str = "shop";
+use crate::{ports::free_address, served::Served};
+
+pub const NAMESPACE: &str = "shop";
 
 /// Everything of a gateway.
 pub struct Bed {
-    pub gateway: Gateway,
-    pub hub: Hub,
-    /// The number of what it is to have.
-    published: u64,
-    control: SocketAddr,
-    control_plane: Option<(CancellationToken, JoinHandle<()>)>,
+    pub served: Served,
     /// Where Envoy takes requests.
     pub ingress: SocketAddr,
     /// All such places, the first of which that is, and what is spoken there.
@@ -42,8 +30,6 @@ pub struct Bed {
     /// Other objects besides.
     pub beside: Vec<(ObjectKind, Value)>,
     http: reqwest::Client,
-    _envoy: Program,
-    _folder: tempfile::TempDir,
 }
 
 /// Sends requests.
@@ -51,6 +37,13 @@ pub fn client() -> reqwest::Client {
     // Another test may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Which version answers a request, or the status.
+pub async fn answered(request: reqwest::RequestBuilder) -> String {
+    let answer = request.send().await.unwrap();
+    let version = answer.headers().get("x-app-version").map(|version| version.to_str().unwrap().to_owned());
+    version.filter(|_| answer.status().is_success()).unwrap_or_else(|| answer.status().as_u16().to_string())
 }
 
 pub fn object(name: &str, spec: Value) -> Value {
@@ -81,35 +74,10 @@ impl Bed {
         versions: BTreeMap<&str, SocketAddr>,
         routes: Vec<Value>,
     ) -> Option<Self> {
-        if !is_there(&envoy()) {
-            skip("there is no envoy: TIDEGATE_ENVOY may name one");
-            return None;
-        }
-        let gateway = Gateway { namespace: NAMESPACE.into(), name: "gw".into() };
-        let control = free_address();
+        let served = Served::start(Fleet::gateway(NAMESPACE, "gw"))?;
         let ports: Vec<_> = ports.iter().map(|protocol| (free_address(), *protocol)).collect();
-        let folder = tempfile::tempdir().unwrap();
-        let bootstrap = Bootstrap {
-            gateway: gateway.clone(),
-            mesh: "mesh".into(),
-            host: control.ip().to_string(),
-            port: control.port(),
-            tls: None,
-            admin: ("127.0.0.1".into(), 0),
-            stats: None,
-            secrets: None,
-        };
-        let config = folder.path().join("envoy.json");
-        std::fs::write(&config, bootstrap.config().to_string()).unwrap();
-        let mut command = Command::new(envoy());
-        command.arg("-c").arg(&config);
-        command.args(["--disable-hot-restart", "--concurrency", "1", "-l", "warn"]);
         let mut bed = Self {
-            gateway,
-            hub: Hub::default(),
-            published: 0,
-            control,
-            control_plane: None,
+            served,
             ingress: ports[0].0,
             ports,
             found: Vec::new(),
@@ -118,21 +86,10 @@ impl Bed {
             routes,
             beside: Vec::new(),
             http: client(),
-            _envoy: Program::start(command, folder.path().join("envoy.log")),
-            _folder: folder,
         };
-        bed.serve();
         bed.publish();
         bed.settled().await;
         Some(bed)
-    }
-
-    /// Ends the control plane.
-    pub async fn stop(&mut self) {
-        if let Some((stop, running)) = self.control_plane.take() {
-            stop.cancel();
-            running.await.unwrap();
-        }
     }
 
     /// Another version, whose objects are new.
@@ -140,20 +97,6 @@ impl Bed {
         let backend = Backend::start(version, version, 1).await.unwrap();
         self.versions.insert(version.to_owned(), backend.address());
         self.backends.push(backend);
-    }
-
-    /// Starts a control plane.
-    pub fn serve(&mut self) {
-        self.hub = Hub::default();
-        let stop = CancellationToken::new();
-        let server = tonic::transport::Server::builder()
-            .add_service(Discovery::service(self.hub.clone(), stop.clone()));
-        let (control, stopped) = (self.control, stop.clone());
-        let running = tokio::spawn(async move {
-            let shutdown = stopped.cancelled_owned();
-            server.serve_with_shutdown(control, shutdown).await.unwrap();
-        });
-        self.control_plane = Some((stop, running));
     }
 
     /// Other routes.
@@ -165,9 +108,7 @@ impl Bed {
     /// Serves what the objects say.
     pub fn publish(&mut self) -> Planned {
         let (planned, found) = self.planned();
-        let (snapshot, rejected) = Snapshot::of(&planned.plan, &found);
-        assert!(rejected.is_empty(), "{rejected:?}");
-        self.published = self.hub.publish(&self.gateway, snapshot);
+        self.served.publish(&planned.plan, &found);
         planned
     }
 
@@ -203,20 +144,12 @@ impl Bed {
 
     /// Waits until Envoy has all that it should have.
     pub async fn settled(&self) {
-        let look = || async { self.hub.envoys() };
-        let number = self.published;
-        let has = |envoys: &Vec<Connected>| envoys.len() == 1 && envoys[0].has == number;
-        eventually("Envoy has what it should", look, has).await;
+        self.served.settled().await;
     }
 
     /// Sends a request; which version answered, or the status.
     pub async fn get(&self, path: &str) -> String {
-        let answer = self.http.get(format!("http://{}{path}", self.ingress)).send().await.unwrap();
-        let version =
-            answer.headers().get("x-app-version").map(|version| version.to_str().unwrap().to_owned());
-        version
-            .filter(|_| answer.status().is_success())
-            .unwrap_or_else(|| answer.status().as_u16().to_string())
+        answered(self.http.get(format!("http://{}{path}", self.ingress))).await
     }
 
     /// Sends so many requests, one after the other; how many each answered.

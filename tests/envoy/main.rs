@@ -1,4 +1,4 @@
-//! A stock Envoy that is given a gateway's plan by discovery, and what it does with requests.
+//! A stock Envoy that is given the plan of a gateway, or of a node, by discovery, and what it does with requests.
 //!
 //! `TIDEGATE_ENVOY` names Envoy's program where it is not on PATH.
 
@@ -12,6 +12,8 @@ mod mirrors;
 mod ports;
 #[path = "../support/program.rs"]
 mod program;
+mod served;
+mod sidecars;
 #[path = "../support/skip.rs"]
 mod skip;
 #[path = "../support/waiting.rs"]

@@ -36,9 +36,9 @@ async fn requests_go_by_the_weights_from_the_acknowledgement_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_control_plane_that_is_gone_costs_no_request_and_one_that_is_back_changes_nothing() {
     let Some(mut bed) = Bed::start(&["v1", "v2"], vec![split(&[("v1", 0), ("v2", 1)])]).await else { return };
-    bed.stop().await;
+    bed.served.stop().await;
     assert_eq!(bed.tally("/color", 100).await, [("v2".to_owned(), 100)].into());
-    bed.serve();
+    bed.served.serve();
     bed.publish();
     bed.settled().await;
     assert_eq!(bed.tally("/color", 100).await, [("v2".to_owned(), 100)].into());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidegate::{
     gateway::{self, Settings},
     sandbox::envoys::{Had, Manner, SimulatedEnvoy},
-    xds::{Gateway, Kind},
+    xds::{Fleet, Kind},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -133,8 +133,8 @@ impl Bed {
         task.await.unwrap().unwrap();
     }
 
-    pub fn gateway(&self) -> Gateway {
-        Gateway { namespace: self.namespace.clone(), name: "gw".into() }
+    pub fn gateway(&self) -> Fleet {
+        Fleet::gateway(self.namespace.clone(), "gw")
     }
 
     pub fn control_plane(&self) -> Endpoint {
@@ -178,10 +178,15 @@ impl Bed {
     }
 }
 
-/// The condition of an object's present generation, in short.
+/// The condition `Programmed` of an object's present generation, in short.
 pub fn programmed(object: &DynamicObject) -> String {
+    told(object, "Programmed")
+}
+
+/// A condition of an object's present generation, in short.
+pub fn told(object: &DynamicObject, condition: &str) -> String {
     let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let own = conditions.into_iter().find(|condition| condition["type"] == "Programmed");
+    let own = conditions.into_iter().find(|own| own["type"] == condition);
     let Some(own) = own else { return "nothing".to_owned() };
     // AWS's own CRDs know the one of the whole status alone.
     let observed = own.get("observedGeneration").unwrap_or(&object.data["status"]["observedGeneration"]);

@@ -5,7 +5,11 @@ use std::time::Duration;
 use futures::StreamExt;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
-use tidegate::{api::ListedEnvoy, sandbox::envoys::Manner, xds::Kind};
+use tidegate::{
+    api::{EnvoyOf, ListedEnvoy},
+    sandbox::envoys::Manner,
+    xds::Kind,
+};
 
 use crate::{
     bed::{Bed, programmed, responses, route, target},
@@ -91,7 +95,8 @@ async fn of_two_replicas_one_serves_and_the_other_follows() {
         serde_json::from_str::<Vec<ListedEnvoy>>(&answer.text().await.unwrap()).unwrap()
     };
     let gateway = bed.gateway().to_string();
-    eventually("the Envoy is listed", listed, |all| all.len() == 1 && all[0].gateway == gateway).await;
+    let of = EnvoyOf::Gateway(gateway.clone());
+    eventually("the Envoy is listed", listed, |all| all.len() == 1 && all[0].of == of).await;
     std::mem::swap(&mut bed.running, &mut first);
     bed.stop().await;
     let generation = bed.weigh("color", 30, 70).await;
@@ -112,7 +117,7 @@ async fn a_gateway_is_sent_what_concerns_it_and_nothing_else() {
     beside["spec"]["virtualGatewayRef"]["name"] = json!("other");
     bed.create(beside).await;
     let (one, two) = (bed.envoy(Manner::Takes), {
-        let gateway = tidegate::xds::Gateway { namespace: bed.namespace.clone(), name: "other".into() };
+        let gateway = tidegate::xds::Fleet::gateway(bed.namespace.clone(), "other");
         tidegate::sandbox::envoys::SimulatedEnvoy::start(
             bed.control_plane(),
             &gateway,

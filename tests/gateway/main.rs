@@ -1,4 +1,4 @@
-//! The gateways' control plane, whole: objects on an API server, Envoys that connect to it, and what the objects' statuses say.
+//! The control plane of gateways and of nodes' own Envoys, whole: objects on an API server, Envoys that connect to it, and what the objects' statuses say.
 //!
 //! The API server is the sandbox's or, with `TIDEGATE_TEST_KUBECONFIG`, a real one (tests/cluster). The Envoys are simulated as
 //! far as discovery goes; a stock one is in `tests/envoy`.
@@ -25,6 +25,7 @@ mod refusals;
 #[path = "../controller/server.rs"]
 #[expect(dead_code, reason = "the controller's tests need more of it")]
 mod server;
+mod sidecars;
 #[path = "../support/skip.rs"]
 mod skip;
 #[path = "../support/waiting.rs"]

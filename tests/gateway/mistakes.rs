@@ -97,7 +97,7 @@ async fn a_gateway_without_a_plan_has_nothing_new_in_effect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_id_that_names_no_gateway_is_sent_away_and_costs_nobody_else() {
     let bed = Bed::start().await;
-    let strangers = ["", "mesh/mesh/virtualNode/a_b", "router~10.0.0.1"];
+    let strangers = ["", "mesh/mesh/virtualRouter/a_b", "router~10.0.0.1"];
     let strangers =
         strangers.map(|node| SimulatedEnvoy::start_as(bed.control_plane(), node.to_owned(), Manner::Takes));
     let envoy = bed.envoy(Manner::Takes);

@@ -1,4 +1,4 @@
-//! `GatewayRoute`s, and the virtual routers behind their targets.
+//! `GatewayRoute`s and the backends of virtual nodes, and the virtual routers behind both.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,8 +10,9 @@ use super::{
     services::{Behind, Mesh},
 };
 use crate::dataplane::{
+    matching::{HostMatch, Match, PathMatch},
     raw::{Action, Block, MirrorPolicy, Reference, VirtualService},
-    rewrite::HeaderChanges,
+    rewrite::{HeaderChanges, HostRewrite, PathRewrite, Rewrite},
     settings,
     table::{Destination, Mirror, Protocol, Route, Timeout},
 };
@@ -29,6 +30,57 @@ pub(super) fn gateway_route(object: &ObjectRef, value: &Value, mesh: &Mesh<'_>, 
             }
         }
         Err(reason) => found.reject(object, None, reason),
+    }
+}
+
+/// What a virtual node sends to one of its backends, by each of the names of that.
+pub(super) fn backend(node: &ObjectRef, service: &Destination, mesh: &Mesh<'_>, found: &mut Found) {
+    let part = || Some(format!("backend {}", service.service()));
+    let is_nowhere = |route: &Route| route.destinations.iter().any(|to| to.virtual_service.is_none());
+    let hosts = mesh.hosts(service);
+    if hosts.is_empty() {
+        return found.reject(node, part(), Reason::NoService(service.service()));
+    }
+    for host in hosts {
+        let route = called(node, service, host);
+        match behind(Read { route, timed: false }, mesh, found) {
+            Ok(routes) if routes.iter().any(|(route, _)| is_nowhere(route)) => {
+                return found.reject(node, part(), Reason::NoService(service.service()));
+            }
+            Ok(routes) => {
+                for (route, routers) in routes {
+                    let place = found.routes.len();
+                    found.serve(node, None, place, route);
+                    found.served.extend(routers);
+                }
+            }
+            Err(reason) => return found.reject(node, part(), reason),
+        }
+    }
+}
+
+/// The route to a virtual service by a host. Nothing is changed on the way: whoever calls knows what he calls.
+fn called(node: &ObjectRef, service: &Destination, host: String) -> Route {
+    Route {
+        name: node.name.clone(),
+        namespace: node.namespace.clone(),
+        priority: settings::LAST,
+        protocol: Protocol::Http,
+        matcher: Match {
+            method: None,
+            hostname: Some(HostMatch::Exact(host)),
+            path: PathMatch::Any,
+            headers: Vec::new(),
+            query: Vec::new(),
+            port: None,
+        },
+        onward: Vec::new(),
+        destinations: vec![service.clone()],
+        mirrors: Vec::new(),
+        rewrite: Rewrite { path: PathRewrite::Keep, host: HostRewrite::Keep },
+        headers: HeaderChanges::default(),
+        timeout: Timeout::default(),
+        retry: None,
     }
 }
 
@@ -137,7 +189,7 @@ fn service(nested: Option<VirtualService>, direct: Option<Reference>) -> Result<
     }
 }
 
-pub(super) fn destination(
+pub(in crate::dataplane) fn destination(
     reference: Reference,
     namespace: &str,
     port: Option<u16>,

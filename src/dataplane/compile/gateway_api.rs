@@ -107,7 +107,7 @@ fn routes(
             routes.push(Route {
                 name: object.name.clone(),
                 namespace: object.namespace.clone(),
-                priority: 1000,
+                priority: settings::LAST,
                 protocol,
                 matcher: Match { hostname: host.clone(), ..matcher.clone() },
                 onward: Vec::new(),

@@ -91,6 +91,9 @@ pub enum Reason {
         /// What is wrong with it.
         source: kube::core::ParseExpressionError,
     },
+    /// What Envoy refuses, with nothing that it took before in its place.
+    #[error("Envoy refuses it, and has had nothing else before")]
+    Refused,
     /// A target that names no virtual service that is there and has a provider.
     #[error("its target {0} leads nowhere: no VirtualService of that name has a provider")]
     NoService(String),

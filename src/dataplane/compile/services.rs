@@ -1,6 +1,6 @@
 //! What is behind a virtual service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -53,15 +53,27 @@ impl<'a> Mesh<'a> {
         self.routers.into_values()
     }
 
-    pub(super) fn behind(&self, service: &Destination) -> Result<Behind<'_>, Reason> {
-        let key = (service.namespace.clone(), service.target.clone());
-        let full = service.service();
+    /// The virtual service that a target names.
+    fn service(&self, named: &Destination) -> Option<&'a Value> {
+        let key = (named.namespace.clone(), named.target.clone());
+        let full = named.service();
         let given = || match self.given.get(&full).map(Vec::as_slice) {
             Some([only]) => Some(only),
             Some(_) | None => None,
         };
-        let object = self.services.get(&key).or_else(|| self.full.get(&full)).or_else(given);
-        let Some(object) = object else { return Ok(Behind::Node(service.clone())) };
+        self.services.get(&key).or_else(|| self.full.get(&full)).or_else(given).copied()
+    }
+
+    /// The hosts by which a virtual service is called: its full name, and the one that it gives itself.
+    pub(super) fn hosts(&self, named: &Destination) -> BTreeSet<String> {
+        let Some(object) = self.service(named) else { return BTreeSet::new() };
+        let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualService, object);
+        let given = object["spec"]["awsName"].as_str().filter(|given| !given.is_empty());
+        given.map(str::to_owned).into_iter().chain([format!("{name}.{namespace}")]).collect()
+    }
+
+    pub(super) fn behind(&self, service: &Destination) -> Result<Behind<'_>, Reason> {
+        let Some(object) = self.service(service) else { return Ok(Behind::Node(service.clone())) };
         let provider = object["spec"].get("provider").filter(|provider| !provider.is_null());
         let Some(provider) = provider else { return Ok(Behind::Node(service.clone())) };
         let provider = Provider::deserialize(provider)

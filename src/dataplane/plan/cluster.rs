@@ -1,4 +1,4 @@
-//! What a gateway connects to.
+//! What an Envoy connects to.
 
 use std::time::Duration;
 
@@ -42,6 +42,11 @@ pub enum Endpoints {
         /// Its name.
         name: String,
         /// The port of its pods.
+        port: u16,
+    },
+    /// The pod that the Envoy stands beside, on its loopback address.
+    Local {
+        /// The port.
         port: u16,
     },
     /// There are none: what is sent there is answered 503.

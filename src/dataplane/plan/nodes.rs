@@ -20,12 +20,14 @@ use crate::dataplane::{
     table::{Destination, Protocol},
 };
 
-/// What nodes there are, and how their gateway speaks to them.
+/// What nodes there are, and how they are spoken to.
 pub(super) struct Nodes {
     /// By namespace and name.
     known: BTreeMap<(String, String), Result<raw::Node, serde_json::Error>>,
     mesh: String,
     policy: Option<ClientPolicy>,
+    /// Instead of that one, by the full name of the virtual service that a node is reached by.
+    policies: BTreeMap<String, ClientPolicy>,
     limits: Limits,
 }
 
@@ -39,7 +41,13 @@ pub(super) struct Resolved {
 
 impl Nodes {
     pub(super) fn new(mesh: &str, policy: Option<ClientPolicy>, limits: Limits) -> Self {
-        Self { known: BTreeMap::new(), mesh: mesh.to_owned(), policy, limits }
+        let (known, policies) = (BTreeMap::new(), BTreeMap::new());
+        Self { known, mesh: mesh.to_owned(), policy, policies, limits }
+    }
+
+    /// Nodes behind these virtual services are spoken to otherwise.
+    pub(super) fn demand(&mut self, policies: BTreeMap<String, ClientPolicy>) {
+        self.policies = policies;
     }
 
     pub(super) fn add(&mut self, object: &Value) {
@@ -140,11 +148,16 @@ impl Nodes {
         Cluster {
             protocol: spoken(own).unwrap_or(protocol),
             endpoints: endpoints(destination, node, port),
-            tls: ClientPolicy::towards(self.policy.as_ref(), port, offered),
+            tls: ClientPolicy::towards(self.policy_of(destination), port, offered),
             health: listener.health_check.as_ref().map(health),
             limits,
             outliers: listener.outlier_detection.map(outliers),
         }
+    }
+
+    fn policy_of(&self, destination: &Destination) -> Option<&ClientPolicy> {
+        let own = destination.virtual_service.as_ref().and_then(|service| self.policies.get(service));
+        own.or(self.policy.as_ref())
     }
 
     /// What a target that leads nowhere is called: never as a node is, whose own routes it would take the endpoints from.

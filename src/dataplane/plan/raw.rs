@@ -1,11 +1,11 @@
 //! `VirtualGateway` and `VirtualNode` as written. What changes where a request goes or who may read it is read strictly; what the
-//! data plane has no use for (logging, `podSelector`, backends) is passed over.
+//! data plane has no use for (logging, `podSelector`) is passed over.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::dataplane::raw::Span;
+use crate::dataplane::raw::{Reference, Span, Timeouts};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,9 +57,17 @@ pub(super) struct Listener {
     pub(super) connection_pool: Option<ConnectionPool>,
     pub(super) health_check: Option<HealthCheck>,
     pub(super) outlier_detection: Option<OutlierDetection>,
-    /// Limits of the node's own proxy, which is not there any more.
-    #[serde(rename = "timeout")]
-    pub(super) _timeout: Option<Value>,
+    /// Limits of the Envoys beside the node's pods.
+    pub(super) timeout: Option<ListenerTimeout>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListenerTimeout {
+    pub(super) http: Option<Timeouts>,
+    pub(super) http2: Option<Timeouts>,
+    pub(super) grpc: Option<Timeouts>,
+    pub(super) tcp: Option<Timeouts>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -197,6 +205,40 @@ pub(super) struct OutlierDetection {
     pub(super) max_server_errors: u32,
 }
 
+/// A node as the Envoys beside its pods read it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Sidecar {
+    #[serde(rename = "meshRef")]
+    pub(super) mesh: Option<MeshRef>,
+    /// Each is read by itself, so that a bad one is left out alone.
+    #[serde(default)]
+    pub(super) listeners: Vec<Value>,
+    pub(super) backend_defaults: Option<BackendDefaults>,
+    /// The same.
+    #[serde(default)]
+    pub(super) backends: Vec<Value>,
+    #[serde(default)]
+    pub(super) backend_groups: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Backend {
+    pub(super) virtual_service: BackendService,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct BackendService {
+    #[serde(rename = "virtualServiceRef")]
+    pub(super) reference: Option<Reference>,
+    #[serde(rename = "virtualServiceARN")]
+    pub(super) arn: Option<String>,
+    pub(super) client_policy: Option<ClientPolicy>,
+}
+
+/// A node as those read it that call it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Node {

@@ -106,8 +106,9 @@ fn the_color_app_is_planned_whole() {
     let objects: Vec<_> = documents.iter().filter_map(|object| Some((kind(object)?, object))).collect();
     let planned = plan(gateway, &BTreeMap::new(), objects).unwrap();
     assert!(planned.rejected.is_empty() && planned.remarks.is_empty(), "{planned:?}");
-    let Plan { listeners, routes, clusters } = planned.plan;
-    assert_eq!(listeners, [Listener { port: 8080, protocol: Protocol::Http, tls: None }]);
+    let Plan { entrance, routes, clusters } = planned.plan;
+    let port = Listener { port: 8080, protocol: Protocol::Http, tls: None };
+    assert_eq!(entrance, Entrance::Gateway(vec![port]));
 
     let names = |version: &str| format!("cds_egress_mesh_color-app-{version}_default_http_8080");
     let [header, entry] = routes.as_slice() else { panic!("{routes:?}") };
@@ -222,16 +223,17 @@ fn a_listener_that_cannot_be_made_is_left_out_alone() {
     assert!(told[0].starts_with("listener 9000: a tcp listener"), "{told:?}");
     assert!(told[1].starts_with("listener 444: acm names a certificate that only AWS has"), "{told:?}");
     assert_eq!(told[2], "listener 80: another listener has the same port");
-    let ports: Vec<u16> = planned.plan.listeners.iter().map(|listener| listener.port).collect();
+    let Entrance::Gateway(listeners) = planned.plan.entrance else { panic!("it is a gateway's") };
+    let ports: Vec<u16> = listeners.iter().map(|listener| listener.port).collect();
     assert_eq!(ports, [80, 443, 8443, 8080, 50051]);
-    let tls: Vec<_> = planned.plan.listeners.iter().map(|listener| listener.tls.clone()).collect();
+    let tls: Vec<_> = listeners.iter().map(|listener| listener.tls.clone()).collect();
     let clients = Trust { authorities: Authorities::Secret("roots".into()), names: vec!["a.example".into()] };
     let certificate = Certificate::Files { chain: "/c.pem".into(), key: "/k.pem".into() };
     assert_eq!(tls[1], Some(ServerTls { required: true, certificate, clients: Some(clients) }));
     let certificate = Certificate::Secret("own".into());
     assert_eq!(tls[2], Some(ServerTls { required: false, certificate, clients: None }));
     assert_eq!((&tls[0], &tls[3]), (&None, &None));
-    assert_eq!(planned.plan.listeners[4].protocol, Protocol::Grpc);
+    assert_eq!(listeners[4].protocol, Protocol::Grpc);
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub struct ClientTls {
     pub nodes: Option<Trust>,
 }
 
-/// What a gateway demands of the connections to its backends.
+/// What a gateway or a node demands of the connections to its backends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ClientPolicy {
     tls: ClientTls,
@@ -66,11 +66,20 @@ pub(super) struct ClientPolicy {
 }
 
 impl ClientPolicy {
-    pub(super) fn read(raw: raw::ClientPolicyTls) -> Result<Self, Reason> {
+    fn read(raw: raw::ClientPolicyTls) -> Result<Self, Reason> {
         let raw::ClientPolicyTls { certificate, enforce, ports, validation } = raw;
         let certificate = certificate.map(self::certificate).transpose()?;
         let tls = ClientTls { certificate, nodes: Some(trust(validation)?) };
         Ok(Self { tls, enforced: enforce.unwrap_or(true), ports })
+    }
+
+    /// The one for all backends; none where nothing is demanded.
+    pub(super) fn default_of(raw: Option<raw::BackendDefaults>) -> Result<Option<Self>, Reason> {
+        Self::of(raw.and_then(|defaults| defaults.client_policy))
+    }
+
+    pub(super) fn of(raw: Option<raw::ClientPolicy>) -> Result<Option<Self>, Reason> {
+        raw.and_then(|policy| policy.tls).map(Self::read).transpose()
     }
 
     /// How a node is spoken to at a port; `offered` tells whether it offers TLS there itself.

@@ -162,7 +162,7 @@ impl Carrier {
         let stop = CancellationToken::new();
         let control_plane = tokio::spawn(gateway::run(settings, client, stop.clone().cancelled_owned()));
         let bootstrap = Bootstrap {
-            gateway: xds::Gateway { namespace: NAMESPACE.to_owned(), name: GATEWAY.to_owned() },
+            fleet: xds::Fleet::gateway(NAMESPACE, GATEWAY),
             mesh: places::MESH.to_owned(),
             host: listen.ip().to_string(),
             port: listen.port(),

@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::{
-    api::Preset,
+    api::{EnvoyOf, Preset},
     config::{EnvoyConfig, EnvoySource},
     engine::look::Counters,
 };
@@ -205,7 +205,7 @@ fn found_by(registry: &Fake) -> Providers {
     providers(ProviderConfig::Envoy(EnvoyConfig {
         source: EnvoySource::Registry {
             url: registry.url.join("/envoys").unwrap(),
-            gateway: Some("shop/gw".to_owned()),
+            of: [EnvoyOf::Gateway("shop/gw".to_owned())].into(),
         },
         scrape_interval: Duration::from_secs(1),
         http: http(Duration::from_secs(2)),

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dataplane::{
-    Cluster, Destination, Endpoints, HeaderChanges, HostRewrite, Limits, Listener, Match, PathMatch,
-    PathRewrite, Plan, PlannedRoute, Protocol, Rewrite, Route, Timeout,
+    Cluster, Destination, Endpoints, Entrance, HeaderChanges, HostRewrite, Limits, Listener, Match,
+    ObjectKind, ObjectRef, PathMatch, PathRewrite, Plan, PlannedRoute, Protocol, Rewrite, Route, Timeout,
 };
 
 /// A gateway of one route to these clusters.
@@ -55,8 +55,13 @@ fn snapshot_beside(clusters: &[u8], weight: u32, beside: &[u8]) -> Arc<Snapshot>
         outliers: None,
     };
     let plan = Plan {
-        listeners: vec![Listener { port: 80, protocol: Protocol::Http, tls: None }],
-        routes: vec![PlannedRoute { route, clusters: clusters.iter().map(name).collect(), mirrors: vec![] }],
+        entrance: Entrance::Gateway(vec![Listener { port: 80, protocol: Protocol::Http, tls: None }]),
+        routes: vec![PlannedRoute {
+            object: ObjectRef { kind: ObjectKind::GatewayRoute, namespace: "shop".into(), name: "r".into() },
+            route,
+            clusters: clusters.iter().map(name).collect(),
+            mirrors: vec![],
+        }],
         clusters: clusters.iter().chain(beside).map(|number| (name(number), cluster(number))).collect(),
     };
     Arc::new(Snapshot::of(&plan, &BTreeMap::new()).0)

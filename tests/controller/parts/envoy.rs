@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
-use tidegate::xds::{Bootstrap, Gateway};
+use tidegate::xds::{Bootstrap, Fleet};
 
 use super::{
     control::ControlPlane,
@@ -27,7 +27,7 @@ impl Envoy {
         let folder: &Path = cluster.folder.path();
         let stats = free_address();
         let bootstrap = Bootstrap {
-            gateway: Gateway { namespace: cluster.namespace.clone(), name: GATEWAY.into() },
+            fleet: Fleet::gateway(cluster.namespace.clone(), GATEWAY),
             mesh: MESH.into(),
             host: control.listen.ip().to_string(),
             port: control.listen.port(),

@@ -1,0 +1,204 @@
+//! The listeners of an Envoy beside a pod, in Envoy's words.
+//!
+//! They are where App Mesh's were: the init container or CNI plugin that redirects a pod's connections to them leads what the pod
+//! sends to port 15001, and what comes to it to port 15000. A program that knows its Envoy may send to 15001 by itself, with the
+//! virtual service as the host.
+
+use std::time::Duration;
+
+use envoy_types::{
+    pb::envoy::{
+        config::{
+            cluster::v3::{
+                CircuitBreakers, Cluster,
+                cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy},
+            },
+            core::v3::{Http1ProtocolOptions, Http2ProtocolOptions},
+            listener::v3::{Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter},
+            route::v3::{
+                Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route::Action,
+                route_action::ClusterSpecifier, route_match::PathSpecifier,
+            },
+        },
+        extensions::{
+            filters::{
+                listener::{http_inspector::v3::HttpInspector, original_dst::v3::OriginalDst},
+                network::{
+                    http_connection_manager::v3::http_connection_manager::RouteSpecifier,
+                    tcp_proxy::v3::{TcpProxy, tcp_proxy},
+                },
+            },
+            upstreams::http::v3::{
+                HttpProtocolOptions,
+                http_protocol_options::{UpstreamProtocolOptions, UseDownstreamHttpConfig},
+            },
+        },
+    },
+    util::pack_any,
+};
+
+use super::{
+    any::{address, duration, limit, number},
+    cluster::{CONNECT, HTTP, unlimited},
+    listener::{INGRESS, by_discovery, encrypted, filter, http, look, manager, tls_inspector},
+    tls::Files,
+};
+use crate::dataplane::{Inbound, Protocol, Timeout};
+
+/// The listener of what the pod sends, its routes, and what they are counted by.
+pub(super) const EGRESS: &str = "egress";
+/// The port of that.
+pub(super) const EGRESS_PORT: u16 = 15001;
+/// The port of what comes to the pod.
+const INGRESS_PORT: u16 = 15000;
+/// The cluster of what the pod sends to others than its backends: it goes where it was going.
+pub(super) const PASSTHROUGH: &str = "passthrough";
+/// So long the first bytes of a connection are waited for: who speaks second, as a client of MySQL, waits so long for each. Who opens a
+/// connection well before its first request is not taken for one of those.
+const FIRST_BYTES: Duration = Duration::from_secs(5);
+/// How Envoy says that a connection begins as HTTP.
+const SPEAKS_HTTP: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];
+
+/// What takes what the pod sends. Requests to its backends go by the routes, everything else passes.
+pub(super) fn egress() -> Listener {
+    let speaks_http = FilterChainMatch {
+        application_protocols: SPEAKS_HTTP.map(str::to_owned).to_vec(),
+        ..FilterChainMatch::default()
+    };
+    let requests = FilterChain {
+        name: "http".to_owned(),
+        filter_chain_match: Some(speaks_http),
+        filters: vec![http(&manager(Protocol::Http, EGRESS, by_discovery(EGRESS)))],
+        ..FilterChain::default()
+    };
+    let bytes = FilterChain {
+        name: "bytes".to_owned(),
+        filters: vec![passes(PASSTHROUGH, PASSTHROUGH, None)],
+        ..FilterChain::default()
+    };
+    Listener {
+        name: EGRESS.to_owned(),
+        // Others must not send by it.
+        address: Some(address("127.0.0.1", EGRESS_PORT)),
+        filter_chains: vec![requests],
+        default_filter_chain: Some(bytes),
+        listener_filters: vec![
+            original_destination(),
+            look("envoy.filters.listener.http_inspector", pack_any(HttpInspector::default())),
+        ],
+        listener_filters_timeout: Some(duration(FIRST_BYTES)),
+        continue_on_listener_filters_timeout: true,
+        ..Listener::default()
+    }
+}
+
+/// What takes what comes to the pod; none where nothing does. The port that a connection was going to tells which of the pod's ports
+/// it is for; where there is one, it is for that.
+pub(super) fn ingress(inbound: &[Inbound], files: &mut Files) -> Option<Listener> {
+    let is_lone = inbound.len() == 1;
+    let mut looks = false;
+    let mut chains = Vec::new();
+    for port in inbound {
+        let going_to = FilterChainMatch {
+            destination_port: Some(number(u32::from(port.port))),
+            ..FilterChainMatch::default()
+        };
+        let open = FilterChain {
+            name: format!("{} ", port.port),
+            filter_chain_match: (!is_lone).then_some(going_to),
+            filters: vec![to_the_pod(port)],
+            ..FilterChain::default()
+        };
+        let (made, has_to_look) = encrypted(port.tls.as_ref(), &open, files);
+        chains.extend(made);
+        looks |= has_to_look;
+    }
+    let look =
+        if looks { vec![original_destination(), tls_inspector()] } else { vec![original_destination()] };
+    (!chains.is_empty()).then(|| Listener {
+        name: INGRESS.to_owned(),
+        address: Some(address("0.0.0.0", INGRESS_PORT)),
+        filter_chains: chains,
+        listener_filters: look,
+        ..Listener::default()
+    })
+}
+
+fn to_the_pod(port: &Inbound) -> Filter {
+    let Inbound { protocol, timeout, cluster, .. } = port;
+    match protocol {
+        None => passes(cluster, cluster, Some(timeout)),
+        Some(protocol) => {
+            let routes = RouteConfiguration {
+                name: cluster.clone(),
+                virtual_hosts: vec![everything_to(cluster, timeout)],
+                ..RouteConfiguration::default()
+            };
+            http(&manager(*protocol, INGRESS, RouteSpecifier::RouteConfig(routes)))
+        }
+    }
+}
+
+/// All requests of whatever host to a cluster.
+fn everything_to(cluster: &str, timeout: &Timeout) -> VirtualHost {
+    let any =
+        RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".to_owned())), ..RouteMatch::default() };
+    let action = RouteAction {
+        cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
+        timeout: Some(limit(timeout.per_request)),
+        idle_timeout: Some(limit(timeout.idle)),
+        ..RouteAction::default()
+    };
+    let route = Route { r#match: Some(any), action: Some(Action::Route(action)), ..Route::default() };
+    VirtualHost {
+        name: "*".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes: vec![route],
+        ..VirtualHost::default()
+    }
+}
+
+/// Requests to hosts that are no backend's, without any limit of ours.
+pub(super) fn others() -> VirtualHost {
+    everything_to(PASSTHROUGH, &Timeout { per_request: None, idle: None })
+}
+
+/// Where connections were going before they were redirected; one that was not goes nowhere.
+pub(super) fn passthrough() -> Cluster {
+    let as_they_come = UseDownstreamHttpConfig {
+        http_protocol_options: Some(Http1ProtocolOptions::default()),
+        http2_protocol_options: Some(Http2ProtocolOptions::default()),
+        ..UseDownstreamHttpConfig::default()
+    };
+    let spoken = HttpProtocolOptions {
+        upstream_protocol_options: Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(as_they_come)),
+        ..HttpProtocolOptions::default()
+    };
+    Cluster {
+        name: PASSTHROUGH.to_owned(),
+        connect_timeout: Some(duration(CONNECT)),
+        lb_policy: LbPolicy::ClusterProvided.into(),
+        circuit_breakers: Some(CircuitBreakers {
+            thresholds: vec![unlimited()],
+            ..CircuitBreakers::default()
+        }),
+        typed_extension_protocol_options: [(HTTP.to_owned(), pack_any(spoken))].into(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())),
+        ..Cluster::default()
+    }
+}
+
+/// Hands bytes to a cluster; without limits nobody ends a connection but those at its ends.
+fn passes(cluster: &str, counted: &str, timeout: Option<&Timeout>) -> Filter {
+    let proxy = TcpProxy {
+        stat_prefix: counted.to_owned(),
+        cluster_specifier: Some(tcp_proxy::ClusterSpecifier::Cluster(cluster.to_owned())),
+        idle_timeout: Some(limit(timeout.and_then(|timeout| timeout.idle))),
+        ..TcpProxy::default()
+    };
+    filter("envoy.filters.network.tcp_proxy", pack_any(proxy))
+}
+
+fn original_destination() -> ListenerFilter {
+    look("envoy.filters.listener.original_dst", pack_any(OriginalDst::default()))
+}
