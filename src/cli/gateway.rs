@@ -173,3 +173,31 @@ impl BootstrapArgs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BootstrapArgs,
+    }
+
+    #[test]
+    fn a_bootstrap_is_of_a_gateway_or_of_a_node() {
+        for (more, id, tag) in [
+            (&[][..], "mesh/color/virtualGateway/front_shop", "appmesh.virtual_gateway"),
+            (&["--virtual-node"], "mesh/color/virtualNode/front_shop", "appmesh.virtual_node"),
+        ] {
+            let line = ["bootstrap", "front", "-n", "shop", "--mesh", "color", "--plaintext"];
+            let line = Line::try_parse_from(line.iter().chain(more)).unwrap();
+            let config = line.args.bootstrap().config();
+            assert_eq!(config["node"]["id"], id);
+            assert_eq!(config["stats_config"]["stats_tags"][1]["tag_name"], tag);
+            assert_eq!(config["stats_config"]["stats_tags"][1]["fixed_value"], "front_shop");
+        }
+    }
+}

@@ -309,6 +309,14 @@ const REFUSED: &[(&str, &str)] = &[
         "tidegate.yaml:3: providers.gw.envoy.gateway: gateway chooses among the Envoys of a registry, and there is none; remove it",
     ),
     (
+        "providers:\n  gw:\n    envoy: {registry: 'http://gw/envoys', virtualNodes: [shop/front, cart]}\n",
+        "tidegate.yaml:3: providers.gw.envoy.virtualNodes[1]: it must be the namespace and the name of a VirtualNode, like default/front",
+    ),
+    (
+        "providers:\n  gw:\n    envoy: {urls: ['http://e'], virtualNodes: [shop/front]}\n",
+        "tidegate.yaml:3: providers.gw.envoy.virtualNodes: virtualNodes chooses among the Envoys of a registry, and there is none; remove it",
+    ),
+    (
         "providers:\n  gw:\n    envoy: {urls: ['http://e'], registry: 'http://gw/envoys'}\n",
         "tidegate.yaml:3: providers.gw.envoy: urls and registry are two ways to find the same Envoys; keep one of them",
     ),

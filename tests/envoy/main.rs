@@ -7,6 +7,7 @@
 
 mod agreement;
 mod gateway;
+mod intercepted;
 mod mirrors;
 #[path = "../support/ports.rs"]
 mod ports;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde_json::{Value, json};
 use tidegate::{
-    dataplane::{ObjectKind, sidecar},
+    dataplane::{ObjectKind, Plan, sidecar},
     sandbox::backends::Backend,
     xds::Fleet,
 };
@@ -18,6 +18,7 @@ use crate::{
 
 /// Where App Mesh's Envoys were, so that one at a time is on a machine.
 static ONLY: Mutex<()> = Mutex::const_new(());
+const VERSIONS: [&str; 2] = ["v1", "v2"];
 const INGRESS: &str = "127.0.0.1:15000";
 const EGRESS: &str = "127.0.0.1:15001";
 
@@ -42,27 +43,8 @@ impl Pod {
 
     /// Gives the versions these weights, while the pod speaks `protocol`.
     async fn weigh(&mut self, protocol: &str, weights: [u32; 2]) {
-        let listeners =
-            |port: u16, protocol: &str| json!([{"portMapping": {"port": port, "protocol": protocol}}]);
-        let backend = json!({"virtualService": {"virtualServiceRef": {"name": "color"}}});
         let port = self.program.address().port();
-        let front = object("front", json!({"listeners": listeners(port, protocol), "backends": [backend]}));
-        let mut objects = behind(weights);
-        for version in ["v1", "v2"] {
-            objects.push((
-                ObjectKind::VirtualNode,
-                object(version, json!({"listeners": listeners(80, "http")})),
-            ));
-        }
-        let planned = sidecar(&front, objects.iter().map(|(kind, object)| (*kind, object))).unwrap();
-        assert!(planned.rejected.is_empty() && planned.remarks.is_empty(), "{planned:?}");
-        let cluster = |version: &str| format!("cds_egress_mesh_{version}_{NAMESPACE}_http_80");
-        let found: BTreeMap<String, Vec<SocketAddr>> = ["v1", "v2"]
-            .into_iter()
-            .zip(&self.versions)
-            .map(|(version, backend)| (cluster(version), vec![backend.address()]))
-            .collect();
-        self.served.publish(&planned.plan, &found);
+        self.served.publish(&planned(&[(port, protocol)], weights), &found(&self.versions));
         self.served.settled().await;
     }
 
@@ -72,9 +54,33 @@ impl Pod {
     }
 }
 
+/// The plan of a node `front` with these ports, which calls `color` by these weights of its versions.
+pub fn planned(ports: &[(u16, &str)], weights: [u32; 2]) -> Plan {
+    let listener =
+        |(port, protocol): &(u16, &str)| json!({"portMapping": {"port": port, "protocol": protocol}});
+    let listeners = |ports: &[(u16, &str)]| ports.iter().map(listener).collect::<Value>();
+    let backend = json!({"virtualService": {"virtualServiceRef": {"name": "color"}}});
+    let front = object("front", json!({"listeners": listeners(ports), "backends": [backend]}));
+    let mut objects = behind(weights);
+    for version in VERSIONS {
+        let node = json!({"listeners": listeners(&[(80, "http")])});
+        objects.push((ObjectKind::VirtualNode, object(version, node)));
+    }
+    let planned = sidecar(&front, objects.iter().map(|(kind, object)| (*kind, object))).unwrap();
+    assert!(planned.rejected.is_empty() && planned.remarks.is_empty(), "{planned:?}");
+    planned.plan
+}
+
+/// Where the versions are, by cluster.
+pub fn found(versions: &[Backend; 2]) -> BTreeMap<String, Vec<SocketAddr>> {
+    let cluster = |version: &str| format!("cds_egress_mesh_{version}_{NAMESPACE}_http_80");
+    let each = VERSIONS.into_iter().zip(versions);
+    each.map(|(version, backend)| (cluster(version), vec![backend.address()])).collect()
+}
+
 /// The service `color`, and its router.
 fn behind(weights: [u32; 2]) -> Vec<(ObjectKind, Value)> {
-    let targets = ["v1", "v2"].into_iter().zip(weights);
+    let targets = VERSIONS.into_iter().zip(weights);
     let targets: Vec<Value> =
         targets.map(|(name, weight)| json!({"virtualNodeRef": {"name": name}, "weight": weight})).collect();
     let route = json!({"name": "all", "httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": targets}}});

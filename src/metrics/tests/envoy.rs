@@ -202,10 +202,15 @@ async fn envoy(uptime: u32, counted: Arc<AtomicUsize>) -> Fake {
 }
 
 fn found_by(registry: &Fake) -> Providers {
+    of(registry, &[EnvoyOf::Gateway("shop/gw".to_owned())])
+}
+
+/// Those of these gateways and nodes.
+fn of(registry: &Fake, of: &[EnvoyOf]) -> Providers {
     providers(ProviderConfig::Envoy(EnvoyConfig {
         source: EnvoySource::Registry {
             url: registry.url.join("/envoys").unwrap(),
-            of: [EnvoyOf::Gateway("shop/gw".to_owned())].into(),
+            of: of.iter().cloned().collect(),
         },
         scrape_interval: Duration::from_secs(1),
         http: http(Duration::from_secs(2)),
@@ -248,6 +253,31 @@ async fn envoys_come_and_go_and_the_sum_is_of_those_that_are_there() {
     assert_eq!(total(&providers, 100).await, Err(ReadError::Status(503)));
     listed.lock().unwrap().retain(|address| *address != gone);
     assert_eq!(total(&providers, 110).await, Ok((2, 1010.0)));
+}
+
+#[tokio::test]
+async fn those_beside_pods_are_read_where_their_node_is_named() {
+    let counted = |count: usize| Arc::new(AtomicUsize::new(count));
+    let (gateway, front, cart) =
+        (envoy(10, counted(100)).await, envoy(10, counted(7)).await, envoy(10, counted(1)).await);
+    let list = serde_json::json!([
+        {"gateway": "shop/gw", "stats": address(&gateway)},
+        {"virtualNode": "shop/front", "stats": address(&front)},
+        {"virtualNode": "shop/cart", "stats": address(&cart)},
+        // Of this one nobody asks.
+        {"virtualNode": "shop/gw"},
+    ]);
+    let registry = serve(move |_| Reply::ok(list.to_string())).await;
+    let shop_gw = EnvoyOf::Gateway("shop/gw".to_owned());
+    let node = |name: &str| EnvoyOf::VirtualNode(format!("shop/{name}"));
+    for (named, envoys, count) in [
+        (vec![], 1, 100.0),
+        (vec![node("front")], 1, 7.0),
+        (vec![node("front"), node("cart")], 2, 8.0),
+        (vec![shop_gw, node("front")], 2, 107.0),
+    ] {
+        assert_eq!(total(&of(&registry, &named), 0).await, Ok((envoys, count)), "{named:?}");
+    }
 }
 
 #[tokio::test]

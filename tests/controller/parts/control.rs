@@ -11,12 +11,13 @@ use tidegate::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    envoy::{GATEWAY, RETRIED},
+    Place,
+    envoy::{GATEWAY, NODE, RETRIED},
     ports::free_address,
 };
 use crate::{
     cluster::Cluster,
-    objects::{entry, route, weights_of},
+    objects::{entry, route, route_of, weights_of},
     waiting::eventually,
 };
 
@@ -48,12 +49,10 @@ fn app_mesh(kind: &str, name: &str, spec: &Value) -> Value {
 }
 
 impl ControlPlane {
-    /// Makes a gateway over versions that listen there, with a route `color` of these weights, and serves it.
-    pub async fn start(cluster: &Cluster, versions: &[(&str, SocketAddr, i64)]) -> Self {
-        let [listen, registry, health, ingress] = [(); 4].map(|()| free_address());
-        let listeners = json!([{"portMapping": {"port": ingress.port(), "protocol": "http"}}]);
-        let gateway = json!({"listeners": listeners, "namespaceSelector": {}});
-        cluster.create(app_mesh("VirtualGateway", GATEWAY, &gateway)).await;
+    /// Makes a gateway, or a node that calls, over versions that listen there, with a route `color` of these weights, and
+    /// serves it.
+    pub async fn start(cluster: &Cluster, place: Place, versions: &[(&str, SocketAddr, i64)]) -> Self {
+        let [listen, registry, health] = [(); 3].map(|()| free_address());
         for (version, address, _) in versions {
             let provider = json!({"provider": {"virtualNode": {"virtualNodeRef": {"name": version}}}});
             cluster.create(app_mesh("VirtualService", version, &provider)).await;
@@ -62,20 +61,10 @@ impl ControlPlane {
             let node = json!({"listeners": listeners, "serviceDiscovery": dns});
             cluster.create(app_mesh("VirtualNode", version, &node)).await;
         }
-        let entries: Value = versions.iter().map(|(version, _, weight)| entry(version, *weight)).collect();
-        cluster.create(route("color", &entries)).await;
-        // As App Mesh's default has it, for those who ask for it.
-        let mut retried = route("retried", &entries);
-        retried["spec"]["priority"] = json!(1);
-        let block = &mut retried["spec"]["httpRoute"];
-        block["match"] =
-            json!({"prefix": "/color", "headers": [{"name": RETRIED, "match": {"exact": "yes"}}]});
-        let events = json!(["server-error"]);
-        block["retryPolicy"] = json!({
-            "maxRetries": 2, "perRetryTimeout": {"unit": "s", "value": 15}, "httpRetryEvents": events,
-            "tcpRetryEvents": ["connection-error"],
-        });
-        cluster.create(retried).await;
+        let ingress = match place {
+            Place::Gateway => gateway(cluster, versions).await,
+            Place::BesidePod => node(cluster, versions).await,
+        };
         let settings = Settings {
             listen,
             registry,
@@ -91,17 +80,59 @@ impl ControlPlane {
     }
 }
 
+/// A gateway with its routes; where it takes requests.
+async fn gateway(cluster: &Cluster, versions: &[(&str, SocketAddr, i64)]) -> SocketAddr {
+    let ingress = free_address();
+    let listeners = json!([{"portMapping": {"port": ingress.port(), "protocol": "http"}}]);
+    let gateway = json!({"listeners": listeners, "namespaceSelector": {}});
+    cluster.create(app_mesh("VirtualGateway", GATEWAY, &gateway)).await;
+    let entries: Value = versions.iter().map(|(version, _, weight)| entry(version, *weight)).collect();
+    cluster.create(route("color", &entries)).await;
+    // As App Mesh's default has it, for those who ask for it.
+    let mut retried = route("retried", &entries);
+    retried["spec"]["priority"] = json!(1);
+    let block = &mut retried["spec"]["httpRoute"];
+    block["match"] = json!({"prefix": "/color", "headers": [{"name": RETRIED, "match": {"exact": "yes"}}]});
+    let events = json!(["server-error"]);
+    block["retryPolicy"] = json!({
+        "maxRetries": 2, "perRetryTimeout": {"unit": "s", "value": 15}, "httpRetryEvents": events,
+        "tcpRetryEvents": ["connection-error"],
+    });
+    cluster.create(retried).await;
+    ingress
+}
+
+/// A node whose pods call `color`, and the router of that; where its Envoy takes what a pod sends.
+async fn node(cluster: &Cluster, versions: &[(&str, SocketAddr, i64)]) -> SocketAddr {
+    let weights: Vec<(&str, i64)> = versions.iter().map(|(version, _, weight)| (*version, *weight)).collect();
+    cluster.create(route_of(RouteKind::VirtualRouter, "color", &weights)).await;
+    let provider = json!({"provider": {"virtualRouter": {"virtualRouterRef": {"name": "color"}}}});
+    cluster.create(app_mesh("VirtualService", "color", &provider)).await;
+    let backend = json!({"virtualService": {"virtualServiceRef": {"name": "color"}}});
+    cluster.create(app_mesh("VirtualNode", NODE, &json!({"backends": [backend]}))).await;
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 15001))
+}
+
 /// Waits until Envoy goes by this weight, as the route's status says.
 pub async fn until_taken(cluster: &Cluster, version: &str, weight: i64) {
     let look = || async {
         let route = cluster.routes().get("color").await.unwrap();
         let conditions = route.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let of_now = |condition: &Value| {
-            condition["type"] == "Programmed"
+            let (kind, observed) = match cluster.kind {
+                // AWS's own, beside which the generation stands.
+                RouteKind::VirtualRouter => {
+                    ("VirtualRouterActive", &route.data["status"]["observedGeneration"])
+                }
+                RouteKind::GatewayRoute | RouteKind::HttpRoute | RouteKind::GrpcRoute => {
+                    ("Programmed", &condition["observedGeneration"])
+                }
+            };
+            condition["type"] == kind
                 && condition["status"] == "True"
-                && condition["observedGeneration"] == json!(route.metadata.generation)
+                && *observed == json!(route.metadata.generation)
         };
-        let weights = weights_of(RouteKind::GatewayRoute, &route);
+        let weights = weights_of(cluster.kind, &route);
         (conditions.iter().any(of_now), weights.get(version).copied(), route.resource_version())
     };
     let taken = |seen: &(bool, Option<i64>, _)| (seen.0, seen.1) == (true, Some(weight));

@@ -1,10 +1,11 @@
-//! A stock Envoy of a virtual gateway, which the control plane serves.
+//! A stock Envoy of a virtual gateway or a virtual node, which the control plane serves.
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
 use tidegate::xds::{Bootstrap, Fleet};
 
 use super::{
+    Place,
     control::ControlPlane,
     ports::free_address,
     program::{self, Program},
@@ -13,6 +14,7 @@ use crate::cluster::Cluster;
 
 pub const MESH: &str = "mesh";
 pub const GATEWAY: &str = "gw";
+pub const NODE: &str = "front";
 /// A request with this header is tried again where it fails.
 pub const RETRIED: &str = "x-retried";
 
@@ -23,11 +25,15 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    pub fn start(cluster: &Cluster, control: &ControlPlane) -> Self {
+    pub fn start(cluster: &Cluster, place: Place, control: &ControlPlane) -> Self {
+        let namespace = cluster.namespace.clone();
         let folder: &Path = cluster.folder.path();
         let stats = free_address();
         let bootstrap = Bootstrap {
-            fleet: Fleet::gateway(cluster.namespace.clone(), GATEWAY),
+            fleet: match place {
+                Place::Gateway => Fleet::gateway(namespace, GATEWAY),
+                Place::BesidePod => Fleet::sidecars(namespace, NODE),
+            },
             mesh: MESH.into(),
             host: control.listen.ip().to_string(),
             port: control.listen.port(),

@@ -13,10 +13,12 @@ mod ports;
 mod program;
 mod prometheus;
 mod runs;
+mod sidecars;
 
 use std::{collections::BTreeMap, net::Ipv4Addr, num::NonZeroU32, time::Duration};
 
 use tidegate::{
+    api::RouteKind,
     clock::Clock,
     sandbox::{
         backends::{Backend, Faults},
@@ -32,10 +34,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     control::{ControlPlane, one_port, until_taken},
-    envoy::{Envoy, GATEWAY, MESH},
+    envoy::{Envoy, GATEWAY, MESH, NODE},
     prometheus::{Prometheus, SCRAPE},
 };
-use crate::{cluster::Cluster, skip::skip, waiting::eventually};
+use crate::{cluster::Cluster, objects::reference, skip::skip, waiting::eventually};
 
 /// Requests a second.
 const RATE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
@@ -45,9 +47,19 @@ struct Parts {
     prometheus: Prometheus,
     _envoy: Envoy,
     control: ControlPlane,
+    place: Place,
     versions: BTreeMap<&'static str, Backend>,
     cluster: Cluster,
     _turn: MutexGuard<'static, ()>,
+}
+
+/// Where the Envoy stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is a gateway, with a GatewayRoute.
+    Gateway,
+    /// It stands beside a pod that calls what a VirtualRouter weighs.
+    BesidePod,
 }
 
 /// Their load is for one at a time: what else is tested beside it has to keep its times.
@@ -57,6 +69,10 @@ impl Parts {
     /// The parts around a route with these weights of `v1` and `v2`, without the controller; `None`, said aloud, where
     /// the machine lacks a program.
     async fn start(weights: [i64; 2]) -> Option<Self> {
+        Self::start_at(Place::Gateway, weights).await
+    }
+
+    async fn start_at(place: Place, weights: [i64; 2]) -> Option<Self> {
         let programs = [(program::envoy(), "envoy"), (prometheus::PROGRAM.into(), prometheus::PROGRAM)];
         for (program, name) in &programs {
             if !program::is_there(program) {
@@ -68,6 +84,10 @@ impl Parts {
         let mut cluster = Cluster::empty().await;
         // The gateway here is Envoy, and nobody else says what it has taken up.
         cluster.kill_mesh();
+        cluster.kind = match place {
+            Place::Gateway => RouteKind::GatewayRoute,
+            Place::BesidePod => RouteKind::VirtualRouter,
+        };
         // One port, for it is a part of the names that Envoy counts by.
         let hosts = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
         let mut versions = BTreeMap::new();
@@ -79,18 +99,21 @@ impl Parts {
         let address = |version: &str| versions[version].address();
         let [stable, canary] = weights;
         let all = [("v1", address("v1"), stable), ("v2", address("v2"), canary)];
-        let control = ControlPlane::start(&cluster, &all).await;
-        let envoy = Envoy::start(&cluster, &control);
+        let control = ControlPlane::start(&cluster, place, &all).await;
+        let envoy = Envoy::start(&cluster, place, &control);
         until_taken(&cluster, "v2", canary).await;
         let prometheus = Prometheus::start(cluster.folder.path(), envoy.stats).await;
         cluster.providers = format!(
             "{{prometheus: {{prometheus: {{url: \"{}\", scrapeInterval: {SCRAPE:?}, timeout: 2s}}}}, \
-              envoy: {{envoy: {{registry: \"http://{}/envoys\", gateway: {}/{GATEWAY}, scrapeInterval: {SCRAPE:?}, timeout: 2s}}}}}}",
+              envoy: {{envoy: {{registry: \"http://{}/envoys\", {}, scrapeInterval: {SCRAPE:?}, timeout: 2s}}}}}}",
             prometheus.url(),
             control.registry,
-            cluster.namespace,
+            match place {
+                Place::Gateway => format!("gateway: {}/{GATEWAY}", cluster.namespace),
+                Place::BesidePod => format!("virtualNodes: [{}/{NODE}]", cluster.namespace),
+            },
         );
-        Some(Self { prometheus, _envoy: envoy, control, versions, cluster, _turn: turn })
+        Some(Self { prometheus, _envoy: envoy, control, place, versions, cluster, _turn: turn })
     }
 
     /// The port of both versions.
@@ -113,7 +136,11 @@ impl Parts {
 
     /// Requests go to Envoy from now on.
     fn send(&self) -> Sending {
-        self.send_with(http::HeaderMap::new())
+        let mut headers = http::HeaderMap::new();
+        if self.place == Place::BesidePod {
+            headers.insert(http::header::HOST, format!("color.{}", self.cluster.namespace).parse().unwrap());
+        }
+        self.send_with(headers)
     }
 
     fn send_with(&self, headers: http::HeaderMap) -> Sending {
@@ -151,20 +178,25 @@ impl Parts {
     /// A Rollout to `v2` by steps, judged by what a provider counts of this Envoy.
     fn rollout(&self, provider: &str, canary: &str) -> String {
         let port = self.port();
+        let route = reference(self.cluster.kind, "color");
+        let series = match self.place {
+            Place::Gateway => format!("preset: appmesh-envoy, params: {{mesh: {MESH}, gateway: {GATEWAY}, "),
+            Place::BesidePod => format!("preset: tidegate-gateway, params: {{mesh: {MESH}, "),
+        };
         format!(
             r#"
 apiVersion: tidegate.dev/v1alpha1
 kind: Rollout
 metadata: {{name: color}}
 spec:
-  routes: [{{group: appmesh.k8s.aws, kind: GatewayRoute, name: color}}]
+  routes: [{route}]
   target: {{name: v2, workloadRef: {{apiVersion: apps/v1, kind: Deployment, name: v2}}}}
   strategy: {{canary: {canary}}}
   analysis:
     provider: {provider}
     interval: 1s
     settle: 2s
-    series: {{preset: appmesh-envoy, params: {{mesh: {MESH}, gateway: {GATEWAY}, port: "{port}"}}}}
+    series: {{{series}port: "{port}"}}}}
     errorRate: {{}}
 "#
         )

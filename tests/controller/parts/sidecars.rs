@@ -1,0 +1,44 @@
+//! Whole runs over a VirtualRouter, for what pods of the mesh call: the Envoys beside them obey, and are counted.
+
+use tidegate::api::Phase;
+
+use super::{Parts, Place, control::until_taken};
+use crate::{
+    history::{History, shares},
+    told::message,
+};
+
+const STEPS: &str = "{hold: 2s, maxHold: 1m, steps: [{weight: 30}, {weight: 60}]}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_canary_is_promoted_for_those_that_call_it_and_no_request_is_lost() {
+    let Some(mut parts) = Parts::start_at(Place::BesidePod, [100, 0]).await else { return };
+    let history = History::follow(&parts.cluster).await;
+    parts.cluster.run_controller();
+    let sending = parts.send();
+    parts.cluster.roll(&parts.rollout("envoy", STEPS)).await;
+    parts.cluster.phase(Phase::Healthy).await;
+    until_taken(&parts.cluster, "v2", 100).await;
+    let tally = sending.stop().await;
+    let bad: Vec<_> = tally.answers.iter().filter(|((_, status), _)| *status != 200).collect();
+    assert_eq!((tally.failed, bad), (0, vec![]), "of {} requests", tally.total());
+    assert_eq!(shares(&history.seen(&parts.cluster), "v2"), [0, 30, 60, 100]);
+    let after = parts.send_some(500).await;
+    assert_eq!((after.of("v2"), after.failed), (after.total(), 0), "{after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_fails_those_that_call_it_is_rolled_back() {
+    let Some(mut parts) = Parts::start_at(Place::BesidePod, [100, 0]).await else { return };
+    parts.fail("v2", 0.2);
+    parts.cluster.run_controller();
+    let sending = parts.send();
+    parts.cluster.roll(&parts.rollout("envoy", STEPS)).await;
+    let rollout = parts.cluster.phase(Phase::Failed).await;
+    until_taken(&parts.cluster, "v2", 0).await;
+    sending.stop().await;
+    let told = message(&rollout);
+    assert!(told.starts_with("Rolled back at 30%") && told.contains("canary failed "), "{told}");
+    let after = parts.send_some(500).await;
+    assert_eq!((after.of("v1"), after.failed), (after.total(), 0), "{after:?}");
+}
