@@ -6,6 +6,7 @@
 //! | part | measured |
 //! |---|---|
 //! | scale | 1,000 routes on 20 gateways, and on one, with 50 Envoys that are simulated as far as discovery goes: from the PATCH of one weight to the last Envoy that has it, what it was sent, memory |
+//! | mesh | 200 services that call 10 others each through VirtualRouters, with 600 simulated Envoys beside their pods: the same |
 //! | weight | one stock Envoy, where `TIDEGATE_ENVOY` (or PATH) has one: from the PATCH to the acknowledgement on the route's status, and to the first request by the new split |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "it is a measurement")]
@@ -46,6 +47,11 @@ use tonic::transport::Endpoint;
 const NAMESPACE: &str = "tidegate-bench-gateway";
 const ROUTES: usize = 1_000;
 const ENVOYS: usize = 50;
+const SERVICES: usize = 200;
+/// Pods of each.
+const PODS: usize = 3;
+/// How many others each calls.
+const CALLS: usize = 10;
 /// Weights that are changed, one after the other.
 const CHANGES: usize = 100;
 /// Changes before those that count.
@@ -66,6 +72,7 @@ fn main() {
         for gateways in [20, 1] {
             missed |= cluster.scale(gateways).await;
         }
+        missed |= cluster.mesh().await;
         cluster.end().await;
         missed
     });
@@ -104,6 +111,21 @@ fn route(name: &str, gateway: &str, prefix: &str, weights: [u32; 2]) -> Value {
 fn targets([v1, v2]: [u32; 2]) -> Value {
     let target = |name: &str, weight| json!({"virtualServiceRef": {"name": name}, "weight": weight});
     json!([target("v1", v1), target("v2", v2)])
+}
+
+/// Envoys that are connected to it.
+struct Connected {
+    what: String,
+    control_plane: ControlPlane,
+    envoys: Vec<SimulatedEnvoy>,
+}
+
+/// A router of two versions of a service.
+fn router(service: &str, [v1, v2]: [u32; 2]) -> Value {
+    let target = |version: &str, weight| json!({"virtualNodeRef": {"name": format!("{service}-{version}")}, "weight": weight});
+    let action = json!({"weightedTargets": [target("v1", v1), target("v2", v2)]});
+    let route = json!({"name": "all", "httpRoute": {"match": {"prefix": "/"}, "action": action}});
+    json!({"listeners": [{"portMapping": {"port": 8080, "protocol": "http"}}], "routes": [route]})
 }
 
 impl Cluster {
@@ -154,6 +176,7 @@ impl Cluster {
             ObjectKind::GatewayRoute,
             ObjectKind::VirtualGateway,
             ObjectKind::VirtualService,
+            ObjectKind::VirtualRouter,
             ObjectKind::VirtualNode,
         ] {
             self.api(kind).delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
@@ -212,59 +235,64 @@ impl Cluster {
         };
         stream::iter(0..ROUTES).map(make).buffer_unordered(16).collect::<Vec<_>>().await;
 
+        let fleets = (0..ENVOYS).map(|number| Fleet::gateway(NAMESPACE, format!("gw-{}", number % gateways)));
+        let what = format!("{ROUTES} routes, {gateways} gateways, {ENVOYS} Envoys");
+        let connected = self.connected(&what, fleets.collect()).await;
+        // The statuses of all routes are written meanwhile.
+        self.in_effect(ObjectKind::GatewayRoute, "route-999", 1).await;
+        let concerned = (0..ENVOYS).step_by(gateways).collect();
+        let weigh = async |weight| {
+            self.weigh("route-0", [100, weight]).await;
+        };
+        connected.follow(concerned, weigh).await
+    }
+
+    /// Many nodes that call each other through routers, and Envoys beside their pods. Whether a goal is missed.
+    async fn mesh(&self) -> bool {
+        self.clear().await;
+        let name = |number: usize| format!("service-{}", number % SERVICES);
+        let make = async |number: usize| {
+            let name = name(number);
+            self.create(ObjectKind::VirtualRouter, app_mesh(&name, &router(&name, [100, 0]))).await;
+            let provider = json!({"provider": {"virtualRouter": {"virtualRouterRef": {"name": name}}}});
+            self.create(ObjectKind::VirtualService, app_mesh(&name, &provider)).await;
+            let called = (1..=CALLS).map(|next| format!("service-{}", (number + next) % SERVICES));
+            let backends: Vec<Value> =
+                called.map(|name| json!({"virtualService": {"virtualServiceRef": {"name": name}}})).collect();
+            let listeners = json!([{"portMapping": {"port": 8080, "protocol": "http"}}]);
+            for version in ["v1", "v2"] {
+                let node = json!({"listeners": listeners, "backends": backends});
+                self.create(ObjectKind::VirtualNode, app_mesh(&format!("{name}-{version}"), &node)).await;
+            }
+        };
+        stream::iter(0..SERVICES).map(make).buffer_unordered(16).collect::<Vec<_>>().await;
+        let beside = |number: usize| Fleet::sidecars(NAMESPACE, format!("{}-v1", name(number)));
+        let fleets: Vec<Fleet> = (0..SERVICES * PODS).map(beside).collect();
+        let what = format!("{SERVICES} services that call {CALLS} each, {} Envoys beside pods", fleets.len());
+        let connected = self.connected(&what, fleets).await;
+        self.in_effect(ObjectKind::VirtualRouter, "service-0", 1).await;
+        let calls_it = |number: &usize| (1..=CALLS).any(|next| (number + next).is_multiple_of(SERVICES));
+        let concerned = (0..SERVICES * PODS).filter(calls_it).collect();
+        let weigh = async |weight| {
+            let patch = Patch::Merge(json!({"spec": router("service-0", [100, weight])}));
+            let api = self.api(ObjectKind::VirtualRouter);
+            api.patch("service-0", &PatchParams::default(), &patch).await.unwrap();
+        };
+        connected.follow(concerned, weigh).await
+    }
+
+    /// A control plane, and simulated Envoys of these fleets that have all that they are to have.
+    async fn connected(&self, what: &str, fleets: Vec<Fleet>) -> Connected {
         let control_plane = self.control_plane();
         let endpoint = Endpoint::from_shared(format!("http://{}", control_plane.listen)).unwrap();
         let began = Clock::start();
-        let envoys: Vec<SimulatedEnvoy> = (0..ENVOYS)
-            .map(|number| {
-                let gateway = Fleet::gateway(NAMESPACE, format!("gw-{}", number % gateways));
-                SimulatedEnvoy::start(endpoint.clone(), &gateway, Manner::Takes)
-            })
-            .collect();
+        let start = |fleet: &Fleet| SimulatedEnvoy::start(endpoint.clone(), fleet, Manner::Takes);
+        let envoys: Vec<SimulatedEnvoy> = fleets.iter().map(start).collect();
         for envoy in &envoys {
             wait(envoy, |had| !had.routes.is_empty()).await;
         }
-        let connected = began.elapsed();
-        // The statuses of all routes are written meanwhile.
-        self.in_effect("route-999", 1).await;
-        tokio::time::sleep(Duration::from_secs(5)).await;
-
-        let mut times = Vec::new();
-        let sent = |envoys: &[SimulatedEnvoy]| -> (u64, u64) {
-            let had = envoys.iter().map(|envoy| {
-                let had = envoy.had();
-                let had = had.borrow();
-                (had.responses.values().sum::<u64>(), had.bytes)
-            });
-            had.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
-        };
-        let before = sent(&envoys);
-        for change in 0..CHANGES {
-            // That of one gateway.
-            let concerned: Vec<&SimulatedEnvoy> = envoys.iter().step_by(gateways).collect();
-            let versions: Vec<String> = concerned.iter().map(|envoy| routes_version(envoy)).collect();
-            let began = Clock::start();
-            self.weigh("route-0", [100, u32::try_from(change).unwrap() + 1]).await;
-            for (envoy, version) in concerned.iter().zip(&versions) {
-                wait(envoy, |had| had.versions[ROUTES_TYPE] != *version).await;
-            }
-            times.push(millis(began));
-        }
-        let after = sent(&envoys);
-        let concerned = ENVOYS.div_ceil(gateways);
-        let (responses, bytes) = (after.0 - before.0, after.1 - before.1);
-        let memory = memory(&control_plane.child);
-        let what = format!("{ROUTES} routes, {gateways} gateways, {ENVOYS} Envoys");
-        println!("{what}: all connected after {:.0} ms", connected.as_secs_f64() * 1e3);
-        println!("{what}: PATCH → last of {concerned} Envoys has it, ms: {}", summary(&mut times));
-        println!(
-            "{what}: a change is {:.2} responses of {:.0} bytes to each Envoy of its gateway, and none to others",
-            responses as f64 / (CHANGES * concerned) as f64,
-            bytes as f64 / responses as f64,
-        );
-        println!("{what}: memory {memory:.1} MiB");
-        // Whoever is not concerned gets nothing, and who is gets its routes and nothing else.
-        responses != (CHANGES * concerned) as u64
+        println!("{what}: all connected after {:.0} ms", millis(began));
+        Connected { what: what.to_owned(), control_plane, envoys }
     }
 
     /// One stock Envoy. Whether a goal is missed.
@@ -300,7 +328,7 @@ impl Cluster {
             .args(["--disable-hot-restart", "--concurrency", "1", "-l", "error"])
             .spawn()
             .unwrap();
-        self.in_effect("color", 1).await;
+        self.in_effect(ObjectKind::GatewayRoute, "color", 1).await;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let (mut acknowledged, mut first) = (Vec::new(), Vec::new());
         for change in 0..CHANGES + WARM {
@@ -317,7 +345,7 @@ impl Cluster {
             };
             let patched = async {
                 let generation = self.weigh("color", if to_second { [0, 1] } else { [1, 0] }).await;
-                self.in_effect("color", generation).await;
+                self.in_effect(ObjectKind::GatewayRoute, "color", generation).await;
                 millis(began)
             };
             let (by_request, by_status) = tokio::join!(requests, patched);
@@ -343,21 +371,60 @@ impl Cluster {
             || quantile(&first, 99) > FIRST_REQUEST
     }
 
-    /// Waits until a route's status says that a generation is in effect.
-    async fn in_effect(&self, route: &str, generation: i64) {
-        let shown = kube::runtime::wait::await_condition(
-            self.api(ObjectKind::GatewayRoute),
-            route,
-            |route: Option<&DynamicObject>| {
-                let conditions = route.and_then(|route| route.data["status"]["conditions"].as_array());
-                conditions.into_iter().flatten().any(|condition| {
-                    condition["type"] == "Programmed"
+    /// Waits until the status of a route or a router says that a generation is in effect.
+    async fn in_effect(&self, kind: ObjectKind, name: &str, generation: i64) {
+        let says = |object: Option<&DynamicObject>| {
+            let Some(status) = object.map(|object| &object.data["status"]) else { return false };
+            let conditions = status["conditions"].as_array();
+            status["observedGeneration"] == generation
+                && conditions.into_iter().flatten().any(|condition| {
+                    ["Programmed", "VirtualRouterActive"].iter().any(|own| condition["type"] == *own)
                         && condition["status"] == "True"
-                        && condition["observedGeneration"] == generation
                 })
-            },
-        );
+        };
+        let shown = kube::runtime::wait::await_condition(self.api(kind), name, says);
         tokio::time::timeout(PATIENCE, shown).await.unwrap().unwrap();
+    }
+}
+
+impl Connected {
+    /// Changes a weight again and again, which concerns these Envoys alone. Whether a goal is missed.
+    async fn follow(self, concerned: Vec<usize>, weigh: impl AsyncFn(u32)) -> bool {
+        let Self { what, control_plane, envoys } = self;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut times = Vec::new();
+        let sent = |envoys: &[SimulatedEnvoy]| -> (u64, u64) {
+            let had = envoys.iter().map(|envoy| {
+                let had = envoy.had();
+                let had = had.borrow();
+                (had.responses.values().sum::<u64>(), had.bytes)
+            });
+            had.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        };
+        let before = sent(&envoys);
+        let concerned: Vec<&SimulatedEnvoy> = concerned.into_iter().map(|number| &envoys[number]).collect();
+        for change in 0..CHANGES {
+            let versions: Vec<String> = concerned.iter().map(|envoy| routes_version(envoy)).collect();
+            let began = Clock::start();
+            weigh(u32::try_from(change).unwrap() + 1).await;
+            for (envoy, version) in concerned.iter().zip(&versions) {
+                wait(envoy, |had| had.versions[ROUTES_TYPE] != *version).await;
+            }
+            times.push(millis(began));
+        }
+        let after = sent(&envoys);
+        let concerned = concerned.len();
+        let (responses, bytes) = (after.0 - before.0, after.1 - before.1);
+        let memory = memory(&control_plane.child);
+        println!("{what}: PATCH → last of {concerned} Envoys has it, ms: {}", summary(&mut times));
+        println!(
+            "{what}: a change is {:.2} responses of {:.0} bytes to each Envoy that it concerns, and none to others",
+            responses as f64 / (CHANGES * concerned) as f64,
+            bytes as f64 / responses as f64,
+        );
+        println!("{what}: memory {memory:.1} MiB");
+        // Whoever is not concerned gets nothing, and who is gets its routes and nothing else.
+        responses != (CHANGES * concerned) as u64
     }
 }
 

@@ -29,9 +29,10 @@ pub fn settings(mut config: Config, agent: &'static str) -> Config {
     config
 }
 
-/// A client with these settings, like kube's own but for its debug lines, and but for this: nothing that is written waits for the other side to have
-/// acknowledged what was written before it. On a new connection the first request would, for the 40 ms after which an API
-/// server acknowledges the end of the handshake, and the first one after a quiet time is often the one that lowers.
+/// A client with these settings, like kube's own but for its debug lines, and but for this: nothing that is written waits for
+/// the other side to have acknowledged what was written before it. On a new connection the first request would, for the 40 ms
+/// after which an API server acknowledges the end of the handshake, and the first one after a quiet time is often the one that
+/// lowers.
 pub fn connect(config: Config) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
         // Whatever is between decides about that.

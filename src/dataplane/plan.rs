@@ -75,7 +75,8 @@ pub struct Planned {
     pub mesh: String,
     /// The plan.
     pub plan: Plan,
-    /// The objects that it serves, whole or in part.
+    /// The objects that it serves, whole or in part. Of the services and nodes behind routes a node's own plan has those that it leads
+    /// to, and a gateway's none: it has the nodes of whole namespaces.
     pub served: BTreeSet<ObjectRef>,
     /// What was left out.
     pub rejected: Vec<Rejected>,
@@ -176,7 +177,7 @@ impl Default for Entrance {
 
 impl Planned {
     /// Takes the compiled routes, and finds what each of their destinations leads to.
-    fn lead(&mut self, compiled: Compiled, nodes: &Nodes, of: ObjectKind) {
+    fn lead(&mut self, compiled: Compiled, nodes: &Nodes<'_>, of: ObjectKind) {
         for route in compiled.table.routes {
             let (namespace, name) = (route.namespace.clone(), route.name.clone());
             let object = ObjectRef { kind: of, namespace, name };

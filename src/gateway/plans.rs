@@ -16,7 +16,7 @@ use super::{
     world::{Touched, World},
 };
 use crate::{
-    dataplane::{self, Destination, Endpoints, GatewayRef, ObjectKind, ObjectRef, Planned, Reason, Rejected},
+    dataplane::{self, Endpoints, GatewayRef, ObjectKind, ObjectRef, Planned, Reason, Rejected},
     xds::{Connected, Fleet, Hub, Role, Snapshot},
 };
 
@@ -179,8 +179,10 @@ impl Plans {
             ObjectKind::GatewayRoute | ObjectKind::VirtualGateway => true,
             ObjectKind::VirtualRouter => plans.any(|planning| planning.knows(named)),
             ObjectKind::VirtualNode | ObjectKind::VirtualService => {
+                let was_told = world.get(named).is_some_and(|object| is_told(named.kind, &object["status"]));
                 Fleet::of(named).is_some_and(|own| self.envoys.contains_key(&own))
-                    || world.get(named).is_some_and(|object| is_told(named.kind, &object["status"]))
+                    || (was_told
+                        && self.fleets.iter().any(|(fleet, planning)| self.has(fleet, planning, named)))
                     || plans.any(|planning| planning.holds(world, named))
             }
             ObjectKind::HttpRoute | ObjectKind::GrpcRoute => false,
@@ -208,8 +210,8 @@ impl Plans {
             let carries = match (&own, named.kind.is_behind_routes()) {
                 // A node that has Envoys is told of as what those have.
                 (Some(_), true) => is_own,
-                // Of others nothing is said but whether they are refused, and only an Envoy can.
-                (None, true) => !envoys.is_empty(),
+                // Of others nothing is said but whether they are refused.
+                (None, true) => self.has(fleet, planning, named),
                 (Some(_) | None, false) => planning.planned.served.contains(named) || would_serve,
             };
             if carries || held.is_some() {
@@ -220,6 +222,11 @@ impl Plans {
             }
         }
         claim
+    }
+
+    /// Whether Envoys of a fleet have something that is behind their routes: only they can refuse it.
+    fn has(&self, fleet: &Fleet, planning: &Planning, named: &ObjectRef) -> bool {
+        self.envoys.contains_key(fleet) && carries(&planning.planned, fleet, named)
     }
 }
 
@@ -242,17 +249,17 @@ impl Planning {
                 let before = std::mem::replace(&mut self.planned, planned);
                 self.failure = None;
                 self.send(at);
-                let served = &self.planned.served;
-                for named in touched.iter().chain(&before.served).chain(served) {
-                    let is_served = named.kind.is_behind_routes() || served.contains(named);
-                    self.quarantine.publish(named, world.get(named), is_served.then_some(self.number));
+                let all = touched.iter().filter(|named| may_carry(&self.planned, at.fleet, named));
+                for named in all.chain(&before.served).chain(&self.planned.served) {
+                    let number = carries(&self.planned, at.fleet, named).then_some(self.number);
+                    self.quarantine.publish(named, world.get(named), number);
                 }
             }
             Err(reason) => {
                 let fleet = at.fleet;
                 tracing::warn!(%fleet, %reason, "nothing can be given to it: its Envoys keep what they have");
                 self.failure = Some(reason.to_string());
-                for named in touched {
+                for named in touched.iter().filter(|named| may_carry(&self.planned, at.fleet, named)) {
                     self.quarantine.publish(named, world.get(named), None);
                 }
             }
@@ -315,11 +322,7 @@ impl Planning {
     /// Whether a router or a node is behind the backends of a node. In a mesh of many nodes most are not, and each change would
     /// be everybody's. What was left out may be for want of any.
     fn leads_to(&self, named: &ObjectRef) -> bool {
-        let is_it = |to: &Destination| (&to.namespace, &to.target) == (&named.namespace, &named.name);
-        self.failure.is_some()
-            || !self.planned.rejected.is_empty()
-            || self.planned.served.contains(named)
-            || self.planned.plan.routes.iter().any(|planned| planned.route.destinations.iter().any(is_it))
+        !self.planned.rejected.is_empty() || self.planned.served.contains(named)
     }
 
     fn knows(&self, named: &ObjectRef) -> bool {
@@ -344,6 +347,18 @@ impl Planning {
         let idle = self.idle.iter().filter(move |(object, _)| object == named);
         planned.map(Rejected::sentence).chain(idle.map(|(_, told)| told.clone()))
     }
+}
+
+/// Whether the plan of a fleet has an object in it. A gateway's has all nodes, whatever its routes lead to.
+fn carries(planned: &Planned, fleet: &Fleet, named: &ObjectRef) -> bool {
+    let is_there_anyway = fleet.role == Role::Gateway && named.kind.is_behind_routes();
+    is_there_anyway || planned.served.contains(named)
+}
+
+/// Whether it is to be remembered how an object was. Of all those of a mesh few are behind the backends of a node, and there are many
+/// nodes.
+fn may_carry(planned: &Planned, fleet: &Fleet, named: &ObjectRef) -> bool {
+    fleet.role == Role::Gateway || planned.served.contains(named)
 }
 
 /// Adds what is not there yet.

@@ -53,8 +53,8 @@ pub(super) const EGRESS_PORT: u16 = 15001;
 const INGRESS_PORT: u16 = 15000;
 /// The cluster of what the pod sends to others than its backends: it goes where it was going.
 pub(super) const PASSTHROUGH: &str = "passthrough";
-/// So long the first bytes of a connection are waited for: who speaks second, as a client of MySQL, waits so long for each. Who opens a
-/// connection well before its first request is not taken for one of those.
+/// So long the first bytes of a connection are waited for: who speaks second, as a client of MySQL, waits so long for each. Who
+/// opens a connection some time before its first request must not be taken for one of those.
 const FIRST_BYTES: Duration = Duration::from_secs(5);
 /// How Envoy says that a connection begins as HTTP.
 const SPEAKS_HTTP: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];

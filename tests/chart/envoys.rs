@@ -29,6 +29,14 @@ const SECRET: &str = "edge-certificates";
 /// AWS's definitions of what stands around a GatewayRoute, whose own the chart brings.
 const MESH: [&str; 4] = ["virtualgateways", "virtualservices", "virtualrouters", "virtualnodes"];
 
+/// Makes those definitions.
+pub fn define_mesh(cluster: &Cluster) {
+    for plural in MESH {
+        let file = root().join(format!("tests/data/appmesh/crds/appmesh.k8s.aws_{plural}.yaml"));
+        cluster.kubectl(&["apply", "--server-side", "-f", file.to_str().unwrap()], "").unwrap();
+    }
+}
+
 /// What the chart brings of it, applied, and its pods at work; an Envoy, and what it leads to.
 struct Edge {
     /// They end before the cluster is left, and tell their logs while those are there.
@@ -47,10 +55,7 @@ struct Edge {
 impl Edge {
     /// With these values besides; `shop` is where the mesh's objects are.
     async fn of(cluster: Cluster, release: &str, more: &str, shop: &str) -> Self {
-        for plural in MESH {
-            let file = root().join(format!("tests/data/appmesh/crds/appmesh.k8s.aws_{plural}.yaml"));
-            cluster.kubectl(&["apply", "--server-side", "-f", file.to_str().unwrap()], "").unwrap();
-        }
+        define_mesh(&cluster);
         let namespace = cluster.namespace(&restricted());
         let values = format!(
             "{more}\ncrds: {{appmesh: {{install: true}}}}\nnetworkPolicy: {{enabled: true}}\n\

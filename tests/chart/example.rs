@@ -1,14 +1,16 @@
-//! The example of a gateway's Envoys: a real control plane takes it, its parts find each other, and what it says of the bootstrap is
-//! what the program prints.
+//! The examples of Envoys, of a gateway and beside pods: a real control plane takes them, their parts find each other, and what they say
+//! of the bootstrap is what the program prints.
 
 use std::process::Command;
 
 use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, policy::v1::PodDisruptionBudget};
 use kube::Api;
 use serde_json::{Value, json};
+use tidegate::dataplane::{ObjectKind, sidecar};
 
 use crate::{
     cluster::Cluster,
+    envoys::define_mesh,
     helm::{Helm, root},
     install::restricted,
     waiting::eventually,
@@ -26,9 +28,8 @@ fn one<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     objects.iter().find(|object| object["kind"] == kind).unwrap()
 }
 
-fn envoys() -> Vec<Value> {
-    objects("examples/gateway/envoy.yaml")
-}
+const GATEWAY: &str = "examples/gateway/envoy.yaml";
+const SIDECAR: &str = "examples/gateway/sidecar.yaml";
 
 /// The bootstrap that a command in a text prints.
 fn bootstrap(file: &str) -> Value {
@@ -46,18 +47,17 @@ fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
     list.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()
 }
 
-#[test]
-fn the_bootstrap_that_is_printed_is_the_one_that_the_deployment_is_made_for() {
-    let bootstrap = bootstrap("examples/gateway/envoy.yaml");
-    assert_eq!(bootstrap, self::bootstrap("docs/gateway.md"), "the page says the same");
-    let objects = envoys();
+/// Holds a Deployment with an Envoy against the bootstrap that is printed for it; the bootstrap, and the port of that name.
+fn held(file: &str, among: &str, taking: &str) -> (Value, Value) {
+    let bootstrap = bootstrap(file);
+    let objects = objects(file);
     let deployment = one(&objects, "Deployment");
     let metadata = &deployment["metadata"];
     let [name, namespace] = ["name", "namespace"].map(|field| metadata[field].as_str().unwrap());
     assert_eq!(bootstrap["node"]["cluster"], format!("{name}_{namespace}"));
 
     let pod = &deployment["spec"]["template"]["spec"];
-    let container = &pod["containers"][0];
+    let container = &pod[among][0];
     let mount = |name: &str| named(&container["volumeMounts"], name)["mountPath"].as_str().unwrap();
     let arguments = container["args"].as_array().unwrap();
     assert!(arguments.contains(&json!(format!("{}/envoy.json", mount("bootstrap")))), "{arguments:?}");
@@ -70,21 +70,47 @@ fn the_bootstrap_that_is_printed_is_the_one_that_the_deployment_is_made_for() {
     assert_eq!(&bootstrap["node"]["metadata"]["tidegate.dev/stats-port"], port("statistics"));
     let listener = named(&bootstrap["static_resources"]["listeners"], "statistics");
     assert_eq!(&listener["address"]["socket_address"]["port_value"], port("statistics"));
-    let probe = &container["readinessProbe"]["httpGet"];
+    let probes = ["readinessProbe", "startupProbe"].map(|probe| &container[probe]["httpGet"]);
+    let probe = probes.into_iter().find(|probe| probe.is_object()).unwrap();
     assert_eq!(probe["port"], "statistics");
     assert!(listener.to_string().contains(&format!("\"path\":{}", probe["path"])), "{listener}");
+    let port = port(taking).clone();
+    (bootstrap, port)
+}
 
+#[test]
+fn the_bootstrap_that_is_printed_is_the_one_that_the_deployment_is_made_for() {
+    let (bootstrap, port) = held(GATEWAY, "containers", "http");
+    assert_eq!(bootstrap, self::bootstrap("docs/gateway.md"), "the page says the same");
     // The port of the gateway that the other example has.
     let app = self::objects("examples/color-app.yaml");
     let gateway = one(&app, "VirtualGateway");
-    assert_eq!(&gateway["metadata"], &json!({"name": name, "namespace": namespace}));
-    assert_eq!(&gateway["spec"]["listeners"][0]["portMapping"]["port"], port("http"));
-    assert_eq!(
-        bootstrap["node"]["id"],
-        format!("mesh/{}/virtualGateway/{name}_{namespace}", {
-            one(&app, "Mesh")["metadata"]["name"].as_str().unwrap()
-        })
-    );
+    assert_eq!(&gateway["metadata"], &json!({"name": "color-gateway", "namespace": "default"}));
+    assert_eq!(gateway["spec"]["listeners"][0]["portMapping"]["port"], port);
+    let mesh = one(&app, "Mesh")["metadata"]["name"].as_str().unwrap();
+    assert_eq!(bootstrap["node"]["id"], format!("mesh/{mesh}/virtualGateway/color-gateway_default"));
+}
+
+#[test]
+fn the_same_of_envoys_beside_pods_and_their_node_calls_what_there_is() {
+    let (bootstrap, port) = held(SIDECAR, "initContainers", "ingress");
+    assert_eq!(port, 15000, "where App Mesh's took what comes to a pod");
+    let app = objects("examples/virtual-router/color.yaml");
+    let mesh = one(&app, "Mesh")["metadata"]["name"].as_str().unwrap();
+    assert_eq!(bootstrap["node"]["id"], format!("mesh/{mesh}/virtualNode/front_default"));
+
+    let own = objects(SIDECAR);
+    let kinds = [
+        ("VirtualService", ObjectKind::VirtualService),
+        ("VirtualRouter", ObjectKind::VirtualRouter),
+        ("VirtualNode", ObjectKind::VirtualNode),
+    ];
+    let kind =
+        |object: &&Value| kinds.iter().find(|(name, _)| object["kind"] == *name).map(|(_, kind)| *kind);
+    let mesh = app.iter().chain(&own).filter_map(|object| Some((kind(&object)?, object)));
+    let planned = sidecar(one(&own, "VirtualNode"), mesh).unwrap();
+    assert!(planned.rejected.is_empty() && planned.remarks.is_empty(), "{planned:?}");
+    assert_eq!(planned.plan.routes.len(), 1, "{planned:?}");
 }
 
 #[test]
@@ -95,21 +121,37 @@ fn it_finds_the_control_plane_that_the_chart_brings() {
     let service = rendered.one("Service");
     let metadata = &service["metadata"];
     let host = format!("{}.{}", metadata["name"].as_str().unwrap(), metadata["namespace"].as_str().unwrap());
-    let bootstrap = bootstrap("examples/gateway/envoy.yaml");
-    let discovery = named(&bootstrap["static_resources"]["clusters"], "tidegate");
-    let endpoint = &discovery["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
     let port = &named(&service["spec"]["ports"], "grpc-xds")["port"];
-    assert_eq!(endpoint["address"]["socket_address"], json!({"address": host, "port_value": port}));
+    for file in [GATEWAY, SIDECAR] {
+        let bootstrap = bootstrap(file);
+        let discovery = named(&bootstrap["static_resources"]["clusters"], "tidegate");
+        let endpoint = &discovery["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+        assert_eq!(endpoint["address"]["socket_address"], json!({"address": host, "port_value": port}));
+    }
+}
+
+/// Makes the objects of a file, in another namespace.
+fn apply(cluster: &Cluster, file: &str, namespace: &str) {
+    let own = text(file).replace("namespace: default", &format!("namespace: {namespace}"));
+    assert_eq!(own.matches(namespace).count(), objects(file).len());
+    cluster.apply(&own).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restricted_namespace_takes_pods_with_an_envoy_beside_them() {
+    let Some(cluster) = Cluster::shared().await else { return };
+    define_mesh(&cluster);
+    let namespace = cluster.namespace(&restricted());
+    apply(&cluster, SIDECAR, &namespace);
+    let (ready, ports) = cluster.endpoints(&namespace, "front", 2).await;
+    assert_eq!((ready, ports), (2, [("http".to_owned(), 15000)].into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restricted_namespace_takes_it_and_its_parts_find_each_other() {
     let Some(cluster) = Cluster::shared().await else { return };
     let namespace = cluster.namespace(&restricted());
-    let text = text("examples/gateway/envoy.yaml");
-    let own = text.replace("namespace: default", &format!("namespace: {namespace}"));
-    assert_eq!(own.matches(&namespace).count(), envoys().len());
-    cluster.apply(&own).unwrap();
+    apply(&cluster, GATEWAY, &namespace);
 
     // The autoscaler finds the Deployment, and makes of the one pod that it has by itself the two that it shall have at least.
     let (ready, ports) = cluster.endpoints(&namespace, "color-gateway", 2).await;

@@ -109,6 +109,10 @@ async fn what_a_pod_sends_goes_by_the_weights_of_the_router() {
     }
     // Two points of the weight are five standard deviations of so many.
     assert!((1800..=2200).contains(&canary), "{canary}");
+    // It takes what comes to a proxy.
+    let proxied = reqwest::Client::builder().proxy(reqwest::Proxy::http(format!("http://{EGRESS}")).unwrap());
+    let proxied = proxied.build().unwrap().get("http://color.shop/color");
+    assert!(["v1", "v2"].contains(&answered(proxied).await.as_str()));
     // It was sent to Envoy itself: there is nowhere that it was going.
     assert_eq!(pod.calls("elsewhere.example").await, "503");
 }

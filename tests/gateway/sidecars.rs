@@ -1,5 +1,6 @@
 //! Envoys beside the pods of a node: what they are given, and what is said of the routers that they go by.
 
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tidegate::{
     sandbox::envoys::{Manner, SimulatedEnvoy},
@@ -146,6 +147,27 @@ async fn what_cannot_be_served_is_told_on_the_node_and_the_rest_is_served() {
     let generation = mesh.weigh("brush", [0, 1]).await;
     let told = format!("True Programmed: 1 of 1 Envoys of {} have generation {generation}", mesh.front());
     mesh.until("VirtualRouter", "brush", &told).await;
+
+    // Said by a control plane that is gone: what it has nobody refuses, and of what nobody has nothing is known.
+    let refused = |condition: &str| json!({"status": {"conditions": [{"type": condition, "status": "False", "reason": "Refused"}]}});
+    for (kind, name) in [("VirtualNode", "v1"), ("VirtualService", "paint"), ("VirtualService", "v2")] {
+        let (api, patch) = (mesh.0.objects(kind), Patch::Merge(refused(&format!("{kind}Active"))));
+        api.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+    mesh.until("VirtualNode", "v1", "True Programmed: 1 of 1").await;
+    mesh.until("VirtualService", "paint", "True Programmed: 1 of 1").await;
+    assert_eq!(mesh.says("VirtualService", "v2").await, "of generation null");
+
+    // A node without a plan: what its Envoys had they go on by, and nobody else is held up.
+    let policy = json!({"tls": {"validation": {"trust": {"acm": {"certificateAuthorityARNs": ["arn:x"]}}}}});
+    let broken = |policy: Value| json!({"spec": {"backendDefaults": {"clientPolicy": policy}}});
+    mesh.0.patch("VirtualNode", "front", broken(policy)).await;
+    mesh.until("VirtualNode", "front", "False Invalid: acm names an authority").await;
+    mesh.weigh("brush", [1, 0]).await;
+    let told = mesh.until("VirtualRouter", "brush", "False Pending: 0 of 1 Envoys of ").await;
+    assert!(told.contains("can be given nothing new: acm names an authority"), "{told}");
+    mesh.0.patch("VirtualNode", "front", broken(json!(null))).await;
+    mesh.until("VirtualRouter", "brush", "True Programmed: 1 of 1").await;
 
     // A node that is not there yet: its Envoy waits for it.
     let early = Fleet::sidecars(mesh.0.namespace.clone(), "early");

@@ -37,10 +37,9 @@ pub(super) fn gateway_route(object: &ObjectRef, value: &Value, mesh: &Mesh<'_>, 
 pub(super) fn backend(node: &ObjectRef, service: &Destination, mesh: &Mesh<'_>, found: &mut Found) {
     let part = || Some(format!("backend {}", service.service()));
     let is_nowhere = |route: &Route| route.destinations.iter().any(|to| to.virtual_service.is_none());
-    let hosts = mesh.hosts(service);
-    if hosts.is_empty() {
+    let Some((named, hosts)) = mesh.called(service) else {
         return found.reject(node, part(), Reason::NoService(service.service()));
-    }
+    };
     for host in hosts {
         let route = called(node, service, host);
         match behind(Read { route, timed: false }, mesh, found) {
@@ -53,6 +52,7 @@ pub(super) fn backend(node: &ObjectRef, service: &Destination, mesh: &Mesh<'_>, 
                     found.serve(node, None, place, route);
                     found.served.extend(routers);
                 }
+                found.served.insert(named.clone());
             }
             Err(reason) => return found.reject(node, part(), reason),
         }

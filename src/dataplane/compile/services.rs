@@ -1,6 +1,9 @@
 //! What is behind a virtual service.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,7 +26,13 @@ pub(super) struct Mesh<'a> {
     /// By the names that they give themselves. Anybody may give himself any, so one that two have is nobody's, and none goes
     /// before a service that is called so.
     given: BTreeMap<String, Vec<&'a Value>>,
-    routers: BTreeMap<Key, Router>,
+    routers: BTreeMap<Key, Lazy<'a>>,
+}
+
+/// A router that is read once somebody is led to it. A mesh has many, and most plans few of them.
+struct Lazy<'a> {
+    object: &'a Value,
+    router: OnceCell<Router>,
 }
 
 /// What a target leads to.
@@ -44,13 +53,14 @@ impl<'a> Mesh<'a> {
         self.services.insert((namespace, name), object);
     }
 
-    pub(super) fn add_router(&mut self, object: &Value) {
-        let router = Router::read(object);
-        self.routers.insert((router.object.namespace.clone(), router.object.name.clone()), router);
+    pub(super) fn add_router(&mut self, object: &'a Value) {
+        let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualRouter, object);
+        self.routers.insert((namespace, name), Lazy { object, router: OnceCell::new() });
     }
 
+    /// Those that somebody was led to.
     pub(super) fn routers(self) -> impl Iterator<Item = Router> {
-        self.routers.into_values()
+        self.routers.into_values().filter_map(|lazy| lazy.router.into_inner())
     }
 
     /// The virtual service that a target names.
@@ -64,12 +74,13 @@ impl<'a> Mesh<'a> {
         self.services.get(&key).or_else(|| self.full.get(&full)).or_else(given).copied()
     }
 
-    /// The hosts by which a virtual service is called: its full name, and the one that it gives itself.
-    pub(super) fn hosts(&self, named: &Destination) -> BTreeSet<String> {
-        let Some(object) = self.service(named) else { return BTreeSet::new() };
-        let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualService, object);
+    /// The virtual service that a target names, and the hosts by which it is called: its full name, and the one that it gives itself.
+    pub(super) fn called(&self, named: &Destination) -> Option<(ObjectRef, BTreeSet<String>)> {
+        let object = self.service(named)?;
+        let service = ObjectRef::of(ObjectKind::VirtualService, object);
         let given = object["spec"]["awsName"].as_str().filter(|given| !given.is_empty());
-        given.map(str::to_owned).into_iter().chain([format!("{name}.{namespace}")]).collect()
+        let full = format!("{}.{}", service.name, service.namespace);
+        Some((service, given.map(str::to_owned).into_iter().chain([full]).collect()))
     }
 
     pub(super) fn behind(&self, service: &Destination) -> Result<Behind<'_>, Reason> {
@@ -104,7 +115,7 @@ impl<'a> Mesh<'a> {
     ) -> Result<Behind<'_>, Reason> {
         let key = (router.namespace.unwrap_or_else(|| namespace.to_owned()), router.name);
         match self.routers.get(&key) {
-            Some(router) => Ok(Behind::Router(router)),
+            Some(lazy) => Ok(Behind::Router(lazy.router.get_or_init(|| Router::read(lazy.object)))),
             None => {
                 Err(Reason::NoRouter { service: service.service(), router: format!("{}/{}", key.0, key.1) })
             }

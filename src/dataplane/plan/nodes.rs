@@ -1,6 +1,7 @@
 //! The virtual nodes that routes lead to.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -21,14 +22,26 @@ use crate::dataplane::{
 };
 
 /// What nodes there are, and how they are spoken to.
-pub(super) struct Nodes {
+pub(super) struct Nodes<'a> {
     /// By namespace and name.
-    known: BTreeMap<(String, String), Result<raw::Node, serde_json::Error>>,
+    known: BTreeMap<(String, String), Lazy<'a>>,
     mesh: String,
     policy: Option<ClientPolicy>,
     /// Instead of that one, by the full name of the virtual service that a node is reached by.
     policies: BTreeMap<String, ClientPolicy>,
     limits: Limits,
+}
+
+/// A node that is read once something leads to it. A mesh has many, and most plans few of them.
+struct Lazy<'a> {
+    object: &'a Value,
+    node: OnceCell<Result<raw::Node, serde_json::Error>>,
+}
+
+impl Lazy<'_> {
+    fn read(&self) -> Result<&raw::Node, &serde_json::Error> {
+        self.node.get_or_init(|| raw::Node::deserialize(&self.object["spec"])).as_ref()
+    }
 }
 
 /// What a destination leads to.
@@ -39,7 +52,7 @@ pub(super) struct Resolved {
     pub(super) nowhere: Option<Reason>,
 }
 
-impl Nodes {
+impl<'a> Nodes<'a> {
     pub(super) fn new(mesh: &str, policy: Option<ClientPolicy>, limits: Limits) -> Self {
         let (known, policies) = (BTreeMap::new(), BTreeMap::new());
         Self { known, mesh: mesh.to_owned(), policy, policies, limits }
@@ -50,9 +63,9 @@ impl Nodes {
         self.policies = policies;
     }
 
-    pub(super) fn add(&mut self, object: &Value) {
+    pub(super) fn add(&mut self, object: &'a Value) {
         let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualNode, object);
-        self.known.insert((namespace, name), raw::Node::deserialize(&object["spec"]));
+        self.known.insert((namespace, name), Lazy { object, node: OnceCell::new() });
     }
 
     /// What stands behind a destination of a route that speaks `protocol`. Where nothing does, it is a cluster without
@@ -82,7 +95,7 @@ impl Nodes {
     /// The clusters of all nodes of these namespaces, at each port where they speak HTTP.
     pub(super) fn of_namespaces(&self, namespaces: &BTreeSet<String>) -> BTreeMap<String, Cluster> {
         let here = self.known.iter().filter(|((namespace, _), _)| namespaces.contains(namespace));
-        let readable = here.filter_map(|(key, node)| Some((key, node.as_ref().ok()?)));
+        let readable = here.filter_map(|(key, node)| Some((key, node.read().ok()?)));
         let ports =
             readable.flat_map(|(key, node)| node.listeners.iter().map(move |listener| (key, node, listener)));
         let usable = ports.filter(|(_, node, listener)| unusable(node, listener).is_none());
@@ -109,7 +122,7 @@ impl Nodes {
         let key = (destination.namespace.clone(), destination.target.clone());
         let named = || format!("{}/{}", key.0, key.1);
         let wrong = |why: &str| Reason::Node { node: named(), why: why.to_owned() };
-        let node = match self.known.get(&key) {
+        let node = match self.known.get(&key).map(Lazy::read) {
             Some(Ok(node)) => node,
             Some(Err(error)) => return Err(Reason::Node { node: named(), why: error.to_string() }),
             None => return Err(Reason::NoNode(named())),

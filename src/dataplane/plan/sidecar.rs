@@ -101,6 +101,13 @@ pub fn sidecar<'a>(
     nodes.demand(policies);
     let compiled = compile_backends(&own, backends, behind);
     planned.lead(compiled, &nodes, ObjectKind::VirtualNode);
+    let destinations = planned.plan.routes.iter().flat_map(|planned| &planned.route.destinations);
+    // Whether they are there or not: they may come.
+    planned.served.extend(destinations.map(|to| ObjectRef {
+        kind: ObjectKind::VirtualNode,
+        namespace: to.namespace.clone(),
+        name: to.target.clone(),
+    }));
     planned.plan.clusters.extend(local);
     planned.plan.entrance = Entrance::Sidecar(inbound);
     planned.served.insert(own);
