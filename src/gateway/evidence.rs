@@ -16,7 +16,7 @@ use crate::{
 const PASSING: Duration = Duration::from_secs(2);
 /// An Envoy that connects again, and a control plane that was started anew and waits for all of them, must not make a condition
 /// flap: what was in effect is said not to be any more once it has lasted so long. Envoys come back within half a minute at most.
-pub const FLAPPING: Duration = Duration::from_secs(40);
+const FLAPPING: Duration = Duration::from_secs(40);
 /// The same in other words, such as how many Envoys there are.
 const DETAIL: Duration = Duration::from_mins(1);
 

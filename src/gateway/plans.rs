@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     endpoints::{self, Service},
-    evidence::{Claim, FLAPPING, Served, is_told, told_envoys},
+    evidence::{Claim, Served, is_told, told_envoys},
     quarantine::{Quarantine, Voter, generation},
     world::{Touched, World},
 };
@@ -20,6 +20,9 @@ use crate::{
     xds::{Connected, Fleet, Hub, Role, Snapshot},
 };
 
+/// So long it is waited for Envoys that were there a moment ago: they try again every half a minute at least. Not so long that
+/// those that never come make a condition flap: it waits 40 s before it is said not to hold any more.
+const RETURNING: Duration = Duration::from_secs(35);
 /// So long it is waited for an Envoy's answer before the others' is acted on.
 const TOO_LONG: Duration = Duration::from_secs(2);
 
@@ -73,7 +76,7 @@ impl Plans {
         let had = world.objects().filter_map(|(own, object)| {
             let fleet = Fleet::of(own)?;
             let count = told_envoys(&fleet, &object["status"]);
-            (count > 0).then_some((fleet, Expected { count, until: now + FLAPPING }))
+            (count > 0).then_some((fleet, Expected { count, until: now + RETURNING }))
         });
         self.expected = had.collect();
     }
@@ -145,7 +148,7 @@ impl Plans {
         // A gateway without Envoys is told by itself. Of a node nobody would know that they serve by the weights of before.
         for (fleet, had) in before {
             if fleet.role == Role::Sidecar && !self.envoys.contains_key(&fleet) {
-                self.expected.insert(fleet, Expected { count: had.len(), until: now + FLAPPING });
+                self.expected.insert(fleet, Expected { count: had.len(), until: now + RETURNING });
             }
         }
         if self.has_to_meet() {

@@ -13,7 +13,7 @@ use tokio::{io::AsyncWriteExt, net::TcpListener};
 use crate::{
     program::{Program, envoy, is_there},
     served::Served,
-    sidecars::{found, planned},
+    sidecars::{found, planned, port},
     skip::skip,
     waiting::eventually,
 };
@@ -175,7 +175,7 @@ async fn everything_that_a_pod_sends_and_gets_goes_by_the_envoy_beside_it() {
     let versions = [start("v1").await, start("v2").await];
     let found = found(&versions);
     for (weights, version) in [([1, 0], "v1"), ([0, 1], "v2")] {
-        served.publish(&planned(&PORTS.map(|port| (port, "http")), weights), &found);
+        served.publish(&planned(json!(PORTS.map(|number| port(number, "http"))), weights), &found);
         served.settled().await;
         // There is no such machine: only the host says where it goes.
         let nowhere = format!("http://{}/color", Ipv4Addr::new(10, 0, 0, 1));

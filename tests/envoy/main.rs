@@ -6,6 +6,10 @@
 #![allow(clippy::needless_pass_by_value, reason = "the cases are JSON literals")]
 
 mod agreement;
+#[path = "../support/beside.rs"]
+mod beside;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod gateway;
 mod intercepted;
 mod mirrors;

@@ -178,3 +178,23 @@ async fn what_cannot_be_served_is_told_on_the_node_and_the_rest_is_served() {
     mesh.until("VirtualNode", "early", "True Programmed: 1 of 1").await;
     has_routes(&waits, "paint", true).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_envoy_refuses_keeps_what_it_had_and_the_others_go_on() {
+    let mesh = Mesh::start().await;
+    let both = json!({"spec": {"backends": [backend("paint"), backend("brush")]}});
+    mesh.0.patch("VirtualNode", "front", both).await;
+    let envoy = mesh.envoy();
+    mesh.until("VirtualRouter", "paint", "True Programmed").await;
+    envoy.behave(Manner::Refuses("/refused".to_owned()));
+    let mut refused = router([0, 1]);
+    refused["routes"][0]["httpRoute"]["match"]["prefix"] = json!("/refused");
+    mesh.0.patch("VirtualRouter", "paint", json!({ "spec": refused })).await;
+    let told = mesh.until("VirtualRouter", "paint", "False Refused: Envoy refuses generation 2").await;
+    assert!(told.contains("and has what was before: "), "{told}");
+    let generation = mesh.weigh("brush", [0, 1]).await;
+    let told = format!("True Programmed: 1 of 1 Envoys of {} have generation {generation}", mesh.front());
+    mesh.until("VirtualRouter", "brush", &told).await;
+    mesh.weigh("paint", [0, 1]).await;
+    mesh.until("VirtualRouter", "paint", "True Programmed").await;
+}

@@ -63,7 +63,10 @@ impl ControlPlane {
         }
         let ingress = match place {
             Place::Gateway => gateway(cluster, versions).await,
-            Place::BesidePod => node(cluster, versions).await,
+            Place::BesidePod(egress) => {
+                node(cluster, versions).await;
+                egress
+            }
         };
         let settings = Settings {
             listen,
@@ -102,15 +105,14 @@ async fn gateway(cluster: &Cluster, versions: &[(&str, SocketAddr, i64)]) -> Soc
     ingress
 }
 
-/// A node whose pods call `color`, and the router of that; where its Envoy takes what a pod sends.
-async fn node(cluster: &Cluster, versions: &[(&str, SocketAddr, i64)]) -> SocketAddr {
+/// A node whose pods call `color`, and the router of that.
+async fn node(cluster: &Cluster, versions: &[(&str, SocketAddr, i64)]) {
     let weights: Vec<(&str, i64)> = versions.iter().map(|(version, _, weight)| (*version, *weight)).collect();
     cluster.create(route_of(RouteKind::VirtualRouter, "color", &weights)).await;
     let provider = json!({"provider": {"virtualRouter": {"virtualRouterRef": {"name": "color"}}}});
     cluster.create(app_mesh("VirtualService", "color", &provider)).await;
     let backend = json!({"virtualService": {"virtualServiceRef": {"name": "color"}}});
     cluster.create(app_mesh("VirtualNode", NODE, &json!({"backends": [backend]}))).await;
-    SocketAddr::from((Ipv4Addr::LOCALHOST, 15001))
 }
 
 /// Waits until Envoy goes by this weight, as the route's status says.

@@ -32,7 +32,7 @@ impl Envoy {
         let bootstrap = Bootstrap {
             fleet: match place {
                 Place::Gateway => Fleet::gateway(namespace, GATEWAY),
-                Place::BesidePod => Fleet::sidecars(namespace, NODE),
+                Place::BesidePod(_) => Fleet::sidecars(namespace, NODE),
             },
             mesh: MESH.into(),
             host: control.listen.ip().to_string(),

@@ -3,6 +3,8 @@
 //!
 //! `TIDEGATE_ENVOY` names Envoy's program where it is not on PATH.
 
+#[path = "../../support/beside.rs"]
+mod beside;
 mod control;
 mod counts;
 mod envoy;
@@ -15,7 +17,12 @@ mod prometheus;
 mod runs;
 mod sidecars;
 
-use std::{collections::BTreeMap, net::Ipv4Addr, num::NonZeroU32, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    time::Duration,
+};
 
 use tidegate::{
     api::RouteKind,
@@ -58,8 +65,8 @@ struct Parts {
 enum Place {
     /// It is a gateway, with a GatewayRoute.
     Gateway,
-    /// It stands beside a pod that calls what a VirtualRouter weighs.
-    BesidePod,
+    /// It stands beside a pod that calls what a VirtualRouter weighs, and takes what that sends there.
+    BesidePod(SocketAddr),
 }
 
 /// Their load is for one at a time: what else is tested beside it has to keep its times.
@@ -69,10 +76,22 @@ impl Parts {
     /// The parts around a route with these weights of `v1` and `v2`, without the controller; `None`, said aloud, where
     /// the machine lacks a program.
     async fn start(weights: [i64; 2]) -> Option<Self> {
-        Self::start_at(Place::Gateway, weights).await
+        Self::start_at(|| Some(Place::Gateway), weights).await
     }
 
-    async fn start_at(place: Place, weights: [i64; 2]) -> Option<Self> {
+    /// The same beside a pod.
+    async fn start_beside(weights: [i64; 2]) -> Option<Self> {
+        let place = || {
+            let found = beside::beside_a_pod();
+            if found.is_none() {
+                skip("somebody listens on 15000 or 15001");
+            }
+            found.map(|[_, egress]| Place::BesidePod(egress))
+        };
+        Self::start_at(place, weights).await
+    }
+
+    async fn start_at(place: impl FnOnce() -> Option<Place>, weights: [i64; 2]) -> Option<Self> {
         let programs = [(program::envoy(), "envoy"), (prometheus::PROGRAM.into(), prometheus::PROGRAM)];
         for (program, name) in &programs {
             if !program::is_there(program) {
@@ -81,12 +100,13 @@ impl Parts {
             }
         }
         let turn = TURN.lock().await;
+        let place = place()?;
         let mut cluster = Cluster::empty().await;
         // The gateway here is Envoy, and nobody else says what it has taken up.
         cluster.kill_mesh();
         cluster.kind = match place {
             Place::Gateway => RouteKind::GatewayRoute,
-            Place::BesidePod => RouteKind::VirtualRouter,
+            Place::BesidePod(_) => RouteKind::VirtualRouter,
         };
         // One port, for it is a part of the names that Envoy counts by.
         let hosts = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
@@ -110,7 +130,7 @@ impl Parts {
             control.registry,
             match place {
                 Place::Gateway => format!("gateway: {}/{GATEWAY}", cluster.namespace),
-                Place::BesidePod => format!("virtualNodes: [{}/{NODE}]", cluster.namespace),
+                Place::BesidePod(_) => format!("virtualNodes: [{}/{NODE}]", cluster.namespace),
             },
         );
         Some(Self { prometheus, _envoy: envoy, control, place, versions, cluster, _turn: turn })
@@ -137,7 +157,7 @@ impl Parts {
     /// Requests go to Envoy from now on.
     fn send(&self) -> Sending {
         let mut headers = http::HeaderMap::new();
-        if self.place == Place::BesidePod {
+        if self.place != Place::Gateway {
             headers.insert(http::header::HOST, format!("color.{}", self.cluster.namespace).parse().unwrap());
         }
         self.send_with(headers)
@@ -181,7 +201,7 @@ impl Parts {
         let route = reference(self.cluster.kind, "color");
         let series = match self.place {
             Place::Gateway => format!("preset: appmesh-envoy, params: {{mesh: {MESH}, gateway: {GATEWAY}, "),
-            Place::BesidePod => format!("preset: tidegate-gateway, params: {{mesh: {MESH}, "),
+            Place::BesidePod(_) => format!("preset: tidegate-gateway, params: {{mesh: {MESH}, "),
         };
         format!(
             r#"

@@ -2,7 +2,7 @@
 
 use tidegate::api::Phase;
 
-use super::{Parts, Place, control::until_taken};
+use super::{Parts, control::until_taken};
 use crate::{
     history::{History, shares},
     told::message,
@@ -12,7 +12,7 @@ const STEPS: &str = "{hold: 2s, maxHold: 1m, steps: [{weight: 30}, {weight: 60}]
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_canary_is_promoted_for_those_that_call_it_and_no_request_is_lost() {
-    let Some(mut parts) = Parts::start_at(Place::BesidePod, [100, 0]).await else { return };
+    let Some(mut parts) = Parts::start_beside([100, 0]).await else { return };
     let history = History::follow(&parts.cluster).await;
     parts.cluster.run_controller();
     let sending = parts.send();
@@ -29,7 +29,7 @@ async fn a_good_canary_is_promoted_for_those_that_call_it_and_no_request_is_lost
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_that_fails_those_that_call_it_is_rolled_back() {
-    let Some(mut parts) = Parts::start_at(Place::BesidePod, [100, 0]).await else { return };
+    let Some(mut parts) = Parts::start_beside([100, 0]).await else { return };
     parts.fail("v2", 0.2);
     parts.cluster.run_controller();
     let sending = parts.send();
