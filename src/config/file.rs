@@ -141,8 +141,8 @@ pub(super) struct EnvoyEntry {
     pub registry: Option<Spanned<String>>,
     /// The gateway whose Envoys are read, `namespace/name`; default: those of all gateways of the registry.
     pub gateway: Option<Spanned<String>>,
-    /// The nodes whose own Envoys, those beside their pods, are read, `namespace/name` each: the callers of what a
-    /// VirtualRouter weighs. Beside `gateway`, or in its place.
+    /// The nodes whose own Envoys, those beside their pods, are read besides, `namespace/name` each: callers of what a
+    /// VirtualRouter weighs.
     pub virtual_nodes: Option<Spanned<Vec<Spanned<String>>>>,
     /// The shortest time between two scrapes, which all Rollouts share; default 1s.
     pub scrape_interval: Option<Duration>,

@@ -8,8 +8,6 @@ use std::{
 use reqwest::Url;
 use serde_saphyr::Spanned;
 
-use crate::api::EnvoyOf;
-
 use super::{
     Entry, Problem,
     cloudwatch::{self, CloudWatchConfig},
@@ -61,8 +59,10 @@ pub enum EnvoySource {
     Registry {
         /// The address of its list.
         url: Url,
-        /// Whose Envoys are read; empty: those of all gateways.
-        of: BTreeSet<EnvoyOf>,
+        /// The gateway whose Envoys are read, as `<namespace>/<name>`; absent: those of all.
+        gateway: Option<String>,
+        /// The nodes whose own Envoys are read besides, written alike.
+        nodes: BTreeSet<String>,
     },
 }
 
@@ -114,7 +114,8 @@ fn resolve_envoy(entry: EnvoyEntry, key: &str, line: u64) -> Result<ProviderConf
         (Some(urls), None) => EnvoySource::Urls(resolve_urls(urls, key)?),
         (None, Some(registry)) => {
             let url = resolve_url(registry, &format!("{key}.registry"))?;
-            EnvoySource::Registry { url, of: resolve_of(&entry, key)? }
+            let (gateway, nodes) = resolve_of(&entry, key)?;
+            EnvoySource::Registry { url, gateway, nodes }
         }
         (Some(urls), Some(_)) => {
             let told = "urls and registry are two ways to find the same Envoys; keep one of them";
@@ -175,22 +176,26 @@ fn resolve_urls(listed: &Spanned<Vec<Spanned<String>>>, key: &str) -> Result<Vec
 }
 
 /// The gateway and the nodes whose Envoys are read.
-fn resolve_of(entry: &EnvoyEntry, key: &str) -> Result<BTreeSet<EnvoyOf>, Problem> {
+fn resolve_of(entry: &EnvoyEntry, key: &str) -> Result<(Option<String>, BTreeSet<String>), Problem> {
     let named = |written: &Spanned<String>, key: String, told: &str| match written.value.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
             Ok(written.value.clone())
         }
         Some(_) | None => Err(Problem::new(written.referenced.line(), key, told)),
     };
-    let mut of = BTreeSet::new();
-    if let Some(gateway) = &entry.gateway {
+    let gateway = entry.gateway.as_ref().map(|gateway| {
         let told = "it must be the namespace and the name of a VirtualGateway, like default/color-gateway";
-        of.insert(EnvoyOf::Gateway(named(gateway, format!("{key}.gateway"), told)?));
-    }
-    let nodes = entry.virtual_nodes.iter().flat_map(|nodes| &nodes.value);
-    for (place, node) in nodes.enumerate() {
+        named(gateway, format!("{key}.gateway"), told)
+    });
+    let nodes = entry.virtual_nodes.as_ref().map(|nodes| {
+        let key = format!("{key}.virtualNodes");
+        if nodes.value.is_empty() {
+            let told = "it names no VirtualNode; name those whose Envoys are to be read, or remove it";
+            return Err(Problem::new(nodes.referenced.line(), key, told));
+        }
         let told = "it must be the namespace and the name of a VirtualNode, like default/front";
-        of.insert(EnvoyOf::VirtualNode(named(node, format!("{key}.virtualNodes[{place}]"), told)?));
-    }
-    Ok(of)
+        let each = nodes.value.iter().enumerate();
+        each.map(|(place, node)| named(node, format!("{key}[{place}]"), told)).collect()
+    });
+    Ok((gateway.transpose()?, nodes.transpose()?.unwrap_or_default()))
 }

@@ -313,6 +313,10 @@ const REFUSED: &[(&str, &str)] = &[
         "tidegate.yaml:3: providers.gw.envoy.virtualNodes[1]: it must be the namespace and the name of a VirtualNode, like default/front",
     ),
     (
+        "providers:\n  gw:\n    envoy: {registry: 'http://gw/envoys', virtualNodes: []}\n",
+        "tidegate.yaml:3: providers.gw.envoy.virtualNodes: it names no VirtualNode; name those whose Envoys are to be read, or remove it",
+    ),
+    (
         "providers:\n  gw:\n    envoy: {urls: ['http://e'], virtualNodes: [shop/front]}\n",
         "tidegate.yaml:3: providers.gw.envoy.virtualNodes: virtualNodes chooses among the Envoys of a registry, and there is none; remove it",
     ),

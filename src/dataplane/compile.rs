@@ -93,13 +93,15 @@ pub fn compile<'a>(
 ) -> Compiled {
     let (mut mesh, mut routes) = (Mesh::default(), Vec::new());
     for (kind, object) in objects {
+        mesh.add(kind, object);
         match kind {
-            ObjectKind::VirtualService => mesh.add_service(object),
-            ObjectKind::VirtualRouter => mesh.add_router(object),
             ObjectKind::GatewayRoute | ObjectKind::HttpRoute | ObjectKind::GrpcRoute => {
                 routes.push((kind, object));
             }
-            ObjectKind::VirtualGateway | ObjectKind::VirtualNode => {}
+            ObjectKind::VirtualService
+            | ObjectKind::VirtualRouter
+            | ObjectKind::VirtualGateway
+            | ObjectKind::VirtualNode => {}
         }
     }
     let mut found = Found::default();
@@ -118,28 +120,27 @@ pub fn compile<'a>(
     found.compiled(mesh)
 }
 
+/// A virtual service that a virtual node calls.
+pub(super) struct Backend {
+    pub(super) service: Destination,
+    /// Why connections to it cannot be made as the node demands; its requests are answered 503 then.
+    pub(super) closed: Option<Reason>,
+}
+
 /// Compiles what a virtual node calls: the virtual services that it names as its backends, each by its own names. Where nothing is
-/// behind one, it is left out, and requests to it go on as if nobody had named it.
+/// behind one, its requests are answered 503 and the reason is told, as at a gateway.
 pub(super) fn compile_backends<'a>(
     node: &ObjectRef,
-    backends: impl IntoIterator<Item = Destination>,
+    backends: impl IntoIterator<Item = Backend>,
     objects: impl IntoIterator<Item = (ObjectKind, &'a Value)>,
 ) -> Compiled {
     let mut mesh = Mesh::default();
     for (kind, object) in objects {
-        match kind {
-            ObjectKind::VirtualService => mesh.add_service(object),
-            ObjectKind::VirtualRouter => mesh.add_router(object),
-            ObjectKind::VirtualGateway
-            | ObjectKind::GatewayRoute
-            | ObjectKind::VirtualNode
-            | ObjectKind::HttpRoute
-            | ObjectKind::GrpcRoute => {}
-        }
+        mesh.add(kind, object);
     }
     let mut found = Found::default();
     for backend in backends {
-        app_mesh::backend(node, &backend, &mesh, &mut found);
+        app_mesh::backend(node, backend, &mesh, &mut found);
     }
     found.compiled(mesh)
 }

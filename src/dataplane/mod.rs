@@ -32,7 +32,7 @@ pub use matching::{
 };
 pub use plan::{
     Authorities, Certificate, ClientTls, Cluster, Endpoints, Entrance, HealthCheck, Inbound, Labels, Limits,
-    Listener, Outliers, Plan, Planned, PlannedRoute, Probe, ServerTls, Trust, plan, sidecar,
+    Listener, Outliers, Plan, Planned, PlannedRoute, Probe, ServerTls, Trust, called, plan, sidecar,
 };
 pub use rewrite::{HeaderChanges, HostRewrite, PathRewrite, Rewrite};
 pub use table::{Destination, Mirror, Protocol, Retry, RetryOn, Route, Table, Timeout};

@@ -21,7 +21,7 @@ use serde_json::Value;
 pub use self::{
     cluster::{Cluster, Endpoints, HealthCheck, Limits, Outliers, Probe},
     listener::Listener,
-    sidecar::{Inbound, sidecar},
+    sidecar::{Inbound, called, sidecar},
     tls::{Authorities, Certificate, ClientTls, ServerTls, Trust},
 };
 use self::{membership::Membership, nodes::Nodes, tls::ClientPolicy};
@@ -146,27 +146,35 @@ struct Ports {
 }
 
 fn ports(gateway: &ObjectRef, listeners: &[Value]) -> Ports {
-    let mut found = Ports { open: Vec::new(), limits: Limits::default(), rejected: Vec::new() };
+    let (read, rejected) = each_listener(gateway, listeners, listener::read, |read| read.listener.port);
+    let limits = read.iter().map(|read| read.limits).find(|limits| *limits != Limits::default());
+    let open = read.into_iter().map(|read| read.listener).collect();
+    Ports { open, limits: limits.unwrap_or_default(), rejected }
+}
+
+/// Reads the listeners of an object, each by itself and each port once.
+fn each_listener<T>(
+    object: &ObjectRef,
+    listeners: &[Value],
+    read: impl Fn(&Value) -> Result<T, Reason>,
+    port: impl Fn(&T) -> u16,
+) -> (Vec<T>, Vec<Rejected>) {
+    let (mut open, mut rejected) = (Vec::new(), Vec::new());
     for (place, value) in listeners.iter().enumerate() {
-        let read = listener::read(value).and_then(|read| {
-            let taken = found.open.iter().any(|other| other.port == read.listener.port);
+        let read = read(value).and_then(|read| {
+            let taken = open.iter().any(|other| port(other) == port(&read));
             if taken { Err(Reason::Conflict("another listener has the same port")) } else { Ok(read) }
         });
         match read {
-            Ok(read) => {
-                if found.limits == Limits::default() {
-                    found.limits = read.limits;
-                }
-                found.open.push(read.listener);
-            }
+            Ok(read) => open.push(read),
             Err(reason) => {
                 let port = value.pointer("/portMapping/port").and_then(Value::as_u64);
                 let named = format!("listener {}", port.unwrap_or(place as u64));
-                found.rejected.push(Rejected { object: gateway.clone(), part: Some(named), reason });
+                rejected.push(Rejected { object: object.clone(), part: Some(named), reason });
             }
         }
     }
-    found
+    (open, rejected)
 }
 
 impl Default for Entrance {
@@ -185,22 +193,24 @@ impl Planned {
             let mut planned = PlannedRoute { object: object.clone(), route, clusters, mirrors };
             let mut cluster = |destination: &Destination| {
                 let resolved = nodes.resolve(destination, planned.route.protocol);
-                let is_somewhere = resolved.nowhere.is_none();
-                if let Some(reason) = resolved.nowhere {
-                    self.remark(&object, reason);
+                let mut name = resolved.name;
+                match (resolved.nowhere, self.plan.clusters.get(&name), &destination.virtual_service) {
+                    (Some(reason), _, _) => self.remark(&object, reason),
+                    // By two services, of whose connections other things are demanded: neither may have the other's.
+                    (None, Some(known), Some(service)) if *known != resolved.cluster => {
+                        name = format!("{name}_{}", service.replace('.', "_"));
+                        self.remark(&object, Reason::Apart { service: service.clone(), name: name.clone() });
+                    }
+                    (None, Some(_) | None, Some(_) | None) => {}
                 }
-                let known = self.plan.clusters.entry(resolved.name.clone());
-                let known = known.or_insert_with(|| resolved.cluster.clone());
-                if is_somewhere && *known != resolved.cluster {
-                    let told =
-                        "a node is behind two backends with other client policies: the first's is obeyed";
-                    self.remark(&object, Reason::Conflict(told));
-                }
-                resolved.name
+                self.plan.clusters.insert(name.clone(), resolved.cluster);
+                name
             };
             planned.clusters = planned.route.destinations.iter().map(&mut cluster).collect();
             planned.mirrors = planned.route.mirrors.iter().map(|mirror| cluster(&mirror.to)).collect();
-            if planned.route.destinations.iter().all(|destination| destination.weight == 0) {
+            // One without any stands for what cannot be made, and that is told by itself.
+            let destinations = &planned.route.destinations;
+            if !destinations.is_empty() && destinations.iter().all(|destination| destination.weight == 0) {
                 self.remark(&object, Reason::NoWeight);
             }
             self.plan.routes.push(planned);

@@ -21,7 +21,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// So much of what watches bring at once is taken in before plans are made of it.
 const AT_ONCE: usize = 10_000;
 
-/// Follows the objects of some namespaces, or of all, and keeps the hub's gateways and the objects' statuses at what they say.
+/// Follows the objects of some namespaces, or of all, and keeps the hub's fleets and the objects' statuses at what they say.
 /// `lacks` says what has not been listed yet. Statuses are written while `leads` says so.
 pub async fn run(
     client: Client,
@@ -76,7 +76,7 @@ pub async fn run(
             plans.lead(&world, now);
         }
         led = leading;
-        plans.hear(&world, now);
+        stirred |= plans.hear(&world, now);
         if !led {
             stirred = true;
             continue;
@@ -85,9 +85,12 @@ pub async fn run(
         let whole = sweep && (std::mem::take(&mut stirred) || statuses.is_behind());
         stirred |= !sweep;
         let names: BTreeSet<_> = if whole {
-            plans.named(&world)
+            let all = plans.named(&world);
+            statuses.forget_others(&all);
+            all
         } else {
-            let of_now = touched.objects.iter().filter(|named| plans.tells_of(&world, named));
+            let touched = touched.objects.iter().chain(&touched.statuses);
+            let of_now = touched.filter(|named| plans.tells_of(&world, named));
             of_now.chain(statuses.urgent()).cloned().collect()
         };
         statuses.tell(&world, &plans, names);

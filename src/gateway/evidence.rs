@@ -39,6 +39,10 @@ pub struct Claim<'a> {
     pub remarks: Vec<String>,
     /// The fleets that serve it, or would.
     pub fleets: Vec<Served<'a>>,
+    /// It is reached through other objects alone: where none leads to it, no Envoy has it, and no reference of its own is to blame.
+    pub is_behind: bool,
+    /// Its own Envoys, where it is what has some, and how many.
+    pub own: Option<(&'a Fleet, usize)>,
 }
 
 /// An object at a fleet that serves it.
@@ -62,11 +66,15 @@ pub struct Served<'a> {
 pub fn told_envoys(fleet: &Fleet, status: &Value) -> usize {
     let count = || {
         let message = told(fleet.object().kind, status)?["message"].as_str()?;
-        let (_, rest) = message.split_once(" of ")?;
-        let (count, rest) = rest.split_once(" Envoys of ")?;
-        rest.starts_with(&format!("{fleet} ")).then(|| count.parse().ok())?
+        let (before, _) = message.split_once(&named_envoys(fleet))?;
+        before.rsplit(' ').next()?.parse().ok()
     };
     count().unwrap_or_default()
+}
+
+/// What stands behind the count of a fleet's Envoys in every message that has one.
+fn named_envoys(fleet: &Fleet) -> String {
+    format!(" Envoys of {fleet} ")
 }
 
 /// What is to be said of an object.
@@ -78,25 +86,35 @@ pub struct Verdict {
     pub reason: &'static str,
     /// A sentence for people.
     pub message: String,
+    /// The remarks at its end.
+    remarks: String,
     level: Level,
 }
 
 impl Verdict {
-    fn new(level: Level, reason: &'static str, mut message: String) -> Self {
+    fn new(level: Level, reason: &'static str, mut message: String, own: Option<(&Fleet, usize)>) -> Self {
         message.truncate(message.floor_char_boundary(MESSAGE));
-        Self { holds: level == Level::Has, reason, message, level }
+        // The next that leads waits for as many.
+        if let Some((fleet, count)) = own.filter(|(fleet, _)| !message.contains(&named_envoys(fleet))) {
+            message = format!("{message}; {count}{}are connected", named_envoys(fleet));
+        }
+        Self { holds: level == Level::Has, reason, message, remarks: String::new(), level }
     }
 
     /// Judges a claim.
     pub fn of(claim: &Claim<'_>) -> Self {
-        let Claim { generation, faults, remarks, fleets } = claim;
+        let Claim { generation, faults, remarks, fleets, is_behind, own } = claim;
         if !faults.is_empty() {
-            return Self::new(Level::Refuses, "Invalid", faults.join("; "));
+            return Self::new(Level::Refuses, "Invalid", faults.join("; "), *own);
+        }
+        if fleets.is_empty() && *is_behind {
+            let told = "no Envoy of a gateway or of a node goes by it".to_owned();
+            return Self::new(Level::NoEnvoy, Level::NoEnvoy.reason(), told, *own);
         }
         if fleets.is_empty() {
             let told = "no VirtualGateway that is served here takes it: see its virtualGatewayRef, and the gateway's \
                         namespaceSelector and gatewayRouteSelector";
-            return Self::new(Level::Refuses, "NoGateway", told.to_owned());
+            return Self::new(Level::Refuses, "NoGateway", told.to_owned(), *own);
         }
         let standings: Vec<(Level, String)> =
             fleets.iter().map(|served| served.standing(*generation)).collect();
@@ -107,7 +125,7 @@ impl Verdict {
             Level::Has if !remarks.is_empty() => REMARKED,
             level => level.reason(),
         };
-        Self::new(worst, reason, told.join("; "))
+        Self { remarks: remarks.join("; "), ..Self::new(worst, reason, told.join("; "), *own) }
     }
 
     /// How long it waits until it is said of an object with such a status, from when it is first so; `None` where it is said. What
@@ -118,11 +136,12 @@ impl Verdict {
         let Some(told) = told else { return Some(new) };
         let same_message = told["message"] == self.message.as_str();
         match (told["status"] == "True", self.holds) {
-            (true, true) if told["reason"] == self.reason && self.reason != REMARKED => {
-                (!same_message).then_some(DETAIL)
-            }
             // Who has mended what a remark says looks whether it is gone.
-            (true, true) => (!same_message).then_some(PASSING),
+            (true, true) => {
+                let same_remarks = told["reason"] == self.reason
+                    && told["message"].as_str().is_some_and(|told| told.ends_with(&self.remarks));
+                (!same_message).then_some(if same_remarks { DETAIL } else { PASSING })
+            }
             (true, false) => Some(worse),
             (false, true) => Some(Duration::ZERO),
             (false, false) if told["reason"] == self.reason => (!same_message).then_some(PASSING),
@@ -174,13 +193,11 @@ fn told(kind: ObjectKind, status: &Value) -> Option<&Value> {
     conditions.iter().find(|condition| condition["type"] == condition_of(kind))
 }
 
-/// Whether something of ours was said of an object that is otherwise not told of.
+/// Whether what was said last of an object is ours, which nobody else would take back.
 pub fn is_told(kind: ObjectKind, status: &Value) -> bool {
-    let ours = [Level::Lags, Level::NoEnvoy, Level::Refuses].map(Level::reason);
-    told(kind, status).is_some_and(|told| {
-        told["status"] == "False"
-            && (told["reason"] == "NoGateway" || ours.iter().any(|ours| told["reason"] == *ours))
-    })
+    let ours = [Level::Has, Level::Lags, Level::NoEnvoy, Level::Refuses].map(Level::reason);
+    let ours = ours.into_iter().chain([REMARKED, "Invalid", "NoGateway"]);
+    told(kind, status).is_some_and(|told| ours.clone().any(|ours| told["reason"] == ours))
 }
 
 /// How an object stands at a fleet, from good to bad.
@@ -333,6 +350,11 @@ mod tests {
         assert_eq!(told_envoys(&other, &status(&both)), 0);
         assert_eq!(told_envoys(&gateway, &status(&verdict(Some(1), &[], None))), 0);
         assert_eq!(told_envoys(&gateway, &Value::Null), 0);
+        // Whatever else is said of it, the count is there.
+        let faults = vec!["listener 8443: one of two".to_owned(); 300];
+        let invalid = Verdict::of(&Claim { faults, own: Some((&gateway, 3)), ..Claim::default() });
+        assert!(invalid.message.ends_with("; 3 Envoys of shop/gw are connected"), "{}", invalid.message);
+        assert_eq!(told_envoys(&gateway, &status(&invalid)), 3);
     }
 
     #[test]
@@ -384,6 +406,8 @@ mod tests {
         }
         assert!(!verdict(None, &[envoy(1, 4)], None).holds, "it was never published");
         assert_eq!(Verdict::of(&Claim::default()).reason, "NoGateway");
+        let nobodys = Verdict::of(&Claim { is_behind: true, ..Claim::default() });
+        assert_eq!((nobodys.holds, nobodys.reason), (false, "NoEnvoy"));
     }
 
     #[test]
@@ -397,14 +421,16 @@ mod tests {
         let none = verdict(Some(1), &[], None);
         let refused = verdict(Some(1), &[refusing(1, 0)], None);
         let lags = verdict(Some(2), &[Connected { is_new: false, ..envoy(1, 1) }], None);
-        let remarked = |remark: &str| {
-            let (gateway, envoys) = (gateway(), [envoy(1, 1)]);
+        let remarked = |remark: &str, envoys: &[Connected]| {
+            let gateway = gateway();
             let (number, since) = (NOW, Some(1));
-            let served = Served { fleet: &gateway, envoys: &envoys, expected: 0, number, since, held: None };
+            let served = Served { fleet: &gateway, envoys, expected: 0, number, since, held: None };
             let (remarks, fleets) = (vec![remark.to_owned()], vec![served]);
             Verdict::of(&Claim { generation: 7, remarks, fleets, ..Claim::default() })
         };
-        let (astray, hidden) = (remarked("its target leads nowhere"), remarked("it is hidden"));
+        let one = [envoy(1, 1)];
+        let (astray, hidden) = (remarked("its target leads nowhere", &one), remarked("it is hidden", &one));
+        let more_astray = remarked("its target leads nowhere", &[envoy(1, 1), envoy(2, 1)]);
         assert_eq!((astray.holds, astray.reason), (true, "ProgrammedWithRemarks"));
         for (before, now, patience) in [
             (&has, &has, None),
@@ -418,6 +444,7 @@ mod tests {
             (&refused, &refused, None),
             (&astray, &astray, None),
             (&has, &astray, Some(PASSING)),
+            (&astray, &more_astray, Some(DETAIL)),
             (&astray, &hidden, Some(PASSING)),
             (&astray, &has, Some(PASSING)),
         ] {

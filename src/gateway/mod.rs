@@ -1,7 +1,7 @@
 //! The control plane of the data plane: App Mesh's objects in, stock Envoys obeying them, and on each object's status whether they
 //! do.
 //!
-//! `world` is what the watches show, `plans` what is made of it for each gateway, `quarantine` what is done about an object that
+//! `world` is what the watches show, `plans` what is made of it for each fleet of Envoys, `quarantine` what is done about an object that
 //! Envoy refuses, `evidence` what is true of an object by what Envoys have acknowledged, `statuses` what is written of that,
 //! and `control` the loop that joins them. `listening` and `identity` are the connections.
 //!

@@ -117,7 +117,10 @@ impl Plans {
     /// Begins with the fleets that are there now, and ends with those that are gone. Those that are new.
     fn meet(&mut self, world: &World, now: Duration) -> BTreeSet<Fleet> {
         let gateways = world.of_kind(ObjectKind::VirtualGateway).filter_map(|(own, _)| Fleet::of(own));
-        let nodes = self.sidecars().filter(|fleet| world.get(&fleet.object()).is_some()).cloned();
+        // One whose object was deleted serves on by what it has.
+        let is_there =
+            |fleet: &&Fleet| self.fleets.contains_key(*fleet) || world.get(&fleet.object()).is_some();
+        let nodes = self.sidecars().filter(is_there).cloned();
         let present: BTreeSet<Fleet> = gateways.chain(nodes).collect();
         self.fleets.retain(|known, _| {
             let stays = present.contains(known);
@@ -131,20 +134,27 @@ impl Plans {
             present.into_iter().filter(|fleet| !self.fleets.contains_key(fleet)).collect();
         for fleet in &new {
             let at = Place { hub: &self.hub, fleet, world, now };
-            let all = world.objects().map(|(named, _)| named.clone()).collect();
+            let all = match fleet.role {
+                Role::Gateway => world.objects().map(|(named, _)| named.clone()).collect(),
+                // What it leads to is enough.
+                Role::Sidecar => BTreeSet::new(),
+            };
             self.fleets.entry(fleet.clone()).or_default().publish(&at, &all);
         }
         new
     }
 
-    /// Hears what the Envoys say: an object that they refuse is taken out of the plan, or back.
-    pub fn hear(&mut self, world: &World, now: Duration) {
+    /// Hears what the Envoys say: an object that they refuse is taken out of the plan, or back. Whether somebody is no longer waited
+    /// for, which no news tells of.
+    pub fn hear(&mut self, world: &World, now: Duration) -> bool {
         let mut envoys: BTreeMap<Fleet, Vec<Connected>> = BTreeMap::new();
         for envoy in self.hub.envoys() {
             envoys.entry(envoy.fleet.clone()).or_default().push(envoy);
         }
         let before = std::mem::replace(&mut self.envoys, envoys);
+        let waited_for = self.expected.len();
         self.expected.retain(|_, expected| now < expected.until);
+        let is_over = self.expected.len() < waited_for;
         // A gateway without Envoys is told by itself. Of a node nobody would know that they serve by the weights of before.
         for (fleet, had) in before {
             if fleet.role == Role::Sidecar && !self.envoys.contains_key(&fleet) {
@@ -167,6 +177,7 @@ impl Plans {
             tracing::warn!(%fleet, objects = names.join(", "), "Envoy refuses something: these are served otherwise now");
             planning.publish(&Place { hub: &self.hub, fleet, world, now }, &changed);
         }
+        is_over
     }
 
     /// The objects of which something is to be said.
@@ -175,18 +186,17 @@ impl Plans {
     }
 
     /// Whether something is to be said of an object: of routes and gateways always, of routers that are led to, of nodes that have
-    /// Envoys, and of others only where Envoy refuses them.
+    /// Envoys, of others only where Envoy refuses them; and of all as long as what was said last is ours.
     pub fn tells_of(&self, world: &World, named: &ObjectRef) -> bool {
         let mut plans = self.fleets.values();
+        let was_told = || world.get(named).is_some_and(|object| is_told(named.kind, &object["status"]));
         match named.kind {
             ObjectKind::GatewayRoute | ObjectKind::VirtualGateway => true,
-            ObjectKind::VirtualRouter => plans.any(|planning| planning.knows(named)),
+            ObjectKind::VirtualRouter => was_told() || plans.any(|planning| planning.knows(named)),
             ObjectKind::VirtualNode | ObjectKind::VirtualService => {
-                let was_told = world.get(named).is_some_and(|object| is_told(named.kind, &object["status"]));
-                Fleet::of(named).is_some_and(|own| self.envoys.contains_key(&own))
-                    || (was_told
-                        && self.fleets.iter().any(|(fleet, planning)| self.has(fleet, planning, named)))
-                    || plans.any(|planning| planning.holds(world, named))
+                was_told()
+                    || Fleet::of(named).is_some_and(|own| self.envoys.contains_key(&own))
+                    || plans.any(|planning| planning.quarantine.holds_any() && planning.holds(world, named))
             }
             ObjectKind::HttpRoute | ObjectKind::GrpcRoute => false,
         }
@@ -195,9 +205,13 @@ impl Plans {
     /// What is known of an object.
     pub fn claim(&self, named: &ObjectRef, object: &Arc<Value>) -> Claim<'_> {
         let mut claim = Claim { generation: generation(object), ..Claim::default() };
+        claim.is_behind = named.kind.is_behind_routes() || named.kind == ObjectKind::VirtualRouter;
         let own = Fleet::of(named).filter(|own| self.fleets.contains_key(own));
         for (fleet, planning) in &self.fleets {
             let is_own = own.as_ref() == Some(fleet);
+            if is_own {
+                claim.own = Some((fleet, self.envoys.get(fleet).map_or(0, Vec::len)));
+            }
             let would_serve = planning.failure.is_some() && planning.concerns(fleet, named, Some(object));
             if let Some(failure) = &planning.failure {
                 if is_own {
@@ -245,6 +259,7 @@ impl Planning {
         let planned = match (object, at.fleet.role) {
             (Some(object), Role::Gateway) => dataplane::plan(object, world.labels(), objects),
             (Some(object), Role::Sidecar) => dataplane::sidecar(object, objects),
+            (None, Role::Gateway | Role::Sidecar) if world.get(&own).is_none() => Err(Reason::Deleted),
             (None, Role::Gateway | Role::Sidecar) => Err(Reason::Refused),
         };
         match planned {
@@ -262,6 +277,11 @@ impl Planning {
                 let fleet = at.fleet;
                 tracing::warn!(%fleet, %reason, "nothing can be given to it: its Envoys keep what they have");
                 self.failure = Some(reason.to_string());
+                if let (Some(own), Role::Sidecar) = (world.get(&own), at.fleet.role) {
+                    // Its Envoys may serve by the weights of before, whatever that was.
+                    let objects = world.objects().map(|(named, object)| (named.kind, &**object));
+                    self.planned.served.extend(dataplane::called(own, objects));
+                }
                 for named in touched.iter().filter(|named| may_carry(&self.planned, at.fleet, named)) {
                     self.quarantine.publish(named, world.get(named), None);
                 }

@@ -63,7 +63,7 @@ pub struct Voter {
     pub refusal: Option<String>,
 }
 
-/// The objects of one gateway.
+/// The objects of one fleet.
 #[derive(Debug, Default)]
 pub struct Quarantine {
     carried: BTreeMap<ObjectRef, Carried>,
@@ -116,6 +116,11 @@ impl Quarantine {
     pub fn since(&self, named: &ObjectRef, object: &Value) -> Option<u64> {
         let carried = self.carried.get(named).filter(|_| !self.held.contains_key(named))?;
         carried.since.filter(|_| carried.edition == Edition::of(object))
+    }
+
+    /// Whether any object is held.
+    pub fn holds_any(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// Why an object is not served as it stands.

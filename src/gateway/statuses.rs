@@ -78,6 +78,11 @@ impl Statuses {
         !self.unsaid.is_empty()
     }
 
+    /// Of others than these nothing is to be said any more.
+    pub fn forget_others(&mut self, named: &BTreeSet<ObjectRef>) {
+        self.unsaid.retain(|unsaid, _| named.contains(unsaid));
+    }
+
     /// The next write that ends; never where none is under way.
     pub async fn written(&mut self) -> Ended {
         match self.writes.next().await {

@@ -18,7 +18,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::endpoints::{Addresses, Service, Slice};
 use crate::{
@@ -52,6 +52,8 @@ pub enum News {
 pub struct Touched {
     /// These objects.
     pub objects: BTreeSet<ObjectRef>,
+    /// Of these only what is said of them: nothing is made of that.
+    pub statuses: BTreeSet<ObjectRef>,
     /// The endpoints of these Services.
     pub services: BTreeSet<Service>,
     /// Those of any.
@@ -61,9 +63,9 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// Whether nothing has changed.
+    /// Whether nothing has changed that plans are made of.
     pub fn is_nothing(&self) -> bool {
-        let Self { objects, services, all_services, namespaces } = self;
+        let Self { objects, statuses: _, services, all_services, namespaces } = self;
         objects.is_empty() && services.is_empty() && !all_services && !namespaces
     }
 }
@@ -138,7 +140,17 @@ impl World {
             News::Object(kind, scope, event) => {
                 let Some(watched) = self.objects.get_mut(&(kind, scope)) else { return };
                 let read = |object: DynamicObject| (objects::named(kind, &object), Arc::new(plain(object)));
-                touched.objects.extend(watched.take(event, read).into_iter().flatten());
+                let is_said = match &event {
+                    Ok(Event::Apply(object)) => {
+                        let known = watched.there().get(&objects::named(kind, object));
+                        known.is_some_and(|known| differs_by_status(known, object))
+                    }
+                    Ok(Event::Delete(_) | Event::Init | Event::InitApply(_) | Event::InitDone) | Err(_) => {
+                        false
+                    }
+                };
+                let all = watched.take(event, read).into_iter().flatten();
+                if is_said { touched.statuses.extend(all) } else { touched.objects.extend(all) }
             }
             News::Slice(scope, event) => {
                 let Some(watched) = self.slices.get_mut(&scope) else { return };
@@ -234,6 +246,16 @@ impl World {
 /// The version of an object; none where the API server gave it none.
 pub fn version(object: &Value) -> Option<&str> {
     object["metadata"]["resourceVersion"].as_str()
+}
+
+/// Whether an object differs from what is known of it in nothing but what is said of it. Every one of our own writes comes back so.
+fn differs_by_status(known: &Value, object: &DynamicObject) -> bool {
+    let (known, now) = (&known["metadata"], &object.metadata);
+    now.generation.is_some()
+        && known["generation"] == json!(now.generation)
+        && known["uid"] == json!(now.uid)
+        && known["labels"] == json!(now.labels)
+        && known["annotations"] == json!(now.annotations)
 }
 
 /// An object without what nobody reads here.

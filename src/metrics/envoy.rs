@@ -59,7 +59,9 @@ impl Envoy {
                 let over_tls = urls.iter().any(|url| url.scheme() == "https");
                 Source::Listed(Box::new(Http::new(&config.http, over_tls)?), urls.clone())
             }
-            EnvoySource::Registry { url, of } => Source::Found(Box::new(Registry::new(config, url, of)?)),
+            EnvoySource::Registry { url, gateway, nodes } => {
+                Source::Found(Box::new(Registry::new(config, url, gateway.as_deref(), nodes)?))
+            }
         };
         Ok(Self {
             timeout: config.http.timeout,

@@ -33,7 +33,7 @@ const SLACK: f64 = 2.0;
 /// All samples of each Envoy, by its address.
 pub(super) type Scraped = Vec<(String, Vec<Sample>)>;
 
-/// The Envoys of some gateways and nodes.
+/// The Envoys of one gateway, or of all, and of some nodes.
 #[derive(Debug)]
 pub(super) struct Registry {
     /// To the control plane.
@@ -41,7 +41,8 @@ pub(super) struct Registry {
     /// To the Envoys, which get no credentials.
     envoys: Http,
     url: Url,
-    of: BTreeSet<EnvoyOf>,
+    gateway: Option<String>,
+    nodes: BTreeSet<String>,
     known: BTreeMap<SocketAddr, Known>,
     /// When the list was read last.
     listed: Option<Timestamp>,
@@ -60,13 +61,19 @@ struct Known {
 }
 
 impl Registry {
-    pub(super) fn new(config: &EnvoyConfig, url: &Url, of: &BTreeSet<EnvoyOf>) -> Result<Self, ReadError> {
+    pub(super) fn new(
+        config: &EnvoyConfig,
+        url: &Url,
+        gateway: Option<&str>,
+        nodes: &BTreeSet<String>,
+    ) -> Result<Self, ReadError> {
         let bare = HttpConfig { timeout: config.http.timeout, tls: None, auth: None, headers: Vec::new() };
         Ok(Self {
             http: Http::new(&config.http, url.scheme() == "https")?,
             envoys: Http::new(&bare, false)?.reading_up_to(MOST),
             url: url.clone(),
-            of: of.clone(),
+            gateway: gateway.map(str::to_owned),
+            nodes: nodes.clone(),
             known: BTreeMap::new(),
             listed: None,
             last: None,
@@ -117,8 +124,8 @@ impl Registry {
         let body = self.http.send(|client| client.get(self.url.clone())).await?.success()?;
         let listed: Vec<ListedEnvoy> = serde_json::from_slice(&body).map_err(|_| ReadError::Malformed)?;
         let of = |envoy: &ListedEnvoy| match &envoy.of {
-            EnvoyOf::Gateway(_) if self.of.is_empty() => true,
-            of @ (EnvoyOf::Gateway(_) | EnvoyOf::VirtualNode(_)) => self.of.contains(of),
+            EnvoyOf::Gateway(name) => self.gateway.as_ref().is_none_or(|gateway| gateway == name),
+            EnvoyOf::VirtualNode(name) => self.nodes.contains(name),
         };
         let address = |envoy: ListedEnvoy| {
             let address = envoy.stats.filter(|address| may_be(address.ip()));

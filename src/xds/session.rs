@@ -6,8 +6,8 @@
 //! holds up nobody but itself. What Envoy refuses is not sent again; it keeps what it had.
 //!
 //! A new stream knows nothing of what Envoy has but its version. Where that is not the present one, clusters that are in no plan any
-//! more go before the routes that named them have gone. A plan keeps all nodes of its namespaces, so few are: nodes that were
-//! deleted, or changed their port, while nobody served.
+//! more go before the routes that named them have gone. Few are: a gateway's plan keeps all nodes of its namespaces, so it is nodes
+//! that were deleted, or changed their port, while nobody served; a node's own keeps what its routers list, with or without weight.
 //!
 //! An acknowledgement says that a cluster was taken, not that its endpoints are found and well. Where DNS or a health check has to
 //! answer first, a cluster that is as new as the route to it answers 503 until then.
@@ -240,14 +240,14 @@ impl Session {
         !self.asked.contains_key(&kind) || self.standing(kind) != Standing::Lags
     }
 
-    /// What Envoy should have of a type now: the target's, and clusters that its present routes may still name.
+    /// What Envoy should have of a type now: the target's, and clusters that its present routes and listeners may still name.
     fn wanted(&self, kind: Kind) -> Option<Resources> {
         let subscription = self.asked.get(&kind)?;
         let target = self.target.snapshot.resources(kind);
         match kind {
             Kind::Listener => Some(target.clone()),
             Kind::Cluster => {
-                let Some(has) = subscription.has.as_ref().filter(|_| !self.routes_are_there()) else {
+                let Some(has) = subscription.has.as_ref().filter(|_| !self.is_led_anew()) else {
                     return Some(target.clone());
                 };
                 if has.resources.keys().all(|name| target.resources.contains_key(name)) {
@@ -268,9 +268,10 @@ impl Session {
         }
     }
 
-    /// Whether Envoy's routes are the target's, so that it names no other clusters.
-    fn routes_are_there(&self) -> bool {
-        !self.asked.contains_key(&Kind::Routes) || self.standing(Kind::Routes) == Standing::Has
+    /// Whether Envoy's routes and listeners, which may have routes in them, are the target's, so that they name no other clusters.
+    fn is_led_anew(&self) -> bool {
+        let is_there = |kind| !self.asked.contains_key(&kind) || self.standing(kind) == Standing::Has;
+        is_there(Kind::Routes) && is_there(Kind::Listener)
     }
 }
 

@@ -14,7 +14,11 @@ use envoy_types::{
                 cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy},
             },
             core::v3::{Http1ProtocolOptions, Http2ProtocolOptions},
-            listener::v3::{Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter},
+            listener::v3::{
+                Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter,
+                ListenerFilterChainMatchPredicate,
+                listener_filter_chain_match_predicate::{MatchSet, Rule},
+            },
             route::v3::{
                 Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route::Action,
                 route_action::ClusterSpecifier, route_match::PathSpecifier,
@@ -24,7 +28,9 @@ use envoy_types::{
             filters::{
                 listener::{http_inspector::v3::HttpInspector, original_dst::v3::OriginalDst},
                 network::{
-                    http_connection_manager::v3::http_connection_manager::RouteSpecifier,
+                    http_connection_manager::v3::{
+                        HttpConnectionManager, http_connection_manager::RouteSpecifier,
+                    },
                     tcp_proxy::v3::{TcpProxy, tcp_proxy},
                 },
             },
@@ -33,6 +39,7 @@ use envoy_types::{
                 http_protocol_options::{UpstreamProtocolOptions, UseDownstreamHttpConfig},
             },
         },
+        r#type::v3::Int32Range,
     },
     util::pack_any,
 };
@@ -68,12 +75,7 @@ pub(super) fn egress() -> Listener {
     let requests = FilterChain {
         name: "http".to_owned(),
         filter_chain_match: Some(speaks_http),
-        filters: vec![http(&manager(Protocol::Http, EGRESS, by_discovery(EGRESS)))],
-        ..FilterChain::default()
-    };
-    let bytes = FilterChain {
-        name: "bytes".to_owned(),
-        filters: vec![passes(PASSTHROUGH, PASSTHROUGH, None)],
+        filters: vec![http(&beside(Protocol::Http, EGRESS, by_discovery(EGRESS)))],
         ..FilterChain::default()
     };
     Listener {
@@ -81,7 +83,7 @@ pub(super) fn egress() -> Listener {
         // Others must not send by it.
         address: Some(address("127.0.0.1", EGRESS_PORT)),
         filter_chains: vec![requests],
-        default_filter_chain: Some(bytes),
+        default_filter_chain: Some(bytes()),
         listener_filters: vec![
             original_destination(),
             look("envoy.filters.listener.http_inspector", pack_any(HttpInspector::default())),
@@ -93,35 +95,62 @@ pub(super) fn egress() -> Listener {
 }
 
 /// What takes what comes to the pod; none where nothing does. The port that a connection was going to tells which of the pod's ports
-/// it is for; where there is one, it is for that.
+/// it is for; where there is one, what was not redirected is for that. To ports that the node does not name, connections pass.
 pub(super) fn ingress(inbound: &[Inbound], files: &mut Files) -> Option<Listener> {
-    let is_lone = inbound.len() == 1;
-    let mut looks = false;
     let mut chains = Vec::new();
     for port in inbound {
-        let going_to = FilterChainMatch {
-            destination_port: Some(number(u32::from(port.port))),
-            ..FilterChainMatch::default()
-        };
-        let open = FilterChain {
-            name: format!("{} ", port.port),
-            filter_chain_match: (!is_lone).then_some(going_to),
-            filters: vec![to_the_pod(port)],
-            ..FilterChain::default()
-        };
-        let (made, has_to_look) = encrypted(port.tls.as_ref(), &open, files);
-        chains.extend(made);
-        looks |= has_to_look;
+        let taken = if inbound.len() == 1 { vec![port.port, INGRESS_PORT] } else { vec![port.port] };
+        for number in taken {
+            let going_to = FilterChainMatch {
+                destination_port: Some(self::number(u32::from(number))),
+                ..FilterChainMatch::default()
+            };
+            let open = FilterChain {
+                name: format!("{number} "),
+                filter_chain_match: Some(going_to),
+                filters: vec![to_the_pod(port)],
+                ..FilterChain::default()
+            };
+            chains.extend(encrypted(port.tls.as_ref(), &open, files).0);
+        }
     }
-    let look =
-        if looks { vec![original_destination(), tls_inspector()] } else { vec![original_destination()] };
+    let may_be_encrypted = |port: &&Inbound| port.tls.as_ref().is_some_and(|tls| !tls.required);
+    let mut looks = vec![original_destination()];
+    if inbound.iter().any(|port| may_be_encrypted(&port)) {
+        // Whoever waits for its server to speak first would wait for this in vain.
+        let others = inbound.iter().filter(|port| !may_be_encrypted(port)).map(|port| port.port);
+        looks.push(ListenerFilter { filter_disabled: any_of(others), ..tls_inspector() });
+    }
     (!chains.is_empty()).then(|| Listener {
         name: INGRESS.to_owned(),
         address: Some(address("0.0.0.0", INGRESS_PORT)),
         filter_chains: chains,
-        listener_filters: look,
+        default_filter_chain: Some(bytes()),
+        listener_filters: looks,
         ..Listener::default()
     })
+}
+
+/// What is nobody's goes where it was going.
+fn bytes() -> FilterChain {
+    FilterChain {
+        name: "bytes".to_owned(),
+        filters: vec![passes(PASSTHROUGH, PASSTHROUGH, None)],
+        ..FilterChain::default()
+    }
+}
+
+/// Connections to one of these ports; none where there are none.
+fn any_of(ports: impl Iterator<Item = u16>) -> Option<ListenerFilterChainMatchPredicate> {
+    let one = |port: u16| {
+        let range = Int32Range { start: i32::from(port), end: i32::from(port) + 1 };
+        ListenerFilterChainMatchPredicate { rule: Some(Rule::DestinationPortRange(range)) }
+    };
+    let mut rules: Vec<_> = ports.map(one).collect();
+    match rules.len() {
+        0 | 1 => rules.pop(),
+        _ => Some(ListenerFilterChainMatchPredicate { rule: Some(Rule::OrMatch(MatchSet { rules })) }),
+    }
 }
 
 fn to_the_pod(port: &Inbound) -> Filter {
@@ -134,9 +163,15 @@ fn to_the_pod(port: &Inbound) -> Filter {
                 virtual_hosts: vec![everything_to(cluster, timeout)],
                 ..RouteConfiguration::default()
             };
-            http(&manager(*protocol, INGRESS, RouteSpecifier::RouteConfig(routes)))
+            http(&beside(*protocol, INGRESS, RouteSpecifier::RouteConfig(routes)))
         }
     }
+}
+
+/// Handles requests of, or for, the pod, which may be as old as HTTP/1.0: it was spoken before there was an Envoy.
+fn beside(protocol: Protocol, counted: &str, routes: RouteSpecifier) -> HttpConnectionManager {
+    let old = Http1ProtocolOptions { accept_http_10: true, ..Http1ProtocolOptions::default() };
+    HttpConnectionManager { http_protocol_options: Some(old), ..manager(protocol, counted, routes) }
 }
 
 /// All requests of whatever host to a cluster.

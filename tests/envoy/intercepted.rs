@@ -8,20 +8,26 @@ use std::{
 
 use serde_json::json;
 use tidegate::{sandbox::backends::Backend, xds::Fleet};
-use tokio::{io::AsyncWriteExt, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{
+    certificates::{authority, write},
     program::{Program, envoy, is_there},
     served::Served,
-    sidecars::{found, planned, port},
+    sidecars::{encrypted, found, planned, port},
     skip::skip,
     waiting::eventually,
 };
 
 /// The group whose connections are not redirected: Envoy's.
 const ENVOYS_GROUP: &str = "1337";
-/// Two ports of the pod.
-const PORTS: [u16; 2] = [8080, 9000];
+/// Ports of the pod. The last one the node does not name.
+const HTTP: u16 = 8080;
+const SPEAKS_FIRST: u16 = 9000;
+const UNNAMED: u16 = 9090;
 
 /// A network with one machine beside this one; it is gone once this is dropped.
 struct Network {
@@ -62,13 +68,13 @@ impl Network {
             format!("OUTPUT -p tcp -m owner --gid-owner {ENVOYS_GROUP} -j RETURN"),
             "OUTPUT -p tcp -d 127.0.0.1/32 -j RETURN".to_owned(),
             "OUTPUT -p tcp -j REDIRECT --to-ports 15001".to_owned(),
-            format!("PREROUTING -p tcp --dport {} -j REDIRECT --to-ports 15000", PORTS[0]),
-            format!("PREROUTING -p tcp --dport {} -j REDIRECT --to-ports 15000", PORTS[1]),
         ];
+        let to_it = |port: u16| format!("PREROUTING -p tcp --dport {port} -j REDIRECT --to-ports 15000");
+        let redirects = redirects.into_iter().chain([HTTP, SPEAKS_FIRST, UNNAMED].map(to_it));
         on_this.iter().all(|told| succeeds(Command::new("ip").args(told.split(' '))))
             && on_other.iter().all(|told| succeeds(self.on_it("ip").args(told.split(' '))))
             && redirects
-                .iter()
+                .into_iter()
                 .all(|rule| succeeds(self.on_it("iptables").args(["-t", "nat", "-A"]).args(rule.split(' '))))
     }
 
@@ -79,10 +85,10 @@ impl Network {
         command
     }
 
-    /// What a request from there is answered; `None` where it is not.
-    async fn request(&self, to: &str, host: &str) -> Option<String> {
+    /// What a request from there, by a version of HTTP, is answered; `None` where it is not.
+    async fn request(&self, version: &str, to: &str, host: &str) -> Option<String> {
         let mut curl = self.on_it("curl");
-        curl.args(["--silent", "--max-time", "20", "--header", &format!("host: {host}"), to]);
+        curl.args(["--silent", "--max-time", "20", version, "--header", &format!("host: {host}"), to]);
         said(curl).await
     }
 
@@ -158,16 +164,29 @@ async fn everything_that_a_pod_sends_and_gets_goes_by_the_envoy_beside_it() {
     command.args(["--regid", ENVOYS_GROUP, "--clear-groups"]).arg(envoy());
     let mut served = Served::start_by(Fleet::sidecars("shop", "front"), control, command);
 
-    // The pod's program: what it answers is the name of a file for each of its ports.
+    // The pod's programs: what they answer is their port, or that they are ready.
     let folder = tempfile::tempdir().unwrap();
-    let programs = PORTS.map(|port| {
+    let run = |arguments: &[&str]| {
+        let mut python = network.on_it("python3");
+        python.args(arguments);
+        Program::start(python, folder.path().join("program.log"))
+    };
+    let answers = |port: u16, host: &str| {
         let root = folder.path().join(port.to_string());
         std::fs::create_dir(&root).unwrap();
         std::fs::write(root.join("index.html"), port.to_string()).unwrap();
-        let mut python = network.on_it("python3");
-        python.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string(), "--directory"]).arg(root);
-        Program::start(python, folder.path().join(format!("{port}.log")))
-    });
+        let directory = root.to_str().unwrap();
+        run(&["-m", "http.server", "--bind", host, &port.to_string(), "--directory", directory])
+    };
+    let banner = format!(
+        "import socket\nserver = socket.create_server(('127.0.0.1', {SPEAKS_FIRST}))\n\
+         while True: server.accept()[0].sendall(b'220 ready')"
+    );
+    let programs = (answers(HTTP, "127.0.0.1"), run(&["-c", &banner]), answers(UNNAMED, "0.0.0.0"));
+    let authority = authority();
+    write(folder.path(), &authority, "front.shop");
+    let listeners =
+        json!([encrypted(port(HTTP, "http"), "PERMISSIVE", folder.path()), port(SPEAKS_FIRST, "tcp"),]);
 
     let start = async |version: &str| {
         Backend::start_on(TcpListener::bind((network.here, 0)).await.unwrap(), version, version, 1).unwrap()
@@ -175,28 +194,35 @@ async fn everything_that_a_pod_sends_and_gets_goes_by_the_envoy_beside_it() {
     let versions = [start("v1").await, start("v2").await];
     let found = found(&versions);
     for (weights, version) in [([1, 0], "v1"), ([0, 1], "v2")] {
-        served.publish(&planned(json!(PORTS.map(|number| port(number, "http"))), weights), &found);
+        served.publish(&planned(listeners.clone(), weights), &found);
         served.settled().await;
         // There is no such machine: only the host says where it goes.
         let nowhere = format!("http://{}/color", Ipv4Addr::new(10, 0, 0, 1));
-        let answer = network.request(&nowhere, "color.shop").await;
-        assert_eq!(answer, Some(answer_of(version)));
+        for spoken in ["--http1.0", "--http1.1", "--http2-prior-knowledge"] {
+            let answer = network.request(spoken, &nowhere, "color.shop").await;
+            assert_eq!(answer, Some(answer_of(version)), "{spoken}");
+        }
     }
 
     // Others are reached where they are, whether they speak HTTP or not.
     let elsewhere = start("elsewhere").await;
     let to = format!("http://{}/color", elsewhere.address());
-    assert_eq!(network.request(&to, "elsewhere.example").await, Some(answer_of("elsewhere")));
+    assert_eq!(network.request("--http1.1", &to, "elsewhere.example").await, Some(answer_of("elsewhere")));
     let banner = network.banner(speaks_first(network.here).await).await;
     assert_eq!(banner.as_deref(), Some("220 ready"));
 
+    // What comes to it: to the ports of the node by Envoy, who does not keep those waiting that wait for the pod; to others as it is.
     let http = crate::gateway::client();
-    for port in PORTS {
+    for (port, by_envoy) in [(HTTP, true), (UNNAMED, false)] {
         let to = format!("http://{}:{port}/", network.there);
         let get = || async { Some(http.get(&to).send().await.ok()?.text().await.unwrap()) };
         eventually("the pod answers", get, |got| got.as_deref() == Some(port.to_string().as_str())).await;
         let answer = http.get(&to).send().await.unwrap();
-        assert_eq!(answer.headers()["server"], "envoy");
+        assert_eq!(answer.headers()["server"] == "envoy", by_envoy, "{port}");
     }
+    let mut stream = TcpStream::connect((network.there, SPEAKS_FIRST)).await.unwrap();
+    let mut said = [0; 9];
+    stream.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"220 ready");
     drop(programs);
 }

@@ -1,6 +1,6 @@
 //! Envoys beside a node's pods: what a pod sends goes by the routes of its backends, and what comes to it comes through.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use serde_json::{Value, json};
 use tidegate::{
@@ -68,6 +68,14 @@ impl Pod {
 /// A listener of a node.
 pub fn port(port: u16, protocol: &str) -> Value {
     json!({"portMapping": {"port": port, "protocol": protocol}})
+}
+
+/// The same with TLS, by the certificate in a folder.
+pub fn encrypted(mut listener: Value, mode: &str, folder: &Path) -> Value {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let files = json!({"certificateChain": file("tls.crt"), "privateKey": file("tls.key")});
+    listener["tls"] = json!({"mode": mode, "certificate": {"file": files}});
+    listener
 }
 
 /// The plan of a node `front` with these listeners, which calls `color` by these weights of its versions.
@@ -159,12 +167,7 @@ async fn what_comes_to_a_pod_may_be_encrypted() {
     let folder = tempfile::tempdir().unwrap();
     let authority = authority();
     write(folder.path(), &authority, "front.shop");
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let encrypted = |mut listener: Value, mode: &str| {
-        let files = json!({"certificateChain": file("tls.crt"), "privateKey": file("tls.key")});
-        listener["tls"] = json!({"mode": mode, "certificate": {"file": files}});
-        listener
-    };
+    let encrypted = |listener: Value, mode: &str| encrypted(listener, mode, folder.path());
     let (own, ingress) = (pod.program.address().port(), pod.ingress);
     let root = reqwest::Certificate::from_pem(authority.pem().as_bytes()).unwrap();
     let http = || {

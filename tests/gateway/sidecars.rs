@@ -1,6 +1,6 @@
 //! Envoys beside the pods of a node: what they are given, and what is said of the routers that they go by.
 
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tidegate::{
     sandbox::envoys::{Manner, SimulatedEnvoy},
@@ -67,6 +67,23 @@ impl Mesh {
         told(&object, &format!("{kind}Active"))
     }
 
+    /// Gives `front` a backend that is not there besides, and waits until it is told.
+    async fn miss(&self, name: &str) {
+        let backends = json!({"spec": {"backends": [backend(name), backend("paint")]}});
+        self.0.patch("VirtualNode", "front", backends).await;
+        let told = self.until("VirtualNode", "front", &format!("False Invalid: backend {name}.")).await;
+        assert!(told.contains("no VirtualService of that name has a provider"), "{told}");
+    }
+
+    /// Ends the control plane, starts another one, and waits until an Envoy has come to it.
+    async fn fail_over(&mut self, envoy: &SimulatedEnvoy) {
+        let had = envoy.had();
+        let before = had.borrow().connections;
+        self.0.stop().await;
+        self.0.run();
+        eventually("it connects again", || async { had.borrow().connections }, |count| *count > before).await;
+    }
+
     async fn until(&self, kind: &str, name: &str, begins: &str) -> String {
         let look = || self.says(kind, name);
         eventually(&format!("{name} is {begins}"), look, |told| told.starts_with(begins)).await
@@ -120,6 +137,17 @@ async fn those_that_were_there_before_are_waited_for_by_the_next_that_leads() {
     let mut mesh = Mesh::start().await;
     let (first, second) = (mesh.envoy(), mesh.envoy());
     mesh.until("VirtualNode", "front", "True Programmed: 2 of 2").await;
+    // Whatever else is said of the node.
+    mesh.miss("absent").await;
+    drop(second);
+    let gone = format!("; 1 Envoys of {} are connected", mesh.front());
+    let look = || mesh.says("VirtualNode", "front");
+    eventually("one is left", look, |told| told.ends_with(&gone)).await;
+    let second = mesh.envoy();
+    let back = format!("; 2 Envoys of {} are connected", mesh.front());
+    let look = || mesh.says("VirtualNode", "front");
+    eventually("both are there", look, |told| told.ends_with(&back)).await;
+
     mesh.0.stop().await;
     drop(second);
     mesh.0.run();
@@ -131,14 +159,42 @@ async fn those_that_were_there_before_are_waited_for_by_the_next_that_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_waits_for_those_whose_node_cannot_be_made_or_is_gone() {
+    let mut mesh = Mesh::start().await;
+    let envoy = mesh.envoy();
+    mesh.until("VirtualRouter", "paint", "True Programmed").await;
+    let policy = json!({"tls": {"validation": {"trust": {"acm": {"certificateAuthorityARNs": ["arn:x"]}}}}});
+    mesh.0
+        .patch("VirtualNode", "front", json!({"spec": {"backendDefaults": {"clientPolicy": policy}}}))
+        .await;
+    mesh.until("VirtualNode", "front", "False Invalid: acm names an authority").await;
+    // Nobody knows any more what the Envoy serves by.
+    mesh.fail_over(&envoy).await;
+    mesh.weigh("paint", [90, 10]).await;
+    let told = mesh.until("VirtualRouter", "paint", "False Pending: 0 of 1 Envoys of ").await;
+    assert!(told.contains("can be given nothing new: acm names an authority"), "{told}");
+    mesh.0.patch("VirtualNode", "front", json!({"spec": {"backendDefaults": null}})).await;
+    mesh.until("VirtualRouter", "paint", "True Programmed: 1 of 1").await;
+
+    mesh.0.objects("VirtualNode").delete("front", &DeleteParams::default()).await.unwrap();
+    let nodes = mesh.0.objects("VirtualNode");
+    let look = || async { nodes.get_opt("front").await.unwrap() };
+    eventually("it is gone", look, Option::is_none).await;
+    mesh.weigh("paint", [80, 20]).await;
+    let told = mesh.until("VirtualRouter", "paint", "False Pending: 0 of 1 Envoys of ").await;
+    assert!(told.contains("can be given nothing new: it was deleted"), "{told}");
+    // Who does not come back holds up nobody for ever.
+    drop(envoy);
+    mesh.until("VirtualRouter", "paint", "False NoEnvoy: no Envoy of a gateway or of a node goes by it")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_served_is_told_on_the_node_and_the_rest_is_served() {
     let mesh = Mesh::start().await;
     let envoy = mesh.envoy();
     mesh.until("VirtualNode", "front", "True Programmed").await;
-    let backends = json!({"spec": {"backends": [backend("absent"), backend("paint")]}});
-    mesh.0.patch("VirtualNode", "front", backends).await;
-    let told = mesh.until("VirtualNode", "front", "False Invalid: backend absent.").await;
-    assert!(told.contains("no VirtualService of that name has a provider"), "{told}");
+    mesh.miss("absent").await;
     has_routes(&envoy, "paint", true).await;
     // It is made: nobody has to touch the node.
     mesh.0.create(app_mesh("VirtualService", "absent", service("brush"))).await;
@@ -148,7 +204,7 @@ async fn what_cannot_be_served_is_told_on_the_node_and_the_rest_is_served() {
     let told = format!("True Programmed: 1 of 1 Envoys of {} have generation {generation}", mesh.front());
     mesh.until("VirtualRouter", "brush", &told).await;
 
-    // Said by a control plane that is gone: what it has nobody refuses, and of what nobody has nothing is known.
+    // Said by a control plane that is gone: nobody else takes it back.
     let refused = |condition: &str| json!({"status": {"conditions": [{"type": condition, "status": "False", "reason": "Refused"}]}});
     for (kind, name) in [("VirtualNode", "v1"), ("VirtualService", "paint"), ("VirtualService", "v2")] {
         let (api, patch) = (mesh.0.objects(kind), Patch::Merge(refused(&format!("{kind}Active"))));
@@ -156,7 +212,7 @@ async fn what_cannot_be_served_is_told_on_the_node_and_the_rest_is_served() {
     }
     mesh.until("VirtualNode", "v1", "True Programmed: 1 of 1").await;
     mesh.until("VirtualService", "paint", "True Programmed: 1 of 1").await;
-    assert_eq!(mesh.says("VirtualService", "v2").await, "of generation null");
+    mesh.until("VirtualService", "v2", "False NoEnvoy: no Envoy of a gateway or of a node goes by it").await;
 
     // A node without a plan: what its Envoys had they go on by, and nobody else is held up.
     let policy = json!({"tls": {"validation": {"trust": {"acm": {"certificateAuthorityARNs": ["arn:x"]}}}}});

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Found, ObjectKind, ObjectRef, Reason,
+    Backend, Found, ObjectKind, ObjectRef, Reason,
     matcher::matcher,
     router::{Router, RouterRoute},
     services::{Behind, Mesh},
@@ -34,28 +34,48 @@ pub(super) fn gateway_route(object: &ObjectRef, value: &Value, mesh: &Mesh<'_>, 
 }
 
 /// What a virtual node sends to one of its backends, by each of the names of that.
-pub(super) fn backend(node: &ObjectRef, service: &Destination, mesh: &Mesh<'_>, found: &mut Found) {
-    let part = || Some(format!("backend {}", service.service()));
-    let is_nowhere = |route: &Route| route.destinations.iter().any(|to| to.virtual_service.is_none());
-    let Some((named, hosts)) = mesh.called(service) else {
-        return found.reject(node, part(), Reason::NoService(service.service()));
-    };
+pub(super) fn backend(node: &ObjectRef, backend: Backend, mesh: &Mesh<'_>, found: &mut Found) {
+    let Backend { service, closed } = backend;
+    let part = format!("backend {}", service.service());
+    found.served.extend(mesh.named(&service));
+    if let Ok(Behind::Router(router)) = mesh.behind(&service)
+        && router.is_tcp()
+    {
+        // Connections pass as they are.
+        return;
+    }
+    let hosts = mesh.hosts(&service).unwrap_or_else(|reason| {
+        found.reject_once(node, part.clone(), reason);
+        [service.service()].into()
+    });
     for host in hosts {
-        let route = called(node, service, host);
-        match behind(Read { route, timed: false }, mesh, found) {
-            Ok(routes) if routes.iter().any(|(route, _)| is_nowhere(route)) => {
-                return found.reject(node, part(), Reason::NoService(service.service()));
-            }
-            Ok(routes) => {
-                for (route, routers) in routes {
-                    let place = found.routes.len();
-                    found.serve(node, None, place, route);
-                    found.served.extend(routers);
-                }
-                found.served.insert(named.clone());
-            }
-            Err(reason) => return found.reject(node, part(), reason),
+        let route = called(node, &service, host);
+        let routes = match &closed {
+            None => behind(Read { route: route.clone(), timed: false }, mesh, found).and_then(somewhere),
+            Some(_) => Ok(Vec::new()),
+        };
+        let routes = routes.unwrap_or_else(|reason| {
+            found.reject_once(node, part.clone(), reason);
+            Vec::new()
+        });
+        let nowhere = || vec![(Route { destinations: Vec::new(), ..route.clone() }, Vec::new())];
+        for (route, routers) in if routes.is_empty() { nowhere() } else { routes } {
+            let place = found.routes.len();
+            found.serve(node, None, place, route);
+            found.served.extend(routers);
         }
+    }
+    if let Some(reason) = closed {
+        found.reject_once(node, part, reason);
+    }
+}
+
+/// Routes that lead to what a virtual service is provided by, and not to a service that nothing provides.
+fn somewhere(routes: Vec<(Route, Vec<ObjectRef>)>) -> Result<Vec<(Route, Vec<ObjectRef>)>, Reason> {
+    let all = || routes.iter().flat_map(|(route, _)| &route.destinations);
+    match all().find(|to| to.virtual_service.is_none()) {
+        Some(nothing) => Err(Reason::NoService(nothing.service())),
+        None => Ok(routes),
     }
 }
 

@@ -91,9 +91,28 @@ pub enum Reason {
         /// What is wrong with it.
         source: kube::core::ParseExpressionError,
     },
-    /// What Envoy refuses, with nothing that it took before in its place.
+    /// What nobody can be given, for it was refused, with nothing that was taken before in its place.
     #[error("Envoy refuses it, and has had nothing else before")]
     Refused,
+    /// What is gone.
+    #[error("it was deleted")]
+    Deleted,
+    /// A port of the Envoy beside a pod.
+    #[error("the Envoy beside the pod listens on port {0} itself")]
+    Reserved(u16),
+    /// A node that is spoken to in several ways.
+    #[error(
+        "{service} is spoken to otherwise than another backend with the same node: its requests are counted as {name}"
+    )]
+    Apart {
+        /// The virtual service.
+        service: String,
+        /// The cluster.
+        name: String,
+    },
+    /// A name that would take the requests of others.
+    #[error("awsName {0:?} is no backend's host: it is that of another service, or a pattern")]
+    Host(String),
     /// A target that names no virtual service that is there and has a provider.
     #[error("its target {0} leads nowhere: no VirtualService of that name has a provider")]
     NoService(String),

@@ -61,6 +61,12 @@ impl Router {
         Self { object, listener, routes, refused }
     }
 
+    /// Whether it routes connections, and no requests.
+    pub(super) fn is_tcp(&self) -> bool {
+        let is_tcp = |(_, reason): &(String, Reason)| matches!(reason, Reason::Tcp);
+        self.routes.is_empty() && !self.refused.is_empty() && self.refused.iter().all(is_tcp)
+    }
+
     /// The routes for a target that names `port`, or none.
     pub(super) fn reached_by(&self, port: Option<u16>) -> impl Iterator<Item = &RouterRoute> {
         let port = port.or(self.listener);

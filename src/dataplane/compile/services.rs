@@ -44,7 +44,20 @@ pub(super) enum Behind<'m> {
 }
 
 impl<'a> Mesh<'a> {
-    pub(super) fn add_service(&mut self, object: &'a Value) {
+    /// Takes in a service or a router; other kinds are passed over.
+    pub(super) fn add(&mut self, kind: ObjectKind, object: &'a Value) {
+        match kind {
+            ObjectKind::VirtualService => self.add_service(object),
+            ObjectKind::VirtualRouter => self.add_router(object),
+            ObjectKind::VirtualGateway
+            | ObjectKind::GatewayRoute
+            | ObjectKind::VirtualNode
+            | ObjectKind::HttpRoute
+            | ObjectKind::GrpcRoute => {}
+        }
+    }
+
+    fn add_service(&mut self, object: &'a Value) {
         let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualService, object);
         if let Some(given) = object["spec"]["awsName"].as_str().filter(|given| !given.is_empty()) {
             self.given.entry(given.to_owned()).or_default().push(object);
@@ -53,7 +66,7 @@ impl<'a> Mesh<'a> {
         self.services.insert((namespace, name), object);
     }
 
-    pub(super) fn add_router(&mut self, object: &'a Value) {
+    fn add_router(&mut self, object: &'a Value) {
         let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualRouter, object);
         self.routers.insert((namespace, name), Lazy { object, router: OnceCell::new() });
     }
@@ -74,13 +87,26 @@ impl<'a> Mesh<'a> {
         self.services.get(&key).or_else(|| self.full.get(&full)).or_else(given).copied()
     }
 
-    /// The virtual service that a target names, and the hosts by which it is called: its full name, and the one that it gives itself.
-    pub(super) fn called(&self, named: &Destination) -> Option<(ObjectRef, BTreeSet<String>)> {
-        let object = self.service(named)?;
-        let service = ObjectRef::of(ObjectKind::VirtualService, object);
-        let given = object["spec"]["awsName"].as_str().filter(|given| !given.is_empty());
-        let full = format!("{}.{}", service.name, service.namespace);
-        Some((service, given.map(str::to_owned).into_iter().chain([full]).collect()))
+    /// The hosts by which a virtual service is called: its full name, and the one that it gives itself where that is its own. An error
+    /// says that it is not.
+    pub(super) fn hosts(&self, service: &Destination) -> Result<BTreeSet<String>, Reason> {
+        let Some(object) = self.service(service) else { return Ok([service.service()].into()) };
+        let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualService, object);
+        let full = format!("{name}.{namespace}");
+        let given = object["spec"]["awsName"].as_str().filter(|given| !given.is_empty() && *given != full);
+        let Some(given) = given else { return Ok([full].into()) };
+        let is_own =
+            self.given.get(given).is_some_and(|all| all.len() == 1) && !self.full.contains_key(given);
+        if is_own && !given.contains('*') {
+            Ok([full, given.to_owned()].into())
+        } else {
+            Err(Reason::Host(given.to_owned()))
+        }
+    }
+
+    /// The object that a target names.
+    pub(super) fn named(&self, service: &Destination) -> Option<ObjectRef> {
+        self.service(service).map(|object| ObjectRef::of(ObjectKind::VirtualService, object))
     }
 
     pub(super) fn behind(&self, service: &Destination) -> Result<Behind<'_>, Reason> {

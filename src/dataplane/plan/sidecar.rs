@@ -1,7 +1,7 @@
 //! What the Envoys beside the pods of a virtual node are given: its listeners for what comes to a pod, and the routes of its backends
 //! for what the pod sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     Entrance, Planned,
     cluster::{Cluster, Endpoints, Limits},
+    each_listener,
     listener::{limits, spoken},
     mesh,
     nodes::Nodes,
@@ -16,10 +17,13 @@ use super::{
     tls::{self, ClientPolicy, ServerTls},
 };
 use crate::dataplane::{
-    compile::{ObjectKind, ObjectRef, Reason, Rejected, compile_backends, destination},
+    compile::{Backend, ObjectKind, ObjectRef, Reason, Rejected, compile_backends, destination},
     settings,
     table::{Destination, Protocol, Timeout},
 };
+
+/// The ports of the Envoy itself: it would connect to itself.
+const RESERVED: [u16; 2] = [15000, 15001];
 
 /// A port of a pod.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,78 +61,95 @@ pub fn sidecar<'a>(
             | ObjectKind::GrpcRoute => {}
         }
     }
-    let mut planned = Planned { mesh, ..Planned::default() };
-    let mut reject = |part: String, reason| {
-        planned.rejected.push(Rejected { object: own.clone(), part: Some(part), reason });
-    };
-    if !raw.backend_groups.is_empty() {
-        reject(
-            "backendGroups".to_owned(),
-            Reason::Unsupported("a group of backends, in place of each in spec.backends,"),
-        );
-    }
-    let (mut backends, mut policies) = (Vec::new(), BTreeMap::new());
-    for (place, value) in raw.backends.iter().enumerate() {
-        match backend(value, &own.namespace) {
-            Ok((service, policy)) => {
-                policies.extend(policy.map(|policy| (service.service(), policy)));
-                backends.push(service);
-            }
-            Err(reason) => reject(format!("backend {place}"), reason),
-        }
-    }
-    let (mut inbound, mut local) = (Vec::<Inbound>::new(), Vec::new());
-    for (place, value) in raw.listeners.iter().enumerate() {
-        let read = read(value, &planned.mesh, &own).and_then(|(port, cluster)| {
-            let is_taken = inbound.iter().any(|other| other.port == port.port);
-            if is_taken {
-                Err(Reason::Conflict("another listener has the same port"))
-            } else {
-                Ok((port, cluster))
-            }
-        });
-        match read {
-            Ok((port, cluster)) => {
-                local.push((port.cluster.clone(), cluster));
-                inbound.push(port);
-            }
-            Err(reason) => {
-                let port = value.pointer("/portMapping/port").and_then(Value::as_u64);
-                reject(format!("listener {}", port.unwrap_or(place as u64)), reason);
-            }
-        }
-    }
+    let listener = |value: &Value| read(value, &mesh, &own);
+    let (ports, rejected) = each_listener(&own, &raw.listeners, listener, |(port, _)| port.port);
+    let Calls { backends, policies, refused } = calls(&raw.backends, &own.namespace);
     nodes.demand(policies);
-    let compiled = compile_backends(&own, backends, behind);
-    planned.lead(compiled, &nodes, ObjectKind::VirtualNode);
+
+    let mut planned = Planned { mesh: mesh.clone(), rejected, ..Planned::default() };
+    if !raw.backend_groups.is_empty() {
+        let reason = Reason::Unsupported("a group of backends, in place of each in spec.backends,");
+        let part = Some("backendGroups".to_owned());
+        planned.rejected.push(Rejected { object: own.clone(), part, reason });
+    }
+    let refused = refused.into_iter().map(|(place, reason)| {
+        let part = Some(format!("backend {place}"));
+        Rejected { object: own.clone(), part, reason }
+    });
+    planned.rejected.extend(refused);
+    planned.lead(compile_backends(&own, backends, behind), &nodes, ObjectKind::VirtualNode);
     let destinations = planned.plan.routes.iter().flat_map(|planned| &planned.route.destinations);
     // Whether they are there or not: they may come.
-    planned.served.extend(destinations.map(|to| ObjectRef {
-        kind: ObjectKind::VirtualNode,
-        namespace: to.namespace.clone(),
-        name: to.target.clone(),
-    }));
-    planned.plan.clusters.extend(local);
+    planned.served.extend(destinations.map(behind_route));
+    let (inbound, local): (Vec<Inbound>, Vec<Cluster>) = ports.into_iter().unzip();
+    let names = inbound.iter().map(|port| port.cluster.clone());
+    planned.plan.clusters.extend(names.zip(local));
     planned.plan.entrance = Entrance::Sidecar(inbound);
     planned.served.insert(own);
     Ok(planned)
 }
 
-/// A backend, and what is demanded of the connections to it alone.
-fn backend(value: &Value, namespace: &str) -> Result<(Destination, Option<ClientPolicy>), Reason> {
+/// The routers and services behind the backends of a node, however it wants to speak to them.
+pub fn called<'a>(
+    node: &Value,
+    objects: impl IntoIterator<Item = (ObjectKind, &'a Value)>,
+) -> BTreeSet<ObjectRef> {
+    let own = ObjectRef::of(ObjectKind::VirtualNode, node);
+    let listed = node["spec"]["backends"].as_array().map(Vec::as_slice).unwrap_or_default();
+    compile_backends(&own, calls(listed, &own.namespace).backends, objects).served
+}
+
+fn behind_route(to: &Destination) -> ObjectRef {
+    ObjectRef { kind: ObjectKind::VirtualNode, namespace: to.namespace.clone(), name: to.target.clone() }
+}
+
+/// What a node calls.
+struct Calls {
+    backends: Vec<Backend>,
+    /// What is demanded of the connections to one alone, by the full name of its service.
+    policies: BTreeMap<String, ClientPolicy>,
+    /// Those that name no service, by their places.
+    refused: Vec<(usize, Reason)>,
+}
+
+fn calls(listed: &[Value], namespace: &str) -> Calls {
+    let (mut backends, mut policies, mut refused) = (Vec::<Backend>::new(), BTreeMap::new(), Vec::new());
+    for (place, value) in listed.iter().enumerate() {
+        let (service, policy) = match backend(value, namespace) {
+            Ok(read) => read,
+            Err(reason) => {
+                refused.push((place, reason));
+                continue;
+            }
+        };
+        if backends.iter().any(|other| other.service == service) {
+            refused.push((place, Reason::Conflict("the virtual service is listed before")));
+            continue;
+        }
+        let closed = match ClientPolicy::of(policy) {
+            Ok(policy) => {
+                policies.extend(policy.map(|policy| (service.service(), policy)));
+                None
+            }
+            // What is demanded cannot be had, and to do without it is not for us to decide.
+            Err(reason) => Some(reason),
+        };
+        backends.push(Backend { service, closed });
+    }
+    Calls { backends, policies, refused }
+}
+
+fn backend(value: &Value, namespace: &str) -> Result<(Destination, Option<raw::ClientPolicy>), Reason> {
     let raw = raw::Backend::deserialize(value)
         .map_err(|source| Reason::Malformed { field: "backends[]".to_owned(), source })?;
     let raw::BackendService { reference, arn, client_policy } = raw.virtual_service;
-    let service = match (reference, arn) {
-        (Some(reference), None) => destination(reference, namespace, None, 1),
-        (None, Some(_)) => {
-            return Err(Reason::Arn { arn: "virtualServiceARN", instead: "virtualServiceRef" });
-        }
+    match (reference, arn) {
+        (Some(reference), None) => Ok((destination(reference, namespace, None, 1), client_policy)),
+        (None, Some(_)) => Err(Reason::Arn { arn: "virtualServiceARN", instead: "virtualServiceRef" }),
         (None, None) | (Some(_), Some(_)) => {
-            return Err(Reason::Conflict("virtualService of a backend takes exactly one virtualServiceRef"));
+            Err(Reason::Conflict("virtualService of a backend takes exactly one virtualServiceRef"))
         }
-    };
-    Ok((service, ClientPolicy::of(client_policy)?))
+    }
 }
 
 /// A listener, and the pod's own port behind it. Whether the pod is well, those ask that call it.
@@ -136,6 +157,9 @@ fn read(value: &Value, mesh: &str, node: &ObjectRef) -> Result<(Inbound, Cluster
     let raw = raw::Listener::deserialize(value)
         .map_err(|source| Reason::Malformed { field: "listeners[]".to_owned(), source })?;
     let raw::PortMapping { port, protocol: named } = raw.port_mapping;
+    if RESERVED.contains(&port) {
+        return Err(Reason::Reserved(port));
+    }
     let protocol = spoken(named);
     let timeouts = raw.timeout.and_then(|timeout| match named {
         raw::Spoken::Http => timeout.http,

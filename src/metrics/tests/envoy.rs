@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::{
-    api::{EnvoyOf, Preset},
+    api::Preset,
     config::{EnvoyConfig, EnvoySource},
     engine::look::Counters,
 };
@@ -202,15 +202,16 @@ async fn envoy(uptime: u32, counted: Arc<AtomicUsize>) -> Fake {
 }
 
 fn found_by(registry: &Fake) -> Providers {
-    of(registry, &[EnvoyOf::Gateway("shop/gw".to_owned())])
+    of(registry, Some("shop/gw"), &[])
 }
 
-/// Those of these gateways and nodes.
-fn of(registry: &Fake, of: &[EnvoyOf]) -> Providers {
+/// Those of this gateway, or of all, and of these nodes.
+fn of(registry: &Fake, gateway: Option<&str>, nodes: &[&str]) -> Providers {
     providers(ProviderConfig::Envoy(EnvoyConfig {
         source: EnvoySource::Registry {
             url: registry.url.join("/envoys").unwrap(),
-            of: of.iter().cloned().collect(),
+            gateway: gateway.map(str::to_owned),
+            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
         },
         scrape_interval: Duration::from_secs(1),
         http: http(Duration::from_secs(2)),
@@ -268,15 +269,13 @@ async fn those_beside_pods_are_read_where_their_node_is_named() {
         {"virtualNode": "shop/gw"},
     ]);
     let registry = serve(move |_| Reply::ok(list.to_string())).await;
-    let shop_gw = EnvoyOf::Gateway("shop/gw".to_owned());
-    let node = |name: &str| EnvoyOf::VirtualNode(format!("shop/{name}"));
-    for (named, envoys, count) in [
-        (vec![], 1, 100.0),
-        (vec![node("front")], 1, 7.0),
-        (vec![node("front"), node("cart")], 2, 8.0),
-        (vec![shop_gw, node("front")], 2, 107.0),
+    for (gateway, nodes, envoys, count) in [
+        (None, &[][..], 1, 100.0),
+        (None, &["shop/front"], 2, 107.0),
+        (Some("shop/gw"), &["shop/front", "shop/cart"], 3, 108.0),
+        (Some("shop/other"), &["shop/front"], 1, 7.0),
     ] {
-        assert_eq!(total(&of(&registry, &named), 0).await, Ok((envoys, count)), "{named:?}");
+        assert_eq!(total(&of(&registry, gateway, nodes), 0).await, Ok((envoys, count)), "{nodes:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! A mesh's objects in, the plan of a node's own Envoys out.
 #![expect(clippy::needless_pass_by_value, reason = "the cases are JSON literals")]
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -182,9 +182,56 @@ fn what_cannot_be_made_is_left_out_alone_and_told_on_the_node() {
     }
     assert_eq!(planned.rejected.len(), 6, "{:?}", told(&planned.rejected));
     assert!(says(&planned.remarks, "the virtual node shop/gone does not exist"), "{planned:?}");
-    let hosts = planned.plan.routes.iter().map(|planned| planned.route.matcher.hostname.clone());
-    let hosts: Vec<_> = hosts.map(|host| host.map(|host| format!("{host:?}"))).collect();
-    assert_eq!(hosts.len(), 3, "color's two routes and gone: {hosts:?}");
+    // As at a gateway: what cannot be made is answered 503, and does not pass by its weights.
+    let leads = planned.plan.routes.iter().map(|planned| {
+        let Some(HostMatch::Exact(host)) = &planned.route.matcher.hostname else { panic!("{planned:?}") };
+        (host.as_str(), planned.route.destinations.len())
+    });
+    let leads: BTreeMap<&str, usize> = leads.collect();
+    let expected =
+        [("absent.shop", 0), ("bare.shop", 0), ("lost.shop", 0), ("gone.shop", 1), ("color.shop", 2)];
+    assert_eq!(leads, expected.into());
+    // Whoever may come is waited for.
+    let gone = ObjectRef { kind: ObjectKind::VirtualNode, namespace: "shop".into(), name: "gone".into() };
+    assert!(planned.served.contains(&gone));
+}
+
+#[test]
+fn connections_that_a_router_has_pass_as_they_are() {
+    let mut objects = mesh();
+    let target = json!({"weightedTargets": [{"virtualNodeRef": {"name": "v1"}, "weight": 1}]});
+    let routes = json!([{"name": "all", "tcpRoute": {"action": target}}]);
+    objects.push((ObjectKind::VirtualRouter, object("db", json!({ "routes": routes }))));
+    objects.push(service("db", json!({"virtualRouter": {"virtualRouterRef": {"name": "db"}}})));
+    let planned = planned(front(json!({"backends": [backend("db"), backend("paint")]})), &objects);
+    assert!(planned.rejected.is_empty() && planned.remarks.is_empty(), "{planned:?}");
+    assert_eq!(planned.plan.routes.len(), 1, "paint's");
+}
+
+#[test]
+fn nobody_takes_the_requests_of_another_host_by_a_name_of_his_own() {
+    for (given, is_taken) in [
+        ("paint.example", true),
+        ("color.shop", false),
+        ("*", false),
+        ("*.svc.cluster.local", false),
+        ("brush.example", false),
+    ] {
+        let mut objects = mesh();
+        objects[2].1["spec"]["awsName"] = json!(given);
+        let mut brush = service("brush", json!({"virtualNode": {"virtualNodeRef": {"name": "v1"}}}));
+        brush.1["spec"]["awsName"] = json!("brush.example");
+        objects.push(brush);
+        let planned = planned(front(json!({"backends": [backend("color"), backend("paint")]})), &objects);
+        let by_it = |route: &&PlannedRoute| {
+            route.route.matcher.hostname == Some(HostMatch::Exact(given.to_owned()))
+                && route.clusters == ["cds_egress_mesh_paint_shop_grpc_80"]
+        };
+        assert_eq!(planned.plan.routes.iter().any(|route| by_it(&route)), is_taken, "{given}");
+        let told = told(&planned.rejected);
+        assert_eq!(told.is_empty(), is_taken, "{given}: {told:?}");
+        assert!(told.iter().all(|(_, told)| told.starts_with("backend paint.shop: awsName")), "{told:?}");
+    }
 }
 
 #[test]
@@ -205,15 +252,47 @@ fn connections_are_made_as_the_node_demands() {
     assert_eq!(authority(&both, "cds_egress_mesh_v1_shop_http_80"), file("/all.pem"));
     assert_eq!(authority(&both, "cds_egress_mesh_paint_shop_grpc_80"), file("/paint.pem"));
 
-    // One node, spoken to in two ways: nobody may think that both are kept.
-    let mut objects = mesh();
-    objects.push(service("brush", json!({"virtualNode": {"virtualNodeRef": {"name": "paint"}}})));
-    let torn = planned(front(spec(json!([own, backend("brush")]))), &objects);
-    let told = told(&torn.remarks);
-    assert!(
-        told.iter().any(|(_, told)| told.contains("two backends with other client policies")),
-        "{told:?}"
-    );
+    // One node, spoken to in two ways: both are kept, whichever of the names is the longer.
+    for second in ["brush", "brush-of-a-long-name"] {
+        let mut objects = mesh();
+        objects.push(service(second, json!({"virtualNode": {"virtualNodeRef": {"name": "paint"}}})));
+        let torn = planned(front(spec(json!([own, backend(second)]))), &objects);
+        let of = |host: &str| {
+            let named = Some(HostMatch::Exact(format!("{host}.shop")));
+            let route = torn.plan.routes.iter().find(|route| route.route.matcher.hostname == named).unwrap();
+            authority(&torn, &route.clusters[0])
+        };
+        assert_eq!((of("paint"), of(second)), (file("/paint.pem"), file("/all.pem")));
+        let told = told(&torn.remarks);
+        assert!(
+            told.iter().any(|(_, told)| told.contains("is spoken to otherwise than another")),
+            "{told:?}"
+        );
+    }
+
+    // What cannot be demanded is not done without.
+    let mut own = backend("paint");
+    own["virtualService"]["clientPolicy"] =
+        json!({"tls": {"validation": {"trust": {"acm": {"certificateAuthorityARNs": ["arn:x"]}}}}});
+    let closed = planned(front(json!({"backends": [own, backend("color"), backend("color")]})), &mesh());
+    let refused = told(&closed.rejected);
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused[0].1.starts_with("backend 2: the virtual service is listed before"), "{refused:?}");
+    assert!(refused[1].1.starts_with("backend paint.shop: acm names an authority"), "{refused:?}");
+    let paint = Some(HostMatch::Exact("paint.shop".to_owned()));
+    let route = closed.plan.routes.iter().find(|route| route.route.matcher.hostname == paint).unwrap();
+    assert!(route.route.destinations.is_empty());
+}
+
+#[test]
+fn the_ports_of_the_envoy_are_its_own() {
+    let listener = |port: u16| json!({"portMapping": {"port": port, "protocol": "http"}});
+    let listeners = [15000, 15001, 8080].map(listener);
+    let planned = planned(front(json!({ "listeners": listeners })), &mesh());
+    let refused = told(&planned.rejected);
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused[0].1.contains("listens on port 15000 itself"), "{refused:?}");
+    assert_eq!(inbound(&planned).len(), 1);
 }
 
 #[test]
