@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dataplane::{
-    Cluster, Destination, Endpoints, Entrance, HeaderChanges, HostRewrite, Limits, Listener, Match,
+    Cluster, Destination, Endpoints, Entrance, HeaderChanges, HostRewrite, Inbound, Limits, Listener, Match,
     ObjectKind, ObjectRef, PathMatch, PathRewrite, Plan, PlannedRoute, Protocol, Rewrite, Route, Timeout,
 };
 
@@ -315,6 +315,51 @@ fn who_asks_again_for_what_he_has_is_answered() {
     world.settle();
     assert_eq!(world.envoy.got, BTreeMap::from([(Kind::Endpoints, 1)]));
     assert_eq!(world.standings(), vec![Standing::Has; 4]);
+}
+
+/// What Envoys beside the pods of a node have that listens on this port; the cluster behind it has its number.
+fn beside(port: u16) -> Arc<Snapshot> {
+    let cluster = format!("in-{port}");
+    let local = Cluster {
+        protocol: Protocol::Http,
+        endpoints: Endpoints::Local { port },
+        tls: None,
+        health: None,
+        limits: Limits::default(),
+        outliers: None,
+    };
+    let inbound = Inbound {
+        port,
+        protocol: Some(Protocol::Http),
+        tls: None,
+        timeout: Timeout::default(),
+        cluster: cluster.clone(),
+    };
+    let entrance = Entrance::Sidecar(vec![inbound]);
+    let plan = Plan { entrance, routes: vec![], clusters: [(cluster, local)].into() };
+    Arc::new(Snapshot::of(&plan, &BTreeMap::new()).0)
+}
+
+/// Their routes are the same before and after.
+#[test]
+fn a_cluster_that_a_listener_leads_to_goes_after_it() {
+    let (before, after) = (beside(1), beside(2));
+    let mut world = World::new(&before);
+    world.named.values_mut().for_each(BTreeSet::clear);
+    world.settle();
+    world.aim(&after);
+    world.named.values_mut().for_each(BTreeSet::clear);
+    let old = before.resources(Kind::Listener).version.clone();
+    for _ in 0..50 {
+        world.turn(false);
+        world.turn(true);
+        let is_old = world.envoy.has[&Kind::Listener].version == old;
+        let led_to = if is_old { "in-1" } else { "in-2" };
+        let clusters = world.envoy.names(Kind::Cluster);
+        assert!(clusters.contains(led_to), "{led_to} of {clusters:?}");
+    }
+    assert_eq!(world.session.up_to(), 2);
+    assert!(!world.envoy.names(Kind::Cluster).contains("in-1"), "nobody is led there any more");
 }
 
 /// It has nothing left to watch then.
