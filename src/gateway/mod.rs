@@ -1,12 +1,12 @@
 //! The control plane of the data plane: App Mesh's objects in, stock Envoys obeying them, and on each object's status whether they
 //! do.
 //!
-//! `world` is what the watches show, `plans` what is made of it for each fleet of Envoys, `quarantine` what is done about an object that
-//! Envoy refuses, `evidence` what is true of an object by what Envoys have acknowledged, `statuses` what is written of that,
-//! and `control` the loop that joins them. `listening` and `identity` are the connections.
+//! `world` is what the watches show, `planning` what is made of it for a fleet of Envoys, `plans` all of them, `quarantine` what is
+//! done about an object that Envoy refuses, `evidence` what is true of an object by what Envoys have acknowledged, `statuses`
+//! what is written of that, and `control` the loop that joins them. `listening` and `identity` are the connections.
 //!
 //! Of several replicas the one that leads listens for Envoys, and the others' ports are closed: so one process sees every Envoy
-//! of a gateway, and what it says on a status is of all of them. Envoys keep what they have while nobody leads.
+//! of a fleet, and what it says on a status is of all of them. Envoys keep what they have while nobody leads.
 
 mod control;
 mod endpoints;
@@ -14,6 +14,7 @@ mod evidence;
 mod identity;
 mod listening;
 mod pages;
+mod planning;
 mod plans;
 mod quarantine;
 mod statuses;
