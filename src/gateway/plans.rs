@@ -187,7 +187,12 @@ impl Plans {
             if is_own {
                 claim.own = Some((fleet, self.envoys.get(fleet).map_or(0, Vec::len)));
             }
-            let would_serve = planning.failure.is_some() && planning.concerns(fleet, named, Some(object));
+            let would_serve = planning.failure.is_some()
+                && match fleet.role {
+                    Role::Gateway => planning.concerns(fleet, named, Some(object)),
+                    // By what its Envoys are known to go by: nobody else's routers wait for a node that cannot be made.
+                    Role::Sidecar => planning.planned.served.contains(named),
+                };
             if let Some(failure) = &planning.failure {
                 if is_own {
                     claim.faults.push(failure.clone());

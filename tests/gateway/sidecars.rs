@@ -163,6 +163,11 @@ async fn a_router_waits_for_those_whose_node_cannot_be_made_or_is_gone() {
     let mut mesh = Mesh::start().await;
     let envoy = mesh.envoy();
     mesh.until("VirtualRouter", "paint", "True Programmed").await;
+    mesh.miss("absent").await;
+    mesh.0.create(app_mesh("VirtualNode", "other", json!({"backends": [backend("brush")]}))).await;
+    let other = Fleet::sidecars(mesh.0.namespace.clone(), "other");
+    let others = SimulatedEnvoy::start(mesh.0.control_plane(), &other, Manner::Takes);
+    mesh.until("VirtualRouter", "brush", "True Programmed").await;
     let policy = json!({"tls": {"validation": {"trust": {"acm": {"certificateAuthorityARNs": ["arn:x"]}}}}});
     mesh.0
         .patch("VirtualNode", "front", json!({"spec": {"backendDefaults": {"clientPolicy": policy}}}))
@@ -173,6 +178,11 @@ async fn a_router_waits_for_those_whose_node_cannot_be_made_or_is_gone() {
     mesh.weigh("paint", [90, 10]).await;
     let told = mesh.until("VirtualRouter", "paint", "False Pending: 0 of 1 Envoys of ").await;
     assert!(told.contains("can be given nothing new: acm names an authority"), "{told}");
+    // What it does not call does not wait for it.
+    let generation = mesh.weigh("brush", [90, 10]).await;
+    let told = format!("True Programmed: 1 of 1 Envoys of {other} have generation {generation}");
+    mesh.until("VirtualRouter", "brush", &told).await;
+    drop(others);
     mesh.0.patch("VirtualNode", "front", json!({"spec": {"backendDefaults": null}})).await;
     mesh.until("VirtualRouter", "paint", "True Programmed: 1 of 1").await;
 

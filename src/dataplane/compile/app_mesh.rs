@@ -54,12 +54,14 @@ pub(super) fn backend(node: &ObjectRef, backend: Backend, mesh: &Mesh<'_>, found
             None => behind(Read { route: route.clone(), timed: false }, mesh, found).and_then(somewhere),
             Some(_) => Ok(Vec::new()),
         };
-        let routes = routes.unwrap_or_else(|reason| {
+        let mut routes = routes.unwrap_or_else(|reason| {
             found.reject_once(node, part.clone(), reason);
             Vec::new()
         });
-        let nowhere = || vec![(Route { destinations: Vec::new(), ..route.clone() }, Vec::new())];
-        for (route, routers) in if routes.is_empty() { nowhere() } else { routes } {
+        if routes.is_empty() {
+            routes.push((Route { destinations: Vec::new(), ..route }, Vec::new()));
+        }
+        for (route, routers) in routes {
             let place = found.routes.len();
             found.serve(node, None, place, route);
             found.served.extend(routers);
