@@ -71,6 +71,8 @@ pub struct Compiled {
     pub table: Table,
     /// The objects that the table serves, whole or in part.
     pub served: BTreeSet<ObjectRef>,
+    /// Others that would change the table if they changed.
+    pub watched: BTreeSet<ObjectRef>,
     /// What was left out.
     pub rejected: Vec<Rejected>,
 }
@@ -150,6 +152,7 @@ pub(super) fn compile_backends<'a>(
 struct Found {
     routes: BTreeMap<Rank, Route>,
     served: BTreeSet<ObjectRef>,
+    watched: BTreeSet<ObjectRef>,
     /// Virtual routers that a route leads to.
     reached: BTreeSet<ObjectRef>,
     rejected: Vec<Rejected>,
@@ -201,7 +204,7 @@ impl Found {
             self.rejected.extend(router.rejected());
         }
         let table = Table { routes: self.routes.into_values().collect() };
-        Compiled { table, served: self.served, rejected: self.rejected }
+        Compiled { table, served: self.served, watched: self.watched, rejected: self.rejected }
     }
 }
 

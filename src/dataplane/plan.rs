@@ -78,6 +78,8 @@ pub struct Planned {
     /// The objects that it serves, whole or in part. Of the services and nodes behind routes a node's own plan has those that it leads
     /// to, and a gateway's none: it has the nodes of whole namespaces.
     pub served: BTreeSet<ObjectRef>,
+    /// Others behind its routes that would change it if they changed.
+    pub watched: BTreeSet<ObjectRef>,
     /// What was left out.
     pub rejected: Vec<Rejected>,
     /// What is served and does not do what its writer will have meant: a target that leads nowhere, a route that another one
@@ -216,6 +218,7 @@ impl Planned {
             self.plan.routes.push(planned);
         }
         self.served.extend(compiled.served);
+        self.watched.extend(compiled.watched);
         self.rejected.extend(compiled.rejected);
     }
 

@@ -72,6 +72,11 @@ pub fn told_envoys(fleet: &Fleet, status: &Value) -> usize {
     count().unwrap_or_default()
 }
 
+/// What a message says but for its numbers: how many Envoys there are is a detail.
+fn words(message: &str) -> String {
+    message.replace(" of them starting", "").chars().filter(|letter| !letter.is_ascii_digit()).collect()
+}
+
 /// What stands behind the count of a fleet's Envoys in every message that has one.
 fn named_envoys(fleet: &Fleet) -> String {
     format!(" Envoys of {fleet} ")
@@ -86,8 +91,6 @@ pub struct Verdict {
     pub reason: &'static str,
     /// A sentence for people.
     pub message: String,
-    /// The remarks at its end.
-    remarks: String,
     level: Level,
 }
 
@@ -95,10 +98,11 @@ impl Verdict {
     fn new(level: Level, reason: &'static str, mut message: String, own: Option<(&Fleet, usize)>) -> Self {
         message.truncate(message.floor_char_boundary(MESSAGE));
         // The next that leads waits for as many.
-        if let Some((fleet, count)) = own.filter(|(fleet, _)| !message.contains(&named_envoys(fleet))) {
+        let untold = |(fleet, count): &(&Fleet, usize)| *count > 0 && !message.contains(&named_envoys(fleet));
+        if let Some((fleet, count)) = own.filter(untold) {
             message = format!("{message}; {count}{}are connected", named_envoys(fleet));
         }
-        Self { holds: level == Level::Has, reason, message, remarks: String::new(), level }
+        Self { holds: level == Level::Has, reason, message, level }
     }
 
     /// Judges a claim.
@@ -125,7 +129,7 @@ impl Verdict {
             Level::Has if !remarks.is_empty() => REMARKED,
             level => level.reason(),
         };
-        Self { remarks: remarks.join("; "), ..Self::new(worst, reason, told.join("; "), *own) }
+        Self::new(worst, reason, told.join("; "), *own)
     }
 
     /// How long it waits until it is said of an object with such a status, from when it is first so; `None` where it is said. What
@@ -138,9 +142,8 @@ impl Verdict {
         match (told["status"] == "True", self.holds) {
             // Who has mended what a remark says looks whether it is gone.
             (true, true) => {
-                let same_remarks = told["reason"] == self.reason
-                    && told["message"].as_str().is_some_and(|told| told.ends_with(&self.remarks));
-                (!same_message).then_some(if same_remarks { DETAIL } else { PASSING })
+                let same_words = told["message"].as_str().map(words) == Some(words(&self.message));
+                (!same_message).then_some(if same_words { DETAIL } else { PASSING })
             }
             (true, false) => Some(worse),
             (false, true) => Some(Duration::ZERO),

@@ -138,7 +138,8 @@ impl Planning {
     /// Whether a router or a node is behind the backends of a node. In a mesh of many nodes most are not, and each change would
     /// be everybody's. What was left out may be for want of any.
     fn leads_to(&self, named: &ObjectRef) -> bool {
-        !self.planned.rejected.is_empty() || self.planned.served.contains(named)
+        let Planned { rejected, served, watched, .. } = &self.planned;
+        !rejected.is_empty() || served.contains(named) || watched.contains(named)
     }
 
     pub(super) fn knows(&self, named: &ObjectRef) -> bool {

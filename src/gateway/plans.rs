@@ -133,7 +133,9 @@ impl Plans {
         // A gateway without Envoys is told by itself. Of a node nobody would know that they serve by the weights of before.
         for (fleet, had) in before {
             if fleet.role == Role::Sidecar && !self.envoys.contains_key(&fleet) {
-                self.expected.insert(fleet, Expected { count: had.len(), until: now + RETURNING });
+                let known = self.expected.get(&fleet).map_or(0, |expected| expected.count);
+                let count = known.max(had.len());
+                self.expected.insert(fleet, Expected { count, until: now + RETURNING });
             }
         }
         if self.has_to_meet() {
@@ -211,9 +213,15 @@ impl Plans {
                 (None, true) => self.has(fleet, planning, named),
                 (Some(_) | None, false) => planning.planned.served.contains(named) || would_serve,
             };
+            let expected = self.expected.get(fleet).map_or(0, |expected| expected.count);
+            // One that was started by a node that cannot be made serves nobody, and nobody waits for it.
+            let is_idle =
+                fleet.role == Role::Sidecar && expected == 0 && envoys.iter().all(|envoy| envoy.is_new);
+            if planning.failure.is_some() && is_idle && !is_own {
+                continue;
+            }
             if carries || held.is_some() {
                 let since = planning.quarantine.since(named, object);
-                let expected = self.expected.get(fleet).map_or(0, |expected| expected.count);
                 let number = planning.number;
                 claim.fleets.push(Served { fleet, envoys, expected, number, since, held });
             }

@@ -162,7 +162,7 @@ impl Envoy {
                 Manner::Lies => true,
             };
             if !refused {
-                let named = response.resources.iter().filter_map(|any| name(kind, any)).collect();
+                let named = response.resources.iter().flat_map(|any| names(kind, any)).collect();
                 self.has.insert(kind, (response.version_info.clone(), named));
                 self.tells.send_modify(|had| {
                     had.versions.insert(kind.url(), response.version_info.clone());
@@ -235,19 +235,20 @@ impl Envoy {
 }
 
 /// What other types are asked for by: clusters whose endpoints are asked for, and the routes of a listener.
-fn name(kind: Kind, any: &Any) -> Option<String> {
+fn names(kind: Kind, any: &Any) -> Vec<String> {
     match kind {
         Kind::Cluster => {
-            let cluster = Cluster::decode(any.value.as_slice()).ok()?;
             let eds = ClusterDiscoveryType::Type(DiscoveryType::Eds.into());
-            (cluster.cluster_discovery_type == Some(eds)).then_some(cluster.name)
+            let cluster = Cluster::decode(any.value.as_slice()).ok();
+            let cluster = cluster.filter(|cluster| cluster.cluster_discovery_type == Some(eds));
+            cluster.map(|cluster| cluster.name).into_iter().collect()
         }
         Kind::Listener => {
-            let listener = Listener::decode(any.value.as_slice()).ok()?;
-            let mut filters = listener.filter_chains.into_iter().flat_map(|chain| chain.filters);
-            filters.find_map(routes)
+            let listener = Listener::decode(any.value.as_slice()).unwrap_or_default();
+            let filters = listener.filter_chains.into_iter().flat_map(|chain| chain.filters);
+            filters.filter_map(routes).collect()
         }
-        Kind::Secret | Kind::Endpoints | Kind::Routes => None,
+        Kind::Secret | Kind::Endpoints | Kind::Routes => Vec::new(),
     }
 }
 

@@ -54,35 +54,39 @@ use crate::dataplane::{Inbound, Protocol, Timeout};
 
 /// The listener of what the pod sends, its routes, and what they are counted by.
 pub(super) const EGRESS: &str = "egress";
+/// The routes of what a pod sends to its Envoy itself, and not to somewhere else: those to its backends alone.
+pub(super) const DIRECT: &str = "direct";
 /// The port of that.
 pub(super) const EGRESS_PORT: u16 = 15001;
 /// The port of what comes to the pod.
 const INGRESS_PORT: u16 = 15000;
 /// The cluster of what the pod sends to others than its backends: it goes where it was going.
 pub(super) const PASSTHROUGH: &str = "passthrough";
+/// A cluster that is not there: requests are answered 503, and connections are closed.
+const NOWHERE: &str = "nowhere";
 /// So long the first bytes of a connection are waited for: who speaks second, as a client of MySQL, waits so long for each. Who
 /// opens a connection some time before its first request must not be taken for one of those.
 const FIRST_BYTES: Duration = Duration::from_secs(5);
 /// How Envoy says that a connection begins as HTTP.
 const SPEAKS_HTTP: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];
 
-/// What takes what the pod sends. Requests to its backends go by the routes, everything else passes.
+/// What takes what the pod sends. Requests to its backends go by the routes, everything else passes, but for what was sent to Envoy
+/// itself: that would come back to it.
 pub(super) fn egress() -> Listener {
-    let speaks_http = FilterChainMatch {
-        application_protocols: SPEAKS_HTTP.map(str::to_owned).to_vec(),
-        ..FilterChainMatch::default()
-    };
-    let requests = FilterChain {
-        name: "http".to_owned(),
-        filter_chain_match: Some(speaks_http),
-        filters: vec![http(&beside(Protocol::Http, EGRESS, by_discovery(EGRESS)))],
+    let requests = |name: &str, going_to: Option<u16>| FilterChain {
+        name: name.to_owned(),
+        filter_chain_match: Some(FilterChainMatch {
+            application_protocols: SPEAKS_HTTP.map(str::to_owned).to_vec(),
+            ..to_port(going_to)
+        }),
+        filters: vec![http(&beside(Protocol::Http, EGRESS, by_discovery(name)))],
         ..FilterChain::default()
     };
     Listener {
         name: EGRESS.to_owned(),
         // Others must not send by it.
         address: Some(address("127.0.0.1", EGRESS_PORT)),
-        filter_chains: vec![requests],
+        filter_chains: vec![requests(EGRESS, None), requests(DIRECT, Some(EGRESS_PORT)), closed(EGRESS_PORT)],
         default_filter_chain: Some(bytes()),
         listener_filters: vec![
             original_destination(),
@@ -101,25 +105,26 @@ pub(super) fn ingress(inbound: &[Inbound], files: &mut Files) -> Option<Listener
     for port in inbound {
         let taken = if inbound.len() == 1 { vec![port.port, INGRESS_PORT] } else { vec![port.port] };
         for number in taken {
-            let going_to = FilterChainMatch {
-                destination_port: Some(self::number(u32::from(number))),
-                ..FilterChainMatch::default()
-            };
             let open = FilterChain {
                 name: format!("{number} "),
-                filter_chain_match: Some(going_to),
+                filter_chain_match: Some(to_port(Some(number))),
                 filters: vec![to_the_pod(port)],
                 ..FilterChain::default()
             };
             chains.extend(encrypted(port.tls.as_ref(), &open, files).0);
         }
     }
+    if inbound.len() > 1 {
+        chains.push(closed(INGRESS_PORT));
+    }
     let may_be_encrypted = |port: &&Inbound| port.tls.as_ref().is_some_and(|tls| !tls.required);
+    let looked_at = inbound.iter().filter(may_be_encrypted).map(|port| port.port);
+    let own = (inbound.len() == 1).then_some(INGRESS_PORT);
     let mut looks = vec![original_destination()];
     if inbound.iter().any(|port| may_be_encrypted(&port)) {
         // Whoever waits for its server to speak first would wait for this in vain.
-        let others = inbound.iter().filter(|port| !may_be_encrypted(port)).map(|port| port.port);
-        looks.push(ListenerFilter { filter_disabled: any_of(others), ..tls_inspector() });
+        let elsewhere = not(any_of(looked_at.chain(own)));
+        looks.push(ListenerFilter { filter_disabled: Some(elsewhere), ..tls_inspector() });
     }
     (!chains.is_empty()).then(|| Listener {
         name: INGRESS.to_owned(),
@@ -127,6 +132,7 @@ pub(super) fn ingress(inbound: &[Inbound], files: &mut Files) -> Option<Listener
         filter_chains: chains,
         default_filter_chain: Some(bytes()),
         listener_filters: looks,
+        continue_on_listener_filters_timeout: true,
         ..Listener::default()
     })
 }
@@ -140,17 +146,43 @@ fn bytes() -> FilterChain {
     }
 }
 
-/// Connections to one of these ports; none where there are none.
-fn any_of(ports: impl Iterator<Item = u16>) -> Option<ListenerFilterChainMatchPredicate> {
+/// Connections that were going to a port; none: to any.
+fn to_port(port: Option<u16>) -> FilterChainMatch {
+    FilterChainMatch {
+        destination_port: port.map(|port| number(u32::from(port))),
+        ..FilterChainMatch::default()
+    }
+}
+
+/// Connections to a port of Envoy's are closed: where they were going is here.
+fn closed(port: u16) -> FilterChain {
+    FilterChain {
+        name: "closed".to_owned(),
+        filter_chain_match: Some(to_port(Some(port))),
+        filters: vec![passes(NOWHERE, NOWHERE, None)],
+        ..FilterChain::default()
+    }
+}
+
+/// Connections to one of these ports.
+fn any_of(ports: impl Iterator<Item = u16>) -> ListenerFilterChainMatchPredicate {
     let one = |port: u16| {
         let range = Int32Range { start: i32::from(port), end: i32::from(port) + 1 };
         ListenerFilterChainMatchPredicate { rule: Some(Rule::DestinationPortRange(range)) }
     };
     let mut rules: Vec<_> = ports.map(one).collect();
-    match rules.len() {
-        0 | 1 => rules.pop(),
-        _ => Some(ListenerFilterChainMatchPredicate { rule: Some(Rule::OrMatch(MatchSet { rules })) }),
+    match (rules.len(), rules.pop()) {
+        // A choice has two sides at least.
+        (1, Some(only)) => only,
+        (_, last) => {
+            rules.extend(last);
+            ListenerFilterChainMatchPredicate { rule: Some(Rule::OrMatch(MatchSet { rules })) }
+        }
     }
+}
+
+fn not(predicate: ListenerFilterChainMatchPredicate) -> ListenerFilterChainMatchPredicate {
+    ListenerFilterChainMatchPredicate { rule: Some(Rule::NotMatch(Box::new(predicate))) }
 }
 
 fn to_the_pod(port: &Inbound) -> Filter {
@@ -170,7 +202,12 @@ fn to_the_pod(port: &Inbound) -> Filter {
 
 /// Handles requests of, or for, the pod, which may be as old as HTTP/1.0: it was spoken before there was an Envoy.
 fn beside(protocol: Protocol, counted: &str, routes: RouteSpecifier) -> HttpConnectionManager {
-    let old = Http1ProtocolOptions { accept_http_10: true, ..Http1ProtocolOptions::default() };
+    let old = Http1ProtocolOptions {
+        accept_http_10: true,
+        // It need not name a host, and this one is no backend's.
+        default_host_for_http_10: "localhost".to_owned(),
+        ..Http1ProtocolOptions::default()
+    };
     HttpConnectionManager { http_protocol_options: Some(old), ..manager(protocol, counted, routes) }
 }
 
@@ -193,9 +230,15 @@ fn everything_to(cluster: &str, timeout: &Timeout) -> VirtualHost {
     }
 }
 
-/// Requests to hosts that are no backend's, without any limit of ours.
-pub(super) fn others() -> VirtualHost {
-    everything_to(PASSTHROUGH, &Timeout { per_request: None, idle: None })
+/// The routes of what a pod sends to somewhere else, and to its Envoy itself, made of those to its backends. Requests to other hosts
+/// pass without any limit of ours, or go nowhere.
+pub(super) fn sent(backends: RouteConfiguration) -> [RouteConfiguration; 2] {
+    let unlimited = Timeout { per_request: None, idle: None };
+    [(EGRESS, PASSTHROUGH), (DIRECT, NOWHERE)].map(|(name, others)| {
+        let mut routes = RouteConfiguration { name: name.to_owned(), ..backends.clone() };
+        routes.virtual_hosts.push(everything_to(others, &unlimited));
+        routes
+    })
 }
 
 /// Where connections were going before they were redirected; one that was not goes nowhere.

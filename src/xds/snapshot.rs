@@ -131,12 +131,12 @@ impl Snapshot {
                 }
             }
             Entrance::Sidecar(inbound) => {
-                let mut sent = route::routes(EGRESS, EGRESS_PORT, &possible);
-                sent.virtual_hosts.push(sidecar::others());
+                let backends = route::routes(EGRESS, EGRESS_PORT, &possible);
+                let sent = sidecar::sent(backends).map(|made| (made.name.clone(), pack_any(made)));
                 let opened = [Some(sidecar::egress()), sidecar::ingress(inbound, &mut files)];
                 let opened = opened.into_iter().flatten();
                 listeners.extend(opened.map(|listener| (listener.name.clone(), pack_any(listener))));
-                routes.insert(EGRESS.to_owned(), pack_any(sent));
+                routes.extend(sent);
                 clusters.insert(PASSTHROUGH.to_owned(), pack_any(sidecar::passthrough()));
             }
         }

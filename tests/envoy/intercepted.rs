@@ -224,5 +224,16 @@ async fn everything_that_a_pod_sends_and_gets_goes_by_the_envoy_beside_it() {
     let mut said = [0; 9];
     stream.read_exact(&mut said).await.unwrap();
     assert_eq!(&said, b"220 ready");
+    // What is sent to Envoy itself would come back to it for ever: it ends there.
+    let own = TcpStream::connect((network.there, 15000)).await.unwrap();
+    assert_eq!(own.take(1).read(&mut said).await.unwrap_or_default(), 0);
+    for (host, status) in [("color.shop", "200"), ("elsewhere.example", "503")] {
+        let mut curl = network.on_it("curl");
+        curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--header"]);
+        curl.args([&format!("host: {host}"), "http://127.0.0.1:15001/color"]);
+        assert_eq!(crate::intercepted::said(curl).await.as_deref(), Some(status), "{host}");
+    }
+    let banner = network.banner(SocketAddr::from((Ipv4Addr::LOCALHOST, 15001))).await;
+    assert_eq!(banner.as_deref(), Some(""), "nobody is there");
     drop(programs);
 }

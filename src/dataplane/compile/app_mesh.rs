@@ -41,7 +41,8 @@ pub(super) fn backend(node: &ObjectRef, backend: Backend, mesh: &Mesh<'_>, found
     if let Ok(Behind::Router(router)) = mesh.behind(&service)
         && router.is_tcp()
     {
-        // Connections pass as they are.
+        // Connections pass as they are; it may become a router of requests.
+        found.watched.insert(router.object.clone());
         return;
     }
     let hosts = mesh.hosts(&service).unwrap_or_else(|reason| {

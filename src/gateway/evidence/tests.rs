@@ -126,6 +126,13 @@ fn what_is_worse_is_said_later_and_what_is_better_at_once() {
     };
     let one = [envoy(1, 1)];
     let (astray, hidden) = (remarked("its target leads nowhere", &one), remarked("it is hidden", &one));
+    let both = {
+        let gateway = gateway();
+        let served =
+            Served { fleet: &gateway, envoys: &one, expected: 0, number: NOW, since: Some(1), held: None };
+        let remarks = vec!["it is hidden".to_owned(), "its target leads nowhere".to_owned()];
+        Verdict::of(&Claim { generation: 7, remarks, fleets: vec![served], ..Claim::default() })
+    };
     let more_astray = remarked("its target leads nowhere", &[envoy(1, 1), envoy(2, 1)]);
     assert_eq!((astray.holds, astray.reason), (true, "ProgrammedWithRemarks"));
     for (before, now, patience) in [
@@ -142,6 +149,8 @@ fn what_is_worse_is_said_later_and_what_is_better_at_once() {
         (&has, &astray, Some(PASSING)),
         (&astray, &more_astray, Some(DETAIL)),
         (&astray, &hidden, Some(PASSING)),
+        // One of two is mended.
+        (&both, &astray, Some(PASSING)),
         (&astray, &has, Some(PASSING)),
     ] {
         assert_eq!(now.patience(kind, 7, &status(before, 7)), patience, "{before:?} {now:?}");

@@ -103,7 +103,12 @@ impl Envoy {
     fn ask(&mut self, kind: Kind, refusal: Option<String>) {
         let names = match kind {
             Kind::Endpoints => self.names(Kind::Cluster),
-            Kind::Routes => self.names(Kind::Listener),
+            Kind::Routes => {
+                let mut names = self.names(Kind::Listener);
+                // Which has routes for what was sent to Envoy itself besides.
+                names.extend(names.contains("egress").then(|| "direct".to_owned()));
+                names
+            }
             Kind::Secret | Kind::Cluster | Kind::Listener => BTreeSet::new(),
         };
         self.asks_for.insert(kind, names.clone());

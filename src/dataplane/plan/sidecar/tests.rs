@@ -206,6 +206,8 @@ fn connections_that_a_router_has_pass_as_they_are() {
     let planned = planned(front(json!({"backends": [backend("db"), backend("paint")]})), &objects);
     assert!(planned.rejected.is_empty() && planned.remarks.is_empty(), "{planned:?}");
     assert_eq!(planned.plan.routes.len(), 1, "paint's");
+    let db = ObjectRef { kind: ObjectKind::VirtualRouter, namespace: "shop".into(), name: "db".into() };
+    assert!(planned.watched.contains(&db) && !planned.served.contains(&db), "it may have routes of requests");
 }
 
 #[test]
