@@ -232,7 +232,7 @@ fn everything_to(cluster: &str, timeout: &Timeout) -> VirtualHost {
 
 /// The routes of what a pod sends to somewhere else, and to its Envoy itself, made of those to its backends. Requests to other hosts
 /// pass without any limit of ours, or go nowhere.
-pub(super) fn sent(backends: RouteConfiguration) -> [RouteConfiguration; 2] {
+pub(super) fn sent(backends: &RouteConfiguration) -> [RouteConfiguration; 2] {
     let unlimited = Timeout { per_request: None, idle: None };
     [(EGRESS, PASSTHROUGH), (DIRECT, NOWHERE)].map(|(name, others)| {
         let mut routes = RouteConfiguration { name: name.to_owned(), ..backends.clone() };

@@ -132,7 +132,7 @@ impl Snapshot {
             }
             Entrance::Sidecar(inbound) => {
                 let backends = route::routes(EGRESS, EGRESS_PORT, &possible);
-                let sent = sidecar::sent(backends).map(|made| (made.name.clone(), pack_any(made)));
+                let sent = sidecar::sent(&backends).map(|made| (made.name.clone(), pack_any(made)));
                 let opened = [Some(sidecar::egress()), sidecar::ingress(inbound, &mut files)];
                 let opened = opened.into_iter().flatten();
                 listeners.extend(opened.map(|listener| (listener.name.clone(), pack_any(listener))));

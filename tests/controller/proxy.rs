@@ -247,6 +247,8 @@ async fn pass(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respons
     if let Some((When::Before, sprung)) = &stop {
         shared.stop();
         sprung.cancel();
+        // Whoever was told may have let the world go on by now.
+        return silence().await;
     }
     // What came in before the world stopped goes no further either.
     if shared.is_stopped() {
