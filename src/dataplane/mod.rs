@@ -15,6 +15,7 @@
 //! `VirtualNode`s are. [`sidecar`] makes the same for the Envoys beside a `VirtualNode`'s pods, of the backends that it names.
 
 mod compile;
+mod lazy;
 mod matching;
 mod plan;
 mod raw;

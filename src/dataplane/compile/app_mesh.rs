@@ -49,27 +49,23 @@ pub(super) fn backend(node: &ObjectRef, backend: Backend, mesh: &Mesh<'_>, found
         found.reject_once(node, part.clone(), reason);
         [service.service()].into()
     });
-    for host in hosts {
-        let route = called(node, &service, host);
-        let routes = match &closed {
-            None => behind(Read { route: route.clone(), timed: false }, mesh, found).and_then(somewhere),
-            Some(_) => Ok(Vec::new()),
-        };
-        let mut routes = routes.unwrap_or_else(|reason| {
-            found.reject_once(node, part.clone(), reason);
-            Vec::new()
-        });
-        if routes.is_empty() {
-            routes.push((Route { destinations: Vec::new(), ..route }, Vec::new()));
-        }
-        for (route, routers) in routes {
-            let place = found.routes.len();
-            found.serve(node, None, place, route);
-            found.served.extend(routers);
-        }
-    }
-    if let Some(reason) = closed {
+    let called = called(node, &service);
+    let made = match closed {
+        None => behind(Read { route: called.clone(), timed: false }, mesh, found).and_then(somewhere),
+        Some(reason) => Err(reason),
+    };
+    let routes = made.unwrap_or_else(|reason| {
         found.reject_once(node, part, reason);
+        vec![(Route { destinations: Vec::new(), ..called }, Vec::new())]
+    });
+    for host in hosts {
+        for (route, routers) in &routes {
+            let hostname = Some(HostMatch::Exact(host.clone()));
+            let matcher = Match { hostname, ..route.matcher.clone() };
+            let place = found.routes.len();
+            found.serve(node, None, place, Route { matcher, ..route.clone() });
+            found.served.extend(routers.iter().cloned());
+        }
     }
 }
 
@@ -82,8 +78,8 @@ fn somewhere(routes: Vec<(Route, Vec<ObjectRef>)>) -> Result<Vec<(Route, Vec<Obj
     }
 }
 
-/// The route to a virtual service by a host. Nothing is changed on the way: whoever calls knows what he calls.
-fn called(node: &ObjectRef, service: &Destination, host: String) -> Route {
+/// The route to a virtual service, by whatever host. Nothing is changed on the way: whoever calls knows what he calls.
+fn called(node: &ObjectRef, service: &Destination) -> Route {
     Route {
         name: node.name.clone(),
         namespace: node.namespace.clone(),
@@ -91,7 +87,7 @@ fn called(node: &ObjectRef, service: &Destination, host: String) -> Route {
         protocol: Protocol::Http,
         matcher: Match {
             method: None,
-            hostname: Some(HostMatch::Exact(host)),
+            hostname: None,
             path: PathMatch::Any,
             headers: Vec::new(),
             query: Vec::new(),

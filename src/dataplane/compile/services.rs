@@ -1,15 +1,13 @@
 //! What is behind a virtual service.
 
-use std::{
-    cell::OnceCell,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ObjectKind, ObjectRef, Reason, app_mesh::destination, router::Router};
 use crate::dataplane::{
+    lazy::Lazy,
     raw::{Provider, Reference},
     table::Destination,
 };
@@ -26,13 +24,7 @@ pub(super) struct Mesh<'a> {
     /// By the names that they give themselves. Anybody may give himself any, so one that two have is nobody's, and none goes
     /// before a service that is called so.
     given: BTreeMap<String, Vec<&'a Value>>,
-    routers: BTreeMap<Key, Lazy<'a>>,
-}
-
-/// A router that is read once somebody is led to it. A mesh has many, and most plans few of them.
-struct Lazy<'a> {
-    object: &'a Value,
-    router: OnceCell<Router>,
+    routers: BTreeMap<Key, Lazy<'a, Router>>,
 }
 
 /// What a target leads to.
@@ -68,12 +60,12 @@ impl<'a> Mesh<'a> {
 
     fn add_router(&mut self, object: &'a Value) {
         let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualRouter, object);
-        self.routers.insert((namespace, name), Lazy { object, router: OnceCell::new() });
+        self.routers.insert((namespace, name), Lazy::new(object));
     }
 
     /// Those that somebody was led to.
     pub(super) fn routers(self) -> impl Iterator<Item = Router> {
-        self.routers.into_values().filter_map(|lazy| lazy.router.into_inner())
+        self.routers.into_values().filter_map(Lazy::into_read)
     }
 
     /// The virtual service that a target names.
@@ -141,7 +133,7 @@ impl<'a> Mesh<'a> {
     ) -> Result<Behind<'_>, Reason> {
         let key = (router.namespace.unwrap_or_else(|| namespace.to_owned()), router.name);
         match self.routers.get(&key) {
-            Some(lazy) => Ok(Behind::Router(lazy.router.get_or_init(|| Router::read(lazy.object)))),
+            Some(lazy) => Ok(Behind::Router(lazy.get(Router::read))),
             None => {
                 Err(Reason::NoRouter { service: service.service(), router: format!("{}/{}", key.0, key.1) })
             }

@@ -1,7 +1,6 @@
 //! The virtual nodes that routes lead to.
 
 use std::{
-    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -17,6 +16,7 @@ use super::{
 };
 use crate::dataplane::{
     compile::{ObjectKind, ObjectRef, Reason},
+    lazy::Lazy,
     settings,
     table::{Destination, Protocol},
 };
@@ -24,24 +24,12 @@ use crate::dataplane::{
 /// What nodes there are, and how they are spoken to.
 pub(super) struct Nodes<'a> {
     /// By namespace and name.
-    known: BTreeMap<(String, String), Lazy<'a>>,
+    known: BTreeMap<(String, String), Lazy<'a, Result<raw::Node, serde_json::Error>>>,
     mesh: String,
     policy: Option<ClientPolicy>,
     /// Instead of that one, by the full name of the virtual service that a node is reached by.
     policies: BTreeMap<String, ClientPolicy>,
     limits: Limits,
-}
-
-/// A node that is read once something leads to it. A mesh has many, and most plans few of them.
-struct Lazy<'a> {
-    object: &'a Value,
-    node: OnceCell<Result<raw::Node, serde_json::Error>>,
-}
-
-impl Lazy<'_> {
-    fn read(&self) -> Result<&raw::Node, &serde_json::Error> {
-        self.node.get_or_init(|| raw::Node::deserialize(&self.object["spec"])).as_ref()
-    }
 }
 
 /// What a destination leads to.
@@ -65,7 +53,7 @@ impl<'a> Nodes<'a> {
 
     pub(super) fn add(&mut self, object: &'a Value) {
         let ObjectRef { namespace, name, .. } = ObjectRef::of(ObjectKind::VirtualNode, object);
-        self.known.insert((namespace, name), Lazy { object, node: OnceCell::new() });
+        self.known.insert((namespace, name), Lazy::new(object));
     }
 
     /// What stands behind a destination of a route that speaks `protocol`. Where nothing does, it is a cluster without
@@ -95,7 +83,7 @@ impl<'a> Nodes<'a> {
     /// The clusters of all nodes of these namespaces, at each port where they speak HTTP.
     pub(super) fn of_namespaces(&self, namespaces: &BTreeSet<String>) -> BTreeMap<String, Cluster> {
         let here = self.known.iter().filter(|((namespace, _), _)| namespaces.contains(namespace));
-        let readable = here.filter_map(|(key, node)| Some((key, node.read().ok()?)));
+        let readable = here.filter_map(|(key, node)| Some((key, node.get(read).as_ref().ok()?)));
         let ports =
             readable.flat_map(|(key, node)| node.listeners.iter().map(move |listener| (key, node, listener)));
         let usable = ports.filter(|(_, node, listener)| unusable(node, listener).is_none());
@@ -122,7 +110,7 @@ impl<'a> Nodes<'a> {
         let key = (destination.namespace.clone(), destination.target.clone());
         let named = || format!("{}/{}", key.0, key.1);
         let wrong = |why: &str| Reason::Node { node: named(), why: why.to_owned() };
-        let node = match self.known.get(&key).map(Lazy::read) {
+        let node = match self.known.get(&key).map(|node| node.get(read)) {
             Some(Ok(node)) => node,
             Some(Err(error)) => return Err(Reason::Node { node: named(), why: error.to_string() }),
             None => return Err(Reason::NoNode(named())),
@@ -182,9 +170,18 @@ impl<'a> Nodes<'a> {
     /// nodes share one: a namespace has no dot, and neither it nor a node's name has an underscore.
     fn name(&self, destination: &Destination, protocol: Protocol, port: u16) -> String {
         let Destination { target, namespace, .. } = destination;
-        let node = format!("{target}_{namespace}").replace('.', "_");
+        let node = counted(target, namespace);
         format!("cds_egress_{}_{node}_{}_{port}", self.mesh, protocol.label())
     }
+}
+
+fn read(object: &Value) -> Result<raw::Node, serde_json::Error> {
+    raw::Node::deserialize(&object["spec"])
+}
+
+/// What a node is called in the names of clusters.
+pub(super) fn counted(name: &str, namespace: &str) -> String {
+    format!("{name}_{namespace}").replace('.', "_")
 }
 
 /// What the schema of AWS allows and Envoy refuses, with all clusters of the gateway.

@@ -12,7 +12,7 @@ use super::{
     each_listener,
     listener::{limits, spoken},
     mesh,
-    nodes::Nodes,
+    nodes::{Nodes, counted},
     raw, spec,
     tls::{self, ClientPolicy, ServerTls},
 };
@@ -168,7 +168,7 @@ fn read(value: &Value, mesh: &str, node: &ObjectRef) -> Result<(Inbound, Cluster
         raw::Spoken::Tcp => timeout.tcp,
     });
     let label = protocol.map_or("tcp", Protocol::label);
-    let full = format!("{}_{}", node.name, node.namespace).replace('.', "_");
+    let full = counted(&node.name, &node.namespace);
     let inbound = Inbound {
         port,
         protocol,

@@ -189,6 +189,16 @@ impl Parts {
         Self::until_answered(self.send_with([header].into_iter().collect()), requests).await
     }
 
+    /// All of some requests are answered by a version.
+    async fn all_go_to(&self, version: &str) {
+        let after = self.send_some(500).await;
+        assert_eq!(
+            (after.of(version), after.failed),
+            (after.total(), 0),
+            "{version} has all traffic: {after:?}"
+        );
+    }
+
     async fn until_answered(sending: Sending, requests: u64) -> Tally {
         let sent = || async { sending.load.tally().total() };
         eventually("the load is answered", sent, |sent| *sent >= requests).await;
@@ -236,6 +246,12 @@ impl Sending {
         drop(self.stop);
         self.done.await.unwrap()
     }
+}
+
+/// Every request was answered, and well.
+fn none_is_lost(tally: &Tally) {
+    let bad: Vec<_> = tally.answers.iter().filter(|((_, status), _)| *status != 200).collect();
+    assert_eq!((tally.failed, bad), (0, vec![]), "of {} requests", tally.total());
 }
 
 /// Requests of a version, and how many of them failed. What Envoy answered itself was for one that refuses connections.

@@ -2,14 +2,14 @@
 
 use tidegate::api::Phase;
 
-use super::{Parts, control::until_taken, counted};
+use super::{Parts, control::until_taken, counted, none_is_lost};
 use crate::{
     history::{History, shares},
     told::message,
     waiting::eventually,
 };
 
-const STEPS: &str = "{hold: 2s, maxHold: 1m, steps: [{weight: 30}, {weight: 60}]}";
+pub const STEPS: &str = "{hold: 2s, maxHold: 1m, steps: [{weight: 30}, {weight: 60}]}";
 
 /// A bad canary is put back: all traffic goes to stable, and the sentence has counts that were.
 async fn is_rolled_back(parts: &mut Parts, provider: &str, refuses: bool) {
@@ -24,8 +24,7 @@ async fn is_rolled_back(parts: &mut Parts, provider: &str, refuses: bool) {
     let (requests, failures) = counted(&tally, "v2", refuses);
     assert!(told.starts_with("Rolled back at 30%") && failed > 0 && failed <= of, "{told}");
     assert!(failed <= failures && of <= requests, "{told}, and in truth {failures} of {requests}");
-    let after = parts.send_some(500).await;
-    assert_eq!((after.of("v1"), after.failed), (after.total(), 0), "stable alone has traffic: {after:?}");
+    parts.all_go_to("v1").await;
 }
 
 /// What a sentence says of the canary: so many failed of so many.
@@ -62,8 +61,8 @@ async fn a_bad_canary_is_found_by_copies_before_it_answers_anybody() {
     let (failed, of) = counts(&told).unwrap_or_else(|| panic!("no counts: {told}"));
     assert!(told.starts_with("Rolled back at a mirror of 30%") && failed > 0 && failed <= of, "{told}");
     assert!(of <= tally.total(), "{told}, of {} requests", tally.total());
-    let bad: Vec<_> = tally.answers.iter().filter(|((_, status), _)| *status != 200).collect();
-    assert_eq!((tally.of("v2"), tally.failed, bad), (0, 0, vec![]), "of {}", tally.total());
+    none_is_lost(&tally);
+    assert_eq!(tally.of("v2"), 0, "of {}", tally.total());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,8 +84,7 @@ async fn a_good_canary_is_promoted_and_has_all_traffic() {
     until_taken(&parts.cluster, "v2", 100).await;
     sending.stop().await;
     assert_eq!(shares(&history.seen(&parts.cluster), "v2"), [0, 30, 60, 100]);
-    let after = parts.send_some(500).await;
-    assert_eq!((after.of("v2"), after.failed), (after.total(), 0), "the canary has all traffic: {after:?}");
+    parts.all_go_to("v2").await;
 }
 
 /// What a weight means at the client, and that a change of it costs nobody a request.
@@ -112,7 +110,6 @@ async fn each_step_has_its_share_and_no_request_is_lost() {
     parts.cluster.phase(Phase::Healthy).await;
     until_taken(&parts.cluster, "v2", 100).await;
     let tally = sending.stop().await;
-    let bad: Vec<_> = tally.answers.iter().filter(|((_, status), _)| *status != 200).collect();
-    assert_eq!((tally.failed, bad), (0, vec![]), "of {} requests", tally.total());
+    none_is_lost(&tally);
     assert!(tally.of("v2") > 0 && tally.total() > 30_000, "{tally:?}");
 }

@@ -2,13 +2,11 @@
 
 use tidegate::api::Phase;
 
-use super::{Parts, control::until_taken};
+use super::{Parts, control::until_taken, none_is_lost, runs::STEPS};
 use crate::{
     history::{History, shares},
     told::message,
 };
-
-const STEPS: &str = "{hold: 2s, maxHold: 1m, steps: [{weight: 30}, {weight: 60}]}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_canary_is_promoted_for_those_that_call_it_and_no_request_is_lost() {
@@ -20,11 +18,9 @@ async fn a_good_canary_is_promoted_for_those_that_call_it_and_no_request_is_lost
     parts.cluster.phase(Phase::Healthy).await;
     until_taken(&parts.cluster, "v2", 100).await;
     let tally = sending.stop().await;
-    let bad: Vec<_> = tally.answers.iter().filter(|((_, status), _)| *status != 200).collect();
-    assert_eq!((tally.failed, bad), (0, vec![]), "of {} requests", tally.total());
+    none_is_lost(&tally);
     assert_eq!(shares(&history.seen(&parts.cluster), "v2"), [0, 30, 60, 100]);
-    let after = parts.send_some(500).await;
-    assert_eq!((after.of("v2"), after.failed), (after.total(), 0), "{after:?}");
+    parts.all_go_to("v2").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,6 +35,5 @@ async fn a_canary_that_fails_those_that_call_it_is_rolled_back() {
     sending.stop().await;
     let told = message(&rollout);
     assert!(told.starts_with("Rolled back at 30%") && told.contains("canary failed "), "{told}");
-    let after = parts.send_some(500).await;
-    assert_eq!((after.of("v1"), after.failed), (after.total(), 0), "{after:?}");
+    parts.all_go_to("v1").await;
 }
